@@ -210,7 +210,7 @@ def entry_points_read_once() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connections go to loopback or fail the test."""
+    """Let connections go to loopback or fail the test."""
     for name in ("connect", "connect_ex"):
         monkeypatch.setattr(socket.socket, name, _guard_connect(getattr(socket.socket, name)))
 
@@ -372,8 +372,9 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 
 @pytest.fixture
 def open_again(backend: Backend, tmp_path: Path, clock: HeldClock) -> Iterator[Callable[..., Bus]]:
-    """Opens the same bus once more, as a process that starts anew would; `keep` is its
-    retention, wall time is held.
+    """Yield a function that opens the same bus once more, as a process that starts anew would.
+
+    `keep` is its retention; wall time is held.
     """
     url = backend.url
     waits = (

@@ -85,7 +85,7 @@ def stage_of(context: Context, store: IncidentStore) -> Alert:
 
 
 def findings(people: int, run: str) -> Iterator[Finding]:
-    """Findings without end."""
+    """Yield findings without end."""
     for n in itertools.count():
         name = f"{run}-{n - 1 if n % 10 == 9 else n}"
         finding_ = make_finding(n, people, name)

@@ -53,7 +53,7 @@ def captures(
 
 
 def batches(documents: Sequence[bytes], context: Context) -> list[list[Capture]]:
-    """Captures in batches of 2 MiB, as match's worker would hand them over."""
+    """Return captures in batches of 2 MiB, as match's worker would hand them over."""
     groups: list[list[Capture]] = [[]]
     length = 0
     for captured in captures(documents, context):

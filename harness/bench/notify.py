@@ -85,7 +85,7 @@ def _handler(pastes: Pastes) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body or b"")
 
         def log_message(self, *_: object) -> None:
-            """Requests are not logged."""
+            """Log no requests."""
 
     return Handler
 

@@ -134,8 +134,9 @@ def _prepare(data: Path, url: str) -> Context:
 
 
 def _watch(run: subprocess.Popen[bytes], port: int) -> tuple[float, list[int], dict[str, float]]:
-    """Posts a second that match was done with, bytes that all processes held after each of
-    SHARES, CPU seconds a post by role.
+    """Return posts a second that match was done with, memory, and CPU seconds a post by role.
+
+    The memory is the bytes that all processes held after each of SHARES.
     """
     pause, deadline = threading.Event(), time.monotonic() + START_SECONDS
     while not (before := _posts(port)):
@@ -158,7 +159,7 @@ def _watch(run: subprocess.Popen[bytes], port: int) -> tuple[float, list[int], d
 
 
 def _posts(port: int) -> float:
-    """Posts that match was done with; 0 as long as it does not answer."""
+    """Return how many posts match was done with; 0 as long as it does not answer."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
             text = answer.read().decode()

@@ -128,8 +128,9 @@ def redesign(programs: Path, folder: Path) -> str:
 
 
 def backdate(store: Path, hours: range) -> None:
-    """Copies of the one paste in bepasty's store, each uploaded so many hours ago; the one
-    itself is the oldest.
+    """Copy the one paste in bepasty's store, each copy as if uploaded so many hours ago.
+
+    The paste itself is the oldest.
     """
     (meta,) = store.glob("*.meta")
     content = pickle.loads(meta.read_bytes())

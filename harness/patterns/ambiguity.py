@@ -303,7 +303,10 @@ def _find_reached(graph: Graph, part: frozenset[int]) -> set[int]:
 
 
 def _loops(graph: Graph) -> list[frozenset[int]]:
-    """Groups of states each of which leads to all others of its group and to itself (Tarjan)."""
+    """Return groups of states each of which leads to all others of its group and to itself.
+
+    Tarjan's algorithm finds them.
+    """
     index: dict[int, int] = {}
     low: dict[int, int] = {}
     stack: list[int] = []

@@ -53,7 +53,7 @@ class Board(Head):
     """A page."""
 
     def pages(self, content: Content, url: str) -> Iterator[tuple[str, Made]]:
-        """Lists, threads, and where a moved thread was."""
+        """Yield lists, threads, and where a moved thread was."""
         for page in range(
             1, count_of([t for t in content.threads.values() if not t.pinned], self.entries) + 1
         ):

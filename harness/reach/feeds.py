@@ -22,7 +22,7 @@ class Discourse(Head):
     """
 
     def pages(self, content: Content, url: str) -> Iterator[tuple[str, Made]]:
-        """Lists and topics."""
+        """Yield lists and topics."""
         for page in range(count_of([*content.threads], DISCOURSE_LISTED)):
             path = "/latest.json" + (f"?page={page}" if page else "")
             yield path, partial(self._list, content, page)
@@ -81,7 +81,7 @@ class Flarum(Head):
     """JSON:API: who wrote a post stands beside the posts, and a link leads to the next page."""
 
     def pages(self, content: Content, url: str) -> Iterator[tuple[str, Made]]:
-        """Lists and discussions."""
+        """Yield lists and discussions."""
         first = "/api/discussions?include=user&sort=-lastPostedAt&page[limit]=50"
         for page in range(count_of([*content.threads], FLARUM_LISTED)):
             following = f"{first}&page[offset]={FLARUM_LISTED * (page + 1)}"

@@ -113,7 +113,7 @@ class CrawlFolder:
         return {line["site"]: line for line in map(json.loads, log) if line["event"] == "visited"}
 
     def exposed(self) -> dict[str, set[str]]:
-        """References of the customers whom match finds in all that was captured, by site."""
+        """Return by site the references of customers whom match finds in all captures."""
         self.station.run("match", "--once")
         results = self._findings()
         handles = sorted({match.subject for finding in results for match in finding.matches})

@@ -184,7 +184,7 @@ class Heimao(Head):
     """A list of complaints, and a page for each with what was said since, the newest first."""
 
     def pages(self, content: Content, url: str) -> Iterator[tuple[str, Made]]:
-        """Lists and complaints."""
+        """Yield lists and complaints."""
         for number in range(1, count_of([*content.threads], 10) + 2):
             yield (
                 self.start.replace("&page=1", f"&page={number}"),

@@ -284,8 +284,9 @@ class Faults:
         return self._is("twice", process, part) and self.rng.random() < 0.5
 
     def order(self, records: Sequence[Outgoing]) -> list[Outgoing]:
-        """`records` as they may come to lie: those with one key in their order, and different
-        keys in any.
+        """Return `records` in an order in which they may come to lie.
+
+        Those with one key stay in their order, and different keys come in any.
         """
         ordered = list(records)
         if self.calm or len(ordered) < 2 or self.rng.random() < 0.5:

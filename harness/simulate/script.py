@@ -177,7 +177,7 @@ def _post(
 
 
 def give_moods(rng: random.Random, sites: list[Site], channels: list[ScriptedChannel]) -> None:
-    """Times at which sites and channels are not as they should be."""
+    """Choose times at which sites and channels are not as they should be."""
     for sites_, moods, kinds in (
         (sites, (0, 1, 2, 3), SITE_MOODS),
         (channels, (0, 1, 2, 3), CHANNEL_MOODS),

@@ -92,8 +92,9 @@ class Timeline:
         return task in self._tasks
 
     def wait(self, seconds: float | None, ready: Ready | None = None) -> None:
-        """Called by a task: let others go on until so much time has passed (None: for ever), or
-        it is `ready`.
+        """Let other tasks go on until so much time has passed (None: for ever), or it is `ready`.
+
+        A task calls it.
         """
         task = self.current
         assert task is not None, "nobody waits outside a task"

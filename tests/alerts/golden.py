@@ -239,8 +239,10 @@ class Play:
             )
 
     def _enrol(self) -> None:
-        """Lists of both tenants: those who are in the leaks of the month, with the bait, and the
-        customers of the demo.
+        """Enrol the lists of both tenants.
+
+        They are those who are in the leaks of the month, with the bait, and the customers
+        of the demo.
         """
         bait = {number: party for party, number in month_leaks.CANARIES.items()}
         numbers = sorted(

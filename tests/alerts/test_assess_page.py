@@ -67,7 +67,7 @@ def page(browser: Browser, context: Context) -> Browser:
 
 @pytest.fixture
 def match(page: Browser, context: Context) -> Iterator[None]:
-    """Match's real service."""
+    """Run match's real service."""
     with listening(
         context,
         Counter("outcomes", "What became of files.", ["outcome"], registry=CollectorRegistry()),

@@ -27,8 +27,9 @@ FORGED = finding("forged", range(50, 60), people="cd")
 
 @pytest.fixture
 def alert(data, monkeypatch):
-    """Runs `ullage alert --once` on what is on the bus; gives the incidents' ids and the reasons
-    of dead letters.
+    """Return a function that runs `ullage alert --once` on what is on the bus.
+
+    It returns the incidents' ids and the reasons of dead letters.
     """
     monkeypatch.setattr("ullage.runtime.service.stop_on_signals", lambda stop: None)
     (data / "ullage.toml").write_text("metrics = false\n[tenants.bank]\n")

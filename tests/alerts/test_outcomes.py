@@ -24,7 +24,7 @@ def leak(desk, store, clock) -> str:
 
 @pytest.fixture
 def report(desk, accounts, leak):
-    """Reports an outcome as the case system does."""
+    """Return a function that reports an outcome as the case system does."""
     secret = accounts.add_token(
         "cases", ["outcome.report"], ["bank"], purpose="fraud cases", days=1, by="test"
     )[1]

@@ -224,7 +224,7 @@ def by_terminal(context, name: str, act: str) -> None:
 
 @pytest.fixture
 def ask(log_in, by_api, accounts, context) -> Callable[[str, str, str], None]:
-    """Tries an act in a role by a channel, whatever comes of it."""
+    """Return a function that tries an act in a role by a channel, whatever comes of it."""
 
     def attempt(place: str, role: str, act: str) -> None:
         if place == "terminal":

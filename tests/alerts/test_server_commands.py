@@ -123,7 +123,10 @@ APPENDED_BY_ALERT = {"suppress"}
 
 @pytest.fixture
 def as_process(backend: Backend, data: Path, clock) -> Iterator[Callable[..., Result]]:
-    """Runs a command over one incident, with the rights that the plan gives to a process."""
+    """Yield a function that runs a command over one incident.
+
+    It has the rights that the plan gives to a process.
+    """
     with backend.share(data) as url:
         (data / "ullage.toml").write_text(
             f'metrics = false\n[store]\nurl = "{url}"\n[tenants.bank]\n', encoding="utf-8"

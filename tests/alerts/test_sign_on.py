@@ -62,7 +62,7 @@ def issuer(clock):
 
 @pytest.fixture
 def write(data, issuer, clock):
-    """Writes the configuration: `write(more)`; gives the context of it."""
+    """Return a function that writes the configuration with `more`, and returns its context."""
 
     def write_settings(more: str = "", grants: str = GRANTS) -> Context:
         text = (
@@ -80,7 +80,7 @@ def write(data, issuer, clock):
 
 @pytest.fixture
 def open_console(store, accounts, write):
-    """Serves the desk with what is configured, to a stranger: `opened()`."""
+    """Return a function that serves the console with what is configured to a stranger."""
 
     def serve_console(more: str = "", grants: str = GRANTS) -> Browser:
         return Browser(

@@ -20,7 +20,7 @@ Service = Callable[[], Bus]
 
 @pytest.fixture(params=["sqlite:///bus", "spool:///bus?wait=0"])
 def service(request: pytest.FixtureRequest, tmp_path: Path, clock: HeldClock) -> Iterator[Service]:
-    """Opens the bus as another process does."""
+    """Open the bus as another process does."""
     with contextlib.ExitStack() as stack:
         yield lambda: stack.enter_context(
             contextlib.closing(open_bus(request.param, tmp_path, KEEP, clock.as_clock()))

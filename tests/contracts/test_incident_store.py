@@ -26,7 +26,7 @@ url = make_shared_store((Claim, Decision, Exposure, Incident, WorkItem))
 
 @pytest.fixture
 def reopen(url: str, tmp_path: Path) -> Iterator[Callable[[], IncidentStore]]:
-    """Opens the same store once more, as another process would."""
+    """Yield a function that opens the same store once more, as another process would."""
     opened: list[IncidentStore] = []
 
     def again() -> IncidentStore:

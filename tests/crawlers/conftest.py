@@ -158,7 +158,7 @@ def station(data: Path, warm: WarmProcess) -> Station:
 
 @pytest.fixture
 def pastes(server: Answers) -> Callable[[int], dict[str, str]]:
-    """Puts a list of `count` pastes on the server; returns text by id."""
+    """Return a function that serves a list of `count` pastes, and returns their texts by id."""
 
     def fill(count: int) -> dict[str, str]:
         texts = {f"paste{number:03}": f"text of paste {number} 内容" for number in range(count)}

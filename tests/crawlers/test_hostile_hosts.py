@@ -23,7 +23,7 @@ SEED = 20_261_126
 
 
 def silent(_: BaseHTTPRequestHandler, released: threading.Event) -> None:
-    """Accepts, and says nothing."""
+    """Accept, and say nothing."""
     released.wait(120)
 
 

@@ -39,7 +39,7 @@ def imported() -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def homes() -> dict[str, set[str]]:
-    """Module to the distributions that have it."""
+    """Return for each module the distributions that have it."""
     return {
         name: set(map(canonicalize_name, have))
         for name, have in metadata.packages_distributions().items()

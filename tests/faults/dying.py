@@ -63,22 +63,25 @@ def during(owner: type, name: str, count: int, seconds: float) -> None:
 
 
 def append_before_done(count: int) -> None:
-    """Captures are on the bus, their page is not done."""
+    """Die when captures are on the bus and their page is not done."""
     from crawlers.frontier.database import Frontier
 
     before(Frontier, "finish", count, lambda _self, _leased, parsed, *_rest: bool(parsed.posts))
 
 
 def match_before_publish(count: int) -> None:
-    """Captures are matched, their findings are not on the bus."""
+    """Die when captures are matched and their findings are not on the bus."""
     from ullage.bus.kafka.publisher import KafkaPublisher
 
     before(KafkaPublisher, "append", count)
 
 
 def publish_before_commit(count: int) -> None:
-    """Findings are on the bus, the captures are not committed; or incidents are stored, the
-    findings are not committed.
+    """Die when results are published and what they came from is not committed.
+
+    Findings are on the bus and their captures not committed, or incidents are stored and their
+    findings
+    not committed.
     """
     from ullage.bus.kafka.consumer import KafkaSubscription
 

@@ -93,8 +93,9 @@ class Rig:
         return Ullage(self.data)(*words, text=text)
 
     def set_up(self, bus_url: str, more: str, heartbeats: float) -> None:
-        """Configuration, keys and watchlist; crawl sends a heartbeat every `heartbeats` seconds,
-        0 for none.
+        """Write configuration, keys and watchlist.
+
+        Crawl sends a heartbeat every `heartbeats` seconds, none for 0.
         """
         lines = f'[bus]\nurl = "{bus_url}"\n{more}\n[store]\nurl = "{self.store_url}"\n'
         text = lines + configuration(TENANT).replace("[match]\n", f"[match]\nbatch = {BATCH}\n")

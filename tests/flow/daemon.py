@@ -175,7 +175,7 @@ class Daemon:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        """A test that fails leaves nothing running."""
+        """End all processes, so that a test that fails leaves nothing running."""
         if self.process is not None and self.process.poll() is None:
             self.stop()
 

@@ -46,7 +46,7 @@ def lines() -> list[dict[str, str]]:
 
 
 def captures() -> Iterator[Capture]:
-    """Captures as a collector of chats and files would hand them in."""
+    """Yield captures as a collector of chats and files would hand them in."""
     texts = dict.fromkeys(
         "title author channel thread message_id reply_to parent source post_id platform".split(),
         ALL,

@@ -193,7 +193,7 @@ def match_between_rounds(outer: Zone, inner: Zone) -> str:
 
 
 def exposures(inner: Zone) -> dict[str, int]:
-    """Reference → sightings, from the inner store."""
+    """Return the number of sightings by reference, from the inner store."""
     daemon = Daemon(inner.data, inner.data / "said.log")
     assert {site for incident in daemon.incidents() for site in incident["sites"]} == {"pastes"}
     return daemon.exposures()

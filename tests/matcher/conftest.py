@@ -51,7 +51,7 @@ class SharedServer:
         return self.running
 
     def __exit__(self, *_: object) -> None:
-        """It goes with the tests."""
+        """Do nothing: the server ends with the tests."""
 
 
 WHO_UNPACKS = (parent, pipeline, scan)
@@ -89,8 +89,9 @@ def enrolment_folder(tmp_path_factory: pytest.TempPathFactory, fresh_data: Path)
 
 @pytest.fixture(scope="session")
 def enrol_once(tmp_path_factory: pytest.TempPathFactory, fresh_data: Path) -> Callable[..., None]:
-    """Gives a data folder a tenant `bank` with these customers, who are enrolled once for all
-    tests that name the same.
+    """Return a function that gives a data folder a tenant `bank` with these customers.
+
+    They are enrolled once for all tests that name the same.
     """
     folders: dict[str, Path] = {}
 
@@ -113,7 +114,10 @@ def bank(context: Context, enrolment_folder: Path) -> Context:
 
 @pytest.fixture
 def ullage(data: Path) -> Callable[..., Result]:
-    """Runs the command line on the data folder; what it raised is in `exception`."""
+    """Return a function that runs the command line on the data folder.
+
+    What it raised is in `exception`.
+    """
 
     def run(*words: Any, input: bytes | None = None) -> Result:  # noqa: A002
         return CliRunner().invoke(app, command(data, *words), input=input)

@@ -36,7 +36,7 @@ def luhn(body: str) -> str:
 
 
 def as_cards(codes: tuple[str, ...]) -> Iterator[str]:
-    """Valid mobile numbers that are valid cards as well."""
+    """Yield valid mobile numbers that are valid cards as well."""
     for code in codes:
         yield from [n for n in mobiles(code, 300) if card.normalise(n) and card.luhn(n)][:10]
 

@@ -53,7 +53,7 @@ STEPS = {
 
 @pytest.fixture
 def failing(ullage, export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Loads (or builds) so that it fails at a step; returns what was raised."""
+    """Return a function that lets a load (or build) fail at a step, and returns the error."""
 
     def fail(step: str, *words: object) -> BaseException | None:
         more: list[object] = []

@@ -80,7 +80,7 @@ def entries() -> list[Entry]:
 
 
 def pattern(words: list[str]) -> re.Pattern[str]:
-    """Finds any of `words`: English ones as whole words, Chinese ones anywhere."""
+    """Compile a search for `words`: English ones as whole words, Chinese ones anywhere."""
     either = "|".join(
         re.escape(word).replace(r"\ ", r"\s+") for word in sorted(words, key=len, reverse=True)
     )

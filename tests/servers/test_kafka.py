@@ -65,7 +65,10 @@ def admin(kafka_broker: Broker) -> Iterator[KafkaAdminClient]:
 
 
 def spread(*numbers: int, size: int = 0) -> list[Outgoing]:
-    """Records with their number as key, so over all partitions, and as value, padded to `size`."""
+    """Return records with their number as key, so over all partitions.
+
+    Their value is the number, padded to `size`.
+    """
     return [Outgoing(str(n), str(n).encode().ljust(size, b" "), {}) for n in numbers]
 
 

@@ -89,8 +89,9 @@ def plain(text: str) -> str:
 def program(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[object, str, str]]:
-    """Runs the whole command line in this process, where its stages are imported once; returns
-    code, output and errors.
+    """Return a function that runs the whole command line in this process.
+
+    Its stages are imported once. It returns code, output and errors.
     """
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # which the program would set
     for module in (sys, threading):

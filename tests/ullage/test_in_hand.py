@@ -54,8 +54,9 @@ def command(context: Context, way: str, *more: object) -> list[str]:
 
 @pytest.fixture(scope="module")
 def run() -> Iterator[Callable[..., int]]:
-    """Runs one process of the consumer to its end, and gives its exit code; one with a
-    supervisor is this process's own.
+    """Yield a function that runs one process of the consumer to its end, and returns its exit code.
+
+    One with a supervisor is a child of this process.
     """
     with closing(WarmProcess("tests.ullage.consuming")) as warm:
 

@@ -160,7 +160,7 @@ class DrainingProcess(FakeProcess):
 
 @pytest.fixture
 def starts(monkeypatch: pytest.MonkeyPatch, clock: HeldClock) -> list[float]:
-    """Times at which a child was started; each ends at once with exit code 1."""
+    """Return when a child was started; each ends at once with exit code 1."""
     times: list[float] = []
 
     def start(_data: Path, _role: str, *_: object) -> FakeProcess:

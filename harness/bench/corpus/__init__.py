@@ -110,7 +110,7 @@ def sparse(rng: random.Random, planted: CorpusCounts) -> Iterator[str]:
 
 
 def dense(rng: random.Random, planted: CorpusCounts) -> Iterator[str]:
-    """Dumps of 50 to 400 lines, each with its separator and columns."""
+    """Yield dumps of 50 to 400 lines, each with its separator and columns."""
     number = 0
     while True:
         separator, columns = rng.choice(SEPARATORS), _columns(rng)

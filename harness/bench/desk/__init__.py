@@ -77,7 +77,7 @@ def open_filled_store(count: int = INCIDENTS) -> Iterator[FilledStore]:
 
 @contextlib.contextmanager
 def client(made: FilledStore) -> Iterator[httpx.Client]:
-    """Logged in to the application, which is served on loopback."""
+    """Yield a client that is logged in to the application, which is served on loopback."""
     accounts, stop = Accounts(made.context.data, made.context.clock), threading.Event()
     with contextlib.closing(accounts), listening("search", "127.0.0.1", 0) as (listener, port):
         if accounts.user(ASKER) is None:

@@ -101,9 +101,7 @@ def serve_desk(store: IncidentStore, context: Context) -> Iterator[tuple[int, st
 
 
 def _bodies(known: list[str], size: int) -> Iterator[str]:
-    """Requests of `size` handles: of each ten nine that nothing is known of, as with a bank's
-    customers.
-    """
+    """Yield requests of `size` handles, of which nine in ten are unknown, as with a bank."""
     for n in itertools.count():
         handles = [
             known[(n + i) % len(known)] if i % 10 == n % 10 else f"{n * size + i:032x}"

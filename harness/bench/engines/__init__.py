@@ -49,8 +49,9 @@ def children_seconds() -> float:
 
 
 def ripgrep(path: Path) -> Callable[[], int]:
-    """Counts the matches of all shapes in a file, or in those of a folder; UnavailableError
-    without `rg`.
+    """Return a function that counts the matches of all shapes in a file or folder.
+
+    Raise UnavailableError without `rg`.
     """
     program = shutil.which("rg")
     if program is None:

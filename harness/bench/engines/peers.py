@@ -22,7 +22,7 @@ ENTITIES = {
 
 
 def presidio() -> Callable[[str], Iterator[str]]:
-    """Gives for a text the kind of each entity that Presidio finds in it."""
+    """Return a function that yields the kind of each entity that Presidio finds in a text."""
     import tldextract.tldextract
     from presidio_analyzer import predefined_recognizers as known
 

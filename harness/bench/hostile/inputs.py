@@ -23,7 +23,7 @@ Make = Callable[[int], bytes]
 
 
 def around(before: str, unit: str, behind: str = "") -> Make:
-    """`unit` over and over between the two, up to `size` bytes."""
+    """Make `unit` over and over between the two, up to `size` bytes."""
     head, middle, tail = before.encode(), unit.encode(), behind.encode()
     return lambda size: head + middle * max(1, (size - len(head) - len(tail)) // len(middle)) + tail
 
@@ -245,7 +245,10 @@ MEMBERS: dict[str, Make] = {
 
 
 def deep(before: str, opened: str, closed: str, most: int = 150) -> Make:
-    """`opened` `most` times, lines of a phone number, `closed` as often; `{n}` counts."""
+    """Make `most` times `opened`, lines of a phone number, and `closed` as often.
+
+    `{n}` counts.
+    """
 
     def make(size: int) -> bytes:
         head = before + "".join(opened.replace("{n}", str(n)) for n in range(most))

@@ -101,7 +101,7 @@ def guest_list(rng: random.Random) -> tuple[str, str]:
 
 
 def log_lines(rng: random.Random) -> tuple[str, str]:
-    """Logs and code, with numbers that are nobody's."""
+    """Make logs and code, with numbers that are nobody's."""
     rows = [
         f"2026-02-{rng.randint(1, 28):02d} 10:{rng.randrange(60):02d}:00 INFO order"
         f" {rng.randrange(10**18):018d} served in {rng.randrange(900)} ms"
@@ -112,7 +112,7 @@ def log_lines(rng: random.Random) -> tuple[str, str]:
 
 
 def news(rng: random.Random) -> tuple[str, str]:
-    """Reports of the trade, in its own words."""
+    """Make reports of the trade, in its own words."""
     brand = BRAND if rng.random() < 0.3 else "某银行"
     text = (
         f"警方提醒：近期有人出售{brand}贷款客户数据，一手料、四件套被公开叫卖。"

@@ -214,8 +214,9 @@ def compare_presidio(
 
 
 def measure_decoys(context: Context, tokens: int, folder: Path) -> Counter[str]:
-    """False positives a class, in files of one class each; every class is named, with 0 as it
-    should be.
+    """Count false positives by class, in files of one class each.
+
+    Every class is named, with 0 where nothing was found, as it should be.
     """
     wrong = Counter(dict.fromkeys(DECOYS, 0))
     by_path = {}

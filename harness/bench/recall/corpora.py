@@ -257,7 +257,7 @@ def _uudecode(text: str) -> bytes:
 
 
 def vectors(root: Path) -> list[str]:
-    """Identifiers of other libraries' tests, judged by us.
+    """Return identifiers of other libraries' tests, judged by us.
 
     Their verdicts differ too, so that a difference is no miss.
     """

@@ -75,7 +75,7 @@ def all_handles(context: Context) -> list[str]:
 
 @pytest.fixture
 def match(pseudonyms: list[str], context: Context) -> Iterator[None]:
-    """Match's real service."""
+    """Run match's real service."""
     with listening(
         context,
         Counter("outcomes", "What became of files.", ["outcome"], registry=CollectorRegistry()),
@@ -85,7 +85,7 @@ def match(pseudonyms: list[str], context: Context) -> Iterator[None]:
 
 @pytest.fixture
 def people(desk: Browser, accounts: Accounts) -> Callable[[str], Browser]:
-    """Logs in somebody of that role and name."""
+    """Return a function that logs in somebody of a role and name."""
 
     def someone(name: str, role: str) -> Browser:
         add_account(accounts, name, [role], ["bank"])

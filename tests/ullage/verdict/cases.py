@@ -21,7 +21,7 @@ GROUP = frozenset((FieldLabel.NAME, FieldLabel.PHONE))
 
 
 def crowd(customers: int, *fields: str) -> Crowd:
-    """Customers who all stand in rows of the same fields."""
+    """Return customers who all stand in rows of the same fields."""
     group = frozenset(fields)
     return (
         Crowd(

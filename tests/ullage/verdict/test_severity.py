@@ -49,7 +49,7 @@ def some(*fields: str, customers: int, among=UNKNOWN, **changes) -> VerdictFacts
 
 
 def alone(*fields: str, customers: int, among=UNKNOWN, **changes) -> VerdictFacts:
-    """Customers by one value each."""
+    """Return facts on customers who have one value each."""
     return make_facts(*fields, customers=customers, **{**among, **changes})
 
 
