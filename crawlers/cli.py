@@ -116,9 +116,9 @@ def sites_listed(ctx: typer.Context, as_json: AsJson = False) -> None:
     context: Context = ctx.obj
     setup.require(context)
     folder = _site_folder(context)
-    found, faults = folder.read()
+    site_files, faults = folder.read()
     with contextlib.closing(open_frontier(context)) as opened:
-        rows = list(_rows(context, opened, found))
+        rows = list(_rows(context, opened, site_files))
     refused = sorted(folder.refused)
     if as_json:
         for row in (
@@ -130,7 +130,7 @@ def sites_listed(ctx: typer.Context, as_json: AsJson = False) -> None:
         make_console().print(build_table(rows, context.clock.wall(), refused=refused))
         ends = {
             name: at
-            for name, at in _session_ends(context, found)
+            for name, at in _session_ends(context, site_files)
             if at - context.clock.wall() <= SOON_SECONDS
         }
         for line in (
@@ -142,7 +142,7 @@ def sites_listed(ctx: typer.Context, as_json: AsJson = False) -> None:
             typer.echo(line)
     if rows and not as_json and not any(row.posts for row in rows):
         typer.echo(NOTHING, err=True)
-    if not found and not faults:
+    if not site_files and not faults:
         typer.echo(f"no sites yet: add NAME.toml to {context.data / SITES}", err=True)
     if faults:
         raise FaultsError.from_errors(faults)
@@ -183,7 +183,7 @@ def frontier_import(
     """Import the crawl state of sites from another host; then put their files into `sites.d`."""
     context: Context = ctx.obj
     setup.require(context)
-    given = (
+    passphrase_or_key = (
         split_key_file(read_trusted(key, secret=True), KEY, key)[0]
         if key
         else context.keys.read(KEY)
@@ -192,9 +192,11 @@ def frontier_import(
         raise ConfigError(f"{file} does not exist")
     with (
         contextlib.closing(open_frontier(context)) as ours,
-        contextlib.closing(Frontier(file.parent, given, context.clock, file=file.name)) as theirs,
+        contextlib.closing(
+            Frontier(file.parent, passphrase_or_key, context.clock, file=file.name)
+        ) as theirs,
     ):
-        theirs.check_key(compute_check_value(given, KEY))
+        theirs.check_key(compute_check_value(passphrase_or_key, KEY))
         pages = take_in(ours, theirs, names or [])
     typer.echo(f"{pages} pages imported")
 
@@ -206,18 +208,18 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     """
 
     def look() -> str:
-        found, faults = _site_folder(context).read()
+        sites, faults = _site_folder(context).read()
         if faults:
             raise FaultsError.from_errors(faults)
-        fed = sum(site.enabled and not site.is_crawled for site in found.values())
-        crawled = sum(site.is_crawled for site in found.values())
-        said = f"{len(found)} read, {crawled} crawled, {fed} by ingest"
+        fed = sum(site.enabled and not site.is_crawled for site in sites.values())
+        crawled = sum(site.is_crawled for site in sites.values())
+        total = f"{len(sites)} read, {crawled} crawled, {fed} by ingest"
         if not crawled + fed:
             return setup.SetupWarning(
-                f"{said}, so no site is monitored from here: `ullage sites try URL`"
+                f"{total}, so no site is monitored from here: `ullage sites try URL`"
                 " examines a site and writes its file"
             )
-        return said
+        return total
 
     def whole() -> str:
         if not any(context.data.glob(f"{FILE}*")):
@@ -332,20 +334,20 @@ def _night_until(site: Site, now: float) -> str:
 
 def _own_presets(context: Context) -> str:
     """Check the user's own presets against their samples and return a summary."""
-    own = Presets(context.data / FOLDER)
-    own.refresh()
-    faults = [fault for error in own.faults for fault in list_faults(error)]
-    for name, preset in sorted(own.own.items()):
+    presets = Presets(context.data / FOLDER)
+    presets.refresh()
+    faults = [fault for error in presets.faults for fault in list_faults(error)]
+    for name, preset in sorted(presets.own.items()):
         if isinstance(preset, ConfigError):
             continue
         try:
-            said = check_samples(preset, load_platform(preset.platform).parse, own)
+            problems = check_samples(preset, load_platform(preset.platform).parse, presets)
         except ConfigError as error:
-            said = list(list_faults(error))
-        faults += [f"{context.data / FOLDER / name}.toml: {one}" for one in said]
+            problems = list(list_faults(error))
+        faults += [f"{context.data / FOLDER / name}.toml: {problem}" for problem in problems]
     if faults:
         raise FaultsError(faults)
-    return f"{len(own.list_names())} known, {len(own.own)} of them your own"
+    return f"{len(presets.list_names())} known, {len(presets.own)} of them your own"
 
 
 def _site_folder(context: Context) -> SiteFolder:
@@ -361,8 +363,8 @@ def _looks(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
 
     All sites are visited when the first check runs.
     """
-    found, _ = _site_folder(context).read()
-    crawled = [site for site in found.values() if site.is_crawled]
+    sites, _ = _site_folder(context).read()
+    crawled = [site for site in sites.values() if site.is_crawled]
     if not crawled:
         return
     from crawlers.fetching.proxy import load_proxies  # noqa: PLC0415

@@ -143,7 +143,7 @@ class ChannelFolder:
 
         Faults, refused files and disabled channels are stored in the fields of this object.
         """
-        self.faults, self.refused, self.disabled, found = [], {}, {}, dict[str, ChatChannel]()
+        self.faults, self.refused, self.disabled, channels = [], {}, {}, dict[str, ChatChannel]()
         for path in sorted((self.data / FOLDER).glob("*.toml")):
             try:
                 channel = read_channel(path)
@@ -151,7 +151,7 @@ class ChannelFolder:
                     raise ConfigError(
                         f"{path}: {path.stem} is also the name of a site: choose another name"
                     )
-                if len(found) >= MAX_WATCHED:
+                if len(channels) >= MAX_WATCHED:
                     raise ConfigError(
                         f"{path}: is not read: {MAX_WATCHED} channels, the maximum, come before it"
                     )
@@ -167,5 +167,5 @@ class ChannelFolder:
             if not channel.enabled:
                 self.disabled[channel.name] = channel.service
             elif service in ("", channel.service):
-                found[channel.name] = channel
-        return found
+                channels[channel.name] = channel
+        return channels

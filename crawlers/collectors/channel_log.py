@@ -101,10 +101,10 @@ class ChannelLedger:
     def names(self) -> set[str]:
         """Return the names of all channels that the service ever had."""
         with sqlite_errors(self._path):
-            found = self._connection.execute(
+            rows = self._connection.execute(
                 "select name from channels where service = ?", (self._service,)
             )
-            return {str(name) for (name,) in found}
+            return {str(name) for (name,) in rows}
 
     def close(self) -> None:
         """Close the file."""
@@ -124,16 +124,16 @@ class ChannelLedger:
 
     def unseen(self, channel: str, messages: Iterable[ChatMessage]) -> list[ChatMessage]:
         """Return the messages that are not recorded yet, without repeats."""
-        found = dict[bytes, ChatMessage]()
+        unlogged = dict[bytes, ChatMessage]()
         for message in messages:
-            found.setdefault(self._digest(channel, message), message)
-        for some in batched(found):
-            query = f"select digest from messages where channel = ? and digest in ({','.join('?' * len(some))})"  # noqa: E501, S608
+            unlogged.setdefault(self._digest(channel, message), message)
+        for digests in batched(unlogged):
+            query = f"select digest from messages where channel = ? and digest in ({','.join('?' * len(digests))})"  # noqa: E501, S608
             with sqlite_errors(self._path):
-                known = self._connection.execute(query, (channel, *some)).fetchall()
-            for (digest,) in known:
-                del found[bytes(cast("bytes", digest))]
-        return list(found.values())
+                rows = self._connection.execute(query, (channel, *digests)).fetchall()
+            for (digest,) in rows:
+                del unlogged[bytes(cast("bytes", digest))]
+        return list(unlogged.values())
 
     def note(
         self,
@@ -155,9 +155,9 @@ class ChannelLedger:
                     "update channels set seen = seen + ?, last_new = ?, unread = unread + ? where"
                     " name = ? returning seen"
                 )
-                seen = int(self._connection.execute(add, (len(rows), now, unread, channel)).get)
+                total = int(self._connection.execute(add, (len(rows), now, unread, channel)).get)
                 # rarely: it scans all digests of the channel
-                if seen // FORGET_EVERY != (seen - len(rows)) // FORGET_EVERY:
+                if total // FORGET_EVERY != (total - len(rows)) // FORGET_EVERY:
                     self._forget(channel)
             if cursor:
                 self._connection.execute("insert or replace into cursors values (?, ?)", cursor)
@@ -181,10 +181,10 @@ class ChannelLedger:
             ).fetchone()
         if row is None:
             return ChannelState(channel)
-        name, state, reason, *rest = row
-        known = state if state in get_args(State) else None
+        name, state, reason, *counters = row
+        checked_state = state if state in get_args(State) else None
         why = reason if reason in get_args(Reason) else None
-        return ChannelState(name, known, why, *rest)
+        return ChannelState(name, checked_state, why, *counters)
 
     def keep(self, standing: ChannelState) -> None:
         """Store the state of a channel.

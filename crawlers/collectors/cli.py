@@ -197,7 +197,9 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
                 _as_it_is(opened.standing(name), context.clock.wall()) for name in channels
             ]
         if blind := [
-            f"{one.name} ({one.reason or 'not read yet'})" for one in standings if one.state != "ok"
+            f"{standing.name} ({standing.reason or 'not read yet'})"
+            for standing in standings
+            if standing.state != "ok"
         ]:
             raise UnavailableError(f"not monitored: {', '.join(blind)}; `ullage collect` shows why")
         return (
@@ -235,12 +237,12 @@ def _line(channel: ChatChannel, standing: ChannelState) -> str:
     state = f"{standing.state or 'not read yet'}{f': {standing.reason}' if standing.reason else ''}".replace(  # noqa: E501
         "_", " "
     )
-    said = (
+    line = (
         f"{channel.name}  {channel.service}  {state}  {standing.seen} messages, {standing.gaps}"
         f" gaps, {standing.lost} lost"
     )
-    said += f", {standing.unread} files not read" if standing.unread else ""
-    return f"{said}  ({MEANING[standing.reason]})" if standing.reason else said
+    line += f", {standing.unread} files not read" if standing.unread else ""
+    return f"{line}  ({MEANING[standing.reason]})" if standing.reason else line
 
 
 def _iso(at: float) -> str | None:

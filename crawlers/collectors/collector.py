@@ -120,17 +120,17 @@ class Runner:
 
     def _read_files(self) -> None:
         """Start, cancel and restart the tasks of accounts to match the channel files."""
-        found = self.folder.read(self.service)
+        configured = self.folder.read(self.service)
         self.metrics.faults.set(len(self.folder.faults))
-        today, wanted = self.clock.now().date(), dict[str, dict[str, ChatChannel]]()
-        for name, channel in found.items():
+        today, by_service = self.clock.now().date(), dict[str, dict[str, ChatChannel]]()
+        for name, channel in configured.items():
             if channel.expires < today:
                 self._blame(name, "expired")
             else:
-                wanted.setdefault(channel.account, {})[name] = channel
-        self._channels = found
-        self.feed.more = {name: channel.site() for name, channel in found.items()}
-        for account, channels in wanted.items():
+                by_service.setdefault(channel.account, {})[name] = channel
+        self._channels = configured
+        self.feed.more = {name: channel.site() for name, channel in configured.items()}
+        for account, channels in by_service.items():
             task = self._tasks.get(account)
             if task and self._mine[account] == channels:
                 continue
@@ -140,7 +140,7 @@ class Runner:
             for name in channels:
                 self._began.setdefault(name, self.clock.wall())
             self._tasks[account] = asyncio.create_task(self._account(account, channels))
-        for account in self._tasks.keys() - wanted.keys():
+        for account in self._tasks.keys() - by_service.keys():
             self._tasks.pop(account).cancel()
 
     async def _account(self, account: str, channels: Mapping[str, ChatChannel]) -> None:
@@ -307,16 +307,16 @@ class Runner:
         letters = self._letters(standings)
         self._hours.files(letters)
         self._hours.note(self.clock.wall(), self.clock.monotonic(), letters, LATE * seconds)
-        told, gone = self._hours.told(MOST_TOLD)
+        hours, gone = self._hours.told(MOST_TOLD)
         try:
             await self.appends.on_bus(
-                partial(self.feed.publisher.spread, self.heartbeat(standings, told, gone))
+                partial(self.feed.publisher.spread, self.heartbeat(standings, hours, gone))
             )
         except UnavailableError as error:
             self._hours.forget()
             log.get("collect").warning("heartbeat_skipped", error=str(error))
         else:
-            self._hours.sent(told, gone)
+            self._hours.sent(hours, gone)
             oldest = int(self.clock.wall() // HOUR_SECONDS) - KEPT_HOURS
             self._posts = Counter(
                 {key: count for key, count in self._posts.items() if key[1] >= oldest}
@@ -335,7 +335,7 @@ class Runner:
         off = {
             name: "d" for name, service in self.folder.disabled.items() if service == self.service
         }
-        return files | off | {one.name: self._letter(one) for one in standings}
+        return files | off | {standing.name: self._letter(standing) for standing in standings}
 
     def _letter(self, standing: ChannelState) -> str:
         if standing.reason == "expired":
@@ -350,9 +350,9 @@ class Runner:
 
         `told` are the hours to report, and `gone` the names of channels that were removed.
         """
-        states = Counter(one.state for one in standings if one.state)
+        states = Counter(standing.state for standing in standings if standing.state)
         coverage = Coverage(
-            watched=tuple(one.report() for one in standings),
+            watched=tuple(standing.report() for standing in standings),
             sites=dict(states),
             unseen=len(standings) - states.total() + len(self.folder.faults),
         )

@@ -94,31 +94,31 @@ class ImapSession:
     async def _look(self, channel: ChatChannel) -> AsyncIterator[DeliveryBatch]:
         """Yield the new messages of a mailbox, and the gaps among them."""
         name = f"imap:{channel.name}"
-        known, now = (
+        position, now = (
             MailboxPosition.of(self._ledger.cursor(name)),
             await asyncio.to_thread(self._box.select, channel.address),
         )
         if now is None:
             yield DeliveryBatch(channel.name, blind="address")
             return
-        anew = 0 < known.validity != now.validity
+        anew = 0 < position.validity != now.validity
         if anew:  # the stored number means nothing in the new numbering
             yield DeliveryBatch(channel.name, gap="seen")
-        first = known.last + 1 if known.validity == now.validity else 1
-        found = await asyncio.to_thread(self._box.sizes, first, now.last)
-        if known.validity:
-            missing = 0 if anew else now.last - known.last - len(found)
+        first = position.last + 1 if position.validity == now.validity else 1
+        sizes = await asyncio.to_thread(self._box.sizes, first, now.last)
+        if position.validity:
+            missing = 0 if anew else now.last - position.last - len(sizes)
         else:
-            missing, found = 0, found[len(found) - min(len(found), channel.history) :]
-        for some in pages(found):
-            mails = await asyncio.to_thread(self._box.fetch, [uid for uid, _ in some])
+            missing, sizes = 0, sizes[len(sizes) - min(len(sizes), channel.history) :]
+        for page in pages(sizes):
+            mails = await asyncio.to_thread(self._box.fetch, [uid for uid, _ in page])
             messages = tuple(
-                one
+                message
                 for uid, content in mails
-                for one in read(channel, f"{now.validity}/{uid}", content)
+                for message in read(channel, f"{now.validity}/{uid}", content)
             )
-            missing += len(some) - len(mails)  # deleted between the two requests
-            cursor = name, str(MailboxPosition(now.validity, some[-1][0]))
+            missing += len(page) - len(mails)  # deleted between the two requests
+            cursor = name, str(MailboxPosition(now.validity, page[-1][0]))
             yield DeliveryBatch(
                 channel.name, messages, cursor=cursor, refused=len(mails) - len(messages)
             )
@@ -150,13 +150,13 @@ def read(channel: ChatChannel, event: str, content: bytes) -> Iterator[ChatMessa
 
     The caller counts those that are missing.
     """
-    said = {
+    fields = {
         name: value
         for name, value in read_mail(content, channel.address).items()
         if value not in ("", None, [])
     }
     with contextlib.suppress(ValidationError):
-        line = CaptureLine.model_validate({"text": "", **said, "site": channel.name})
+        line = CaptureLine.model_validate({"text": "", **fields, "site": channel.name})
         yield ChatMessage(event, line, ("cut",) if len(content) >= MAX_FILE_BYTES else ())
 
 
@@ -211,10 +211,10 @@ class _Box:
         """Return the existing message numbers from `first` to `last`, each with its size."""
         if first > last:
             return []
-        told = self._answer(self._opened().uid("FETCH", f"{first}:{last}", "(UID RFC822.SIZE)"))
+        lines = self._answer(self._opened().uid("FETCH", f"{first}:{last}", "(UID RFC822.SIZE)"))
         return sorted(
             (_named(UID, line), _named(SIZE, line))
-            for line in told
+            for line in lines
             if isinstance(line, bytes) and UID.search(line)
         )
 
@@ -224,20 +224,20 @@ class _Box:
         Each is truncated at the size limit of a file.
         """
         numbers = ",".join(map(str, uids))
-        told = self._answer(
+        parts = self._answer(
             self._opened().uid("FETCH", numbers, f"(UID BODY.PEEK[]<0.{MAX_FILE_BYTES}>)")
         )
-        ends = [*told[1:], b""]  # the number is before or after the text
-        both = [
+        ends = [*parts[1:], b""]  # the number is before or after the text
+        pairs = [
             (line, end if isinstance(end, bytes) else b"")
-            for line, end in zip(told, ends, strict=True)
+            for line, end in zip(parts, ends, strict=True)
         ]
-        found = [
+        mails = [
             (_named(UID, line[0]) or _named(UID, end), line[1])
-            for line, end in both
+            for line, end in pairs
             if isinstance(line, tuple)
         ]
-        return [(uid, content) for uid, content in found if uid]
+        return [(uid, content) for uid, content in mails if uid]
 
     def _opened(self) -> imaplib.IMAP4:
         if self._client is None:
@@ -252,8 +252,8 @@ class _Box:
 
 
 def _named(pattern: re.Pattern[bytes], line: bytes) -> int:
-    found = pattern.search(line)
-    return int(found[1]) if found else 0
+    match = pattern.search(line)
+    return int(match[1]) if match else 0
 
 
 def _number(told: Sequence[bytes | None]) -> int:

@@ -84,7 +84,7 @@ class MatrixSession:
         A room that was joined is read only if it is still open to all and not encrypted.
         """
         for name, channel in self._channels.items():
-            entered = any(one.name == name for one in self._rooms.values())
+            entered = any(joined.name == name for joined in self._rooms.values())
             if entered or time.monotonic() - self._tried.get(name, float("-inf")) < AGAIN_SECONDS:
                 continue
             self._tried[name] = time.monotonic()
@@ -99,8 +99,8 @@ class MatrixSession:
                 yield DeliveryBatch(name, blind=closed)
                 continue
             self._rooms[room] = channel
-            if self._since and (kept := self._ledger.cursor(_before(name))):
-                self._left[room] = kept
+            if self._since and (backlog := self._ledger.cursor(_before(name))):
+                self._left[room] = backlog
             elif self._since and not self._ledger.cursor(f"matrix:{name}"):
                 # the room was added later: /sync does not return its earlier history
                 yield self._leave(room, channel, 0, "")
@@ -126,29 +126,29 @@ class MatrixSession:
             answer = await self._server.sync(self._since, *([0] if self._left else []))
         except MatrixError as error:
             raise BlindError(error.reason) from None
-        held = DeliveryBatch()
+        pending = DeliveryBatch()
         async for batch in self._told(answer):
-            yield held
-            held = batch
+            yield pending
+            pending = batch
         self._since = str(answer["next_batch"])
-        answered = tuple(one.name for one in self._rooms.values())
+        answered = tuple(channel.name for channel in self._rooms.values())
         # store the cursor in one transaction with the last batch
-        yield replace(held, cursor=(self._cursor, self._since), answered=answered)
+        yield replace(pending, cursor=(self._cursor, self._since), answered=answered)
 
     async def _told(self, answer: Mapping[str, Any]) -> AsyncIterator[DeliveryBatch]:
         """Yield the batches in an answer to `/sync`, for the rooms that are read."""
         rooms = _object(answer.get("rooms"))
-        for room, told in _object(rooms.get("join")).items():
+        for room, section in _object(rooms.get("join")).items():
             if channel := self._rooms.get(room):
-                timeline = _object(_object(told).get("timeline"))
+                timeline = _object(_object(section).get("timeline"))
                 async for batch in self._passed_over(channel, room, timeline):
                     yield batch
                 async for batch in self._live(channel, room, _events(timeline.get("events"))):
                     yield batch
-        for room, told in _object(rooms.get("leave")).items():
+        for room, section in _object(rooms.get("leave")).items():
             if channel := self._rooms.pop(room, None):
                 self._tried[channel.name] = time.monotonic()
-                timeline = _object(_object(told).get("timeline"))
+                timeline = _object(_object(section).get("timeline"))
                 yield DeliveryBatch(
                     channel.name, blind=self._why_out(_events(timeline.get("events")))
                 )
@@ -202,13 +202,13 @@ class MatrixSession:
 
         Earlier history is what was posted before the first reading.
         """
-        for room, left in list(self._left.items()):
+        for room, backlog in list(self._left.items()):
             channel = self._rooms.get(room)
             # the account has left the room; if it joins again, the cursor says where to resume
             if channel is None:
                 del self._left[room]
                 continue
-            read, _, token = left.partition(" ")
+            read, _, token = backlog.partition(" ")
             try:
                 answer = await self._server.messages(room, token, None, PAGE)
             except MatrixError:
@@ -227,23 +227,23 @@ class MatrixSession:
         `read` counts the messages read so far; `token` is where the rest begins, "" for the
         room's end.
         """
-        left = f"{read} {token}" if read < channel.history else ""
-        if left:
-            self._left[room] = left
+        backlog = f"{read} {token}" if read < channel.history else ""
+        if backlog:
+            self._left[room] = backlog
         else:
             self._left.pop(room, None)
-        return DeliveryBatch(channel.name, cursor=(_before(channel.name), left))
+        return DeliveryBatch(channel.name, cursor=(_before(channel.name), backlog))
 
     def _why_out(self, events: list[Event]) -> Reason:
         """Return whether the account was banned or kicked, from its membership event."""
-        own = [
+        memberships = [
             e
             for e in events
             if e.get("type") == "m.room.member" and e.get("state_key") == self._user
         ]
         return (
             "banned"
-            if own and _object(own[-1].get("content")).get("membership") == "ban"
+            if memberships and _object(memberships[-1].get("content")).get("membership") == "ban"
             else "kicked"
         )
 
@@ -290,7 +290,7 @@ def _object(found: object) -> dict[str, Any]:
 
 
 def _events(found: object) -> list[Event]:
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
 def read(channel: ChatChannel, event: Mapping[str, Any]) -> Iterator[ChatMessage]:
@@ -298,7 +298,7 @@ def read(channel: ChatChannel, event: Mapping[str, Any]) -> Iterator[ChatMessage
     content, kind = event.get("content"), event.get("type")
     if not isinstance(content, dict) or not isinstance(event.get("event_id"), str):
         return
-    said: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "site": channel.name,
         "channel": channel.address,
         "author": str(event.get("sender", "")),
@@ -307,15 +307,15 @@ def read(channel: ChatChannel, event: Mapping[str, Any]) -> Iterator[ChatMessage
         "text": "",
     }
     if kind == "m.room.redaction":
-        said |= {
+        fields |= {
             "message_id": str(content.get("redacts") or event.get("redacts") or ""),
             "deleted": True,
         }
     elif kind == "m.room.message" and content:
-        said |= _said(content)
+        fields |= _said(content)
     else:
         return
-    yield ChatMessage(event["event_id"], CaptureLine.model_validate(said))
+    yield ChatMessage(event["event_id"], CaptureLine.model_validate(fields))
 
 
 def _said(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -323,18 +323,18 @@ def _said(content: Mapping[str, Any]) -> dict[str, Any]:
     related = content.get("m.relates_to")
     related = related if isinstance(related, dict) else {}
     answered = related.get("m.in_reply_to")
-    said: dict[str, Any] = {"text": str(content.get("body", ""))}
+    fields: dict[str, Any] = {"text": str(content.get("body", ""))}
     if isinstance(answered, dict):
-        said["reply_to"] = str(answered.get("event_id", ""))
+        fields["reply_to"] = str(answered.get("event_id", ""))
     if related.get("rel_type") == "m.thread":
-        said["thread"] = str(related.get("event_id", ""))
+        fields["thread"] = str(related.get("event_id", ""))
     if related.get("rel_type") == "m.replace":
         fresh = content.get("m.new_content")
-        said |= {"message_id": str(related.get("event_id", "")), "edited": True}
-        said["text"] = str(fresh.get("body", "")) if isinstance(fresh, dict) else said["text"]
+        fields |= {"message_id": str(related.get("event_id", "")), "edited": True}
+        fields["text"] = str(fresh.get("body", "")) if isinstance(fresh, dict) else fields["text"]
     if content.get("msgtype") in FILES:
-        said["attachments"] = [str(content.get("filename") or content.get("body") or "")[:1000]]
-    return said
+        fields["attachments"] = [str(content.get("filename") or content.get("body") or "")[:1000]]
+    return fields
 
 
 def _moment(milliseconds: object) -> datetime | None:

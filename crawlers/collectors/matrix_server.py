@@ -80,10 +80,10 @@ class MatrixServer:
 
     async def join(self, room: str) -> str:
         """Join a room and return its id."""
-        said = await self._ask("POST", f"/join/{quote(room, safe='')}", body={})
-        if not isinstance(said.get("room_id"), str):
+        answer = await self._ask("POST", f"/join/{quote(room, safe='')}", body={})
+        if not isinstance(answer.get("room_id"), str):
             raise MatrixError("service")
-        return str(said["room_id"])
+        return str(answer["room_id"])
 
     async def state(self, room: str, kind: str) -> dict[str, Any]:
         """Return the content of a room's state event of the type `kind`."""
@@ -94,13 +94,13 @@ class MatrixServer:
 
         The server waits up to `wait` milliseconds for something new.
         """
-        known = {"since": since} if since else {}
-        said = await self._ask(
-            "GET", "/sync", timeout=str(wait), filter=json.dumps(TIMELINE), **known
+        position = {"since": since} if since else {}
+        answer = await self._ask(
+            "GET", "/sync", timeout=str(wait), filter=json.dumps(TIMELINE), **position
         )
-        if not isinstance(said.get("next_batch"), str):
+        if not isinstance(answer.get("next_batch"), str):
             raise MatrixError("service")
-        return said
+        return answer
 
     async def messages(
         self, room: str, start: str | None, end: str | None, most: int
@@ -144,38 +144,38 @@ class MatrixServer:
                 method, url, params=query, json=body, allow_redirects=False
             ) as answer:
                 status, text = answer.status, await _read(answer, MOST_BYTES)
-            found = _object(text)
-            if 200 <= status < 300 and found is not None:
-                return found
-            said = found or {}
+            decoded = _object(text)
+            if 200 <= status < 300 and decoded is not None:
+                return decoded
+            failure = decoded or {}
             if status != 429 or turn == ASKED_AGAIN:
                 break
-            pause = said.get("retry_after_ms")
+            pause = failure.get("retry_after_ms")
             await asyncio.sleep(
                 min(
                     LONGEST_PAUSE_SECONDS,
                     pause / 1000 if isinstance(pause, int) and pause > 0 else 1.0,
                 )
             )
-        raise MatrixError("flood" if status == 429 else fault(said))
+        raise MatrixError("flood" if status == 429 else fault(failure))
 
 
 async def _read(answer: aiohttp.ClientResponse, most: int) -> bytes:
     """Return the body of an answer, at most one byte more than `most`."""
-    found = bytearray()
+    content = bytearray()
     async for piece in answer.content.iter_chunked(1 << 16):
-        found += piece
-        if len(found) > most:
+        content += piece
+        if len(content) > most:
             break
-    return bytes(found[: most + 1])
+    return bytes(content[: most + 1])
 
 
 def _object(text: bytes) -> dict[str, Any] | None:
     """Return the object that a JSON text holds; None for anything else."""
     try:
-        said = json.loads(text)
+        decoded = json.loads(text)
     except (ValueError, RecursionError):
         return None
     if b"\\ud" in text.lower():  # lone surrogates, which JSON allows and records do not
-        said = json.loads(json.dumps(said, ensure_ascii=False).encode("utf-8", "replace"))
-    return said if isinstance(said, dict) else None
+        decoded = json.loads(json.dumps(decoded, ensure_ascii=False).encode("utf-8", "replace"))
+    return decoded if isinstance(decoded, dict) else None

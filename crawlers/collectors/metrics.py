@@ -59,13 +59,13 @@ class CollectMetrics:
 
     def show(self, standings: Collection[ChannelState]) -> None:
         """Set the gauges from these states, and remove those of other channels."""
-        for one in standings:
+        for standing in standings:
             for reason in REASONS:
-                self._blind.labels(one.name, reason).set(one.reason == reason)
-            self._seen.labels(one.name).set(one.seen)
-            if one.last_success:
-                self._success.labels(one.name).set(one.last_success)
-        names = {one.name for one in standings}
+                self._blind.labels(standing.name, reason).set(standing.reason == reason)
+            self._seen.labels(standing.name).set(standing.seen)
+            if standing.last_success:
+                self._success.labels(standing.name).set(standing.last_success)
+        names = {standing.name for standing in standings}
         for gone in self._known - names:
             self._blind.remove_by_labels({"site": gone})
             self._seen.remove(gone)

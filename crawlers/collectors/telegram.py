@@ -181,28 +181,32 @@ class TelegramSession:
         Numbers that are missing among them are requested one more time.
         """
         cursor = f"telegram:{channel.name}"
-        known = self._ledger.cursor(cursor)
-        if not known:
-            found = await self._messages(entity, limit=max(1, channel.history))
-            last = max((one.id for one in found), default=0)
+        position = self._ledger.cursor(cursor)
+        if not position:
+            messages = await self._messages(entity, limit=max(1, channel.history))
+            last = max((message.id for message in messages), default=0)
             if channel.history:
-                async for piece in self._read(channel, found):
+                async for piece in self._read(channel, messages):
                     yield DeliveryBatch(channel.name, piece)
             yield DeliveryBatch(channel.name, cursor=(cursor, str(last)))
             yield DeliveryBatch(answered=(channel.name,))
             return
-        last, pages = int(known), 0
-        while found := await self._messages(entity, min_id=last, limit=PAGE, reverse=True):
+        last, pages = int(position), 0
+        while messages := await self._messages(entity, min_id=last, limit=PAGE, reverse=True):
             pages += 1
             if pages == 2:
                 yield DeliveryBatch(channel.name, gap="seen")  # more than one page was missed
-            numbers = {one.id for one in found}
+            numbers = {message.id for message in messages}
             missing = [number for number in range(last + 1, max(numbers)) if number not in numbers]
             if missing:
-                again = [one for one in await self._by_number(entity, missing) if one is not None]
-                found = [*found, *again]
+                again = [
+                    message
+                    for message in await self._by_number(entity, missing)
+                    if message is not None
+                ]
+                messages = [*messages, *again]
             last = max(numbers)
-            async for piece in self._read(channel, found):
+            async for piece in self._read(channel, messages):
                 yield DeliveryBatch(channel.name, piece)
             yield DeliveryBatch(channel.name, cursor=(cursor, str(last)))
             if len(numbers) < PAGE:
@@ -217,16 +221,18 @@ class TelegramSession:
 
     async def _by_number(self, entity: Any, numbers: list[int]) -> list[Any]:
         """Return the messages with these numbers; None in place of one that is gone."""
-        found: list[Any] = []
+        messages: list[Any] = []
         for first in range(0, len(numbers), PAGE):
-            found += await self._messages(entity, ids=numbers[first : first + PAGE])
-        return found
+            messages += await self._messages(entity, ids=numbers[first : first + PAGE])
+        return messages
 
     def _read(
         self, channel: ChatChannel, messages: Sequence[Any]
     ) -> AsyncIterator[tuple[ChatMessage, ...]]:
         return pieces(
-            (read(channel, one), self._file(one)) for one in messages if getattr(one, "id", None)
+            (read(channel, message), self._file(message))
+            for message in messages
+            if getattr(message, "id", None)
         )
 
     def _file(self, source: Any) -> PostedFile | None:
@@ -268,7 +274,7 @@ def read(channel: ChatChannel, message: Any) -> ChatMessage:
     )
     reply = getattr(message, "reply_to", None)
     file = getattr(message, "file", None)
-    said = {
+    fields = {
         "site": channel.name,
         "channel": channel.address,
         "url": f"https://t.me/{channel.address.removeprefix('@')}/{message.id}",
@@ -283,19 +289,19 @@ def read(channel: ChatChannel, message: Any) -> ChatMessage:
         "attachments": [(file.name or "")[:1000]] if file is not None else [],
     }
     event = f"{message.id}/{int(edited.timestamp())}" if edited else str(message.id)
-    return ChatMessage(event, CaptureLine.model_validate(said))
+    return ChatMessage(event, CaptureLine.model_validate(fields))
 
 
 def removed(channel: ChatChannel, number: int) -> ChatMessage:
     """Return a message that reports the deletion of message `number`."""
-    said = {
+    fields = {
         "site": channel.name,
         "channel": channel.address,
         "text": "",
         "message_id": str(number),
         "deleted": True,
     }
-    return ChatMessage(f"{number}/deleted", CaptureLine.model_validate(said))
+    return ChatMessage(f"{number}/deleted", CaptureLine.model_validate(fields))
 
 
 def _origin(forward: Any) -> str:

@@ -120,13 +120,13 @@ class XmppSession:
         channel = self._rooms.get(stanza["from"].bare)
         if channel is None:
             return
-        kept = stanza["from"].bare in self._archives
-        said = (
+        is_archived = stanza["from"].bare in self._archives
+        messages = (
             ()
-            if kept or stanza.get_plugin("delay", check=True)
+            if is_archived or stanza.get_plugin("delay", check=True)
             else tuple(read(channel, stanza, "", None))
         )
-        self._woken.put_nowait(DeliveryBatch(channel.name, said))
+        self._woken.put_nowait(DeliveryBatch(channel.name, messages))
 
     async def close(self) -> None:
         """Close the connection."""
@@ -170,14 +170,14 @@ class XmppSession:
                 come.append(await self._woken.get())
         while not self._woken.empty():
             come.append(self._woken.get_nowait())
-        for one in come:
-            if isinstance(one, BlindError):
-                raise one
-        batches = [one for one in come if isinstance(one, DeliveryBatch)]
-        heard = {one.channel for one in batches} or {
+        for batch in come:
+            if isinstance(batch, BlindError):
+                raise batch
+        batches = [batch for batch in come if isinstance(batch, DeliveryBatch)]
+        heard = {batch.channel for batch in batches} or {
             channel.name for channel in self._rooms.values()
         }
-        return heard, [one for one in batches if one.messages or one.blind]
+        return heard, [batch for batch in batches if batch.messages or batch.blind]
 
     async def _connect(self) -> None:
         started = asyncio.get_running_loop().create_future()
@@ -189,14 +189,14 @@ class XmppSession:
         self._client.add_event_handler("session_start", start)
         self._client.connect(*self._place)
         failed = asyncio.ensure_future(self._woken.get())
-        done, _ = await asyncio.wait(
+        finished, _ = await asyncio.wait(
             {started, failed}, timeout=CONNECT_SECONDS, return_when="FIRST_COMPLETED"
         )
-        if failed in done:
+        if failed in finished:
             woken = failed.result()
             raise woken if isinstance(woken, BlindError) else BlindError("service")
         failed.cancel()
-        if not done:
+        if not finished:
             raise BlindError("unreachable")
         self._client.send_presence()
 
@@ -206,9 +206,11 @@ class XmppSession:
         room = slixmpp.JID(channel.address)
         self._tried[name] = time.monotonic()
         try:
-            told = await self._client.plugin["xep_0030"].get_info(jid=room, timeout=ANSWER_SECONDS)
-            features = told["disco_info"]["features"]
-            if any(one in features for one in CLOSED):
+            answer = await self._client.plugin["xep_0030"].get_info(
+                jid=room, timeout=ANSWER_SECONDS
+            )
+            features = answer["disco_info"]["features"]
+            if any(feature in features for feature in CLOSED):
                 yield DeliveryBatch(name, blind="closed")
                 return
             self._client.add_event_handler(
@@ -282,16 +284,16 @@ class XmppSession:
             if isinstance(page, str):
                 yield DeliveryBatch(channel.name, blind=page)
                 return
-            found, complete = page
+            results, complete = page
             pages += 1
             if pages == 2:
                 yield DeliveryBatch(channel.name, gap="seen")  # more than one page was missed
-            if found:
-                self._archives[room] = found[-1]["id"]
+            if results:
+                self._archives[room] = results[-1]["id"]
                 yield DeliveryBatch(
-                    channel.name, _said(channel, found), cursor=(name, self._archives[room])
+                    channel.name, _said(channel, results), cursor=(name, self._archives[room])
                 )
-            complete = complete or not found
+            complete = complete or not results
         if pages > 1:
             yield DeliveryBatch(channel.name, gap="filled")
         yield DeliveryBatch(answered=(channel.name,))
@@ -307,12 +309,12 @@ class XmppSession:
             if isinstance(page, str):
                 yield DeliveryBatch(channel.name, blind="service" if page is GONE else page)
                 return
-            found, complete = page
-            if not found:
+            results, complete = page
+            if not results:
                 break
-            before, last, read = found[0]["id"], last or found[-1]["id"], read + len(found)
+            before, last, read = results[0]["id"], last or results[-1]["id"], read + len(results)
             if channel.history:
-                yield DeliveryBatch(channel.name, _said(channel, found))
+                yield DeliveryBatch(channel.name, _said(channel, results))
         self._archives[room] = last or EMPTY
         yield DeliveryBatch(cursor=(f"xmpp:{channel.name}", self._archives[room]))
 
@@ -333,12 +335,14 @@ class XmppSession:
         except IqTimeout:
             raise BlindError("timeout") from None
         complete = str(answer["mam_fin"]["complete"]).lower() in ("true", "1")
-        return [one["mam_result"] for one in answer["mam"]["results"]], complete
+        return [result["mam_result"] for result in answer["mam"]["results"]], complete
 
 
 def _said(channel: ChatChannel, found: list[Any]) -> tuple[ChatMessage, ...]:
     return tuple(
-        m for one in found for m in read(channel, one["forwarded"]["stanza"], one["id"], _when(one))
+        m
+        for result in found
+        for m in read(channel, result["forwarded"]["stanza"], result["id"], _when(result))
     )
 
 
@@ -369,18 +373,20 @@ def read(
     text, nick = stanza["body"], stanza["from"].resource
     if not text or not nick:
         return []
-    own = stanza["id"] or archived
+    identifier = stanza["id"] or archived
     corrected = stanza["replace"]["id"] if stanza.get_plugin("replace", check=True) else ""
     answered = stanza["reply"]["id"] if stanza.get_plugin("reply", check=True) else ""
-    said = {
+    fields = {
         "site": channel.name,
         "channel": channel.address,
         "author": nick,
         "text": text,
         "published_at": when,
-        "message_id": f"{nick}/{corrected or own}",  # ids are unique per sender only
+        "message_id": f"{nick}/{corrected or identifier}",  # ids are unique per sender only
         "reply_to": answered,
         "edited": bool(corrected),
     }
     posted = tuple[Unread, ...]("elsewhere" for _ in stanza.xml.findall(POSTED))
-    return [ChatMessage(archived or f"{nick}/{own}", CaptureLine.model_validate(said), posted)]
+    return [
+        ChatMessage(archived or f"{nick}/{identifier}", CaptureLine.model_validate(fields), posted)
+    ]

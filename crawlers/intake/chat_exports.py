@@ -223,7 +223,7 @@ def _read_field(name: Field, selections: Selections, node: Node) -> Any:
     if name == "attachments":
         return selections.texts(node)
     if name == "edited":
-        return any(found not in (None, False, "", 0) for found in selections.nodes(node)) or None
+        return any(value not in (None, False, "", 0) for value in selections.nodes(node)) or None
     return selections.text(node)
 
 
@@ -288,8 +288,11 @@ def _parse_table(columns: Mapping[Field, Sequence[str]], text: str) -> Iterator[
     """Yield the rows of a table as messages; nothing where no column holds texts."""
     lines = io.StringIO(text.lstrip("\ufeff\r\n"), newline="")
     header = lines.readline()
-    found = [(_find_columns(columns, next(_rows([header], one), [])), one) for one in DELIMITERS]
-    places, delimiter = max(found, key=lambda table: len(table[0]))
+    tables = [
+        (_find_columns(columns, next(_rows([header], candidate), [])), candidate)
+        for candidate in DELIMITERS
+    ]
+    places, delimiter = max(tables, key=lambda table: len(table[0]))
     if "text" not in places:
         return
     for row in _rows(lines, delimiter):
@@ -325,8 +328,8 @@ def _find_columns(
     """
     names = [name.strip().casefold() for name in header]
     places = (
-        (field, next((names.index(name) for name in known if name in names), -1))
-        for field, known in columns.items()
+        (field, next((names.index(name) for name in titles if name in names), -1))
+        for field, titles in columns.items()
     )
     return {field: place for field, place in places if place >= 0}
 
@@ -347,12 +350,12 @@ def _with_times(form: ExportForm, messages: Sequence[Message]) -> list[Message]:
     for message in messages:
         written = str(message.get("published_at") or "")
         moment = dates.parse(written)
-        told = {"published_at": moment.isoformat() if moment else None} if message else {}
+        extra = {"published_at": moment.isoformat() if moment else None} if message else {}
         if written and not message.get("message_id"):
-            key = told["published_at"] or written, str(message.get("author", ""))
+            key = extra["published_at"] or written, str(message.get("author", ""))
             repeats[key] += 1
-            told["message_id"] = f"{key[0]}/{key[1]}/{repeats[key]}"
-        dated.append({**message, **told})
+            extra["message_id"] = f"{key[0]}/{key[1]}/{repeats[key]}"
+        dated.append({**message, **extra})
     return dated
 
 
@@ -436,12 +439,12 @@ def check_own_forms(folder: Path) -> str:
 
     FaultsError lists what is wrong.
     """
-    faults, own = list[str](), sorted(folder.glob(f"*{ENDING}"))
-    for path in own:
+    faults, paths = list[str](), sorted(folder.glob(f"*{ENDING}"))
+    for path in paths:
         try:
             faults += [f"{path}: {fault}" for fault in check_samples(load_form(path.stem, folder))]
         except ConfigError as error:
             faults += list_faults(error)
     if faults:
         raise FaultsError(faults)
-    return f"{len(form_names(folder))} known, {len(own)} of them your own"
+    return f"{len(form_names(folder))} known, {len(paths)} of them your own"

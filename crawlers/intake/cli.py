@@ -94,16 +94,18 @@ class WatchedFolder:
     def _files(self) -> Iterator[tuple[Path, tuple[int, int]]]:
         for path in self.folder.iterdir():
             if not path.name.startswith(".") and not path.name.endswith(UNFINISHED):
-                found = path.lstat()
-                if stat.S_ISREG(found.st_mode):
-                    yield path, (found.st_size, found.st_mtime_ns)
+                status = path.lstat()
+                if stat.S_ISREG(status.st_mode):
+                    yield path, (status.st_size, status.st_mtime_ns)
 
     def _is_whole(self, path: Path, mark: tuple[int, int]) -> bool:
         now = self.clock.monotonic()
-        known = self._seen.get(path)
-        if known is None or known[0] != mark:
-            self._seen[path] = known = mark, now
-        settled = max(now - known[1], self.clock.wall() - mark[1] / 1e9 if known[1] == now else 0.0)
+        previous = self._seen.get(path)
+        if previous is None or previous[0] != mark:
+            self._seen[path] = previous = mark, now
+        settled = max(
+            now - previous[1], self.clock.wall() - mark[1] / 1e9 if previous[1] == now else 0.0
+        )
         return settled >= (SETTLED_SECONDS if _ends(path) else UNENDED_SECONDS)
 
     def _one(self, path: Path, take: Take) -> None:
@@ -225,8 +227,8 @@ def _lines_of(
     """Yield the numbered lines of a file, or of the messages in an export."""
     if form:
         told = (
-            json.dumps(said, ensure_ascii=True).encode()
-            for said in read_export(path, form, site, channel, forms)
+            json.dumps(fields, ensure_ascii=True).encode()
+            for fields in read_export(path, form, site, channel, forms)
         )
         yield from enumerate(told, 1)
         return
@@ -336,21 +338,21 @@ def lines(source: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
     None in place of a line means that none arrived for a moment. A line beyond the size limit is
     truncated, so that it is no valid JSON.
     """
-    number, held, left_out = 1, bytearray(), False
+    number, line, left_out = 1, bytearray(), False
     for block in blocks(source):
         if block is None:
             yield number, None
             continue
         for piece in io.BytesIO(block):
             if not left_out:
-                held += piece[: MAX_LINE_BYTES - len(held)]
-            left_out = len(held) >= MAX_LINE_BYTES
+                line += piece[: MAX_LINE_BYTES - len(line)]
+            left_out = len(line) >= MAX_LINE_BYTES
             if piece.endswith(b"\n"):
-                if held.strip():
-                    yield number, bytes(held)
-                held, left_out, number = bytearray(), False, number + 1
-    if held.strip():
-        yield number, bytes(held)
+                if line.strip():
+                    yield number, bytes(line)
+                line, left_out, number = bytearray(), False, number + 1
+    if line.strip():
+        yield number, bytes(line)
 
 
 def blocks(source: BinaryIO) -> Iterator[bytes | None]:

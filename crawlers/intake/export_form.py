@@ -151,9 +151,9 @@ def load_form(name: str, folder: Path | None = None) -> ExportForm:
     """
     if name not in list_forms(folder):
         raise KeyError(name)
-    own = folder / f"{name}{ENDING}" if folder else None
-    if own and own.exists():
-        return _parse(name, read_trusted(own), str(own))
+    own_path = folder / f"{name}{ENDING}" if folder else None
+    if own_path and own_path.exists():
+        return _parse(name, read_trusted(own_path), str(own_path))
     shipped = resources.files(SHIPPED) / f"{name}{ENDING}"
     return _parse(name, shipped.read_bytes(), f"{SHIPPED}/{name}{ENDING}")
 

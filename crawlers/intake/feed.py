@@ -65,11 +65,11 @@ class IntakeWriter:
         keys.load_sealer(context.keys)  # a faulty key is reported at the start
         cipher = FrontierCipher(context.keys.read("frontier.key"))
         folder = SiteFolder(context.data / SITES, lambda _: None)
-        made = cls(
+        feed = cls(
             context, publisher, signer, cipher, folder, context.clock, stop or threading.Event()
         )
-        made.read_sites()
-        return made
+        feed.read_sites()
+        return feed
 
     def read_sites(self) -> Mapping[str, Site]:
         """Return the current sites, by name; the files are read every few seconds."""

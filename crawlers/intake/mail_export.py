@@ -83,7 +83,7 @@ def _part(part: Any) -> MailLine | str:
     body = part.get_payload(decode=True)
     if body is None:  # an enclosed message
         body = (
-            b"".join(bytes(one) for one in part.get_payload())
+            b"".join(bytes(payload) for payload in part.get_payload())
             if isinstance(part.get_payload(), list)
             else b""
         )

@@ -66,7 +66,7 @@ def posts_in(media_type: str, body: bytes) -> Iterator[CaptureLine | RecordError
             f"has more than {MOST_PARTS} strings, commas and lists: send fewer posts at once",
         )
     if media_type in LINES:
-        lines = [found[0] for found in islice(LINE.finditer(body), MOST_POSTS + 1)]
+        lines = [match[0] for match in islice(LINE.finditer(body), MOST_POSTS + 1)]
         if not 0 < len(lines) <= MOST_POSTS:
             raise RecordError("malformed", f"has no lines, or more than {MOST_POSTS}")
         yield from map(_read_body, lines)
@@ -83,9 +83,9 @@ def _listed(body: bytes) -> Iterator[CaptureLine | RecordError]:
         raise RecordError("malformed", "is no JSON") from None
     if not isinstance(listed, list) or not 0 < len(listed) <= MOST_POSTS:
         raise RecordError("malformed", f"has no posts, or more than {MOST_POSTS}")
-    for one in listed:
+    for item in listed:
         try:
-            yield CaptureLine.model_validate(one)
+            yield CaptureLine.model_validate(item)
         except ValidationError as error:
             yield RecordError("malformed", fault_of(error))
 
@@ -141,9 +141,9 @@ class TokenCheck:
 
     def refuses(self, headers: Mapping[str, str]) -> IntakeResponse | None:
         """Return the response that refuses a request; None where its token is right."""
-        scheme, _, given = headers.get("authorization", "").partition(" ")
+        scheme, _, credential = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and hmac.compare_digest(
-            _digest(given.strip()), _digest(self.token)
+            _digest(credential.strip()), _digest(self.token)
         ):
             return None
         try:
@@ -195,9 +195,9 @@ class Captures:
             return _other(under_way, digest) or refusal(
                 409, "Idempotency-Key: that request is still being processed", 1
             )
-        if known := self._kept.get(key):
-            return _other(known.digest, digest) or IntakeResponse(
-                known.status, json.loads(known.body)
+        if stored := self._kept.get(key):
+            return _other(stored.digest, digest) or IntakeResponse(
+                stored.status, json.loads(stored.body)
             )
         if not key:
             return await self._take(media_type, body)
@@ -213,10 +213,10 @@ class Captures:
         """Store an answer that is final; for any other the request may be repeated."""
         if answer.status >= 429:
             return
-        self._kept[key] = kept = _StoredResponse(
+        self._kept[key] = stored = _StoredResponse(
             digest, answer.status, json.dumps(answer.body).encode()
         )
-        self._kept_bytes += kept.size
+        self._kept_bytes += stored.size
         while len(self._kept) > MOST_KEYS or self._kept_bytes > MOST_KEPT_BYTES:
             self._kept_bytes -= self._kept.popitem(last=False)[1].size
 
@@ -233,9 +233,13 @@ class Captures:
         except RecordError as error:
             return refusal(400, str(error))
         self.refused.inc(len(read.refused))
-        told = {"accepted": read.accepted, "refused": read.refused, "unknown_fields": read.unknown}
+        counts = {
+            "accepted": read.accepted,
+            "refused": read.refused,
+            "unknown_fields": read.unknown,
+        }
         if not read.accepted:
-            return IntakeResponse(400, {"error": "no post in it was accepted", **told})
+            return IntakeResponse(400, {"error": "no post in it was accepted", **counts})
         try:
             async with asyncio.timeout(WAIT_SECONDS):
                 await self.appends.append(read.captures)
@@ -243,7 +247,7 @@ class Captures:
             return refusal(503, "the bus is unreachable; send it again", 5)
         except RecordError as error:
             return refusal(400, str(error))
-        return IntakeResponse(202, told)
+        return IntakeResponse(202, counts)
 
 
 class _Read(NamedTuple):

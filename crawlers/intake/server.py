@@ -261,8 +261,8 @@ def _media_type(headers: dict[str, str]) -> str:
 
 def _token(keys: KeyStore) -> str:
     """Return the token of intake, which is made where there is none; ConfigError if invalid."""
-    given = keys.command or (keys.credentials and (keys.credentials / TOKEN).is_file())
-    if not given and not keys.exists(TOKEN):
+    has_token = keys.command or (keys.credentials and (keys.credentials / TOKEN).is_file())
+    if not has_token and not keys.exists(TOKEN):
         keys.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         with contextlib.suppress(FileExistsError):  # another process is starting too
             write_new(f"{secrets.token_urlsafe(32)}\n".encode(), keys.root / TOKEN)

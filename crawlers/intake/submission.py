@@ -117,7 +117,7 @@ class CaptureLine(BaseModel):
     def _as_one(cls, given: Any) -> Any:
         return (
             joined(given)
-            if isinstance(given, list) and given and all(isinstance(one, str) for one in given)
+            if isinstance(given, list) and given and all(isinstance(item, str) for item in given)
             else given
         )
 
@@ -190,8 +190,8 @@ def fault_of(error: ValidationError) -> str:
     field = str(first["loc"][0]) if first["loc"] else ""
     if first["type"] == "json_invalid" or not field:
         return "is not a JSON object"
-    known = field if field in CaptureLine.model_fields else "an unknown field"
-    return f"{known}: {first['type'].replace('_', ' ')}"
+    name = field if field in CaptureLine.model_fields else "an unknown field"
+    return f"{name}: {first['type'].replace('_', ' ')}"
 
 
 def captures_of(

@@ -148,13 +148,13 @@ class Scheduler:
         stop: asyncio.Task[Any] = asyncio.ensure_future(stopped.wait())
         try:
             await self._backlog.turn()
-            left: Sequence[Site] = (
+            waiting: Sequence[Site] = (
                 list(self._sites.crawled.values()) if once and self._may_lease() else ()
             )
-            while once and (left or self._visits) and not stop.done():
-                left = self._begin_some(left)
+            while once and (waiting or self._visits) and not stop.done():
+                waiting = self._begin_some(waiting)
                 await self._wait(
-                    stop, 0.0 if left and len(self._visits) < MOST_VISITS else READ_SECONDS
+                    stop, 0.0 if waiting and len(self._visits) < MOST_VISITS else READ_SECONDS
                 )
                 await self._backlog.turn()
             if once and not stop.done():
@@ -215,7 +215,7 @@ class Scheduler:
         """
         self._look_at = self._clock.monotonic() + READ_SECONDS
         due = ((self._due_at(name, now), name) for name in self._sites.crawled)
-        self._soon = [one for one in due if one[0] <= now + READ_SECONDS]
+        self._soon = [entry for entry in due if entry[0] <= now + READ_SECONDS]
         heapify(self._soon)
 
     def _due_at(self, name: str, now: float) -> float:
@@ -228,11 +228,11 @@ class Scheduler:
         if name not in self._next:
             self._next[name] = self._frontier.visits(name)
         visits, held_back = self._next[name], self._seconds_held_back(name)
-        left = max(visits.seconds_left(now), held_back)
+        seconds_left = max(visits.seconds_left(now), held_back)
         site = self._sites.crawled[name]
-        if site.night and (opens := site.find_next_allowed(now + max(0.0, left))) > now:
+        if site.night and (opens := site.find_next_allowed(now + max(0.0, seconds_left))) > now:
             return opens
-        return now + left if left > 0 else min(now, visits.due_at)
+        return now + seconds_left if seconds_left > 0 else min(now, visits.due_at)
 
     def _requeue(self, name: str) -> None:
         """Queue a site whose visit has ended, if it is due before the next collection."""

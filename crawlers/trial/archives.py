@@ -58,11 +58,11 @@ def _find_oldest(response: Response) -> str:
     """Return the address of the oldest archive that a page links to; "" for none."""
     if not isinstance(response, TextResponse) or response.selector.type != "html":
         return ""
-    here = urlsplit(response.url).netloc
+    host = urlsplit(response.url).netloc
     urls = [
         url
         for url in map(response.urljoin, response.css("a::attr(href)").getall())
-        if urlsplit(url).netloc == here
+        if urlsplit(url).netloc == host
     ]
     months = {
         (match["before"], int(match["year"]), int(match["month"])): url

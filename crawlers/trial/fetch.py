@@ -75,9 +75,12 @@ class LookSpider(Spider):
 
     def _judge_response(self, response: Response) -> str:
         """Return the reason word of a faulty response; "" for a good one."""
-        site, asked = self.visit.site, response.request.url if response.request else response.url
+        site, requested_url = (
+            self.visit.site,
+            response.request.url if response.request else response.url,
+        )
         if not site.robots:
-            outcome = response_checks.classify_answer(asked, response)
+            outcome = response_checks.classify_answer(requested_url, response)
             return (
                 ""
                 if outcome == "ok"

@@ -168,14 +168,14 @@ def _group_links(
     by_make: dict[tuple[str, str], list[HtmlElement]] = defaultdict(list)
     alike: dict[str, list[HtmlElement]] = defaultdict(list)
     by_kind: dict[str, list[HtmlElement]] = defaultdict(list)
-    here = urlsplit(response.url)
+    address = urlsplit(response.url)
     for link in root.iter("a"):
         url = urljoin(response.url, link.get("href", ""))
         parts = urlsplit(url)
         is_ours = (
-            parts.netloc == here.netloc
+            parts.netloc == address.netloc
             and parts.scheme in {"http", "https"}
-            and parts[:4] != here[:4]
+            and parts[:4] != address[:4]
         )
         if (
             not is_ours
@@ -377,25 +377,25 @@ def build_pattern(urls: Iterable[str], least: int = LEAST) -> str:
     >>> build_pattern(["http://b/2026/10/an-offer/", "http://b/2026/11/a-reply/", "http://b/2026/11/a-sale/"])
     '^https?://[^/]+/[0-9]+/[0-9]+/(?P<id>[^/?#]+)/'
     """
-    known = sorted(set(map(_strip_host, urls)))
-    if len(known) < least:
+    paths = sorted(set(map(_strip_host, urls)))
+    if len(paths) < least:
         return ""
-    for made in (*_by_key(known), *_guess_by_prefix(known), *_guess_by_step(known)):
+    for guess in (*_by_key(paths), *_guess_by_prefix(paths), *_guess_by_step(paths)):
         matches = [
             match
-            for url in known
-            if (match := re.match(made, url)) and _is_whole(url[match.end() :])
+            for url in paths
+            if (match := re.match(guess, url)) and _is_whole(url[match.end() :])
         ]
         names = {to_identity(match.string, match) for match in matches}
-        if len(matches) >= AGREE * len(known) and len(names) == len(matches):
-            return f"^{ORIGIN}{made}"
+        if len(matches) >= AGREE * len(paths) and len(names) == len(matches):
+            return f"^{ORIGIN}{guess}"
     return ""
 
 
-def _is_whole(rest: str) -> bool:
+def _is_whole(suffix: str) -> bool:
     """Return whether only a title, a page or a query follows the match of a pattern."""
-    rest = rest.partition("#")[0]
-    return bool(BEHIND_ID.fullmatch(rest) or BEHIND.fullmatch(rest))
+    suffix = suffix.partition("#")[0]
+    return bool(BEHIND_ID.fullmatch(suffix) or BEHIND.fullmatch(suffix))
 
 
 def _by_key(known: Sequence[str]) -> Iterator[str]:

@@ -195,17 +195,17 @@ async def _probe(found: SiteSurvey, pages: Asks, presets: Presets) -> None:
         and not (found.lists or found.thread_of or found.unreadable)
     ):
         for url in _find_named_lists(found.answer.response if found.answer else None)[:MOST_CALLED]:
-            other = SiteSurvey(
+            survey = SiteSurvey(
                 found.site.model_copy(update={"start": (url,)}),
                 is_elsewhere=True,
                 faults=found.faults,
             )
-            await _probe_start(other, pages, presets)
-            is_known = other.read_as is not None and other.read_as.platform != "board"
-            if other.posts and (
-                is_known or (not other.doubts and (is_unsure or _contains_list(other, found)))
+            await _probe_start(survey, pages, presets)
+            is_known = survey.read_as is not None and survey.read_as.platform != "board"
+            if survey.posts and (
+                is_known or (not survey.doubts and (is_unsure or _contains_list(survey, found)))
             ):
-                _copy_results(found, other)
+                _copy_results(found, survey)
                 return
     await _probe_rendered(found, pages, presets)
     front = urljoin(found.site.start[0], "/")
@@ -241,11 +241,11 @@ async def _probe_rendered(found: SiteSurvey, pages: Asks, presets: Presets) -> N
     ):
         return
     site = found.site.model_copy(update={"script": True})
-    other = SiteSurvey(site, is_known=found.is_known, by_script=True, faults=found.faults)
-    await _probe_start(other, pages.by_script(), presets)
-    found.unrendered = "" if other.posts else other.word
-    if other.posts:
-        _copy_results(found, other)
+    scripted = SiteSurvey(site, is_known=found.is_known, by_script=True, faults=found.faults)
+    await _probe_start(scripted, pages.by_script(), presets)
+    found.unrendered = "" if scripted.posts else scripted.word
+    if scripted.posts:
+        _copy_results(found, scripted)
 
 
 def _find_named_lists(response: Response | None) -> list[str]:
@@ -259,11 +259,11 @@ def _find_named_lists(response: Response | None) -> list[str]:
         urldefrag(response.urljoin(href.strip())).url
         for href in response.css("a::attr(href)").getall()
     )
-    here, path = urlsplit(response.url).netloc, urlsplit(response.url).path
+    host, path = urlsplit(response.url).netloc, urlsplit(response.url).path
     return [
         url
         for url in urls
-        if urlsplit(url).netloc == here
+        if urlsplit(url).netloc == host
         and LIST_NAME.search(urlsplit(url).path)
         and urlsplit(url).path != path
     ]
@@ -372,10 +372,10 @@ async def _probe_by_guesses(found: SiteSurvey, pages: Asks, presets: Presets) ->
             and candidate.options.get("pattern") != best.read_as.options.get("pattern")
         ):
             continue  # having no doubts about other pages does not settle the earlier ones
-        other = replace(found, doubts=(candidate.doubt,) if candidate.doubt else ())
+        variant = replace(found, doubts=(candidate.doubt,) if candidate.doubt else ())
         site = unknown.as_board(found.site, candidate.options)
-        if await _try_guess(other, site, candidate, pages, presets):
-            best = other if best is None or not other.doubts else best
+        if await _try_guess(variant, site, candidate, pages, presets):
+            best = variant if best is None or not variant.doubts else best
         tried += 1
         if (best is not None and not best.doubts) or tried == MOST_TRIED:
             break

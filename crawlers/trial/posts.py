@@ -451,7 +451,7 @@ def _guess_body(
     return (
         best
         if all(
-            any(select_by_kind(one) == best for one in elements_in(post, itself=False))
+            any(select_by_kind(element) == best for element in elements_in(post, itself=False))
             for post in posts
         )
         else [best, ALL_OF_IT]

@@ -336,8 +336,8 @@ def _report_field(part: str, posts: Sequence[Post], of: Callable[[Post], str]) -
     """Report how many posts have a field; pastes often have no author."""
     having = [of(post) for post in posts if of(post)]
     example = f"{len(having)} of {len(posts)}, such as {mask(having[0])}" if having else "none"
-    few: Mark = "-" if not having and posts[0].kind == "paste" else "WARN"
-    return ReportLine(part, "ok" if len(having) == len(posts) else few, example)
+    failing: Mark = "-" if not having and posts[0].kind == "paste" else "WARN"
+    return ReportLine(part, "ok" if len(having) == len(posts) else failing, example)
 
 
 def _report_rate(found: SiteSurvey, now: datetime, _: object) -> Iterator[ReportLine]:

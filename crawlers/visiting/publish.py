@@ -32,15 +32,15 @@ async def tell_taken(visit: Visit) -> None:
     Those that the bus does not accept now are left to the next visit.
     """
     site = visit.site
-    while taken := visit.frontier.find_unreported_gone(site.name, AT_ONCE):
+    while gone := visit.frontier.find_unreported_gone(site.name, AT_ONCE):
         try:
             await visit.appends.append(
-                visit.outbox, [_capture(visit, named, at) for named, at in taken]
+                visit.outbox, [_capture(visit, named, at) for named, at in gone]
             )
         except UnavailableError as error:
             log.get("crawl").warning("waiting", site=site.name, error=str(error))
             return
-        visit.frontier.mark_reported_gone(site.name, taken)
+        visit.frontier.mark_reported_gone(site.name, gone)
 
 
 def _capture(visit: Visit, named: bytes, at: float) -> Capture:

@@ -158,9 +158,13 @@ class PageSpider(Spider):
         )
         cut: Lacking = "too_large" if truncated and leased.page.role != "item" else ""
         parsed = replace(parsed, whole=not truncated, lacking=parsed.lacking or cut)
-        known = leased.page.role == "list" and outcome == "ok" and not (truncated or parsed.lacking)
-        kept = extract_validators(response, visit.reading) if known else b""
-        return [PageRead(leased, parsed, parsed.posts, truncated, size, outcome, headers, kept)]
+        is_complete_list = (
+            leased.page.role == "list" and outcome == "ok" and not (truncated or parsed.lacking)
+        )
+        validators = extract_validators(response, visit.reading) if is_complete_list else b""
+        return [
+            PageRead(leased, parsed, parsed.posts, truncated, size, outcome, headers, validators)
+        ]
 
     async def _is_absent(self, page: PageAddress, response: Response) -> bool:
         """Return whether a paste with a guessed number does not exist.
@@ -170,11 +174,11 @@ class PageSpider(Spider):
         visit, urls = self.visit, page.facts[COUNTED].split()
         if visit.absent is None:
             numbers = map(str, pick_absent_ids(page.number))
-            asked = [
+            bodies = [
                 (await self._body(url), number) for url, number in zip(urls, numbers, strict=False)
             ]
             visit.absent = learn_absent(
-                [(body, number) for body, number in asked if body is not None]
+                [(body, number) for body, number in bodies if body is not None]
             ) or Absent(())
         return not response.body.strip() or visit.absent.is_like(response.body, page.facts["id"])
 

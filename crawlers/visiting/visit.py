@@ -248,7 +248,9 @@ class Visit:
         The expected number is stated by its list or its own page.
         """
         page = leased.page
-        if page.role != "thread" or any(found.series == page.series for found in parsed.pages):
+        if page.role != "thread" or any(
+            follow_up.series == page.series for follow_up in parsed.pages
+        ):
             return
         if counted := self.frontier.count_announced_posts(leased) or parsed.counted:
             self.seen.note_thread(counted, self.frontier.count_entries(leased), page.number)
@@ -366,9 +368,9 @@ class Visit:
         else:
             failures = self.frontier.visits(self.site.name).failures if counts else 0
             wait = self.site.revisit_seconds * 2.0 ** min(failures, 16)
-        rest = min(LONGEST_REST_SECONDS, max(wait, self._rest if self._broken_off else 0.0))
+        pause = min(LONGEST_REST_SECONDS, max(wait, self._rest if self._broken_off else 0.0))
         self.frontier.end_visit(
-            self.site.name, self.site.find_next_allowed(now + rest), succeeded, counts=counts
+            self.site.name, self.site.find_next_allowed(now + pause), succeeded, counts=counts
         )
         if self.first and self.read:
             self.tell_left()

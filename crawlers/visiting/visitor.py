@@ -123,15 +123,15 @@ class Visitor:
         except ConfigError as error:
             log.get("crawl").error("session_missing", site=site.name, error=str(error))
             return None
-        known = self._sessions.get(site.name)
-        if known is None or known.lines != read.lines:
-            self._sessions[site.name] = known = read
+        session = self._sessions.get(site.name)
+        if session is None or session.lines != read.lines:
+            self._sessions[site.name] = session = read
             self._told.discard(site.name)
-        left = known.ends_at - self._context.clock.wall()
-        if known.ends_at and left <= SOON_SECONDS and site.name not in self._told:
+        seconds_left = session.ends_at - self._context.clock.wall()
+        if session.ends_at and seconds_left <= SOON_SECONDS and site.name not in self._told:
             self._told.add(site.name)
-            log.get("crawl").warning("session_ends", site=site.name, seconds=round(left))
-        return known
+            log.get("crawl").warning("session_ends", site=site.name, seconds=round(seconds_left))
+        return session
 
     async def run(self, visit: Visit) -> None:
         """Crawl until no page is left to lease; raise the error that broke the visit off."""
