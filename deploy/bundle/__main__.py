@@ -19,23 +19,23 @@ CACHE = ROOT / ".wheels_cache"
 
 def main() -> None:
     """Build wheel, sdist and, if a key is given, the archive; print their paths."""
-    asked = argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         description="Wheel, sdist and signed archive of the last commit."
     )
-    asked.add_argument("--out", type=Path, default=ROOT / "dist", help="the folder (dist)")
-    asked.add_argument(
+    parser.add_argument("--out", type=Path, default=ROOT / "dist", help="the folder (dist)")
+    parser.add_argument(
         "--key", type=Path, help="the private key of releases; without it there is no archive"
     )
-    words = asked.parse_args()
+    words = parser.parse_args()
     if git(ROOT, "status", "--porcelain", "--untracked-files=no").strip():
         raise ConfigError(
             f"{ROOT}: there are changes that are not committed, and a release is of a commit"
         )
     built = build(ROOT, words.out)
-    made = [built.wheel, built.sdist]
+    artefacts = [built.wheel, built.sdist]
     if words.key:
-        made.append(pack(ROOT, words.out, CACHE, signing_key(words.key)))
-    for path in made:
+        artefacts.append(pack(ROOT, words.out, CACHE, signing_key(words.key)))
+    for path in artefacts:
         print(path)  # noqa: T201 - it is a command
 
 

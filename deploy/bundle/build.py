@@ -39,13 +39,13 @@ class Built(NamedTuple):
 
 def git(root: Path, *words: str) -> bytes:
     """Return the output of a git command; ConfigError with git's last line if it fails."""
-    done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, check=False)  # noqa: S607 - found as make finds it
-    if done.returncode:
+    process = subprocess.run(["git", "-C", str(root), *words], capture_output=True, check=False)  # noqa: S607 - found as make finds it
+    if process.returncode:
         raise ConfigError(
             f"{root}: git {words[0]}:"
-            f" {done.stderr.decode(errors='replace').strip().splitlines()[-1]}"
+            f" {process.stderr.decode(errors='replace').strip().splitlines()[-1]}"
         )
-    return done.stdout
+    return process.stdout
 
 
 def tree_as_it_is(root: Path) -> str:
@@ -64,8 +64,8 @@ def build(root: Path, out: Path, commit: str = "HEAD") -> Built:
     epoch = int(git(root, "log", "-1", "--format=%ct", commit))
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        tree, made = Path(folder, "tree"), Path(folder, "made")
-        made.mkdir()
+        tree, output = Path(folder, "tree"), Path(folder, "made")
+        output.mkdir()
         with tarfile.open(
             fileobj=io.BytesIO(git(root, "-c", "tar.umask=0022", "archive", "--format=tar", commit))
         ) as packed:
@@ -76,8 +76,8 @@ def build(root: Path, out: Path, commit: str = "HEAD") -> Built:
             "TZ": "UTC",
             "LC_ALL": "C.UTF-8",
         }
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", BACKEND, str(made)],
+        process = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", BACKEND, str(output)],
             cwd=tree,
             env={"PATH": os.defpath, **settings},
             umask=UMASK,
@@ -85,9 +85,11 @@ def build(root: Path, out: Path, commit: str = "HEAD") -> Built:
             text=True,
             check=False,
         )
-        if done.returncode:
-            raise ConfigError(f"setuptools built nothing: {done.stderr.strip().splitlines()[-1]}")
-        (wheel,), (sdist,) = made.glob("*.whl"), made.glob("*.tar.gz")
+        if process.returncode:
+            raise ConfigError(
+                f"setuptools built nothing: {process.stderr.strip().splitlines()[-1]}"
+            )
+        (wheel,), (sdist,) = output.glob("*.whl"), output.glob("*.tar.gz")
         with tarfile.open(sdist) as unsorted:
             members = [member for member in unsorted.getmembers() if member.isfile()]
             files = {member.name: unsorted.extractfile(member).read() for member in members}  # type: ignore[union-attr]  # a file has one

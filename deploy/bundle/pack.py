@@ -54,8 +54,8 @@ def fetch(root: Path, folder: Path) -> list[Path]:
     Source distributions are built. ConfigError if one is missing.
     """
     lock = root / "requirements" / f"{LOCK}.txt"
-    made = folder / hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
-    if not (made / "complete").exists():
+    folder_of_lock = folder / hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
+    if not (folder_of_lock / "complete").exists():
         words = (
             "wheel",
             "--quiet",
@@ -70,15 +70,15 @@ def fetch(root: Path, folder: Path) -> list[Path]:
             "pip",
             *words,
             "--wheel-dir",
-            str(made),
+            str(folder_of_lock),
             "--requirement",
             str(lock),
         ]
-        done = subprocess.run(whole, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise ConfigError(f"{lock}: pip: {done.stderr.strip().splitlines()[-1]}")
-        (made / "complete").touch()
-    return sorted(made.glob("*.whl"))
+        process = subprocess.run(whole, capture_output=True, text=True, check=False)
+        if process.returncode:
+            raise ConfigError(f"{lock}: pip: {process.stderr.strip().splitlines()[-1]}")
+        (folder_of_lock / "complete").touch()
+    return sorted(folder_of_lock.glob("*.whl"))
 
 
 def signing_key(path: Path) -> Ed25519PrivateKey:

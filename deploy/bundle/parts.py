@@ -67,19 +67,19 @@ def closure(
     PackageNotFoundError where a package is missing.
     """
     parts: dict[str, Distribution] = {}
-    done = set[tuple[str, frozenset[str]]]()
+    visited = set[tuple[str, frozenset[str]]]()
     waiting = [(PRODUCT, frozenset(extras))]
     while waiting:
-        name, wanted = asked = waiting.pop()
-        if asked in done:
+        name, part_extras = requirement = waiting.pop()
+        if requirement in visited:
             continue
-        done.add(asked)
+        visited.add(requirement)
         parts[name] = found(name)
         waiting += [
             (canonicalize_name(needed.name), frozenset(needed.extras))
             for needed in map(Requirement, parts[name].requires or ())
             if needed.marker is None
-            or any(needed.marker.evaluate({"extra": extra}) for extra in {"", *wanted})
+            or any(needed.marker.evaluate({"extra": extra}) for extra in {"", *part_extras})
         ]
     return dict(sorted(parts.items()))
 
@@ -93,8 +93,8 @@ def in_wheels(wheels: Iterable[Path]) -> dict[str, Distribution]:
             [folder] = [entry for entry in inside.iterdir() if entry.name.endswith(".dist-info")]
         except (zipfile.BadZipFile, ValueError):
             raise ConfigError(f"{wheel}: this is no wheel") from None
-        made: Distribution = PathDistribution(folder)
-        parts[canonicalize_name(made.name)] = made
+        distribution: Distribution = PathDistribution(folder)
+        parts[canonicalize_name(distribution.name)] = distribution
     return parts
 
 
@@ -105,8 +105,8 @@ def licence_of(part: Distribution, known: Licences) -> str:
     """
     (expression,) = part.metadata.get_all("License-Expression") or ("",)
     (text,) = part.metadata.get_all("License") or ("",)
-    if said := known.read.get(canonicalize_name(part.name)) or expression:
-        return said
+    if licence := known.read.get(canonicalize_name(part.name)) or expression:
+        return licence
     with contextlib.suppress(InvalidLicenseExpression):
         return canonicalize_license_expression(text)
     raise ConfigError(
@@ -120,5 +120,5 @@ def beyond(expression: str, allowed: frozenset[str]) -> set[str]:
 
     A licence is left out where an allowed one may be chosen instead.
     """
-    needed = (re.split(r" OR ", both.strip("()")) for both in re.split(r" AND ", expression))
+    needed = (re.split(r" OR ", group.strip("()")) for group in re.split(r" AND ", expression))
     return {choice for choices in needed if allowed.isdisjoint(choices) for choice in choices}

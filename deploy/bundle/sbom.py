@@ -33,14 +33,17 @@ def document(
     """
     hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in wheels.items()}
     components = {name: _component(name, part, hashes[name], known) for name, part in parts.items()}
-    bom = Bom(components=[one for name, one in components.items() if name != PRODUCT])
+    bom = Bom(components=[component for name, component in components.items() if name != PRODUCT])
     bom.metadata.component = components[PRODUCT]
     bom.metadata.timestamp = datetime.fromtimestamp(epoch, UTC)
     bom.serial_number = uuid.uuid5(uuid.NAMESPACE_OID, " ".join(sorted(hashes.values())))
     for name, part in parts.items():
         bom.register_dependency(
             components[name],
-            [components[other] for other in sorted(_needed(part) & parts.keys() - {name})],
+            [
+                components[dependency]
+                for dependency in sorted(_needed(part) & parts.keys() - {name})
+            ],
         )
     return JsonV1Dot6(bom).output_as_string(indent=2) + "\n"
 

@@ -66,21 +66,23 @@ def running(backend: Backend, folder: Path, step: Step) -> Iterator[Parts]:
     if backend is Backend.EMBEDDED:
         yield Parts(f"the embedded bus and store (SQLite {apsw.sqlite_lib_version()})")
         return
-    run, found = f"demo-{secrets.token_hex(4)}", services.find()
+    run, addresses = f"demo-{secrets.token_hex(4)}", services.find()
     topics, indexes = f"{run}.", f"{services.PREFIX}{run}-"
     with contextlib.ExitStack() as stack:
-        if found is None:
+        if addresses is None:
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
-            own = services.running(folder)
-            found = step("start Kafka and Elasticsearch", lambda: stack.enter_context(own))
+            started = services.running(folder)
+            addresses = step("start Kafka and Elasticsearch", lambda: stack.enter_context(started))
             whose = "started for this run"
         else:
-            stack.enter_context(_cleaned(found, topics, indexes))
+            stack.enter_context(_cleaned(addresses, topics, indexes))
             whose = "which `make services` runs"
-        services.create_indexes(found, indexes)
-        password = (found.keys / "store.password").read_text(encoding="utf-8").strip()
+        services.create_indexes(addresses, indexes)
+        password = (addresses.keys / "store.password").read_text(encoding="utf-8").strip()
         yield Parts(
-            f"{services.VERSIONS}, {whose}", f"\n{found.configuration(topics, indexes)}", password
+            f"{services.VERSIONS}, {whose}",
+            f"\n{addresses.configuration(topics, indexes)}",
+            password,
         )
 
 

@@ -68,8 +68,8 @@ def site_file() -> str:
 
 def problems() -> str:
     """Return every problem code with its status, and every code of a member."""
-    known = ", ".join(f"`{code}` ({kind.status})" for code, kind in CODES.items())
-    return f"Codes: {known}. Codes of members: {', '.join(f'`{code}`' for code in MEMBER_CODES)}."
+    codes = ", ".join(f"`{code}` ({kind.status})" for code, kind in CODES.items())
+    return f"Codes: {codes}. Codes of members: {', '.join(f'`{code}`' for code in MEMBER_CODES)}."
 
 
 def channel_file() -> str:
@@ -107,10 +107,10 @@ def _tables(properties: Schema, models: Schema, path: str, says: str) -> Iterato
         if rows
         else f"{heading}\n\n{says}"
     )
-    for name, found in inner.items():
-        if found:
-            model, many = found
-            below = ".".join(filter(None, (path, name, "NAME" if many else "")))
+    for name, entry in inner.items():
+        if entry:
+            model, is_table = entry
+            below = ".".join(filter(None, (path, name, "NAME" if is_table else "")))
             yield from _tables(
                 models[model]["properties"],
                 models,
@@ -124,24 +124,24 @@ def _table_of(field: Schema) -> tuple[str, bool] | None:
 
     None for any other field.
     """
-    for schema, many in ((field, False), (field.get("additionalProperties"), True)):
+    for schema, is_table in ((field, False), (field.get("additionalProperties"), True)):
         if (
             isinstance(schema, dict)
             and "$ref" in schema
             and schema["$ref"].rpartition("/")[2] != "Option"
         ):
-            return schema["$ref"].rpartition("/")[2], many
+            return schema["$ref"].rpartition("/")[2], is_table
     return None
 
 
 def _knobs(model: type[BaseModel], without: set[str]) -> str:
-    schema, said = model.model_json_schema(), _docstrings(model)
+    schema, docstrings = model.model_json_schema(), _docstrings(model)
     fields = {name: field for name, field in schema["properties"].items() if name not in without}
     needed = schema.get("required", [])
     return _list(
         [],
         [
-            _row(name, field, said.get(name, ""), needed=name in needed)
+            _row(name, field, docstrings.get(name, ""), needed=name in needed)
             for name, field in fields.items()
         ],
     )
@@ -149,17 +149,19 @@ def _knobs(model: type[BaseModel], without: set[str]) -> str:
 
 def _record(model: type[BaseModel]) -> str:
     """Return a record: fields with a description in a table, the others in one line."""
-    schema, said = model.model_json_schema(), _docstrings(model)
+    schema, docstrings = model.model_json_schema(), _docstrings(model)
     fields = {
         name: f"{_kind(field)}{', required' if name in schema.get('required', ()) else ''}"
         for name, field in schema["properties"].items()
     }
     rows = [
-        f"| `{name}` | {kind} | {_cell(said[name])} |"
+        f"| `{name}` | {kind} | {_cell(docstrings[name])} |"
         for name, kind in fields.items()
-        if said.get(name)
+        if docstrings.get(name)
     ]
-    plain = ", ".join(f"`{name}` ({kind})" for name, kind in fields.items() if not said.get(name))
+    plain = ", ".join(
+        f"`{name}` ({kind})" for name, kind in fields.items() if not docstrings.get(name)
+    )
     table = ["", "| field | is | meaning |", "| --- | --- | --- |", *rows] if rows else []
     return "\n".join(
         (
@@ -175,8 +177,8 @@ def _record(model: type[BaseModel]) -> str:
 
 def _with_parts(model: type[BaseModel]) -> list[type[BaseModel]]:
     """Return `model` and the models in it, without repeats and the outermost first."""
-    known = {one.__name__: one for one in _below(model)}
-    return [model, *(known[name] for name in model.model_json_schema().get("$defs", {}))]
+    models = {submodel.__name__: submodel for submodel in _below(model)}
+    return [model, *(models[name] for name in model.model_json_schema().get("$defs", {}))]
 
 
 def _below(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
@@ -194,7 +196,7 @@ def _docstrings(model: type[BaseModel]) -> dict[str, str]:
     """Return the docstring below each field in the code, by field."""
     [node] = ast.parse(textwrap.dedent(inspect.getsource(model))).body
     assert isinstance(node, ast.ClassDef)
-    found = {}
+    docstrings = {}
     for field, below in zip(node.body, node.body[1:], strict=False):
         if (
             isinstance(field, ast.AnnAssign)
@@ -202,8 +204,8 @@ def _docstrings(model: type[BaseModel]) -> dict[str, str]:
             and isinstance(below, ast.Expr)
         ):
             assert isinstance(below.value, ast.Constant)
-            found[field.target.id] = str(below.value.value)
-    return found
+            docstrings[field.target.id] = str(below.value.value)
+    return docstrings
 
 
 def _list(before: list[str], rows: list[str]) -> str:
@@ -219,19 +221,20 @@ def _row(name: str, field: Schema, says: str, *, needed: bool = False) -> str:
 def _may_be(field: Schema, says: str) -> str:
     """Return the valid values of a setting, where neither its name nor its default shows them."""
     trivial = {"minimum": {0, 1}, "exclusiveMinimum": {0}, "maximum": {65535}}
-    kept = {
+    constraints = {
         name: value
         for name, value in field.items()
         if name not in trivial or value not in trivial[name]
     }
-    found = (
+    constraint_text = (
         _kind(field)
         if "enum" in field and len(field["enum"]) < MANY
-        else _limits(kept).removeprefix(", ")
+        else _limits(constraints).removeprefix(", ")
     )
     return (
-        f" ({found})"
-        if found and not all(str(one) in says for one in field.get("enum", [says + "."]))
+        f" ({constraint_text})"
+        if constraint_text
+        and not all(str(option) in says for option in field.get("enum", [says + "."]))
         else ""
     )
 
@@ -239,11 +242,13 @@ def _may_be(field: Schema, says: str) -> str:
 def _kind(field: Schema) -> str:
     """Describe the type of a field's values."""
     if "anyOf" in field:
-        return " or ".join(_kind(one) for one in field["anyOf"])
+        return " or ".join(_kind(choice) for choice in field["anyOf"])
     if "$ref" in field:
         return str(field["$ref"].rpartition("/")[2])
     if "const" in field or "enum" in field:
-        return ", ".join(f"`{json.dumps(one)}`" for one in field.get("enum", [field.get("const")]))
+        return ", ".join(
+            f"`{json.dumps(choice)}`" for choice in field.get("enum", [field.get("const")])
+        )
     if field.get("type") == "array":
         return (
             f"list of {_kind(field['items'])}{_limits(field)}"

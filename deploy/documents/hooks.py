@@ -59,8 +59,8 @@ def on_files(files: Files, config: MkDocsConfig, **_: Any) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, files: Files, **_: Any) -> str:
     """Return the page with links adapted to the site."""
-    here = page.file.src_uri
-    return LINK.sub(lambda link: _link(link, here, files), markdown)
+    source_path = page.file.src_uri
+    return LINK.sub(lambda link: _link(link, source_path, files), markdown)
 
 
 def _link(link: re.Match[str], here: str, files: Files) -> str:

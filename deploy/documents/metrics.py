@@ -45,22 +45,22 @@ class Declared(NamedTuple):
 
 def registries(tenants: Sequence[str] = ("bank",)) -> dict[str, CollectorRegistry]:
     """Return a registry for each role, with `tenants` configured."""
-    made = {role: new_registry(role) for role in ROLES}
-    CrawlMetrics(made["crawl"], Clock())
-    MatchMetrics(made["match"], tenants, Clock())
-    AlertMetrics(made["alert"], tenants, Clock())
-    DutyMetrics(made["alert"], dict.fromkeys(tenants, ("pipl-57", "gdpr-33")))
-    NotifyMetrics(made["alert"], ["soc"], tenants)
-    SearchMetrics.make(made["search"])
-    IntakeMetrics(made["intake"], Clock())
-    CollectMetrics(made["collect"], Clock())
-    for registry in made.values():
+    registry_of = {role: new_registry(role) for role in ROLES}
+    CrawlMetrics(registry_of["crawl"], Clock())
+    MatchMetrics(registry_of["match"], tenants, Clock())
+    AlertMetrics(registry_of["alert"], tenants, Clock())
+    DutyMetrics(registry_of["alert"], dict.fromkeys(tenants, ("pipl-57", "gdpr-33")))
+    NotifyMetrics(registry_of["alert"], ["soc"], tenants)
+    SearchMetrics.make(registry_of["search"])
+    IntakeMetrics(registry_of["intake"], Clock())
+    CollectMetrics(registry_of["collect"], Clock())
+    for registry in registry_of.values():
         CertificateMetrics(registry, {})
         show_suspension(registry, RunningTime(Path(), Clock()))
         registry.register(
             AuditWitness(KeyStore(Path("nowhere") / "keys").inventory, is_forwarded=True)
         )
-    return made
+    return registry_of
 
 
 def declared(registry: CollectorRegistry) -> Iterator[Declared]:
@@ -93,11 +93,11 @@ def line(metric: Declared, roles: Sequence[str]) -> str:
 
 def exposed() -> dict[Declared, list[str]]:
     """Return every metric with the roles that serve it."""
-    found: dict[Declared, list[str]] = {}
+    roles_of: dict[Declared, list[str]] = {}
     for role, registry in registries().items():
         for metric in declared(registry):
-            found.setdefault(metric, []).append(role)
-    return found
+            roles_of.setdefault(metric, []).append(role)
+    return roles_of
 
 
 def with_metrics(text: str) -> str:
@@ -109,18 +109,18 @@ def with_metrics(text: str) -> str:
     waiting = {
         metric.name: (line(metric, roles), _served_by(roles)) for metric, roles in exposed().items()
     }
-    shown = {found[1]: found[2] for found in ROW.finditer(text)}
+    shown = {match[1]: match[2] for match in ROW.finditer(text)}
     last = {roles: name for name, roles in shown.items()}
-    new = {name: made for name, made in waiting.items() if name not in shown}
+    new = {name: entry for name, entry in waiting.items() if name not in shown}
     if homeless := sorted(name for name, (_, roles) in new.items() if roles not in last):
         raise ValueError(
             f"docs/metrics.md has no table of the roles that serve {', '.join(homeless)}: begin one"
             " with its row"
         )
 
-    def row(found: re.Match[str]) -> str:
-        own = [waiting[found[1]][0]] if found[1] in waiting else []
-        behind = [made for made, roles in new.values() if last[roles] == found[1]]
+    def row(match: re.Match[str]) -> str:
+        own = [waiting[match[1]][0]] if match[1] in waiting else []
+        behind = [entry for entry, roles in new.values() if last[roles] == match[1]]
         return "\n".join((*own, *behind)) or GONE
 
     return ROW.sub(row, text).replace(f"{GONE}\n", "")

@@ -12,11 +12,11 @@ DASHBOARDS = Path(__file__).parent / "dashboards"
 
 def write(folder: Path) -> None:
     """Write every board into `folder`, and remove the files of boards that no longer exist."""
-    made = {f"{name}.json": generate(board) for name, board in read_boards().items()}
+    dashboards = {f"{name}.json": generate(board) for name, board in read_boards().items()}
     for path in folder.glob("*.json"):
-        if path.name not in made:
+        if path.name not in dashboards:
             path.unlink()
-    for name, text in made.items():
+    for name, text in dashboards.items():
         (folder / name).write_text(text, encoding="utf-8")
 
 

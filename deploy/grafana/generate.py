@@ -62,7 +62,7 @@ Builder = timeseries.Panel | stat.Panel | bargauge.Panel | statetimeline.Panel
 
 def generate(board: Board) -> str:
     """Return the board as JSON text, with sorted keys and a final newline."""
-    made = (
+    builder = (
         dashboard.Dashboard(board.title)
         .uid(board.uid)
         .description(board.description)
@@ -76,28 +76,28 @@ def generate(board: Board) -> str:
         )
     )
     for name in board.variables:
-        made.with_variable(_variable(name))
+        builder.with_variable(_variable(name))
     for title, url in LINKS.items():
-        made.link(
+        builder.link(
             dashboard.DashboardLink(title).type(DashboardLinkType.LINK).url(url).target_blank(True)
         )
-    made.link(
+    builder.link(
         dashboard.DashboardLink("Boards")
         .type(DashboardLinkType.DASHBOARDS)
         .tags(["ullage"])
         .keep_time(True)
     )
-    made.annotation(_starts())
+    builder.annotation(_starts())
     top, number = 0, 0
     for row in board.rows:
         number += 1
-        made.with_row(dashboard.Row(row.title).id(number).grid_pos(GridPos(1, WIDTH, 0, top)))
+        builder.with_row(dashboard.Row(row.title).id(number).grid_pos(GridPos(1, WIDTH, 0, top)))
         top += 1
         for panel, place in laid_out(row.panels, top):
             number += 1
-            made.with_panel(_panel(panel, number).grid_pos(place))
+            builder.with_panel(_panel(panel, number).grid_pos(place))
             top = max(top, place.y + place.h)
-    return JSONEncoder(sort_keys=True, indent=2, ensure_ascii=False).encode(made.build()) + "\n"
+    return JSONEncoder(sort_keys=True, indent=2, ensure_ascii=False).encode(builder.build()) + "\n"
 
 
 def _starts() -> dashboard.AnnotationQuery:
@@ -129,48 +129,48 @@ def _variable(name: str) -> dashboard.QueryVariable:
 
 def laid_out(panels: tuple[Panel, ...], top: int) -> Iterator[tuple[Panel, GridPos]]:
     """Yield panels from left to right with their places; a line is as high as its highest panel."""
-    left, high = 0, 0
+    x, high = 0, 0
     for panel in panels:
         height = HEIGHTS[panel.kind]
-        if left + panel.width > WIDTH:
-            left, top, high = 0, top + high, 0
-        yield panel, GridPos(height, panel.width, left, top)
-        left, high = left + panel.width, max(high, height)
+        if x + panel.width > WIDTH:
+            x, top, high = 0, top + high, 0
+        yield panel, GridPos(height, panel.width, x, top)
+        x, high = x + panel.width, max(high, height)
 
 
 def _panel(panel: Panel, number: int) -> Builder:
-    made = _empty(panel.kind)
-    made.id(number).title(panel.title).description(panel.description).unit(panel.unit).datasource(
-        DATASOURCE
-    )
+    builder = _empty(panel.kind)
+    builder.id(number).title(panel.title).description(panel.description).unit(
+        panel.unit
+    ).datasource(DATASOURCE)
     for letter, query in zip(ascii_uppercase, panel.queries, strict=False):
-        made.with_target(_target(query, letter, now=panel.kind in NOW))
+        builder.with_target(_target(query, letter, now=panel.kind in NOW))
     steps = [
         Threshold(None, panel.colour),
         *(Threshold(value, colour) for value, colour in panel.steps),
     ]
-    made.thresholds(dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps))
+    builder.thresholds(dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps))
     if panel.words:
-        told = enumerate(panel.words.items())
-        made.mappings(
+        mappings = enumerate(panel.words.items())
+        builder.mappings(
             [
                 ValueMap(
                     {
                         value: ValueMappingResult(word, colour, None, n)
-                        for n, (value, (word, colour)) in told
+                        for n, (value, (word, colour)) in mappings
                     }
                 )
             ]
         )
     if panel.empty:
-        made.no_value(panel.empty)
+        builder.no_value(panel.empty)
     if panel.scenarios:
         for scenario in load_verdict_rules().scenario:
-            made.override_by_name(
+            builder.override_by_name(
                 scenario.id,
                 [DynamicConfigValue("displayName", f"{scenario.title_zh} · {scenario.id}")],
             )
-    return made
+    return builder
 
 
 def _target(query: Query, letter: str, *, now: bool) -> prometheus.Dataquery:

@@ -190,10 +190,10 @@ class Server:
             self.home / "tmp",
         ):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        made = self.authority.server()
+        certificate = self.authority.server()
         for path in (self.cafile, config / "ca.crt"):
-            path.write_bytes(made.authority)
-        self.show(made)
+            path.write_bytes(certificate.authority)
+        self.show(certificate)
         settings = (
             SETTINGS.format(home=self.home, port=self.port, transport=free_ports(1)[0])
             + self.settings
@@ -263,14 +263,15 @@ class Server:
         }
 
     def _tool(self, program: str, rest: Sequence[str]) -> None:
-        done = subprocess.run(
+        process = subprocess.run(
             self._words(program, rest), env={**os.environ, **self._environment()},
             stdin=subprocess.DEVNULL,
             capture_output=True, text=True, timeout=TOOL_SECONDS, check=False,
         )  # fmt: skip
-        if done.returncode:
+        if process.returncode:
             raise UnavailableError(
-                f"{program} failed: {(done.stderr or done.stdout).strip().rpartition(chr(10))[2]}"
+                f"{program} failed:"
+                f" {(process.stderr or process.stdout).strip().rpartition(chr(10))[2]}"
             )
 
     def _wait(self) -> None:
@@ -344,8 +345,8 @@ def find_java(folders: Sequence[Path] | None = None) -> Path:
             Path(os.environ[name]) for name in ("ES_JAVA_HOME", "JAVA_HOME") if os.environ.get(name)
         ]
         folders = [*named, *(sorted(JVMS.iterdir()) if JVMS.is_dir() else [])]
-    found = [(_java_version(folder), folder) for folder in folders]
-    fitting = sorted((version, folder) for version, folder in found if version >= OLDEST_JAVA)
+    runtimes = [(_java_version(folder), folder) for folder in folders]
+    fitting = sorted((version, folder) for version, folder in runtimes if version >= OLDEST_JAVA)
     if not fitting:
         raise UnavailableError(f"no Java for Elasticsearch: {INSTALL}")
     return fitting[0][1]
@@ -389,11 +390,11 @@ def _download(version: str, folder: Path) -> Path:
         f"-Dartifact={artifact}",
         f"-DoutputDirectory={folder}",
     ]
-    done = subprocess.run(
+    process = subprocess.run(
         words, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     archive = folder / f"elasticsearch-{version}.zip"
-    if done.returncode or not archive.is_file():
+    if process.returncode or not archive.is_file():
         raise UnavailableError(
             f"Maven cannot fetch {artifact}: run `{' '.join(words[1:])}` by hand to see why"
         )
@@ -412,9 +413,9 @@ def _unpack(archive: Path, target: Path) -> None:
 
 
 def _program(name: str) -> str:
-    if not (found := shutil.which(name)):
+    if not (path := shutil.which(name)):
         raise UnavailableError(f"no {name} for Elasticsearch: {INSTALL}")
-    return found
+    return path
 
 
 @contextlib.contextmanager

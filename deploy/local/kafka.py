@@ -286,17 +286,17 @@ def run(words: Sequence[str], folder: Path) -> str:
     UnavailableError holds its last line if it failed.
     """
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             words, cwd=folder, capture_output=True, text=True, timeout=TOOL_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
         raise UnavailableError(
             f"{Path(words[0]).name} did not end within {TOOL_SECONDS:.0f} s"
         ) from None
-    if done.returncode:
-        last = (done.stderr.strip() or done.stdout.strip()).rpartition("\n")[2]
+    if process.returncode:
+        last = (process.stderr.strip() or process.stdout.strip()).rpartition("\n")[2]
         raise UnavailableError(f"{Path(words[0]).name} failed for Kafka: {last}")
-    return done.stdout
+    return process.stdout
 
 
 def _answers(port: int, trust: ssl.SSLContext | None) -> bool:

@@ -52,20 +52,20 @@ class Room:
 
     def answer(self, url: str, token: str) -> Answer:
         """Return status and JSON for one request."""
-        found = PATH.fullmatch(urlsplit(url).path)
+        match = PATH.fullmatch(urlsplit(url).path)
         if not secrets.compare_digest(token.encode(), self.token.encode()):
             return 401, {"errcode": "M_UNKNOWN_TOKEN", "error": "unknown token"}
-        if found is None:
+        if match is None:
             return UNKNOWN
-        asked = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
-        what, rest = found["what"], unquote(found["rest"] or "")
+        query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+        what, argument = match["what"], unquote(match["rest"] or "")
         if what == "join":
-            return (200, {"room_id": self._id}) if rest == self.address else UNKNOWN
+            return (200, {"room_id": self._id}) if argument == self.address else UNKNOWN
         if what == "sync":
-            return 200, self._sync(asked.get("since", ""))
-        if rest == f"{self._id}/state/m.room.join_rules":
+            return 200, self._sync(query.get("since", ""))
+        if argument == f"{self._id}/state/m.room.join_rules":
             return 200, {"join_rule": "public"}
-        return (200, self._back(asked)) if rest == f"{self._id}/messages" else UNKNOWN
+        return (200, self._back(query)) if argument == f"{self._id}/messages" else UNKNOWN
 
     @property
     def _id(self) -> str:
@@ -95,11 +95,11 @@ class Room:
             {
                 "type": "m.room.message",
                 "event_id": f"$event{number}:localhost",
-                "sender": f"@{one.sender}:localhost",
-                "origin_server_ts": int(one.at * 1000),
-                "content": {"msgtype": "m.text", "body": one.text},
+                "sender": f"@{message.sender}:localhost",
+                "origin_server_ts": int(message.at * 1000),
+                "content": {"msgtype": "m.text", "body": message.text},
             }
-            for number, one in enumerate(self.said[since:until], since)
+            for number, message in enumerate(self.said[since:until], since)
         ]
 
 
@@ -117,8 +117,8 @@ def _handler(room: Room) -> type[BaseHTTPRequestHandler]:
         def _answer(self) -> None:
             token = self.headers.get("Authorization", "").removeprefix("Bearer ")
             token = token or parse_qs(urlsplit(self.path).query).get("access_token", [""])[0]
-            status, told = room.answer(self.path, token)
-            body = json.dumps(told).encode()
+            status, content = room.answer(self.path, token)
+            body = json.dumps(content).encode()
             with contextlib.suppress(ConnectionError):  # the client was stopped
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")

@@ -64,7 +64,7 @@ class Browser:
 
     def cookie(self, name: str) -> str:
         """Return the value of a cookie; "" where the site has set none of that name."""
-        return next((one.value or "" for one in self._cookies if one.name == name), "")
+        return next((cookie.value or "" for cookie in self._cookies if cookie.name == name), "")
 
     def get(self, path: str) -> Page:
         """Return the page at `path` after redirects; UnavailableError for an error status."""
@@ -154,10 +154,10 @@ class Spirit:
             f"/topic/publish/{category}/",
             {"title": title, "category": str(category), "comment": body},
         )
-        found = TOPIC.search(urllib.parse.urlsplit(page.url).path)
-        if not found:
+        match = TOPIC.search(urllib.parse.urlsplit(page.url).path)
+        if not match:
             raise UnavailableError("the forum took no topic: it showed its form again")
-        return int(found[1])
+        return int(match[1])
 
     def reply(self, topic: int, body: str) -> None:
         """Add a comment to `topic`."""

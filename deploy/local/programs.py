@@ -143,9 +143,9 @@ def _installed_spirit(binaries: Path, environment: Mapping[str, str]) -> Path:
 
     Creating its tables takes three seconds, so this is done one time.
     """
-    kept = binaries.parent / "board"
-    with wait_for_lock(kept.with_name("board.lock")):
-        if not kept.is_dir():
+    board_folder = binaries.parent / "board"
+    with wait_for_lock(board_folder.with_name("board.lock")):
+        if not board_folder.is_dir():
             work = binaries.parent / "board-new"
             shutil.rmtree(work, ignore_errors=True)
             work.mkdir()
@@ -157,9 +157,9 @@ def _installed_spirit(binaries: Path, environment: Mapping[str, str]) -> Path:
                 work / "board",
                 environment,
             )
-            (work / "board").rename(kept)
+            (work / "board").rename(board_folder)
             work.rmdir()
-    return kept
+    return board_folder
 
 
 def run(
@@ -169,7 +169,7 @@ def run(
 
     UnavailableError holds its last line if it failed.
     """
-    done = subprocess.run(
+    process = subprocess.run(
         words,
         cwd=folder,
         env={**os.environ, **(environment or {})},
@@ -178,7 +178,7 @@ def run(
         text=True,
         check=False,
     )
-    if done.returncode:
-        last = (done.stderr.strip() or done.stdout.strip()).rpartition("\n")[2]
+    if process.returncode:
+        last = (process.stderr.strip() or process.stdout.strip()).rpartition("\n")[2]
         raise UnavailableError(f"{Path(words[0]).name} {' '.join(words[1:3])} failed: {last}")
-    return done.stdout
+    return process.stdout

@@ -20,8 +20,8 @@ HOST = "127.0.0.1"
 
 def free_ports(count: int) -> list[int]:
     """Return ports of loopback that are free at this moment."""
-    with contextlib.ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
         for probe in probes:
             probe.bind((HOST, 0))
         return [int(probe.getsockname()[1]) for probe in probes]

@@ -110,9 +110,9 @@ def running(folder: Path) -> Iterator[Services]:
         elasticsearch(folder / "elasticsearch", ELASTICSEARCH) as server,
     ):
         assert server.process is not None
-        kept = server.home.is_relative_to(folder)
+        is_kept = server.home.is_relative_to(folder)
         port = int(broker.url.rpartition(":")[2])
-        services = Services(folder, port, server.port, (broker.pid, server.process.pid), kept)
+        services = Services(folder, port, server.port, (broker.pid, server.process.pid), is_kept)
         _write_passwords(services, server)
         create_indexes(services, PREFIX)
         yield services
@@ -181,19 +181,19 @@ def start(folder: Path) -> Services:
     """
     folder = folder.resolve()
     with _one_at_a_time(folder):
-        if found := find(folder):
+        if addresses := find(folder):
             _say(f"{VERSIONS} run already (process {holder(folder)}).")
-            return found
+            return addresses
         require_tools()
         _say(f"Starting {VERSIONS}; the first time Maven fetches them. Data and logs: {folder}")
         kafka.ensure_libraries()
         fetch(ELASTICSEARCH)
         _spawn(folder)
-        if (found := find(folder)) is None:
+        if (addresses := find(folder)) is None:
             raise UnavailableError(
                 f"the services ended as soon as they were ready: see {folder / LOG}"
             )
-        return found
+        return addresses
 
 
 def _spawn(folder: Path) -> None:
@@ -208,17 +208,17 @@ def _spawn(folder: Path) -> None:
             start_new_session=True,
         )
     assert process.stdout is not None
-    said = ""
+    line = ""
     try:
         with process.stdout as answer:
-            said = answer.readline().decode("utf-8", "replace").strip()
+            line = answer.readline().decode("utf-8", "replace").strip()
     finally:
-        if said != READY:  # it failed, or this process was interrupted
+        if line != READY:  # it failed, or this process was interrupted
             process.terminate()
             process.wait()
-    if said != READY:
+    if line != READY:
         raise UnavailableError(
-            said or f"the services ended before they were ready: see {folder / LOG}"
+            line or f"the services ended before they were ready: see {folder / LOG}"
         )
 
 
@@ -246,9 +246,9 @@ def _java_on_path() -> int:
     java = shutil.which("java")
     if java is None:
         return 0
-    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-    found = re.search(r'version "(\d+)', said)
-    return int(found[1]) if found else 0
+    output = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    match = re.search(r'version "(\d+)', output)
+    return int(match[1]) if match else 0
 
 
 def stop(folder: Path) -> bool:
@@ -362,14 +362,14 @@ def main(words: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("what", choices=("start", "stop", "hold"))
     parser.add_argument("folder", nargs="?", type=Path, default=FOLDER)
-    asked = parser.parse_args(words)
+    arguments = parser.parse_args(words)
     try:
-        if asked.what == "hold":
-            return _hold(asked.folder)
-        if asked.what == "start":
-            _tell(start(asked.folder))
-        elif stop(asked.folder):
-            _say(f"Kafka and Elasticsearch are ended; their data stay in {asked.folder}")
+        if arguments.what == "hold":
+            return _hold(arguments.folder)
+        if arguments.what == "start":
+            _tell(start(arguments.folder))
+        elif stop(arguments.folder):
+            _say(f"Kafka and Elasticsearch are ended; their data stay in {arguments.folder}")
         else:
             _say("No services run.")
     except (UllageError, OSError) as error:
