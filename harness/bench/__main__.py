@@ -58,7 +58,7 @@ def scale_on_kafka(folder: Path) -> None:
 
 def main() -> int:
     """Print the table; 1 where something that must hold did not."""
-    wanted = os.environ.get("ONLY", "corpora" if os.environ.get("CORPORA") else "").split()
+    selected = os.environ.get("ONLY", "corpora" if os.environ.get("CORPORA") else "").split()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         context = Context(folder / "data")
@@ -92,7 +92,7 @@ def main() -> int:
         head()
         failures = list[str]()
         for part, measure in parts.items():
-            if wanted and part not in wanted:
+            if selected and part not in selected:
                 continue
             try:
                 failures += measure() or []

@@ -65,14 +65,14 @@ def ours(url: str) -> None:
     class Sampled(CrawlMetrics):
         """Looks at the process when a share of the pages is done."""
 
-        count, left, held = 0, [URLS * share // 100 for share in SHARES], list[int]()
+        count, thresholds, sizes = 0, [URLS * share // 100 for share in SHARES], list[int]()
 
         def count_page(self, site: str, outcome: str) -> None:
             super().count_page(site, outcome)
             self.count += 1
-            if self.left and self.count >= self.left[0]:
-                self.left.pop(0)
-                self.held.append(resident())
+            if self.thresholds and self.count >= self.thresholds[0]:
+                self.thresholds.pop(0)
+                self.sizes.append(resident())
 
     with tempfile.TemporaryDirectory() as name:
         context = Context(Path(name))
@@ -86,9 +86,9 @@ def ours(url: str) -> None:
         metrics = Sampled(CollectorRegistry(), context.clock)
         scheduler = Scheduler(context, ["bench"], metrics)
         run_on_reactor(lambda stopped: scheduler.run(stopped, once=True), threading.Event())
-        if scheduler.unread or metrics.left:
+        if scheduler.unread or metrics.thresholds:
             raise SystemExit("not all was read")
-        print(*metrics.held)
+        print(*metrics.sizes)
 
 
 def resident() -> int:

@@ -273,13 +273,13 @@ def measure_embedded(row: Row, folder: Path) -> None:
         contextlib.closing(sqlite3.connect(folder / "bare.sqlite", isolation_level=None)) as bare,
     ):
         bare.execute("pragma synchronous=full")
-        ours, other = race(store.put, write, rows)
+        ours, other_seconds = race(store.put, write, rows)
         put_others(store)
     row(
         "put exposures, SQLite, /s",
         f"{COUNT / ours:,.0f}",
-        f"sqlite3 {COUNT / other:,.0f}",
-        other / ours,
+        f"sqlite3 {COUNT / other_seconds:,.0f}",
+        other_seconds / ours,
     )
     (folder / "bare.sqlite").unlink()
     questions(row, "questions, SQLite", "sqlite:///ours.sqlite", folder)

@@ -152,10 +152,10 @@ def _panel(
 ) -> None:
     """Draw a frame with a title, and in it what the panel's kind shows."""
     width, height = figure.get_size_inches()
-    left, bottom, w, h = box
+    x0, bottom, w, h = box
     gap_x, gap_y = 0.04 / width, 0.04 / height
     frame = Rectangle(
-        (left + gap_x, bottom + gap_y),
+        (x0 + gap_x, bottom + gap_y),
         w - 2 * gap_x,
         h - 2 * gap_y,
         facecolor="white",
@@ -164,9 +164,9 @@ def _panel(
     )
     frame.set_transform(figure.transFigure)
     figure.add_artist(frame)
-    head = (left + 0.12 / width, bottom + h - 0.2 / height)
+    head = (x0 + 0.12 / width, bottom + h - 0.2 / height)
     figure.text(*head, panel.title, fontsize=9, weight="bold", color=COLOURS["text"], va="center")
-    x, y, w, h = left + 0.12 / width, bottom + 0.12 / height, w - 0.24 / width, h - 0.48 / height
+    x, y, w, h = x0 + 0.12 / width, bottom + 0.12 / height, w - 0.24 / width, h - 0.48 / height
     if not series:
         figure.text(
             x + w / 2,

@@ -12,10 +12,10 @@ def alerts(
     The first `after` messages are left out.
     """
     return [
-        {**one["labels"], **one["annotations"]}
+        {**entry["labels"], **entry["annotations"]}
         for message in receiver.received[after:]
-        for one in message.json["alerts"]
-        if one["labels"]["alertname"] == alert
-        and one["status"] == status
+        for entry in message.json["alerts"]
+        if entry["labels"]["alertname"] == alert
+        and entry["status"] == status
         and message.path.endswith(to or "")
     ]

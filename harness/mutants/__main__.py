@@ -33,17 +33,19 @@ def main(words: list[str]) -> int:
     parser.add_argument("--sample", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    asked = parser.parse_args(words)
-    areas = {name: area for name, area in AREAS.items() if name in (asked.only or AREAS)}
+    arguments = parser.parse_args(words)
+    areas = {name: area for name, area in AREAS.items() if name in (arguments.only or AREAS)}
     area_of = {path: name for name, area in areas.items() for path in area.paths()}
     chosen = without(
         sample(
-            [mutant for path in area_of for mutant in mutants_of(path)], asked.sample, asked.seed
+            [mutant for path in area_of for mutant in mutants_of(path)],
+            arguments.sample,
+            arguments.seed,
         ),
         EQUIVALENT,
     )
     say = partial(print, file=os.fdopen(os.dup(2), "w"), flush=True)
-    session = Session(chosen, [*area_of], asked.jobs, say)
+    session = Session(chosen, [*area_of], arguments.jobs, say)
     tests = list(dict.fromkeys(test for area in areas.values() for test in area.tests))
     options = ["-x", "-p", "no:terminal", "--timeout=0", "-m", QUICK, *tests]
     if code := pytest.main(options, plugins=[session]):

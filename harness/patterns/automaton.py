@@ -122,7 +122,7 @@ class Automaton(Generic[AnyStr]):
                 for op, arg, flags in _characters(self.parsed, self.pattern.flags)
             )
         )
-        known = {
+        arguments = {
             (op, repr(arg), flags): arg
             for op, arg, flags in _characters(self.parsed, self.pattern.flags)
         }
@@ -133,7 +133,9 @@ class Automaton(Generic[AnyStr]):
             around = (n for end in ends for n in (end - 1, end, end + 1))
             near: set[int] = {n for n in around if 0 <= n < 0x110000 and not 0xD800 <= n < 0xE000}
             samples = list(dict.fromkeys([*SAMPLES, *map(chr, sorted(near))]))
-        tests = [_compile_one(op, known[op, written, flags], flags) for op, written, flags in sets]
+        tests = [
+            _compile_one(op, arguments[op, written, flags], flags) for op, written, flags in sets
+        ]
         tests += [
             _compile_one(
                 _constants.IN, [(_constants.CATEGORY, _constants.CATEGORY_WORD)], self.pattern.flags

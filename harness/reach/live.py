@@ -257,11 +257,13 @@ def hold_chat(chat: str, station: Station, work: Path) -> ProgramResult:
             say(after)
             measured.wait(CHANNEL, planned.texts)
     exposed = measured.exposed()[CHANNEL]
-    found = [said(capture) for capture in measured.captures[CHANNEL] if capture.kind == "message"]
+    messages = [
+        said(capture) for capture in measured.captures[CHANNEL] if capture.kind == "message"
+    ]
     return ProgramResult(
-        _row(chat, version, measured.lines[CHANNEL], planned, found, exposed),
+        _row(chat, version, measured.lines[CHANNEL], planned, messages, exposed),
         planned,
-        found,
+        messages,
         exposed,
     )
 

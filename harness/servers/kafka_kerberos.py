@@ -98,10 +98,10 @@ def realm(folder: Path) -> Iterator[Realm]:
         (folder / name).write_text(
             text.format(realm=REALM, host=HOST, port=port, folder=folder), encoding="ascii"
         )
-    made = Realm(folder, programs)
-    made.call("kdb5_util", "create", "-s", "-r", REALM, "-P", secrets.token_hex(16))
+    realm = Realm(folder, programs)
+    realm.call("kdb5_util", "create", "-s", "-r", REALM, "-P", secrets.token_hex(16))
     environment = {
-        "KRB5_CONFIG": str(made.configuration),
+        "KRB5_CONFIG": str(realm.configuration),
         "KRB5_KDC_PROFILE": str(folder / "kdc.conf"),
     }
     words = [programs["krb5kdc"], "-n", "-r", REALM]
@@ -111,7 +111,7 @@ def realm(folder: Path) -> Iterator[Realm]:
         "end_seconds": END_SECONDS,
     }
     with running("Kerberos", words, folder / "kdc.log", environment, port, **waits):
-        yield made
+        yield realm
 
 
 def find_programs() -> dict[str, str]:

@@ -170,7 +170,7 @@ def ikiwiki(_: Path, work: Path, written: Threads) -> Iterator[str]:
 @contextlib.contextmanager
 def chronicle(_: Path, work: Path, written: Threads) -> Iterator[str]:
     """Run a blog of Chronicle."""
-    for n, (title, (text, *_rest)) in enumerate(written):
+    for n, (title, (text, *_extra)) in enumerate(written):
         _write(
             work / "data" / f"{n:02}.txt", f"Title: {title}\nDate: {_date(n)}\n\n<p>{text}</p>\n"
         )

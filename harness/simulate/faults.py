@@ -198,11 +198,13 @@ class Faults:
             self._let(kind, process, step, after=after)
 
     def _aimed_at(self, process: Process, step: str, after: bool) -> str:
-        found = next((aim for aim in self._aimed if aim.place == (process.role, step, after)), None)
-        if found is None:
+        matching = next(
+            (aim for aim in self._aimed if aim.place == (process.role, step, after)), None
+        )
+        if matching is None:
             return ""
-        self._aimed.remove(found)
-        return found.kind
+        self._aimed.remove(matching)
+        return matching.kind
 
     def _counted_down(self, process: Process, after: bool) -> str:
         remaining, is_after, kind = self._armed.get(process.role, (0, False, ""))

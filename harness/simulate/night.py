@@ -193,7 +193,7 @@ def night(seed: int, prepared: Path, folder: Path) -> NightReport:
             edges(timeline, supervisor, faults, reader(timeline, sites), channels.__getitem__),
         ):
             report.broken += rest_and_return(decisions, supervisor, roles)
-    report.trace += [f"broken: {one}" for one in report.broken]
+    report.trace += [f"broken: {problem}" for problem in report.broken]
     return report
 
 

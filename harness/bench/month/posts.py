@@ -234,7 +234,7 @@ def ordinary(rng: random.Random, posts: int) -> Iterator[Post]:
     for hour in range(DAYS * 24):
         day = hour // 24
         count = round(per_unit * days[day] * HOURLY[hour % 24] * rng.uniform(0.8, 1.2))
-        made = list(
+        pairs = list(
             zip(
                 rng.choices(genres, weights, k=count),
                 rng.choices(sites, shares, k=count),
@@ -243,8 +243,8 @@ def ordinary(rng: random.Random, posts: int) -> Iterator[Post]:
         )
         if BURSTS.get(day) == hour % 24:
             flood = rng.choice(FLOOD)
-            made += [(flood, rng.choice(sites[:12])) for _ in range(600)]
-        moments = sorted(rng.random() for _ in made)
-        for (genre, site), part in zip(made, moments, strict=True):
+            pairs += [(flood, rng.choice(sites[:12])) for _ in range(600)]
+        moments = sorted(rng.random() for _ in pairs)
+        for (genre, site), part in zip(pairs, moments, strict=True):
             title, text = genre(rng)
             yield Post(BEGIN + timedelta(hours=hour + part), site, genre.__name__, title, text)

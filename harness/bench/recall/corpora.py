@@ -297,8 +297,8 @@ def logs(context: Context) -> list[str]:
     combinations = [*product(PROGRAMS, HOSTS, USERS, PASSWORDS)]
     matcher = build_matcher(context)
     blocks = "".join(_blocks(combinations))
-    found = find_all(matcher, captures([blocks.encode()], context), context.clock.now())
-    logins = sum(finding.statistics.logins for finding in found if finding.part == 1)
+    findings = find_all(matcher, captures([blocks.encode()], context), context.clock.now())
+    logins = sum(finding.statistics.logins for finding in findings if finding.part == 1)
     row("logs of stealers, by grammar", f"{logins} of {len(combinations)}", "logins counted")
     return ["logs of stealers"] if logins < len(combinations) else []
 
