@@ -21,8 +21,8 @@ from ullage.settings import Context
 from ullage.settings.tenants import find_tenants, require_tenant
 
 UNSIGNED = {
-    "malformed": "is no report or proof that is signed, or was changed",
-    "unknown_signer": "is signed by a key that is not known here",
+    "malformed": "is not a signed report or proof, or was changed",
+    "unknown_signer": "is signed with a key that is unknown here",
 }
 app = typer.Typer(
     no_args_is_help=True,
@@ -35,13 +35,12 @@ def verify(
     ctx: typer.Context,
     file: Annotated[
         Path | None,
-        typer.Argument(
-            help="A coverage report or a proof of erasure: whether it is as it was signed."
-        ),
+        typer.Argument(help="Verify the signature of a coverage report or a proof of erasure."),
     ] = None,
     as_json: AsJson = False,
     expect: Annotated[
-        Path | None, typer.Option(help="What `verify --json` printed earlier: it must still hold.")
+        Path | None,
+        typer.Option(help=("Earlier output of `verify --json`, which must still be true.")),
     ] = None,
 ) -> None:
     """Verify every audit log, or one signed file, and say where an entry is changed or missing."""
@@ -88,7 +87,7 @@ def _verify_file(context: Context, file: Path) -> None:
             err=True,
         )
         raise typer.Exit(Exit.FAILED) from None
-    typer.echo(f"{file}: as it was signed by alert {signer}")
+    typer.echo(f"{file}: unchanged since alert {signer} signed it")
 
 
 def _as_json(chain: ChainCheck) -> dict[str, object]:
@@ -118,19 +117,24 @@ def _read_expected(path: Path) -> list[tuple[str, int, str]]:
             if not row["faults"]
         ]
     except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError):
-        raise ConfigError(f"{path} is not what `ullage audit verify --json` prints") from None
+        raise ConfigError(f"{path} is not output of `ullage audit verify --json`") from None
 
 
 @app.command("list")
 def list_(
     ctx: typer.Context,
     as_json: AsJson = False,
-    actor: Annotated[str, typer.Option(help="Of this person alone.")] = "",
+    actor: Annotated[str, typer.Option(help="Only of this person.")] = "",
     action: Annotated[
-        str, typer.Option(help="Actions that begin so, as `incident` or `suppression.add`.")
+        str,
+        typer.Option(
+            help=("Only actions that begin like this, such as `incident` or `suppression.add`.")
+        ),
     ] = "",
-    tenant: Annotated[str, typer.Option(help="Of this tenant alone.")] = "",
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 50,
+    tenant: Annotated[str, typer.Option(help="Only of this tenant.")] = "",
+    limit: Annotated[
+        int, typer.Option(min=1, help="The largest number of entries, newest first.")
+    ] = 50,
 ) -> None:
     """List audit entries, newest last. They are verified by `ullage audit verify`."""
     context: Context = ctx.obj

@@ -104,11 +104,11 @@ ORDER = ("frontier", "collect", CAPTURES, FINDINGS, DEAD_LETTERS, "incidents", "
 
 def backup(
     ctx: typer.Context,
-    to: Annotated[Path, typer.Argument(help="The folder to make.")],
+    to: Annotated[Path, typer.Argument(help="The folder to create.")],
     keys_to: Annotated[
         Path | None,
         typer.Option(
-            "--keys", help="Another folder to make, for the keys: keep it elsewhere than the data."
+            "--keys", help=("Another folder to create, for the keys: keep it apart from the data.")
         ),
     ] = None,
 ) -> None:
@@ -144,18 +144,18 @@ def backup(
                 )
         summary = f"{count} files, {size / 2**20:.1f} MiB"
         if key_folder:
-            summary += f"; {keys_count} key files in {key_folder}: keep them elsewhere"
+            summary += f"; {keys_count} key files in {key_folder}: keep them apart from it"
         else:
             summary += (
-                "; no key is in it, and without its keys it cannot be used: copy them with --keys,"
-                " or restore them from KMS"
+                "; it has no keys, and cannot be used without them: copy them with"
+                " --keys, or restore them from KMS"
             )
         undo.pop_all()
     typer.echo(f"{folder}: {summary}")
     for path, why in left_out.items():
         typer.echo(f"not in it: {path} {why}")
     for part, url in _list_server_parts(context):
-        typer.echo(f"not in it: {part} is on {url.split('?')[0]}, which has copies of its own")
+        typer.echo(f"not in it: {part} is on {url.split('?')[0]}, which needs its own backup")
 
 
 def restore(context: Context, source: Path, keys_from: Path | None) -> Iterator[str]:
@@ -172,7 +172,7 @@ def restore(context: Context, source: Path, keys_from: Path | None) -> Iterator[
     for folder in folders:
         if not (folder / MANIFEST).is_file():
             raise ConfigError(
-                f"{folder} is no backup: {MANIFEST} is not there, which is written last"
+                f"{folder} is not a complete backup: {MANIFEST}, which is written last, is missing"
             )
     key = KeyStore(keys_from).inventory_key(KEY) if keys_from else None
     manifests = [(folder, _manifest(folder, key)) for folder in folders]
@@ -196,10 +196,7 @@ def restore(context: Context, source: Path, keys_from: Path | None) -> Iterator[
         )
     if keys_from is None:
         yield f"no keys were restored: put them into {context.keys.root}, then `ullage check`"
-        yield (
-            f"nobody vouches for {source}: its manifest was not verified, since its key is among"
-            " the keys"
-        )
+        yield (f"{source} was not verified: the key of its manifest is among the missing keys")
     else:
         # the clock record belongs to the former machine
         KeyStore(context.keys.root).inventory.strike(f"{CLOCK}/{CLOCK_FILE}")
@@ -309,13 +306,12 @@ def _sources(context: Context) -> tuple[list[Path], dict[Path, str]]:
         if path.is_relative_to(context.keys.root):
             continue
         if path.is_symlink():
-            left_out[path] = "is a link, and links are not followed: copy by hand what it leads to"
+            left_out[path] = "is a link, which is not followed: copy its target by hand"
         elif path in belonging or _is_certificates(path):
             sources.append(path)
         else:
             left_out[path] = (
-                "is nothing that belongs to a backup: copy it by hand, a key to where the keys are"
-                " kept"
+                "does not belong in a backup: copy it by hand, and a key to where keys are kept"
             )
     rank = {name: number for number, name in enumerate(ORDER)}
 
@@ -489,7 +485,7 @@ def _manifest(folder: Path, key: bytes | None) -> dict[str, Any]:
         signatures[0] if signatures else b"", _signature(key, body)
     ):
         raise CorruptError(
-            f"{path} was not written by who has these keys ({KEY}): nothing was restored; use"
+            f"{path} was not signed with these keys ({KEY}): nothing was restored; use"
             " another backup"
         )
     manifest: dict[str, Any] = json.loads(body)
@@ -510,9 +506,7 @@ def _manifest(folder: Path, key: bytes | None) -> dict[str, Any]:
             )
     root = folder.resolve()
     if not all((folder / name).resolve().is_relative_to(root) for name in manifest["files"]):
-        raise CorruptError(
-            f"{path} names files outside the backup, which no backup does: use another one"
-        )
+        raise CorruptError(f"{path} names files outside the backup: use another one")
     return manifest
 
 

@@ -71,7 +71,7 @@ def init(
     for line in setup.initialise(ctx.obj, second_person=second_person):
         typer.echo(line)
     if not line:
-        typer.echo(f"nothing is missing in {ctx.obj.data}: all stays as it is")
+        typer.echo(f"nothing is missing in {ctx.obj.data}: nothing was changed")
 
 
 def run(ctx: typer.Context, once: Once = False) -> None:
@@ -83,12 +83,15 @@ def run(ctx: typer.Context, once: Once = False) -> None:
         typer.echo(f"ullage: {missing}", err=True)
     service.no_core_dumps()
     # until the process ends
-    take_lock(ctx.obj.data / "locks" / "run.lock", f"{ctx.obj.data} is being run")
+    take_lock(
+        ctx.obj.data / "locks" / "run.lock",
+        f"{ctx.obj.data} is already being run by another process",
+    )
     configured = partial(_list_configured_commands, _more_roles(ctx.obj))
     if once:
         if endless := configured():
             typer.echo(
-                f"not started with --once, for they never end: {', '.join(endless)}", err=True
+                f"not started with --once, because they never end: {', '.join(endless)}", err=True
             )
         raise typer.Exit(supervisor.run_once(ctx.obj.data, supervisor.ROLES[:-1]))
     stop = threading.Event()
@@ -116,7 +119,7 @@ def status(
     ctx: typer.Context,
     only: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ROLE]", help="This one alone: match, collect matrix …"),
+        typer.Argument(metavar="[ROLE]", help="Only this service: match, collect matrix …"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -179,23 +182,23 @@ def _plans(context: Context) -> Iterator[str]:
 def check(
     ctx: typer.Context,
     plan: Annotated[
-        bool, typer.Option("--plan", help="Print what the owners of the servers have to make.")
+        bool, typer.Option("--plan", help="Print what the owners of the servers have to create.")
     ] = False,
     accept: Annotated[
         bool,
         typer.Option(
             "--accept-clock",
-            help="Say that this machine's clock is right, after it was set or off.",
+            help="Accept this machine's clock as right, after it was set or off.",
         ),
     ] = False,
     accept_loss: Annotated[
         str,
         typer.Option(
-            "--accept-loss", metavar="PART", help="Take a missing part out of the inventory."
+            "--accept-loss", metavar="PART", help="Remove a missing part from the inventory."
         ),
     ] = "",
     reason: Annotated[
-        str, typer.Option(help="Why the lost part is not restored; the audit log has it.")
+        str, typer.Option(help="Why the lost part is not restored, for the audit log.")
     ] = "",
     as_json: AsJson = False,
 ) -> None:
@@ -228,10 +231,10 @@ def check(
 def restore(
     ctx: typer.Context,
     source: Annotated[
-        Path, typer.Argument(metavar="FROM", help="A folder that `ullage backup` made.")
+        Path, typer.Argument(metavar="FROM", help="A folder written by `ullage backup`.")
     ],
     keys_from: Annotated[
-        Path | None, typer.Option("--keys", help="The folder of the keys that it made apart.")
+        Path | None, typer.Option("--keys", help="The separate folder with its keys.")
     ] = None,
 ) -> None:
     """Restore a backup into an empty data folder and check every part of it."""
@@ -254,7 +257,10 @@ def letters(
     ctx: typer.Context,
     as_json: AsJson = False,
     replay: Annotated[
-        bool, typer.Option("--replay", help="Put each back on its topic; three failures park one.")
+        bool,
+        typer.Option(
+            "--replay", help="Put each back on its topic; after three failures a record is parked."
+        ),
     ] = False,
 ) -> None:
     """List records that could not be processed, without their content, or replay them."""

@@ -53,13 +53,10 @@ ELSEWHERE = (
         " store or the build folder"
     ),
     (
-        "copies of the data folder and of the servers' disks (backups): they hold what they held;"
-        " after one is restored, erase again"
+        "backups of the data folder and of the servers' disks still have the data: after"
+        " restoring one, erase again"
     ),
-    (
-        "files that were taken out of ullage, and messages that were sent: who received them has to"
-        " remove them"
-    ),
+    ("exported files and sent messages: their recipients must remove them"),
 )
 
 
@@ -131,16 +128,20 @@ def erase(
     ] = "",
     everybody: Annotated[
         bool,
-        typer.Option("--all", help="The whole tenant: customer lists, keys, incidents, evidence."),
+        typer.Option(
+            "--all", help=("Erase the whole tenant: customer lists, keys, incidents, evidence.")
+        ),
     ] = False,
-    confirm: Annotated[str, typer.Option(help="With --all: the tenant's name once more.")] = "",
+    confirm: Annotated[str, typer.Option(help="With --all: the tenant's name again.")] = "",
     case: Annotated[
-        str, typer.Option(help="The number of the request or contract that this is for.")
+        str, typer.Option(help="The number of the request or contract that requires it.")
     ] = "",
     reason: Annotated[str, typer.Option(help="Why, in words.")] = "",
     proof: Annotated[
         Path | None,
-        typer.Option(help="The file of the proof; else one in the data folder's `erased`."),
+        typer.Option(
+            help=("The file for the proof; by default in the folder `erased` of the data folder.")
+        ),
     ] = None,
 ) -> None:
     """Erase a customer, or with --all a tenant, from everything on this host, and write a signed
@@ -150,17 +151,16 @@ def erase(
     context.require_data()
     if not tenant or bool(subject) == everybody:
         raise ConfigError(
-            "name the tenant, and either its customer with --subject or all of it with --all"
+            "name the tenant, and either a customer with --subject or everything with --all"
         )
     if not case.strip() or not reason.strip():
         raise ConfigError(
-            "--case and --reason must say something: they go into the audit record and the proof"
+            "--case and --reason must not be empty: the audit log and the proof record them"
         )
     require_tenant(tenant, _find_erasable_tenants(context))
     if everybody and confirm != tenant:
         raise ConfigError(
-            f"--all destroys the keys of {tenant} for good: say its name again with --confirm"
-            f" {tenant}"
+            f"--all destroys the keys of {tenant} for ever: repeat its name with --confirm {tenant}"
         )
     parts = list(_parts(context))
     order = Order(
@@ -204,15 +204,13 @@ def _handle(given: str, tenant: str, parts: Iterable[ErasureStage]) -> str:
     if HANDLE.fullmatch(reference):
         return reference.lower()
     if not reference:
-        raise ConfigError(
-            "nothing came on standard input: give the pseudonym or the customer reference"
-        )
+        raise ConfigError("standard input is empty: give the pseudonym or the customer reference")
     for part in parts:
         if (handle := part.handle_of(tenant, reference)) is not None:
             return handle
     raise ConfigError(
-        f"only the building host of {tenant} resolves a reference to a pseudonym: ask there, and"
-        " give the pseudonym here"
+        f"only the build host of {tenant} resolves a reference to a pseudonym: resolve it"
+        " there, and give the pseudonym here"
     )
 
 
@@ -342,15 +340,17 @@ def _audit(context: Context, order: Order) -> Iterator[ErasureReport]:
     exports = [entry for entry in entries if entry.action in TAKEN]
     until = (order.now + timedelta(days=context.settings.audit.days)).date()
     yield ErasureReport(
-        AUDITED, 0, f"{len(entries)} entries of the tenant stay: no value is in them", until
+        AUDITED, 0, f"{len(entries)} entries of the tenant stay: they contain no value", until
     )
     if exports:
         last = max(entry.at for entry in exports)
         yield ErasureReport(
             "exports",
             0,
-            f"{len(exports)} were taken out, the last on {last:%Y-%m-%d}: whoever has one must"
-            " remove it",
+            (
+                f"{len(exports)} were exported, the last on {last:%Y-%m-%d}: whoever has one"
+                " must remove it"
+            ),
         )
 
 
@@ -359,12 +359,17 @@ def _settings(context: Context, order: Order) -> Iterator[ErasureReport]:
         table = f"[tenants.{order.tenant}]"
         if order.tenant in context.settings.tenants:
             yield ErasureReport(
-                "ullage.toml", 0, f"{table} is yours to remove: ullage changes no configuration"
+                "ullage.toml",
+                0,
+                (f"remove {table} yourself: ullage does not change its configuration"),
             )
         yield ErasureReport(
             "accounts",
             0,
-            "who sees this tenant is yours to end: `ullage user list`, with `--tokens` too",
+            (
+                "end the access of those who see this tenant yourself: `ullage user list`,"
+                " also with `--tokens`"
+            ),
         )
 
 
@@ -401,12 +406,10 @@ def _prove(
             + (f"; {report.stays}{until}" if report.stays else "")
         )
     if not (removed or order.is_whole):
-        typer.echo(
-            "nothing on this host named this customer: see whether the pseudonym is right", err=True
-        )
+        typer.echo("nothing on this host names this customer: check the pseudonym", err=True)
     for text_ in ELSEWHERE:
         typer.echo(f"not reached from here: {text_}")
-    typer.echo(f"what expires by itself is gone by {body['gone_by']}; the proof is {path}")
+    typer.echo(f"what expires by itself is deleted by {body['gone_by']}; the proof is {path}")
 
 
 def _latest_expiry(looked: Iterable[ErasureReport], order: Order) -> date:
@@ -448,7 +451,8 @@ def verify_proof(context: Context, path: Path) -> str:
         raise ConfigError(f"{path} cannot be read ({error.strerror})") from None
     except RecordError as error:
         raise ConfigError(
-            f"{path} is not as it was signed, or by nobody who is known here ({error.reason})"
+            f"{path} was changed after it was signed, or the signer is unknown here"
+            f" ({error.reason})"
         ) from None
     except (ValueError, KeyError, TypeError):
-        raise ConfigError(f"{path} is no proof of an erasure") from None
+        raise ConfigError(f"{path} is not a proof of erasure") from None

@@ -81,7 +81,9 @@ def connect_incidents(
         try:
             part = entry.load()
         except ModuleNotFoundError as error:
-            raise ConfigError(f"alert's part is not whole here: it lacks {error.name}") from None
+            raise ConfigError(
+                f"alert is not completely installed here: {error.name} is missing"
+            ) from None
         opened: AbstractContextManager[Incidents] = part(context, to_open=to_open)
         return opened
     raise ConfigError("alert is not installed here (no entry point `ullage.incidents`)")

@@ -248,7 +248,7 @@ class Inventory:
             name for name in self.missing() if name == part or name.startswith(f"{part}/")
         ]:
             return lost
-        raise ConfigError(f"{part} is not missing: `ullage check` names what is")
+        raise ConfigError(f"{part} is not missing: `ullage check` names the missing parts")
 
     def renew(self) -> None:
         """Replace lost or damaged inventories by new ones.
@@ -362,7 +362,7 @@ class Inventory:
             record.digest + record.signature, signed.digest + signed.signature
         )
         if record.service != path.stem or not matches:
-            raise CorruptError(f"inventory {path} is not what was signed: {cure}")
+            raise CorruptError(f"inventory {path} was changed after it was signed: {cure}")
         return record
 
     def _read_sound(self) -> dict[str, InventoryRecord]:
@@ -380,15 +380,15 @@ class Inventory:
         """Describe each inventory that is absent, or older than a neighbour's copy says."""
         cure = "restore it from its copy, or accept its loss: "
         if not records and self._present(CREATED_HERE):
-            return [f"the inventory {self.folder} is gone: {cure}{_accept(FOLDER)}"]
+            return [f"the inventory {self.folder} is missing: {cure}{_accept(FOLDER)}"]
         how = {
-            name: "is gone, and its key is here" for name in self._names() if name not in records
+            name: "is missing, but its key is here" for name in self._names() if name not in records
         }
         for holder, record in records.items():
             for name, (number, digest) in record.neighbours.items():
                 neighbour = records.get(name)
                 if neighbour is None:
-                    how.setdefault(name, f"is gone, by the inventory of {holder}")
+                    how.setdefault(name, f"is missing, according to the inventory of {holder}")
                 elif neighbour.number < number or (
                     neighbour.number == number and neighbour.digest != digest
                 ):
@@ -446,4 +446,6 @@ def _accept(part: str) -> str:
 
 
 def _describe_lost_part(part: str, data: Path) -> str:
-    return f"{data / part} is gone: restore it from its copy, or accept its loss: {_accept(part)}"
+    return (
+        f"{data / part} is missing: restore it from its copy, or accept its loss: {_accept(part)}"
+    )

@@ -229,14 +229,16 @@ def _disks(context: Context) -> str:
             continue
         devices.add(folder.stat().st_dev)
         if shortage := find_shortage(folder, LEAST_FREE_MIB):
-            raise ConfigError(f"{shortage}: make room, or nothing is stored soon")
+            raise ConfigError(f"{shortage}: free space, or soon nothing can be stored")
         free = count_free_mib(folder)
         tight = tight or free < TIGHT_MIB
         free_space.append(
             f"{free} MiB free" if folder == context.data else f"{free} MiB free at {folder}"
         )
     return (
-        SetupWarning(f"{', '.join(free_space)}: make room soon") if tight else ", ".join(free_space)
+        SetupWarning(f"{', '.join(free_space)}: free space soon")
+        if tight
+        else ", ".join(free_space)
     )
 
 
@@ -394,7 +396,7 @@ def accept_clock(context: Context) -> str:
 
     clock_reading = context.running_time.look()
     if not clock_reading.is_suspended:
-        return f"there is nothing to accept: {clock_reading}"
+        return f"nothing to accept: {clock_reading}"
     return f"accepted, and deletion goes on by running time: {context.running_time.accept(note)}"
 
 
@@ -433,7 +435,7 @@ def _inventory(context: Context) -> str:
             " made it"
         )
         return SetupWarning(f"{', '.join(unlisted)} is not in the inventory: {enter}")
-    return f"{len(context.inventory.parts())} parts, none is missing"
+    return f"{len(context.inventory.parts())} parts, none missing"
 
 
 def _audit(context: Context) -> str:
@@ -444,7 +446,7 @@ def _audit(context: Context) -> str:
                 f"{fault.file}{f':{fault.line}' * bool(fault.line)}: {fault.what}; `ullage audit"
                 " verify` tells all"
             )
-    return f"{sum(chain.entries for chain in chains)} entries as they were written"
+    return f"{sum(chain.entries for chain in chains)} entries, unchanged"
 
 
 def _audit_receiver(context: Context, receiver: Receiver) -> str:
@@ -452,7 +454,7 @@ def _audit_receiver(context: Context, receiver: Receiver) -> str:
     receiver.connect().close()
     if receiver.trust.certificate is not None:
         own_certificate(context, receiver.trust)
-    return f"{receiver.host} answers, {count_waiting(context.data / AUDIT)} entries not sent yet"
+    return f"{receiver.host} responds, {count_waiting(context.data / AUDIT)} entries not sent yet"
 
 
 def _epochs(context: Context, tenant: str) -> str:
@@ -492,7 +494,7 @@ def _signers(context: Context) -> str:
             f"no signer is known in {context.keys.root / 'signers'}: run `ullage init`, or copy"
             " their public halves"
         )
-    return ", ".join(f"{count} signers of {topic} are believed" for topic, count in counts.items())
+    return ", ".join(f"{count} signers of {topic} are accepted" for topic, count in counts.items())
 
 
 def _keys(context: Context) -> str:
@@ -503,8 +505,8 @@ def _keys(context: Context) -> str:
         context.keys
     ).private:
         raise ConfigError(
-            f"key seal/{newest}.key is not in {context.keys.root}: restore it from its copy, or"
-            " nothing is opened"
+            f"key seal/{newest}.key is not in {context.keys.root}: restore it from its"
+            " copy, or posts cannot be decrypted"
         )
     return f"sealing to {newest}, {len(keys.list_files(context.keys))} as made"
 

@@ -278,7 +278,7 @@ def _password(file: Path | None, *, own: bool, make: bool) -> str:
     try:
         lines = read_trusted(file.absolute(), secret=True).decode("utf-8-sig").splitlines()
     except (FileNotFoundError, UnicodeDecodeError):
-        raise ConfigError(f"{file} is not there, or is no text in UTF-8") from None
+        raise ConfigError(f"{file} is not there, or is not text in UTF-8") from None
     if len(lines) != 1:
         raise ConfigError(f"{file} has {len(lines)} lines: a password is one")
     return lines[0]

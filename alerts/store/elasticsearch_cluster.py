@@ -288,7 +288,7 @@ def read_url(url: str, data: Path) -> Address:
             f" {PASSWORD_FILE}"
         )
     if parts.path.strip("/") or parts.fragment or set(options) - OPTIONS:
-        raise ConfigError(f"store.url has a part that is not known: use {FORM}")
+        raise ConfigError(f"store.url has an unknown part: use {FORM}")
     plain = options.get("plain") == "1"
     if plain and options.get("certificate"):
         raise ConfigError(

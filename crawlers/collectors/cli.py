@@ -90,7 +90,7 @@ def _collect(context: Context, service: str) -> None:
         silence_libraries("collect")  # some libraries log unexpected answers in full
         take_lock(
             context.data / "locks" / f"collect-{service}.lock",
-            f"{service} is already being collected by another process",
+            f"{service} is being collected",
         )
         made = list[PatientAppends]()
         stop = stack.enter_context(

@@ -248,7 +248,7 @@ def _watch(context: Context, folder: Path, remove: bool, read: Lines) -> None:
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(running("ingest", registry, None, context))
         # held until the process ends
-        take_lock(folder / ".ullage.lock", f"{folder} is already being watched by another process")
+        take_lock(folder / ".ullage.lock", f"{folder} is being watched")
         feed = _feed(context, stop)
 
         def take_one(path: Path) -> int:

@@ -41,7 +41,7 @@ class SiteLocks:
             try:
                 self._held[name] = take_lock(
                     self._folder / f"{name}.lock",
-                    f"site {name} is already being crawled by another process",
+                    f"site {name} is being crawled",
                 )
             except ConfigError as error:
                 faults.append(error)

@@ -204,7 +204,7 @@ def _pour(
     """Write frames into `held` as they arrive, up to the empty one."""
     while left := assessing.LENGTH.unpack(head := pieces.exactly(assessing.LENGTH.size))[0]:
         if left > assessing.MOST_FRAME:
-            raise RecordError("too_large", "a frame is longer than any may be")
+            raise RecordError("too_large", "a frame exceeds the size limit")
         write_all(held, head if framed else b"")
         while left:
             some = pieces.some(left)
@@ -236,11 +236,11 @@ class _Pieces:
     def some(self, most: int) -> bytes:
         """Return at least one byte.
 
-        Raises `UnavailableError` if the other side hung up, `RecordError` if it is too slow.
+        Raises `UnavailableError` if the other side closes, `RecordError` if it is too slow.
         """
         got = self.connection.recv(min(most, PIECE))
         if not got:
-            raise UnavailableError("the other side hung up")
+            raise UnavailableError("the other side closed the connection")
         self.size += len(got)
         if self.size < SLOWEST * (self.clock.monotonic() - self.began - GRACE_SECONDS):
             raise RecordError(

@@ -480,7 +480,7 @@ def update(
 @app.command()
 def show(
     ctx: typer.Context,
-    only: Annotated[str, typer.Option("--tenant", help="Of this tenant alone.")] = "",
+    only: Annotated[str, typer.Option("--tenant", help="Only of this tenant.")] = "",
     history: Annotated[
         bool, typer.Option("--history", help="What was done with lists here, the newest first.")
     ] = False,

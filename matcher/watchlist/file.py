@@ -150,7 +150,9 @@ class Chunks:
         return self.digest(number) in (self._digests[number], *self._changed.get(number, ()))
 
     def _damage(self) -> CorruptError:
-        return CorruptError(f"{self._path} is not what was signed: install or build it again")
+        return CorruptError(
+            f"{self._path} was changed after it was signed: install or build it again"
+        )
 
 
 def digest_of(chunk: memoryview | bytes | bytearray) -> bytes:
@@ -473,7 +475,8 @@ def header_of(file: IO[bytes], path: Path, key: Ed25519PublicKey) -> WatchlistHe
         key.verify(signature, head)
     except InvalidSignature:
         raise ConfigError(
-            f"{path} is not signed by this tenant's building host (verify.pub), or damaged: it is"
+            f"{path} is not signed by this tenant's building host (verify.pub), or is damaged:"
+            " it is"
             " refused"
         ) from None
     header = WatchlistHeader.decode(path, head)

@@ -158,7 +158,9 @@ def test_on_a_socket_file_it_answers_by_the_public_name_and_leaves_no_file(data)
             assert client.get("/login").status_code == 200
             assert client.get("/login", headers={"host": "evil.example"}).status_code == 421
             assert client.get("/readyz", headers={"host": "localhost"}).text == "ready\n"
-        assert run_refused(data)[1] == f"ullage: {path} is served by another process: end that one"
+        assert (
+            run_refused(data)[1] == f"ullage: {path} is served by another process: end that process"
+        )
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
     assert process.returncode == 0

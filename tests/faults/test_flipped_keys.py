@@ -191,9 +191,7 @@ def test_check_reads_every_key_and_names_the_damaged_file_and_its_cure(
     for name in names:
         content = (data / "keys" / name).read_bytes()
         flip(data / "keys" / name, bit)
-        assert f"key {data / 'keys' / name} is not the one whose check value" in (
-            fault := faulty(data)
-        )
+        assert f"key {data / 'keys' / name} does not match its" in (fault := faulty(data))
         assert "restore it from its copy" in fault
         (data / "keys" / name).write_bytes(content)
     sound(data)
@@ -245,7 +243,7 @@ def test_another_whole_key_under_its_name_is_told_by_the_inventory(
     file.write_bytes(keys.with_check_value(bytes(range(32)), name))
     for use in USERS[pattern]:
         with pytest.raises(
-            ConfigError, match="is not the one whose check value the inventory has: restore it"
+            ConfigError, match="does not match its check value in the inventory: restore it"
         ) as caught:
             use(data)
         assert str(file) in str(caught.value)
@@ -314,5 +312,5 @@ def test_keys_that_were_exchanged_for_one_another_are_seen(data: Path) -> None:
     first, second = match_key.read_bytes(), index_key.read_bytes()
     match_key.write_bytes(second)
     index_key.write_bytes(first)
-    with pytest.raises(ConfigError, match="is not the one whose check value"):
+    with pytest.raises(ConfigError, match="does not match its"):
         build_matcher(Context(data))

@@ -54,7 +54,7 @@ def incidents(house: House) -> set[str]:
 
 def test_what_is_restored_checks_and_holds_the_same(house_with_leak: House, tmp_path: Path) -> None:
     output = back_up(house_with_leak, tmp_path)
-    assert "keep them elsewhere" in output
+    assert "keep them apart from it" in output
     assert not [path for path in (tmp_path / "copy").rglob("*") if path.suffix in (".key", ".pub")]
     back = restore_backup(house_with_leak, tmp_path)
     assert incidents(back) == incidents(house_with_leak)
@@ -124,7 +124,10 @@ def test_a_copy_while_others_write_is_of_one_moment(house_with_leak: House, tmp_
 
 def test_without_keys_it_says_that_none_are_in_it(house_with_leak: House, tmp_path: Path) -> None:
     output = house_with_leak.done("backup", tmp_path / "copy")
-    assert "no key is in it, and without its keys it cannot be used" in output
+    assert (
+        "it has no keys, and cannot be used without them: copy them with --keys, or restore"
+        " them from KMS" in output
+    )
     back = House(tmp_path / "back")
     result = back.ask("restore", tmp_path / "copy")
     assert result.exit_code == 1
@@ -188,8 +191,8 @@ def test_what_is_not_on_the_list_of_what_belongs_is_left_out_and_named(
     )
     for name in keys_of_tls():
         assert (
-            f"not in it: {house_with_leak.data / name} is nothing that belongs to a backup"
-            in output
+            f"not in it: {house_with_leak.data / name} does not belong in a backup: copy it by"
+            " hand, and a key to where keys are kept" in output
         )
     copied = {
         str(path.relative_to(tmp_path))
@@ -253,7 +256,7 @@ def test_a_manifest_of_another_key_is_refused_before_anything_is_restored(
         "restore", tmp_path / "copy", "--keys", tmp_path / "keys"
     )
     assert isinstance(refused.exception, CorruptError)
-    assert "was not written by who has these keys (backup.key): nothing was restored" in str(
+    assert "was not signed with these keys (backup.key): nothing was restored" in str(
         refused.exception
     )
     assert not (tmp_path / "back").exists()
@@ -383,7 +386,7 @@ def test_what_is_not_plain_is_refused(house_with_leak: House, tmp_path: Path) ->
         ("restore", house_with_leak.data),
         ("restore", house_with_leak.data, "--keys", tmp_path / "no-keys"),
     ):
-        assert f"{house_with_leak.data} is no backup" in str(
+        assert f"{house_with_leak.data} is not a complete backup:" in str(
             House(tmp_path / "other").ask(*words).exception
         )
 
@@ -421,7 +424,7 @@ def test_parts_on_servers_are_named_as_not_in_it(house_with_leak: House, tmp_pat
         + settings.read_text().replace("metrics = false\n", "")
     )
     output = House(house_with_leak.data).done("backup", tmp_path / "copy")
-    assert "not in it: the bus is on kafka://127.0.0.1:1, which has copies of its own" in output
+    assert "not in it: the bus is on kafka://127.0.0.1:1, which needs its own backup" in output
 
 
 def test_a_restored_database_counts_its_commits_and_takes_more(

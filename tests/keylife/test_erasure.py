@@ -101,7 +101,9 @@ def test_the_proof_is_signed_and_says_what_stays_until_when_and_what_is_out_of_r
     assert (places["bus topic dead-letters"]["until"], proof_body["gone_by"]) == (week, week)
     assert any("backups" in place for place in proof_body["not_reached"])
     proof.write_text(proof.read_text().replace('"removed": 27', '"removed": 28'))
-    assert "not as it was signed" in str(house_with_leak.ask("audit", "verify", proof).exception)
+    assert "was changed after it was signed, or the signer is unknown here" in str(
+        house_with_leak.ask("audit", "verify", proof).exception
+    )
 
 
 def test_the_audit_log_has_it_without_handle_or_reference(house_with_leak: House) -> None:
@@ -261,15 +263,27 @@ def test_a_hold_stands_in_the_way_and_nothing_is_touched(house_with_leak: House)
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--tenant", "bank", *WHY), "either its customer with --subject or all of it with --all"),
+        (
+            ("--tenant", "bank", *WHY),
+            "name the tenant, and either a customer with --subject or everything with --all",
+        ),
         (
             ("--tenant", "bank", "--subject", "C000003", *WHY),
             "a reference on the command line is visible",
         ),
-        (("--tenant", "bank", "--subject", "5" * 32), "--case and --reason must say something"),
+        (
+            ("--tenant", "bank", "--subject", "5" * 32),
+            "--case and --reason must not be empty: the audit log and the proof record them",
+        ),
         (("--tenant", "bnak", "--subject", "5" * 32, *WHY), "tenant bnak is unknown"),
-        (("--tenant", "bank", "--all", *WHY), "say its name again with --confirm bank"),
-        (("--tenant", "bank", "--all", "--confirm", "shop", *WHY), "say its name again"),
+        (
+            ("--tenant", "bank", "--all", *WHY),
+            "for ever: repeat its name with --confirm with --confirm bank",
+        ),
+        (
+            ("--tenant", "bank", "--all", "--confirm", "shop", *WHY),
+            "for ever: repeat its name with --confirm",
+        ),
     ],
 )
 def test_what_is_not_plain_is_refused_in_a_line(
@@ -284,9 +298,9 @@ def test_what_is_not_plain_is_refused_in_a_line(
 def test_a_pseudonym_that_nobody_has_is_said(house_with_leak: House) -> None:
     result = house_with_leak.ask("erase", "--tenant", "bank", "--subject", "5" * 32, *WHY)
     assert result.exit_code == 0
-    assert "nothing on this host named this customer" in result.stderr
+    assert "nothing on this host names this customer: check the pseudonym" in result.stderr
     assert (
-        "named this customer: see"
+        "nothing on this host names this customer: check the pseudonym"
         not in house_with_leak.ask(
             "erase", "--tenant", "bank", "--subject", house_with_leak.handle(3), *WHY
         ).stderr
@@ -303,7 +317,7 @@ def test_a_host_that_has_neither_store_nor_list_says_so(house: House) -> None:
     assert "incident store: 0 removed; none is on this host" in output
     assert not (house.data / "incidents.sqlite").exists()
     refused = house.ask("erase", "--tenant", "bank", "--subject", "-", *WHY, input=b"C000003\n")
-    assert "only the building host" in str(refused.exception)
+    assert "only the build host of" in str(refused.exception)
 
 
 @on_server_too

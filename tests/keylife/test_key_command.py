@@ -133,5 +133,5 @@ def test_another_key_under_that_name_is_refused_by_its_check_value(
     other_key = tmp_path / "other"
     other_key.write_bytes(bytes(range(32)))
     token.take(other_key, "capture.key")
-    with pytest.raises(ConfigError, match="is not the one whose check value the inventory has"):
+    with pytest.raises(ConfigError, match="does not match its check value in the inventory:"):
         KeyStore(house.data / "keys", token.command).read("capture.key")

@@ -84,7 +84,8 @@ def test_a_flipped_bit_names_no_wrong_customer_and_is_noticed(
         (i, n) for i, (_, n) in enumerate(ENTRIES)
     }
     with pytest.raises(
-        CorruptError, match=r"a\.watchlist is not what was signed: install or build it again"
+        CorruptError,
+        match=r"a\.watchlist was changed after it was signed: install or build it again",
     ):
         look_up_until_all_is_checked(opened)
     with pytest.raises(CorruptError):

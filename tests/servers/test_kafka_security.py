@@ -297,7 +297,7 @@ def test_check_of_a_sound_cluster_has_no_fault(cluster: Cluster) -> None:
 UNREACHABLE = {
     "nothing listens": (
         {"server": "127.0.0.1:{free}"},
-        "Kafka does not answer (Connection refused)",
+        "Kafka does not respond (Connection refused)",
     ),
     "no such host": (
         {"server": "no-such-host.invalid:9093"},
@@ -352,7 +352,10 @@ def test_check_says_that_the_password_is_wrong_and_not_which(cluster: Cluster) -
     code, lines = check(cluster.data("operator", password="not-the-password"))
     assert (code, len(lines)) == (1, 1)
     assert lines[0].startswith("FAULT  bus brokers: ")
-    assert "Kafka refuses user or password" in lines[0]
+    assert (
+        "Kafka rejects user or password: see the file that credentials= in bus.url names"
+        in lines[0]
+    )
     assert "not-the-password" not in lines[0]
 
 
@@ -424,8 +427,7 @@ def test_check_names_settings_a_group_and_a_topic_that_are_wrong(
         "Kafka refuses this user the group that reads topic odd.findings: " + SEE_PLAN
     )
     assert (
-        letters
-        == "FAULT  bus topic dead-letters: there is no topic odd.dead-letters: have it created,"
+        letters == "FAULT  bus topic dead-letters: topic odd.dead-letters: have it created,"
         " `ullage check --plan` prints how"
     )
 
@@ -433,7 +435,9 @@ def test_check_names_settings_a_group_and_a_topic_that_are_wrong(
 def test_check_makes_no_topic_even_where_the_bus_would(cluster: Cluster, odd: str) -> None:
     operator = cluster.data("operator", url=cluster.url(prefix=odd, create="1"))
     for _ in range(2):
-        assert check(operator)[1][-1].startswith("ok     bus topic dead-letters: not there yet")
+        assert check(operator)[1][-1].startswith(
+            "ok     bus topic dead-letters: does not exist yet: it is created on first use"
+        )
 
 
 @dataclass(frozen=True)

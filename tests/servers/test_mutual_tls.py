@@ -207,7 +207,7 @@ def test_another_certificate_is_another_user_with_no_rights(kafka: Kafka) -> Non
 REFUSED = {
     "no certificate": (
         {"certificate": ""},
-        "it wants a client's certificate: say certificate=FILE in {knob}",
+        "it requires a client certificate: set certificate=FILE in {knob}",
     ),
     "a certificate of another authority": (
         {"certificate": "foreign.pem"},

@@ -208,7 +208,9 @@ def test_nothing_that_is_gone_is_made_anew_by_a_service(data: Path) -> None:
 def test_a_key_that_is_gone_is_not_made_anew(data: Path, name: str) -> None:
     (data / "keys" / name).unlink()
     store = KeyStore(data / "keys")
-    with pytest.raises(ConfigError, match=f"{name} is gone: restore it"):
+    with pytest.raises(
+        ConfigError, match=f"{name} is missing: restore it from its copy, or accept its loss:"
+    ):
         store.make(name)
     run(data, "init")
     assert not (data / "keys" / name).exists()

@@ -65,7 +65,7 @@ def test_a_good_log_exits_with_0_and_a_changed_one_with_1_and_its_place(context)
     bad = run(context, "verify")
     assert bad.exit_code == 1
     assert "search: BROKEN" in bad.stdout
-    assert f"{file}:1: entry 1 is not what was written" in bad.stdout
+    assert f"{file}:1: entry 1 was changed" in bad.stdout
 
 
 def test_what_verify_printed_is_held_against_it_later(context, tmp_path):

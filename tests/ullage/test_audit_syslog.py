@@ -125,7 +125,7 @@ def test_entries_wait_for_a_receiver_that_is_away_and_no_act_does(trails, receiv
         write(trails["command"], 3)
         assert time.monotonic() - started < 5
         until("it is named", lambda: "3 audit entries wait" in find_fault(tmp_path / "audit"))
-        assert f"audit log receiver 127.0.0.1:{receiver.port} does not answer" in find_fault(
+        assert f"audit log receiver 127.0.0.1:{receiver.port} does not respond" in find_fault(
             tmp_path / "audit"
         )
         with receiver.listening():
@@ -156,7 +156,7 @@ def test_a_receiver_that_accepts_and_says_nothing_is_given_up(
     with socket.create_server(("127.0.0.1", receiver.port)):
         started = time.monotonic()
         with pytest.raises(
-            UnavailableError, match=r"audit log receiver 127\.0\.0\.1:\d+ does not answer"
+            UnavailableError, match=r"audit log receiver 127\.0\.0\.1:\d+ does not respond"
         ):
             forwarder(tmp_path, receiver).turn()
         assert time.monotonic() - started < 10
@@ -171,7 +171,9 @@ def test_a_receiver_that_cannot_be_believed_gets_nothing(trails, receiver, tmp_p
             (tmp_path / "syslog-ca.pem").write_bytes(Authority().server().authority)
         else:
             target = Receiver("localhost.localdomain", target.port, target.trust)
-        reason = "is not trusted" if wrong == "authority" else "is for another name|does not answer"
+        reason = (
+            "is not trusted" if wrong == "authority" else "is for another name|does not respond"
+        )
         with pytest.raises((ConfigError, UnavailableError), match=reason):
             AuditForwarder(tmp_path / "audit", target, Clock()).turn()
     assert receiver.messages == []
@@ -269,10 +271,10 @@ def test_check_status_and_readyz_name_a_receiver_that_does_not_answer(receiver, 
         )
         context = Context(data)
         assert (
-            f"ok     audit log receiver: 127.0.0.1 answers, {count_waiting(data / 'audit')} entries"
-            in read_check(context)
+            f"ok     audit log receiver: 127.0.0.1 responds, {count_waiting(data / 'audit')}"
+            " entries" in read_check(context)
         )
-    refused = f"audit log receiver 127.0.0.1:{receiver.port} does not answer (Connection refused)"
+    refused = f"audit log receiver 127.0.0.1:{receiver.port} does not respond (Connection refused)"
     assert f"FAULT  audit log receiver: {refused}" in read_check(context)
     monkeypatch.setattr(service, "stop_on_signals", lambda _stop: None)
     with service.running("match", CollectorRegistry(), port, context) as stop:

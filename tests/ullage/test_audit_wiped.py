@@ -132,7 +132,7 @@ def test_a_chain_that_is_gone_with_all_that_told_of_it_does_not_begin_at_1(trail
     if not has_files:
         pytest.skip("where no file of a key is here, nothing tells: print verify --json elsewhere")
     assert [what for reasons in faults(chain).values() for what in reasons] == [
-        "the whole chain is gone"
+        "the whole chain is missing"
     ] * 2
     assert write(chain, 2) == [3, 4]
     assert any("how long it was is not known" in what for what in faults(chain)["command"])
@@ -180,7 +180,9 @@ def test_a_key_that_is_gone_is_not_made_anew(trails):
         pytest.skip("this key is no file")
     (chain.keys.root / "audit" / "command.key").unlink()
     shutil.rmtree(chain.root / "command")
-    with pytest.raises(ConfigError, match="is gone: restore it"):
+    with pytest.raises(
+        ConfigError, match="is missing: restore it from its copy, or accept its loss:"
+    ):
         write(chain, 1)
 
 

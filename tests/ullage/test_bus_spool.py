@@ -495,7 +495,7 @@ def test_poll_on_a_failing_disk_names_the_topic(gap: Gap, monkeypatch: pytest.Mo
 def test_state_that_is_damaged_is_named_with_its_cure(tmp_path: Path) -> None:
     (tmp_path / "state.json").write_text("{}", encoding="utf-8")
     with pytest.raises(
-        CorruptError, match=r"state\.json is damaged: restore it, or remove it to begin anew"
+        CorruptError, match=r"state\.json is damaged: restore it, or remove it to start again"
     ):
         files.read_state(tmp_path / "state.json")
 
@@ -558,7 +558,7 @@ def test_a_file_with_more_than_the_records_that_it_counts_is_damaged(gap: Gap) -
     struct.pack_into(">I", content, count, 1)
     struct.pack_into(">I", content, sums, zlib.crc32(content[:sums]))
     (gap.inner / name).write_bytes(content)
-    with pytest.raises(files.DamagedFileError, match="has more than its records"):
+    with pytest.raises(files.DamagedFileError, match="has bytes after its last record"):
         files.read_file(gap.inner / name, CAPTURES)
 
 

@@ -281,7 +281,7 @@ def test_init_then_check_then_config_show(ullage, data: Path) -> None:
         "WARN   name that sites see: crawl.user_agent names security@example.com"
     )
     assert faults[3].startswith(
-        "WARN   sites: 0 read, 0 crawled, 0 by ingest, so no site is watched from here"
+        "WARN   sites: 0 read, 0 crawled, 0 by ingest, so no site is monitored from here"
     )
     assert len(faults) == 4
     assert 'url = "sqlite:///bus"' in ullage("config", "show")[1]

@@ -117,7 +117,7 @@ def test_another_programs_database_is_refused(tmp_path: Path) -> None:
     foreign.execute("create table bookmarks (url text)")
     foreign.commit()
     foreign.close()
-    with pytest.raises(CorruptError, match="no database of ours"):
+    with pytest.raises(CorruptError, match="not a database of ullage"):
         open_database(tmp_path / "x.sqlite", SCHEMA)
 
 
@@ -145,7 +145,7 @@ def test_a_statement_that_is_none_is_no_damage(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UnavailableError, match="cannot be made"):
+    with pytest.raises(UnavailableError, match="cannot be created"):
         open_database(tmp_path / "file" / "x.sqlite", SCHEMA)
 
 
@@ -386,7 +386,8 @@ def test_a_file_without_checksums_is_refused_and_left_as_it_is(
     }
     with pytest.raises(
         CorruptError,
-        match=r"is no database of ours \(its pages have no checksums\): open it with what wrote it",
+        match=r"is not a database of ullage \(its pages have no checksums\): open it with the"
+        r" program that wrote it, or name another data folder",
     ) as raised:
         open_database(path, SCHEMA)
     assert "empty" not in str(raised.value)
@@ -468,6 +469,7 @@ def test_a_copy_that_its_disk_does_not_keep_is_found_out(tmp_path: Path, monkeyp
     monkeypatch.setattr(database, "_copy_pages", lose_page)
     with pytest.raises(
         CorruptError,
-        match=r"/x\.sqlite does not come out whole in .*copy\.sqlite: see what `ullage check` says",
+        match=r"/x\.sqlite cannot be copied completely to .*copy\.sqlite: see what `ullage check`"
+        r" says",
     ):
         back_up(path, copy)

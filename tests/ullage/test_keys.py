@@ -193,13 +193,13 @@ def test_a_text_secret_is_read_line_by_line_from_wherever_keys_are(tmp_path: Pat
 def test_a_text_secret_that_is_missing_wide_or_no_text_is_refused_without_showing_it(
     tmp_path: Path,
 ) -> None:
-    with pytest.raises(ConfigError, match=r"secret soc is not in .*: write it there, mode 0600"):
+    with pytest.raises(ConfigError, match=r"secret soc is not in .*: put it there, mode 0600"):
         KeyStore(tmp_path).read_lines("soc")
     (tmp_path / "soc").write_bytes(b"\xff\xfe hush")
     (tmp_path / "soc").chmod(0o640)
     with pytest.raises(ConfigError, match="mode 0640"):
         KeyStore(tmp_path).read_lines("soc")
     (tmp_path / "soc").chmod(0o600)
-    with pytest.raises(ConfigError, match="no text") as caught:
+    with pytest.raises(ConfigError, match="not text") as caught:
         KeyStore(tmp_path).read_lines("soc")
     assert "hush" not in str(caught.value)

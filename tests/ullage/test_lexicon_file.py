@@ -37,7 +37,7 @@ def test_a_line_is_a_term_with_its_forms():
     ],
 )
 def test_a_line_that_is_no_term_is_named_by_file_and_number(line):
-    with pytest.raises(ConfigError, match=r"a\.tsv:2 is no term"):
+    with pytest.raises(ConfigError, match=r"a\.tsv:2 is not a term"):
         list(parse_rows(f"{LINE}\n{line}\n", "a.tsv"))
 
 

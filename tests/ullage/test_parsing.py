@@ -151,7 +151,7 @@ def test_what_may_be_a_value_a_key_or_a_sign_to_the_terminal_is_not(word: str) -
 def test_json_that_nests_without_end_is_none(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     path.write_bytes(DEEP_JSON)
-    with pytest.raises(ConfigError, match=r"is no whole JSON"):
+    with pytest.raises(ConfigError, match=r"is not complete JSON"):
         list(read_export(path, "telegram", "x"))
     with pytest.raises(CorruptError, match="header"):
         WatchlistHeader.decode(path, DEEP_JSON)

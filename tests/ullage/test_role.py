@@ -117,7 +117,7 @@ def test_a_command_whose_supervisor_is_gone_already_does_nothing() -> None:
     assert (result.returncode, result.stdout, result.stderr) == (
         2,
         "",
-        "ullage: the supervisor is gone already\n",
+        "ullage: the supervisor has already exited\n",
     )
 
 
@@ -135,7 +135,7 @@ def test_a_taken_port_is_one_line_that_names_the_knob() -> None:
         running(port=str(listener.getsockname()[1])) as process,
     ):
         _, err = process.communicate(timeout=60)
-    assert "set another in metrics_ports, 0 for any" in err
+    assert "set another in metrics_ports; 0 takes a free port" in err
 
 
 BUSY = """

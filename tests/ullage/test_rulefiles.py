@@ -101,7 +101,7 @@ def test_a_broken_file_is_an_error_at_the_first(tmp_path: Path) -> None:
     ("content", "told"),
     [
         (b"\xff", "cannot be read"),
-        (b"#" * (MAX_BYTES + 1), "larger"),
+        (b"#" * (MAX_BYTES + 1), "too large"),
         (b"x = 'secret", "Unterminated|Expected"),
     ],
 )

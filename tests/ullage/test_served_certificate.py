@@ -147,7 +147,9 @@ def test_what_cannot_be_shown_is_kept_out_and_said_in_one_line_until_it_is_mende
     assert [(event["event"], event["log_level"]) for event in logs] == [
         ("certificate_refused", "warning")
     ]
-    assert logs[0]["error"].endswith("its key is not that of its certificate: put a pair there")
+    assert logs[0]["error"].endswith(
+        "its key does not belong to its certificate: put a matching pair there"
+    )
     put(tmp_path, second)
     assert (read_certificate(connect()), read_expiry(registry)) == (second.certificate, end(second))
 
@@ -155,13 +157,13 @@ def test_what_cannot_be_shown_is_kept_out_and_said_in_one_line_until_it_is_mende
 @pytest.mark.parametrize(
     ("harm", "says"),
     [
-        (lambda folder: (folder / "a.key").unlink(), "search.key: .*a.key is not there"),
+        (lambda folder: (folder / "a.key").unlink(), "search.key: .*a.key does not exist"),
         (lambda folder: (folder / "a.key").chmod(0o640), "a.key has mode 0640; make it 0600"),
         (
             lambda folder: (folder / "a.pem").write_text("no certificate"),
-            "a.pem must hold a certificate",
+            "a.pem must contain a certificate",
         ),
-        (lambda folder: (folder / "a.pem").write_text(""), "a.pem must hold a certificate"),
+        (lambda folder: (folder / "a.pem").write_text(""), "a.pem must contain a certificate"),
     ],
 )
 def test_files_that_are_harmed_take_nothing_from_what_is_shown(

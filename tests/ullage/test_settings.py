@@ -69,14 +69,14 @@ WRONG = {
     "[match]\ncapture_bytes = 'many'": r"match\.capture_bytes: .*valid integer",
     "[match]\ncapture_bytes = 0": r"match\.capture_bytes: .*greater than or equal to 1",
     "[metrics_ports]\nmatch = 70000": r"metrics_ports\.match: .*65535",
-    "[metrics_ports]\nmacth = 0": r"metrics_ports: 'macth' is no role: use crawl, match",
+    "[metrics_ports]\nmacth = 0": r"metrics_ports: 'macth' is not a role: use crawl, match",
     "[bus]\ncaptures_hours = -1": r"bus\.captures_hours: .*greater than 0",
     "[bus]\ncaptures_hours = inf": r"bus\.captures_hours: .*finite",
     "[crawl]\ndownload_bytes = 99999999999": r"crawl\.download_bytes: .*less than or equal",
     "[match]\nbatchs = 3": r"match\.batchs: did you mean batch\?",
     "[macth]\ncapture_bytes = 3": r"macth: did you mean match\?",
     "log_level = 'loud'": r"log_level: .*'debug'",
-    "[tenants.Bank_1]\nbrands = []": r"tenants: 'Bank_1' is no tenant name",
+    "[tenants.Bank_1]\nbrands = []": r"tenants: 'Bank_1' is not a valid tenant name",
     "[tenants.bank]\ncirculation = 0": r"tenants\.bank\.circulation: .*greater than 0",
     "[tenants.bank]\nbrands = ['某某', ' ']": (
         r"tenants\.bank\.brands: holds something that is no name"
@@ -164,7 +164,7 @@ def test_a_file_that_is_not_utf8_or_not_a_file_is_one_line(tmp_path: Path) -> No
     with pytest.raises(ConfigError, match="utf-8"):
         load(write(tmp_path, b"log_level = '\xff'"))
     (tmp_path / "other" / "ullage.toml").mkdir(parents=True)
-    with pytest.raises(ConfigError, match="is no file"):
+    with pytest.raises(ConfigError, match="is not a file"):
         load(tmp_path / "other")
 
 

@@ -45,7 +45,7 @@ def test_a_second_init_says_that_nothing_was_to_be_made(tmp_path: Path) -> None:
     assert f"wrote {tmp_path}/d/ullage.toml\n" in first.stdout
     assert (second.exit_code, second.stdout) == (
         0,
-        f"nothing is missing in {tmp_path}/d: all stays as it is\n",
+        f"nothing is missing in {tmp_path}/d: nothing was changed\n",
     )
 
 
@@ -153,7 +153,8 @@ def test_check_reads_bus_and_audit_log_whole(context: Context) -> None:
         for line in lines
     )
     assert any(
-        line.startswith("FAULT  audit log:") and "its digest does not fit" in line for line in lines
+        line.startswith("FAULT  audit log:") and "was changed: its digest does not match" in line
+        for line in lines
     )
 
 
@@ -256,8 +257,8 @@ def test_without_kafkas_client_one_line_says_what_to_install(
 
 def test_check_says_whose_records_are_believed(context: Context) -> None:
     assert (
-        "ok     signatures: 2 signers of captures are believed, 2 signers of findings are believed"
-        in setup.check(context, {})
+        "ok     signatures: 2 signers of captures are accepted, 2 signers of findings are"
+        " accepted" in setup.check(context, {})
     )
     shutil.rmtree(context.keys.root / "signers")
     (line,) = [line for line in setup.check(context, {}) if "signatures" in line]
@@ -321,12 +322,12 @@ def test_check_fails_where_a_listener_s_certificate_is_over_or_cannot_be_shown(
     write(context.data / f"{role}.key", Authority().server().key)
     [line] = listeners(context)
     assert line.startswith(f"FAULT  {role} certificate: ")
-    assert "its key is not that of its certificate" in line
+    assert "its key does not belong to its certificate: put a matching pair there" in line
     (context.data / f"{role}.pem").unlink()
     [line] = listeners(context)
     assert (
-        line
-        == f"FAULT  {role} certificate: {role}.certificate: {context.data}/{role}.pem is not there"
+        line == f"FAULT  {role} certificate: {role}.certificate: {context.data}/{role}.pem does not"
+        " exist"
     )
 
 
@@ -366,7 +367,7 @@ def test_check_tells_of_a_clock_that_was_set_and_takes_the_word_of_a_person(
     assert entry.object.startswith("the wall clock is right: 2027-04-09 ")
     assert entry.object.endswith(", +4800.0 h from running time")
     assert next(line for line in setup.check(context, READERS) if "clock" in line).startswith("ok ")
-    assert setup.accept_clock(context).startswith("there is nothing to accept")
+    assert setup.accept_clock(context).startswith("nothing to accept:")
     assert len(list(read_entries(context.data / "audit"))) == 1
 
 

@@ -117,7 +117,7 @@ def test_no_signer_at_all_is_a_fault(context: Context) -> None:
     for file in (context.keys.root / "signers/findings").glob("*.pub"):
         file.unlink()
     verifier.monotonic = lambda: time.monotonic() + 60
-    assert verifier.fault() == "no signer is known, so no record is believed"
+    assert verifier.fault() == "no signer is known, so no record is accepted"
 
 
 def test_a_public_key_that_was_damaged_stops_and_is_named(context: Context) -> None:
@@ -126,7 +126,7 @@ def test_a_public_key_that_was_damaged_stops_and_is_named(context: Context) -> N
     damaged = bytearray(path.read_bytes())
     damaged[7] ^= 1
     path.write_bytes(damaged)
-    with pytest.raises(ConfigError, match=rf"{name} is not the one whose check value"):
+    with pytest.raises(ConfigError, match=rf"{name} does not match its own check value"):
         keys.load_verifier(context.keys, "findings")
 
 

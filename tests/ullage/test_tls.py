@@ -59,23 +59,23 @@ def test_files_that_are_wrong_are_named_with_the_cure(folder: Path, authority: A
         "absent.pem": (
             None,
             0o600,
-            "absent.pem cannot be read: certificate= in bus.url wants certificate and key, in PEM",
+            "absent.pem cannot be read: certificate= in bus.url needs certificate and key, in PEM",
         ),
         "wide.pem": (certificates.pair, 0o640, "has mode 0640; make it 0600"),
         "half.pem": (
             certificates.certificate,
             0o600,
-            "half.pem must hold a certificate, .* and its private key, in PEM",
+            "half.pem must contain a certificate and .* in PEM",
         ),
         "mixed.pem": (
             certificates.certificate + second.key,
             0o600,
-            "its key is not that of its certificate: put a pair there",
+            "its key does not belong to its certificate: put a matching pair there",
         ),
         "locked.pem": (
             certificates.certificate + locked,
             0o600,
-            "its key wants a password: store it without one",
+            "its key has a password: store it without one, mode 0600",
         ),
         "text.pem": (b"no certificate", 0o600, "text.pem must hold a certificate"),
     }
@@ -85,7 +85,9 @@ def test_files_that_are_wrong_are_named_with_the_cure(folder: Path, authority: A
         with pytest.raises(ConfigError, match=says) as refused:
             trust(folder, name).context()
         assert "\n" not in str(refused.value)
-    with pytest.raises(ConfigError, match=r"text\.pem holds no certificate: cafile= in bus\.url"):
+    with pytest.raises(
+        ConfigError, match=r"text\.pem contains no certificate: cafile= in bus\.url"
+    ):
         Trust("bus.url", folder / "text.pem").context()
     with pytest.raises(ConfigError, match=r"text\.pem must hold a certificate"):
         trust(folder, "text.pem").read_life()
@@ -100,27 +102,32 @@ def test_what_a_listener_cannot_show_is_named_with_the_cure(
         Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"word")
     )
     wrong = [
-        (None, certificates.key, 0o600, "desk.certificate: .*a.pem is not there"),
-        (certificates.certificate, None, 0o600, "desk.key: .*a.key is not there"),
+        (None, certificates.key, 0o600, "desk.certificate: .*a.pem does not exist"),
+        (certificates.certificate, None, 0o600, "desk.key: .*a.key does not exist"),
         (certificates.certificate, certificates.key, 0o640, "a.key has mode 0640; make it 0600"),
         (
             certificates.certificate,
             second.key,
             0o600,
-            "a.key: its key is not that of its certificate",
+            "a.key: its key does not belong to its certificate: put a matching pair there",
         ),
-        (certificates.certificate, locked, 0o600, "a.key: its key wants a password"),
+        (
+            certificates.certificate,
+            locked,
+            0o600,
+            "a.key: its key has a password: store it without one, mode 0600",
+        ),
         (
             b"no certificate",
             certificates.key,
             0o600,
-            "a.pem must hold a certificate, .*a.key its private key, in PEM",
+            "a.pem must contain a certificate and .*a.key its private key, in PEM",
         ),
         (
             certificates.certificate,
             b"no key",
             0o600,
-            "a.pem must hold a certificate, .*a.key its private key, in PEM",
+            "a.pem must contain a certificate and .*a.key its private key, in PEM",
         ),
     ]
     for certificate, key, mode, says in wrong:
@@ -249,7 +256,7 @@ def test_each_refusal_is_a_line_and_a_renewed_file_is_shown(
         assert server.ask(own_trust) == "renewed"
         with pytest.raises(
             ConfigError,
-            match=r"server: it wants a client's certificate: say certificate=FILE in bus\.url",
+            match=r"server: it requires a client certificate: set certificate=FILE in bus\.url",
         ):
             server.ask(Trust("bus.url", folder / "ca.pem"))
         (folder / "other.pem").write_bytes(Authority().server().authority)

@@ -115,7 +115,11 @@ def test_a_refusal_is_told_as_one_whenever_it_comes(
     at what it shows.
     """
     trust = Trust("bus.url", folder / "ca.pem", folder / certificate if certificate else None)
-    says = "it refuses our certificate" if certificate else "it wants a client's certificate"
+    says = (
+        "it refuses our certificate"
+        if certificate
+        else "it requires a client certificate: set certificate=FILE in"
+    )
     with Refuser(folder, version, reset=reset) as server:
         if version is OLDER:  # the client waits for what the server says of its certificate
             server.let.set()

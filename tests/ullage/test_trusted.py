@@ -150,7 +150,8 @@ def test_a_symbolic_link_is_not_followed(
     path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(
-        ConfigError, match="is a symbolic link, which is not followed: put a copy of the file there"
+        ConfigError,
+        match="is a symbolic link, which is not followed: replace it by a copy of the file",
     ) as caught:
         read(tmp_path)
     assert str(path) in str(caught.value)
@@ -167,7 +168,7 @@ def test_a_pipe_or_folder_in_its_place_is_refused_by_name_and_not_waited_for(
     path = create(tmp_path)
     path.unlink()
     make(path, 0o700)
-    with pytest.raises(ConfigError, match="is no file") as caught:
+    with pytest.raises(ConfigError, match="is not a file") as caught:
         read(tmp_path)
     assert str(path) in str(caught.value)
 

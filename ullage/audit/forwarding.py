@@ -208,7 +208,7 @@ class AuditForwarder:
         is_acknowledged = self._connection.is_acknowledged()
         if self._in_flight and not is_acknowledged:
             if self.clock.monotonic() - self._sent_at > ACKNOWLEDGE_SECONDS:
-                raise UnavailableError(f"{self.receiver.where} takes nothing")
+                raise UnavailableError(f"{self.receiver.where} accepts nothing")
             return
         state = read_state(self.root)
         delivered, self._in_flight = {**state.delivered, **self._in_flight}, {}

@@ -74,7 +74,7 @@ class Receiver:
             self.trust.reject(self.where, error, self.host)
         except OSError as error:
             raise UnavailableError(
-                f"{self.where} does not answer ({error.strerror or error})"
+                f"{self.where} does not respond ({error.strerror or error})"
             ) from None
 
 
@@ -101,7 +101,7 @@ def read_url(url: str, data: Path) -> Receiver | None:
         or parts.path.strip("/")
         or options.keys() - OPTIONS
     ):
-        raise ConfigError(f"{KNOB} has a part that is not known: use {FORM}")
+        raise ConfigError(f"{KNOB} has an unknown part: use {FORM}")
     cafile = data / options["cafile"] if "cafile" in options else None
     certificate = (
         find_named_file(options["certificate"], data) if "certificate" in options else None

@@ -199,7 +199,7 @@ class Trail:
         for name, text in typed:
             if what := identifier_in(text):
                 raise ConfigError(
-                    f"the {name} holds what looks like {what}: the audit log keeps no such thing"
+                    f"the {name} contains what looks like {what}, which the audit log must not keep"
                 )
         self.keys.inventory.begin()
         with disk_errors(f"audit chain {self.root / self.chain}"), self._lock_chain() as folder:
@@ -311,13 +311,13 @@ class Trail:
                     f"{folder} was written under another key than {name}: restore that key from its"
                     " copy"
                 )
-            self._raise_damaged("head.json is not what was written")
+            self._raise_damaged("head.json was changed")
         owned = [file for file in files if int(file.stem) <= head.seq]
         if not owned or owned[-1].stat().st_size < head.size:
             self._raise_damaged("entries are missing at its end")
         last = _read_entry_before(owned[-1], head.size)
         if last is None or last.digest != head.last:
-            self._raise_damaged("its last entry is not what was written")
+            self._raise_damaged("its last entry was changed")
         for file in files[len(owned) - 1 :]:
             head = _extend_head(head, file, 0 if file != owned[-1] else head.size, key)
         return head
@@ -333,7 +333,7 @@ class Trail:
             return head
         mark = read_mark(find_mark_path(self.root, self.keys, self.chain), key)
         if mark is None or int(files[0].stem) <= mark.seq:
-            self._raise_damaged("head.json is gone")
+            self._raise_damaged("head.json is missing")
         head = head.model_copy(update={"seq": mark.seq, "last": mark.last})
         for file in files:
             head = _extend_head(head, file, 0, key)

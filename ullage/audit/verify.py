@@ -110,7 +110,7 @@ def walk(folder: Path, keys: KeyStore, noted: dict[int, str] | None = None) -> C
     try:
         key = keys.read(name)
     except ConfigError as error:
-        why = str(error) if keys.is_available(name) else "its key is not here"
+        why = str(error) if keys.is_available(name) else "its key is missing here"
     mark = (
         marks.read_mark(marks.find_mark_path(folder.parent, keys, folder.name), key)
         if key
@@ -122,17 +122,17 @@ def walk(folder: Path, keys: KeyStore, noted: dict[int, str] | None = None) -> C
         chain.add_fault(
             folder,
             0,
-            f"the whole chain is gone{f', its last known entry is {last}' if last else ''}",
+            f"the whole chain is missing{f', its last known entry is {last}' if last else ''}",
         )
         return chain
     if why:
-        chain.add_fault(folder, 0, f"{why}, so nothing of it can be verified")
+        chain.add_fault(folder, 0, f"{why}, so it cannot be verified")
         return chain
     head = _head(chain, folder, key)
     if head:
         chain.begins, chain.seq, chain.last = head.begins, head.begins - 1, head.before
         if mark is None:
-            chain.add_fault(folder, 0, "its high-water mark is gone, or not what was written")
+            chain.add_fault(folder, 0, "its high-water mark is missing or was changed")
     expected = {**({mark.seq: mark.last} if mark and mark.seq else {}), **noted}
     for number, file in enumerate(files):
         _walk_file(chain, file, key, expected, is_last=number == len(files) - 1)
@@ -149,10 +149,10 @@ def _head(chain: ChainCheck, folder: Path, key: bytes) -> ChainHead | None:
     try:
         head = read_head(folder / HEAD)
     except OSError:
-        chain.add_fault(folder / HEAD, 0, "is gone")
+        chain.add_fault(folder / HEAD, 0, "is missing")
         return None
     if head is None or not head.is_genuine(key):
-        chain.add_fault(folder / HEAD, 0, "is not what was written")
+        chain.add_fault(folder / HEAD, 0, "was changed")
         return None
     return head
 
@@ -165,7 +165,7 @@ def _walk_file(
     for number, line in enumerate(lines, 1):
         entry = read_line(line + b"\n")
         if entry is None:
-            chain.add_fault(file, number, "is no entry as it was written")
+            chain.add_fault(file, number, "is not an unchanged entry")
             chain.seq, chain.last = chain.seq + 1, ""
             continue
         if number == 1 and int(file.stem) != entry.seq:
@@ -187,9 +187,7 @@ def _walk_file(
 def _follow(chain: ChainCheck, file: Path, number: int, entry: AuditEntry, key: bytes) -> None:
     """Check that `entry` is the next one."""
     if not entry.is_genuine(key):
-        chain.add_fault(
-            file, number, f"entry {entry.seq} is not what was written: its digest does not fit"
-        )
+        chain.add_fault(file, number, f"entry {entry.seq} was changed: its digest does not match")
     if entry.seq > chain.seq + 1:
         chain.add_fault(
             file, number, f"entries {chain.seq + 1} to {entry.seq - 1} before it are missing"

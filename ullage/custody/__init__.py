@@ -196,8 +196,8 @@ def make_officer(folder: Path, name: str, passphrase: str) -> tuple[Path, Path]:
             write_new(data, path, mode)
         except FileExistsError:
             raise ConfigError(
-                f"{path} exists: an officer's key is never overwritten, what was sealed to it would"
-                " be lost"
+                f"{path} exists: an officer's key is never overwritten, because what is"
+                " encrypted for it would be lost"
             ) from None
     return paths
 
@@ -234,8 +234,8 @@ def pair_of(keys: KeyStore, officers: Sequence[str]) -> Pair:
         or sealers[0].public.public_bytes_raw() == sealers[1].public.public_bytes_raw()
     ):
         raise ConfigError(
-            "evidence.officers has to name two officers with a key each: `ullage evidence keygen`"
-            " makes one"
+            "evidence.officers must name two officers with a key each: `ullage evidence"
+            " keygen` creates one"
         )
     return Pair(*sealers)
 
@@ -249,15 +249,15 @@ def private_key(path: Path, ask: Ask) -> X25519PrivateKey:
     try:
         data = read_trusted(path, secret=True)
     except FileNotFoundError:
-        raise ConfigError(f"{path} cannot be read: there is no such file") from None
+        raise ConfigError(f"{path} cannot be read: the file does not exist") from None
     try:
         key = load_pem_private_key(data, ask(path.name).encode() if b"ENCRYPTED" in data else None)
     except (ValueError, TypeError):
         raise ConfigError(
-            f"{path} does not open: another passphrase, or no officer's key"
+            f"{path} cannot be decrypted: the passphrase is wrong, or it is not an officer's key"
         ) from None
     if not isinstance(key, X25519PrivateKey):
-        raise ConfigError(f"{path} is no officer's key: `ullage evidence keygen` makes one")
+        raise ConfigError(f"{path} is not an officer's key: `ullage evidence keygen` creates one")
     return key
 
 

@@ -136,9 +136,7 @@ class Vault:
         """Return the item of `finding`; ConfigError if there is none."""
         paths = list(self.root.glob(f"*/{finding}{SUFFIX}")) if NAME.fullmatch(finding) else []
         if not paths:
-            raise ConfigError(
-                "no evidence of that finding: `ullage evidence list` shows what there is"
-            )
+            raise ConfigError("no evidence of that finding: see `ullage evidence list`")
         return self._item(paths[0])
 
     def find_intact(self, places: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
@@ -204,13 +202,13 @@ class Vault:
     @staticmethod
     def _make_damage_error(path: Path) -> CorruptError:
         return CorruptError(
-            f"{path} is damaged, no evidence of ours, or was written by a newer ullage:"
-            " use that version, or move it away, do not delete it, and look for a copy"
+            f"{path} is damaged, not written by ullage, or written by a newer version: use"
+            " that version, or move it away without deleting it, and look for a copy"
         )
 
     def _path(self, tenant: str, finding: str) -> Path:
         if not NAME.fullmatch(finding):
-            raise ConfigError("that is no finding's id")
+            raise ConfigError("this is not the id of a finding")
         return self.root / tenant / f"{finding}{SUFFIX}"
 
     def _item(self, path: Path) -> VaultItem:

@@ -16,7 +16,7 @@ from ullage.display import safe
 from ullage.verdict.next_step import NextStep
 
 WIDTH = 100
-AsJson = Annotated[bool, typer.Option("--json", help="JSON, one object a line.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON, one object per line.")]
 T = TypeVar("T")
 
 

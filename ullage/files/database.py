@@ -69,12 +69,11 @@ FOLLOWERS = ("-wal", "-shm", "-journal")
 """Files that SQLite puts beside a database."""
 COUNTED = ".commits"
 CURE = (
-    "restore it from a copy with all that stands beside it, or move these away ({name}*) to start"
-    " empty"
+    "restore it from a copy with all files beside it, or move these away ({name}*) to start empty"
 )
 FOREIGN = (
-    "is no database of ours (its pages have no checksums)",
-    "open it with what wrote it, or name another data folder",
+    "is not a database of ullage (its pages have no checksums)",
+    "open it with the program that wrote it, or name another data folder",
 )
 OTHER = "use the ullage that wrote it, or move these away ({name}*) to start empty"
 IS_IT_HERE = (
@@ -82,7 +81,7 @@ IS_IT_HERE = (
     " another one"
 )
 GO_ON = (
-    "restore it from a copy with all that stands beside it, or remove {name}.commits to go on"
+    "restore it from a copy with all files beside it, or remove {name}.commits to go on"
     " without them"
 )
 
@@ -114,7 +113,7 @@ def sqlite_errors(path: Path) -> Iterator[None]:
 
 
 def damage_error(
-    path: Path, how: str = "is damaged or no database of ours", cure: str = CURE
+    path: Path, how: str = "is damaged or not a database of ullage", cure: str = CURE
 ) -> CorruptError:
     """Return the error for a faulty file, with the cure."""
     return CorruptError(f"{path} {how}: {cure.format(name=path.name)}")
@@ -189,7 +188,7 @@ def open_database(
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
-        raise UnavailableError(f"{path.parent} cannot be made ({error.strerror})") from error
+        raise UnavailableError(f"{path.parent} cannot be created ({error.strerror})") from error
     _register_checksum_vfs()
     # One at a time: SQLite does not wait for whoever else is switching to WAL.
     with sqlite_errors(path), wait_for_lock(path.parent), contextlib.ExitStack() as undo:
@@ -253,7 +252,7 @@ def back_up(path: Path, target: Path) -> None:
                 check_database(copy, target)
             except CorruptError:
                 raise damage_error(
-                    path, f"does not come out whole in {target}", IS_IT_HERE
+                    path, f"cannot be copied completely to {target}", IS_IT_HERE
                 ) from None
             if int(copy.pragma("user_version")) & CHECKED:
                 _write_count(target, int(copy.execute("select n from commits").get))

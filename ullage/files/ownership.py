@@ -77,20 +77,21 @@ def _read_file(path: Path, folder: int, *, secret: bool) -> bytes:
     except OSError as error:
         if error.errno in _LINK:
             raise ConfigError(
-                f"{path} is a symbolic link, which is not followed: put a copy of the file there"
+                f"{path} is a symbolic link, which is not followed: replace it by a copy"
+                " of the file"
             ) from None
         raise ConfigError(f"{path} cannot be read ({error.strerror})") from None
     status = os.fstat(handle)
     # before `fdopen`, which refuses a folder under the number of its descriptor
     if not stat.S_ISREG(status.st_mode):
         os.close(handle)
-        raise ConfigError(f"{path} is no file: move it away")
+        raise ConfigError(f"{path} is not a file: move it away")
     with os.fdopen(handle, "rb") as file:
         if secret and (mode := stat.S_IMODE(status.st_mode)) & 0o077:
             raise ConfigError(f"key {path} has mode {mode:04o}; make it 0600")
         _check(status, path)
         if status.st_size > MAX_BYTES:
-            raise ConfigError(f"{path} is larger than {MAX_BYTES} bytes: that is not ours")
+            raise ConfigError(f"{path} is larger than {MAX_BYTES} bytes: ullage did not write it")
         return file.read(MAX_BYTES)
 
 

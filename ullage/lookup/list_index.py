@@ -256,7 +256,7 @@ class VerifiedList:
             is_ours = False
         if not is_ours:
             raise CorruptError(
-                f"{beside} is damaged, so what was erased from {self.path} cannot be told: {CURE}"
+                f"{beside} is damaged, so what was erased from {self.path} is unknown: {CURE}"
             )
         return amended if of_this else {}
 
@@ -272,14 +272,14 @@ class VerifiedList:
         return Cmac(self._noting).tag_one(text).hex().encode()
 
     def _damage_error(self) -> CorruptError:
-        return CorruptError(f"{self.path} is not what was signed: {CURE}")
+        return CorruptError(f"{self.path} was changed after it was signed: {CURE}")
 
 
 def _parse_header(path: Path, start: bytes, keys: KeyStore, tenant: str) -> ListHeader:
     """Parse and verify the header at the start of a file."""
     place = len(MAGIC) + _LENGTH.size
     if len(start) < BODY or not start.startswith(MAGIC):
-        raise ConfigError(f"{path} is no list of what is recorded, or cut off: {CURE}")
+        raise ConfigError(f"{path} is not a customer registry, or is cut off: {CURE}")
     (length,) = _LENGTH.unpack_from(start, len(MAGIC))
     head, signature = start[place : place + length], start[place + length :][:SIGNATURE]
     if (version := read_claimed_version(head)) not in (None, VERSION):
@@ -288,8 +288,8 @@ def _parse_header(path: Path, start: bytes, keys: KeyStore, tenant: str) -> List
         load_verify_key(keys, tenant).verify(signature, MAGIC + head)
     except InvalidSignature:
         raise ConfigError(
-            f"{path} is not signed by the building host of {tenant} (verify.pub), or damaged:"
-            f" {CURE}"
+            f"{path} is not signed by the build host of {tenant} (verify.pub), or is"
+            f" damaged: {CURE}"
         ) from None
     fields = read_json(head)
     if fields.get("version") != VERSION:
@@ -303,7 +303,7 @@ def _parse_header(path: Path, start: bytes, keys: KeyStore, tenant: str) -> List
         raise ConfigError(f"{path} is of tenant {header.tenant}, not {tenant}: {CURE}")
     if compute_check_value(keys.read(header.key), header.key) != header.check:
         raise ConfigError(
-            f"{path} was made under another key than {keys.root / header.key}: {CURE}"
+            f"{path} was built with another key than {keys.root / header.key}: {CURE}"
         )
     return header
 

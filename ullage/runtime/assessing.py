@@ -105,7 +105,7 @@ def frame(file: RawIOBase, most: int = MOST_FRAME) -> bytes:
     """Return the next frame; see `frames` for errors."""
     (length,) = LENGTH.unpack(_read_bytes(file, LENGTH.size))
     if length > most:
-        raise RecordError("too_large", "a frame is longer than any may be")
+        raise RecordError("too_large", "a frame exceeds the size limit")
     return _read_bytes(file, length)
 
 
@@ -114,7 +114,7 @@ def question_in(payload: bytes) -> AssessmentRequest:
     try:
         return AssessmentRequest.model_validate_json(payload)
     except ValidationError:
-        raise RecordError("malformed", "that is no question") from None
+        raise RecordError("malformed", "this is not a request") from None
 
 
 def _read_bytes(file: RawIOBase, size: int) -> bytes:
@@ -124,7 +124,7 @@ def _read_bytes(file: RawIOBase, size: int) -> bytes:
     while view:
         got = file.readinto(view)
         if not got:
-            raise UnavailableError("the other side hung up")
+            raise UnavailableError("the other side closed the connection")
         view = view[got:]
     return bytes(content)
 

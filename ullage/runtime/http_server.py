@@ -345,7 +345,7 @@ def listening_at(role: str, path: Path) -> Iterator[socket.socket]:
         if path.is_socket():
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
                 if probe.connect_ex(str(path)) == 0:
-                    raise ConfigError(f"{path} is served by another process: end that one")
+                    raise ConfigError(f"{path} is served by another process: end that process")
             path.unlink()
         try:
             listener.bind(str(path))
@@ -353,7 +353,8 @@ def listening_at(role: str, path: Path) -> Iterator[socket.socket]:
             listener.listen()
         except OSError as error:
             raise ConfigError(
-                f"{path} cannot be the socket of {role} ({error.strerror}): set {role}.socket"
+                f"{path} cannot be used as the socket of {role} ({error.strerror}): set"
+                f" {role}.socket"
             ) from None
         yield listener
         path.unlink(missing_ok=True)
@@ -373,7 +374,8 @@ def listening(role: str, host: str, port: int) -> Iterator[tuple[socket.socket, 
             listener.listen()  # before the address is printed: its reader may connect at once
         except OSError as error:
             message = (
-                f"port {port} of {role} is taken ({error.strerror}): set {role}.port, 0 for any"
+                f"port {port} of {role} is in use ({error.strerror}): set {role}.port; 0"
+                " takes a free port"
             )
             raise ConfigError(message) from None
         yield listener, int(listener.getsockname()[1])

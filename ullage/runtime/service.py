@@ -54,8 +54,8 @@ def port_of(settings: Settings, words: str) -> int:
     role, _, service = words.partition(" ")
     if role not in ROLES or (service not in SERVICES if role == "collect" else service):
         raise ConfigError(
-            f"there is no role {words}: say one of {', '.join(ROLES)}, the last with one of"
-            f" {', '.join(SERVICES)}"
+            f"{words} is not a service: use one of {', '.join(ROLES)}, the last with one"
+            f" of {', '.join(SERVICES)}"
         )
     return settings.search.port if role == "search" else settings.metrics_port(service or role) or 0
 
@@ -95,7 +95,7 @@ def die_with_supervisor() -> None:
         return
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != int(parent):
-        raise ConfigError("the supervisor is gone already")
+        raise ConfigError("the supervisor has already exited")
 
 
 def surroundings() -> Surroundings:
@@ -168,8 +168,8 @@ def running(
                 ).port
             except OSError as error:
                 raise ConfigError(
-                    f"port {port} of {name} is taken ({error.strerror}): set another in"
-                    " metrics_ports, 0 for any"
+                    f"port {port} of {name} is in use ({error.strerror}): set another in"
+                    " metrics_ports; 0 takes a free port"
                 ) from None
         logger.info("started", pid=os.getpid(), port=served)
         yield stop

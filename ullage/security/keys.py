@@ -95,7 +95,7 @@ def split_key_file(content: bytes, name: str, shown: Path) -> tuple[bytes, bool]
             " copy"
         )
     if value and value.hex() != compute_check_value(key, name):
-        raise ConfigError(f"key {shown} is not the one whose check value is in it: {RESTORE}")
+        raise ConfigError(f"key {shown} does not match its own check value: {RESTORE}")
     return key, bool(value)
 
 
@@ -156,8 +156,7 @@ class KeyStore:
         is_stand_in = self._read_credential(name) is not None and self.exists(name)
         if listed and not is_stand_in and listed != compute_check_value(key, name):
             raise ConfigError(
-                f"key {self.root / name} is not the one whose check value the inventory has:"
-                f" {RESTORE}"
+                f"key {self.root / name} does not match its check value in the inventory: {RESTORE}"
             )
         return key
 
@@ -180,7 +179,7 @@ class KeyStore:
         """
         if self.exists(name):  # before the command, which runs a process
             return split_key_file(
-                self._read_file(name, f"key {name} is gone"), name, self.root / name
+                self._read_file(name, f"key {name} is missing"), name, self.root / name
             )[0]
         if make and not self.command and self._read_credential(name) is None:
             self._put(name, secrets.token_bytes(KEY_BYTES))
@@ -208,9 +207,7 @@ class KeyStore:
             return self._split_lines(name, self._run_command(name))
         return self._split_lines(
             name,
-            self._read_file(
-                name, f"secret {name} is not in {self.root}: write it there, mode 0600"
-            ),
+            self._read_file(name, f"secret {name} is not in {self.root}: put it there, mode 0600"),
         )
 
     def read_optional_lines(self, name: str) -> list[str] | None:
@@ -333,9 +330,9 @@ class KeyStore:
         try:
             lines = [line.strip() for line in text.decode("utf-8-sig").strip().splitlines()]
         except UnicodeDecodeError:
-            raise ConfigError(f"secret {name} is no text in UTF-8") from None
+            raise ConfigError(f"secret {name} is not text in UTF-8") from None
         if not lines:
-            raise ConfigError(f"secret {name} is empty: write it there again")
+            raise ConfigError(f"secret {name} is empty: enter it again")
         return lines
 
 

@@ -96,7 +96,7 @@ class Verifier:
     def fault(self) -> str:
         """Return that no signer is known, "" if one is."""
         self.refresh()
-        return "" if self.known else "no signer is known, so no record is believed"
+        return "" if self.known else "no signer is known, so no record is accepted"
 
     def verify(self, signer: str, signature: str, purpose: str, *parts: bytes) -> None:
         """Raise RecordError unless `signer` signed these parts.

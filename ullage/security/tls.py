@@ -129,8 +129,8 @@ class ListenerCertificate:
         pem = _read_file(f"{self._table}.certificate", self.certificate, secret=False)
         _read_file(f"{self._table}.key", self.key, secret=True)
         unreadable = ConfigError(
-            f"{self._table}: {self.certificate} must hold a certificate, {self.key} its private"
-            " key, in PEM"
+            f"{self._table}: {self.certificate} must contain a certificate and {self.key}"
+            " its private key, in PEM"
         )
         try:
             life = Life.from_pem(pem)
@@ -173,8 +173,8 @@ class Trust:
                 context.load_verify_locations(self.cafile)
         except ssl.SSLError:
             raise ConfigError(
-                f"{self.cafile} holds no certificate: cafile= in {self.knob} wants the authority's,"
-                " in PEM"
+                f"{self.cafile} contains no certificate: cafile= in {self.knob} needs the"
+                " authority's, in PEM"
             ) from None
         except OSError as error:
             raise ConfigError(
@@ -234,18 +234,18 @@ class Trust:
         if code == EXPIRED:
             return "its certificate has expired: have it renewed"
         if code == NOT_YET:
-            return "its certificate is not good yet: is this machine's clock right?"
+            return "its certificate is not valid yet: is this machine's clock right?"
         return (
-            f"its certificate is not trusted: cafile= in {self.knob} wants the authority that"
-            " signed it"
+            f"its certificate is not trusted: cafile= in {self.knob} must name the"
+            " authority that signed it"
         )
 
     def _explain_refusal(self, reason: str) -> str:
         life = self.read_life()
         if life is None:
             return (
-                f"it wants a client's certificate: say certificate=FILE in {self.knob}, with"
-                " certificate and key in PEM"
+                f"it requires a client certificate: set certificate=FILE in {self.knob},"
+                " with certificate and key in PEM"
             )
         why = reason.rpartition("ALERT_")[2].replace("_", " ").lower()
         good = f"{self.certificate}, good until {life.end:%Y-%m-%d %H:%M} UTC"
@@ -263,8 +263,8 @@ class Trust:
             return read_trusted(path, secret=path.parent != find_credentials_folder())
         except FileNotFoundError:
             raise ConfigError(
-                f"{path} cannot be read: certificate= in {self.knob} wants certificate and key,"
-                " in PEM"
+                f"{path} cannot be read: certificate= in {self.knob} needs certificate and"
+                " key, in PEM"
             ) from None
 
     def _not_a_pair_error(self, path: Path) -> ConfigError:
@@ -289,7 +289,7 @@ def _read_file(knob: str, path: Path, *, secret: bool) -> bytes:
     try:
         return read_trusted(path, secret=secret)
     except FileNotFoundError:
-        raise ConfigError(f"{knob}: {path} is not there") from None
+        raise ConfigError(f"{knob}: {path} does not exist") from None
 
 
 def _load_pair(
@@ -302,7 +302,7 @@ def _load_pair(
 
     def password() -> NoReturn:
         raise ConfigError(
-            f"{key}: its key wants a password: store it without one, mode 0600 (`openssl pkey`)"
+            f"{key}: its key has a password: store it without one, mode 0600 (`openssl pkey`)"
         )
 
     try:
@@ -310,7 +310,7 @@ def _load_pair(
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
             raise ConfigError(
-                f"{key}: its key is not that of its certificate: put a pair there"
+                f"{key}: its key does not belong to its certificate: put a matching pair there"
             ) from None
         raise unreadable from None
     except OSError:  # it was taken away since it was looked at

@@ -37,7 +37,7 @@ def validate_zone(zone: str) -> str:
         ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(
-            f"{quote_word(zone)} is no time zone that is installed here: use a name"
+            f"{quote_word(zone)} is not a time zone that is installed here: use a name"
             " like Asia/Shanghai"
         ) from None
     return zone

@@ -85,7 +85,9 @@ class Settings(BaseModel):
     @classmethod
     def _validate_roles(cls, ports: dict[str, int]) -> dict[str, int]:
         if unknown := sorted(ports.keys() - METRICS_PORTS.keys()):
-            raise ValueError(f"{quote_word(unknown[0])} is no role: use {', '.join(METRICS_PORTS)}")
+            raise ValueError(
+                f"{quote_word(unknown[0])} is not a role: use {', '.join(METRICS_PORTS)}"
+            )
         return ports
 
     @field_validator("tenants")
@@ -93,10 +95,11 @@ class Settings(BaseModel):
     def _validate_names(cls, tenants: dict[str, Tenant]) -> dict[str, Tenant]:
         if invalid := [name for name in tenants if not TENANT.fullmatch(name)]:
             raise ValueError(
-                f"{quote_word(invalid[0])} is no tenant name: use a-z, 0-9 and -, at most 32"
+                f"{quote_word(invalid[0])} is not a valid tenant name: use a-z, 0-9 and -,"
+                " at most 32"
             )
         if CANARY in tenants:
-            raise ValueError(f"{CANARY!r} is the name of canary posts' own tenant: choose another")
+            raise ValueError(f"{CANARY!r} is the tenant of canary posts: choose another name")
         return tenants
 
     @model_validator(mode="after")
@@ -119,7 +122,7 @@ def load(data: Path) -> Settings:
     """
     file = data / FILE
     if file.exists() and not file.is_file():
-        raise ConfigError(f"{file} is no file: move it away and run `ullage init`")
+        raise ConfigError(f"{file} is not a file: move it away and run `ullage init`")
     try:
         content = read_trusted(file)
         if not content.removeprefix(codecs.BOM_UTF8).strip():

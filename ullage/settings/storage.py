@@ -172,7 +172,9 @@ class NotifySettings(SettingsTable):
     def _validate_names(self) -> Self:
         for name in (*self.channels, *self.routes):
             if not TENANT.fullmatch(name):
-                raise ValueError(f"{quote_word(name)} is no name: use a-z, 0-9 and -, at most 32")
+                raise ValueError(
+                    f"{quote_word(name)} is not a valid name: use a-z, 0-9 and -, at most 32"
+                )
         for name, route in self.routes.items():
             if not route.channels:
                 raise ValueError(f"routes.{name} has no channels")

@@ -83,8 +83,8 @@ def parse(text: str, name: str) -> Vocabulary:
     terms = tuple(parse_rows(text, name))
     if not terms:
         raise ConfigError(
-            f"{name} holds no term, and would find nothing: restore it, or remove it to go by this"
-            " version's"
+            f"{name} has no terms and would find nothing: restore it, or remove it to use"
+            " this version's"
         )
     return Vocabulary(read_version(text), terms)
 
@@ -115,8 +115,8 @@ def parse_rows(text: str, name: str) -> Iterator[LexiconTerm]:
                 or cells[6] not in tuple("LMH")
             ):
                 raise ConfigError(
-                    f"{name}:{number} is no term: {COLUMNS} columns, weight 0 to 5, ambiguity L, M"
-                    " or H"
+                    f"{name}:{number} is not a term: it needs {COLUMNS} columns, weight 0"
+                    " to 5, ambiguity L, M or H"
                 )
             term, also, _, category, meaning, weight, ambiguity, _ = cells
             yield LexiconTerm(

@@ -248,7 +248,7 @@ def test_who_silenced_and_who_lifted_is_in_the_audit_log_first(store, clock, des
         ("suppression.lift", f"suppression {suppression.id}", "Li Wei", "no longer", "bank"),
     ]
     (context.data / "audit" / "command" / "head.json").unlink()
-    with pytest.raises(CorruptError, match=r"head.json is gone"):
+    with pytest.raises(CorruptError, match=r"head.json is missing"):
         add(desk, site="forum")
     assert len(list_suppressions(store)) == 1, "what cannot be recorded is not done"
 

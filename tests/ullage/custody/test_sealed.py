@@ -42,7 +42,7 @@ def test_a_public_half_that_lost_a_bit_seals_nothing(tmp_path, keys, vault):
     for place in (0, 31, 36):  # of the key, and of its check value
         public.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
         with pytest.raises(
-            ConfigError, match=r"li\.pub is not the one whose check value is in it: restore"
+            ConfigError, match=r"li\.pub does not match its own check value: restore"
         ):
             pair_of(keys, OFFICERS)
     public.write_bytes(content)
@@ -202,14 +202,21 @@ def test_an_officers_key_is_under_a_passphrase_and_never_overwritten(tmp_path):
     half = private(tmp_path, "li")[0].public_key().public_bytes_raw()
     assert public.read_bytes() == with_check_value(half, "evidence/li.pub")
     with pytest.raises(ConfigError, match="never overwritten"):
-        make_officer(tmp_path, "li", "another passphrase")
+        make_officer(
+            tmp_path,
+            "li",
+            "cannot be decrypted: the passphrase is wrong, or it is not an officer's key",
+        )
     with pytest.raises(ConfigError, match="shorter than 12"):
         make_officer(tmp_path, "wang", "short")
 
 
 def test_a_private_file_that_is_open_to_others_wrong_or_of_another_kind_is_refused(tmp_path):
     pem, _ = make_officer(tmp_path, "li", PASSPHRASES["li.pem"])
-    with pytest.raises(ConfigError, match="does not open"):
+    with pytest.raises(
+        ConfigError,
+        match="cannot be decrypted: the passphrase is wrong, or it is not an officer's key",
+    ):
         private_key(pem, lambda _: "not the passphrase")
     pem.chmod(0o640)
     with pytest.raises(ConfigError, match="mode 0640"):
@@ -223,7 +230,11 @@ def test_a_private_file_that_is_open_to_others_wrong_or_of_another_kind_is_refus
         ),
     ):
         bad_key.write_bytes(content)
-        with pytest.raises(ConfigError, match=r"does not open|is no officer's key"):
+        with pytest.raises(
+            ConfigError,
+            match=r"cannot be decrypted: the passphrase is wrong, or it is not an officer's key|is"
+            r" not an officer's key",
+        ):
             private_key(bad_key, lambda _: "")
     with pytest.raises(ConfigError, match="cannot be read"):
         private_key(tmp_path / "gone.pem", lambda _: "")

@@ -107,8 +107,8 @@ class KafkaBus:
     def _create_topic(self, admin: Any, topic: str, name: str) -> None:
         if not self._address.create:
             raise ConfigError(
-                f"Kafka has no topic {name}, or hides it from this user: have it created, or say"
-                " create=1 in bus.url; `ullage check --plan` prints what is needed"
+                f"Kafka has no topic {name}, or hides it from this user: have it created,"
+                " or set create=1 in bus.url; `ullage check --plan` prints what is needed"
             )
         settings = topic_settings(self._retention.get(topic), self._address.partitions)
         new_topic = NewTopic(

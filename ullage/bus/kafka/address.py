@@ -116,8 +116,8 @@ def _trust(query: _Query, data: Path) -> Trust | None:
         return Trust("bus.url", data / query.cafile if query.cafile else None, certificate)
     if query.certificate:
         raise ConfigError(
-            f"bus.url: certificate= needs TLS, and security={query.security} has none: say SSL or"
-            " SASL_SSL"
+            f"bus.url: certificate= needs TLS: use SSL or SASL_SSL instead of"
+            f" security={query.security}"
         )
     return None
 
@@ -126,8 +126,8 @@ def _read(rest: str) -> tuple[tuple[str, ...], _Query]:
     hosts, _, text = rest.partition("?")
     if "@" in hosts:
         raise ConfigError(
-            "bus.url holds a user: put user and password, one a line, into a 0600 file and say"
-            " credentials=FILE"
+            "bus.url contains a user: put user and password, one per line, into a 0600"
+            " file and set credentials=FILE"
         )
     servers = tuple(host for host in hosts.rstrip("/").split(",") if host)
     if not servers or "/" in hosts.rstrip("/"):
@@ -152,7 +152,9 @@ def _sasl(query: _Query, data: Path) -> dict[str, Any]:
             "bus.url would send a password in clear: use security=SASL_SSL, or a SCRAM mechanism"
         )
     if query.credentials is None:
-        raise ConfigError("bus.url: SASL needs credentials=FILE with user and password, one a line")
+        raise ConfigError(
+            "bus.url: SASL needs credentials=FILE with user and password, one per line"
+        )
     user, password = _credentials(find_named_file(query.credentials, data))
     return {
         "sasl_mechanism": query.mechanism,
@@ -185,8 +187,8 @@ def _credentials(file: Path) -> tuple[str, str]:
         )
     except (FileNotFoundError, UnicodeDecodeError):
         raise ConfigError(
-            f"{file} cannot be read: it holds Kafka's user and password, one a line"
+            f"{file}, which has Kafka's user and password, one per line, cannot be read"
         ) from None
     if len(lines) != 2 or not all(lines):
-        raise ConfigError(f"{file} must hold two lines: user, then password")
+        raise ConfigError(f"{file} must have two lines: user, then password")
     return lines[0], lines[1]

@@ -43,8 +43,8 @@ HANDLING_SECONDS = 24 * 3600
 A member that was removed from its group during a batch would write beside its successor when the
 service returns. A dead member is noticed by its heartbeat.
 """
-LOGIN_REFUSED = "Kafka refuses user or password: see the file that credentials= in bus.url names"
-NO_BROKER = "this is no Kafka broker: see host and port in bus.url"
+LOGIN_REFUSED = "Kafka rejects user or password: see the file that credentials= in bus.url names"
+NO_BROKER = "this is not a Kafka broker: see host and port in bus.url"
 SEE_PLAN = "`ullage check --plan` prints the rules that it needs"
 
 

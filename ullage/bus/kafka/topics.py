@@ -128,10 +128,11 @@ class Examiner:
         with kafka_errors(f"topic {name}"):
             parts = _partitions(admin, name)
             if parts is None and address.create:
-                return "not there yet: it is made when it is first used (create=1 in bus.url)"
+                return "does not exist yet: it is created on first use (create=1 in bus.url)"
             if parts is None:
                 raise ConfigError(
-                    f"there is no topic {name}: have it created, `ullage check --plan` prints how"
+                    f"topic {name} does not exist: have it created; `ullage check --plan`"
+                    " prints how"
                 )
             wrong = list(
                 deviations(
@@ -148,7 +149,7 @@ class Examiner:
                 _offsets(admin, parts, OffsetSpec.LATEST),
             )
             if group is None:
-                return f"{sum(end[part] - first[part] for part in parts)} there"
+                return f"{sum(end[part] - first[part] for part in parts)} stored"
             read = _fetch_committed_offsets(address, parts, group)
             return (
                 f"{sum(max(0, end[part] - max(first[part], read[part])) for part in parts)} waiting"

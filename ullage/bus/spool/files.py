@@ -165,7 +165,7 @@ def read_file(path: Path, topic: str) -> tuple[SegmentHeader, list[Record]]:
             Record(topic, int(header.stream, 16), offset, timestamp, key, headers, value)
         )
     if place != header.size:
-        raise DamagedFileError(f"{path} has more than its records")
+        raise DamagedFileError(f"{path} has bytes after its last record")
     return header, records
 
 
@@ -173,13 +173,13 @@ def _header(content: bytes, path: Path) -> SegmentHeader:
     if len(content) < HEADER_BYTES or _CRC.unpack_from(content, _HEADER.size)[0] != zlib.crc32(
         content[: _HEADER.size]
     ):
-        raise DamagedFileError(f"{path} has no whole header")
+        raise DamagedFileError(f"{path} has no complete header")
     magic, stream, *fields = _HEADER.unpack_from(content)
     header = SegmentHeader(stream.decode("ascii", "replace"), *fields)
     if magic[:-1] == MAGIC[:-1] and magic[-1:] > MAGIC[-1:]:
         raise DamagedFileError(f"{path} was written by a newer ullage: use that version")
     if magic != MAGIC or parse_name(path.name) != (header.stream, header.number):
-        raise DamagedFileError(f"{path} is not what its name says")
+        raise DamagedFileError(f"{path} does not match its name")
     return header
 
 
@@ -220,11 +220,11 @@ def _read(path: Path, most: int) -> bytes:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO):
-            raise DamagedFileError(f"{path} is no plain file") from None
+            raise DamagedFileError(f"{path} is not a regular file") from None
         raise
     with open(handle, "rb") as file:  # noqa: PTH123  a descriptor, not a path
         if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise DamagedFileError(f"{path} is no plain file")
+            raise DamagedFileError(f"{path} is not a regular file")
         return file.read(most)
 
 
@@ -256,7 +256,7 @@ def read_state(path: Path) -> Any:
         return None
     except (ValueError, TypeError, KeyError):
         pass
-    raise CorruptError(f"{path} is damaged: restore it, or remove it to begin anew")
+    raise CorruptError(f"{path} is damaged: restore it, or remove it to start again")
 
 
 def _sum(state: Any) -> int:
