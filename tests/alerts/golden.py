@@ -22,8 +22,9 @@ import random
 import re
 import sys
 import tempfile
+import threading
 import zipfile
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
@@ -76,6 +77,7 @@ ORDINARY, KEPT = 400, 12
 STEP = timedelta(days=9)
 AFTER = timedelta(hours=30)
 """Until people begin to work: by then messages are repeated and escalated."""
+BACKGROUND_THREADS = ("running time",)
 REFERENCE, TOKEN = "C-2026-1", "0123456789abcdef"
 SENT = {"sent_at": "2026-03-11T23:40", "channel": "portal", "reference": "R-1"}
 LIMITS = {"dingtalk": MOST_OF_ROBOTS, "wecom": MOST_OF_ROBOTS}
@@ -127,21 +129,21 @@ def texts(folder: Path) -> Texts:
         return Play(folder).texts()
 
 
-@dataclass
 class Draws:
-    """Random bytes that depend on who draws, and on how often they drew before.
+    """Random bytes, with a generator per thread that the service starts.
 
-    One generator for all would move every later identifier when anything draws once more.
+    Such a thread draws when time has passed, which a loaded machine reaches; with one generator
+    for all its draw would move every later identifier.
     """
 
-    _counts: Counter[str] = field(default_factory=Counter)
+    def __init__(self) -> None:
+        self._generators: dict[str, random.Random] = {}
 
     def draw(self, size: int) -> bytes:
-        """Return the next `size` bytes of the function that asked for a token."""
-        code = sys._getframe(2).f_code
-        drawer = f"{Path(code.co_filename).name} {code.co_qualname}"
-        self._counts[drawer] += 1
-        return random.Random(f"{SEED} {drawer} {self._counts[drawer]}").randbytes(size)
+        """Return the next `size` bytes for this thread; those that serve requests share them."""
+        name = threading.current_thread().name
+        name = name if name in BACKGROUND_THREADS else "play"
+        return self._generators.setdefault(name, random.Random(f"{SEED} {name}")).randbytes(size)
 
 
 @dataclass

@@ -115,11 +115,7 @@ def test_a_refusal_is_told_as_one_whenever_it_comes(
     at what it shows.
     """
     trust = Trust("bus.url", folder / "ca.pem", folder / certificate if certificate else None)
-    says = (
-        "it refuses our certificate"
-        if certificate
-        else "it requires a client certificate: set certificate=FILE in"
-    )
+    says = "it refuses our certificate" if certificate else "it requires a client certificate"
     with Refuser(folder, version, reset=reset) as server:
         if version is OLDER:  # the client waits for what the server says of its certificate
             server.let.set()
