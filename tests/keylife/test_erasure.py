@@ -101,7 +101,7 @@ def test_the_proof_is_signed_and_says_what_stays_until_when_and_what_is_out_of_r
     assert (places["bus topic dead-letters"]["until"], proof_body["gone_by"]) == (week, week)
     assert any("backups" in place for place in proof_body["not_reached"])
     proof.write_text(proof.read_text().replace('"removed": 27', '"removed": 28'))
-    assert "was changed after it was signed, or the signer is unknown here" in str(
+    assert "was changed after it was signed" in str(
         house_with_leak.ask("audit", "verify", proof).exception
     )
 
@@ -265,7 +265,7 @@ def test_a_hold_stands_in_the_way_and_nothing_is_touched(house_with_leak: House)
     [
         (
             ("--tenant", "bank", *WHY),
-            "name the tenant, and either a customer with --subject or everything with --all",
+            "either a customer with --subject or everything with --all",
         ),
         (
             ("--tenant", "bank", "--subject", "C000003", *WHY),
@@ -273,16 +273,16 @@ def test_a_hold_stands_in_the_way_and_nothing_is_touched(house_with_leak: House)
         ),
         (
             ("--tenant", "bank", "--subject", "5" * 32),
-            "--case and --reason must not be empty: the audit log and the proof record them",
+            "--case and --reason must not be empty",
         ),
         (("--tenant", "bnak", "--subject", "5" * 32, *WHY), "tenant bnak is unknown"),
         (
             ("--tenant", "bank", "--all", *WHY),
-            "for ever: repeat its name with --confirm with --confirm bank",
+            "repeat its name with --confirm bank",
         ),
         (
             ("--tenant", "bank", "--all", "--confirm", "shop", *WHY),
-            "for ever: repeat its name with --confirm",
+            "repeat its name with --confirm",
         ),
     ],
 )
@@ -298,9 +298,9 @@ def test_what_is_not_plain_is_refused_in_a_line(
 def test_a_pseudonym_that_nobody_has_is_said(house_with_leak: House) -> None:
     result = house_with_leak.ask("erase", "--tenant", "bank", "--subject", "5" * 32, *WHY)
     assert result.exit_code == 0
-    assert "nothing on this host names this customer: check the pseudonym" in result.stderr
+    assert "nothing on this host names this customer" in result.stderr
     assert (
-        "nothing on this host names this customer: check the pseudonym"
+        "nothing on this host names this customer"
         not in house_with_leak.ask(
             "erase", "--tenant", "bank", "--subject", house_with_leak.handle(3), *WHY
         ).stderr

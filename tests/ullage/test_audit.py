@@ -152,7 +152,7 @@ def test_another_chains_entries_are_not_this_ones(chain, tmp_path, clock, keys):
 @pytest.mark.parametrize(
     ("harm", "told"),
     [
-        (lambda head: head.unlink(), "parts, none missing"),
+        (lambda head: head.unlink(), "is missing"),
         (
             lambda head: head.write_bytes(head.read_bytes().replace(b'"seq":6', b'"seq":5')),
             "was changed",
@@ -171,12 +171,12 @@ def test_a_head_that_is_not_as_written_is_told_and_nothing_is_appended(chain, ha
 def test_a_chain_that_is_gone_is_missed_by_its_key(chain):
     shutil.rmtree(chain.root / "search")
     reported = [fault.what for c in walk_all(chain.root, chain.keys) for fault in c.faults]
-    assert reported == ["the whole chain parts, none missing, its last known entry is 6"]
+    assert reported == ["the whole chain is missing, its last known entry is 6"]
 
 
 def test_a_chain_without_its_key_is_not_called_good(chain):
     (chain.keys.root / "audit" / "search.key").unlink()
-    assert "its key parts, none missing here" in faults(chain)[0]
+    assert "its key is missing here" in faults(chain)[0]
 
 
 def test_an_older_copy_with_its_mark_is_told_by_what_was_noted_elsewhere(chain, tmp_path):
