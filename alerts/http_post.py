@@ -106,7 +106,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> P
                 error.code, _read(error, timeout), _seconds(error.headers.get("Retry-After"))
             )
     except urllib.error.URLError as error:  # before the request was sent: name, connection, TLS
-        raise UndeliveredError(f"cannot be reached ({_why(error.reason)})") from None
+        raise UndeliveredError(f"cannot be reached ({_describe_reason(error.reason)})") from None
     except (OSError, http.client.HTTPException) as error:
         raise UndeliveredError(
             f"broke off before it answered ({type(error).__name__})", maybe=True
@@ -136,13 +136,13 @@ def _seconds(text: str | None) -> float | None:
     return float(text) if text and text.isascii() and text.isdecimal() else None
 
 
-def _why(reason: object) -> str:
+def _describe_reason(reason: object) -> str:
     if isinstance(reason, ssl.SSLCertVerificationError):
         return "its certificate is not trusted"
     return type(reason).__name__
 
 
-def accepted(answer: PostResponse) -> PostResponse:
+def require_success(answer: PostResponse) -> PostResponse:
     """Return `answer` if its status is 2xx; raise UndeliveredError otherwise."""
     if not 200 <= answer.status < 300:
         raise UndeliveredError(f"answers {answer.status}", retry_after=answer.retry_after)
@@ -161,7 +161,9 @@ def handshake(host: str, port: int, *, tls: bool, timeout: float) -> str:
             with ssl.create_default_context().wrap_socket(plain, server_hostname=host) as secure:
                 return f"{host}:{port} answers with {secure.version()}"
     except OSError as error:
-        raise UndeliveredError(f"{host}:{port} cannot be reached ({_why(error)})") from None
+        raise UndeliveredError(
+            f"{host}:{port} cannot be reached ({_describe_reason(error)})"
+        ) from None
 
 
 def reach(url: str, timeout: float) -> str:

@@ -19,7 +19,7 @@ from typing import Protocol
 
 from cryptography import x509
 
-from alerts.http_post import UndeliveredError, accepted, post
+from alerts.http_post import UndeliveredError, post, require_success
 from alerts.records import DaySheet, SiteDay
 from alerts.records.coverage import format_day
 from alerts.store import DocumentFilter, IncidentStore
@@ -76,7 +76,7 @@ class Authority:
             .build()
             .as_bytes()
         )
-        answer = accepted(
+        answer = require_success(
             post(
                 self.url, request, {"Content-Type": "application/timestamp-query"}, TIMEOUT_SECONDS
             )

@@ -68,7 +68,7 @@ class ChannelState:
         )
 
 
-def batched(digests: Iterable[bytes], most: int = 500) -> list[list[bytes]]:
+def split_digests(digests: Iterable[bytes], most: int = 500) -> list[list[bytes]]:
     """Split digests into lists of at most `most`, one list for each query."""
     listed = list(digests)
     return [listed[first : first + most] for first in range(0, len(listed), most)]
@@ -127,7 +127,7 @@ class ChannelLedger:
         unlogged = dict[bytes, ChatMessage]()
         for message in messages:
             unlogged.setdefault(self._digest(channel, message), message)
-        for digests in batched(unlogged):
+        for digests in split_digests(unlogged):
             query = f"select digest from messages where channel = ? and digest in ({','.join('?' * len(digests))})"  # noqa: E501, S608
             with sqlite_errors(self._path):
                 rows = self._connection.execute(query, (channel, *digests)).fetchall()

@@ -213,7 +213,7 @@ class _Box:
             return []
         lines = self._answer(self._opened().uid("FETCH", f"{first}:{last}", "(UID RFC822.SIZE)"))
         return sorted(
-            (_named(UID, line), _named(SIZE, line))
+            (_find_number(UID, line), _find_number(SIZE, line))
             for line in lines
             if isinstance(line, bytes) and UID.search(line)
         )
@@ -233,7 +233,7 @@ class _Box:
             for line, end in zip(parts, ends, strict=True)
         ]
         mails = [
-            (_named(UID, line[0]) or _named(UID, end), line[1])
+            (_find_number(UID, line[0]) or _find_number(UID, end), line[1])
             for line, end in pairs
             if isinstance(line, tuple)
         ]
@@ -251,7 +251,7 @@ class _Box:
         return [line for line in lines if line]
 
 
-def _named(pattern: re.Pattern[bytes], line: bytes) -> int:
+def _find_number(pattern: re.Pattern[bytes], line: bytes) -> int:
     match = pattern.search(line)
     return int(match[1]) if match else 0
 

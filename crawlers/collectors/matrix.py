@@ -312,13 +312,13 @@ def read(channel: ChatChannel, event: Mapping[str, Any]) -> Iterator[ChatMessage
             "deleted": True,
         }
     elif kind == "m.room.message" and content:
-        fields |= _said(content)
+        fields |= _select_text(content)
     else:
         return
     yield ChatMessage(event["event_id"], CaptureLine.model_validate(fields))
 
 
-def _said(content: Mapping[str, Any]) -> dict[str, Any]:
+def _select_text(content: Mapping[str, Any]) -> dict[str, Any]:
     """Return the text of a message and its relations to other messages."""
     related = content.get("m.relates_to")
     related = related if isinstance(related, dict) else {}

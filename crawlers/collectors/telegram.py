@@ -155,7 +155,7 @@ class TelegramSession:
             return
         channel = self._channels[name]
         if isinstance(event, events.MessageDeleted.Event):
-            gone = tuple(removed(channel, number) for number in event.deleted_ids)
+            gone = tuple(make_deletion(channel, number) for number in event.deleted_ids)
             self._woken.put_nowait(DeliveryBatch(name, gone))
         elif isinstance(event, events.MessageEdited.Event):
             async for piece in self._read(channel, [event.message]):
@@ -292,7 +292,7 @@ def read(channel: ChatChannel, message: Any) -> ChatMessage:
     return ChatMessage(event, CaptureLine.model_validate(fields))
 
 
-def removed(channel: ChatChannel, number: int) -> ChatMessage:
+def make_deletion(channel: ChatChannel, number: int) -> ChatMessage:
     """Return a message that reports the deletion of message `number`."""
     fields = {
         "site": channel.name,

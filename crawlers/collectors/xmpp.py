@@ -291,7 +291,9 @@ class XmppSession:
             if results:
                 self._archives[room] = results[-1]["id"]
                 yield DeliveryBatch(
-                    channel.name, _said(channel, results), cursor=(name, self._archives[room])
+                    channel.name,
+                    _read_results(channel, results),
+                    cursor=(name, self._archives[room]),
                 )
             complete = complete or not results
         if pages > 1:
@@ -314,7 +316,7 @@ class XmppSession:
                 break
             before, last, read = results[0]["id"], last or results[-1]["id"], read + len(results)
             if channel.history:
-                yield DeliveryBatch(channel.name, _said(channel, results))
+                yield DeliveryBatch(channel.name, _read_results(channel, results))
         self._archives[room] = last or EMPTY
         yield DeliveryBatch(cursor=(f"xmpp:{channel.name}", self._archives[room]))
 
@@ -338,11 +340,11 @@ class XmppSession:
         return [result["mam_result"] for result in answer["mam"]["results"]], complete
 
 
-def _said(channel: ChatChannel, found: list[Any]) -> tuple[ChatMessage, ...]:
+def _read_results(channel: ChatChannel, found: list[Any]) -> tuple[ChatMessage, ...]:
     return tuple(
         m
         for result in found
-        for m in read(channel, result["forwarded"]["stanza"], result["id"], _when(result))
+        for m in read(channel, result["forwarded"]["stanza"], result["id"], _read_delay(result))
     )
 
 
@@ -361,7 +363,7 @@ def _place(rest: list[str], account: str) -> tuple[str | None, int | None]:
     return host, int(port)
 
 
-def _when(result: Any) -> datetime | None:
+def _read_delay(result: Any) -> datetime | None:
     stamp = result["forwarded"]["delay"]["stamp"]
     return stamp.astimezone(UTC) if isinstance(stamp, datetime) else None
 

@@ -58,7 +58,7 @@ def read_mail(content: bytes, channel: str) -> MailLine:
         "reply_to": _head(message, "in-reply-to"),
         "author": _head(message, "from"),
         "title": _head(message, "subject"),
-        "published_at": _sent(_head(message, "date")),
+        "published_at": _read_sent_at(_head(message, "date")),
         "text": _content(body) if body else "",
         "attachments": files,
     }
@@ -95,7 +95,7 @@ def _part(part: Any) -> MailLine | str:
     )
 
 
-def _sent(date: str) -> str | None:
+def _read_sent_at(date: str) -> str | None:
     try:
         sent = parsedate_to_datetime(date)
     except (ValueError, TypeError):

@@ -71,12 +71,12 @@ def posts_in(media_type: str, body: bytes) -> Iterator[CaptureLine | RecordError
             raise RecordError("malformed", f"has no lines, or more than {MOST_POSTS}")
         yield from map(_read_body, lines)
     elif body.lstrip().startswith(b"["):
-        yield from _listed(body)
+        yield from _read_list(body)
     else:
         yield read_line(body)
 
 
-def _listed(body: bytes) -> Iterator[CaptureLine | RecordError]:
+def _read_list(body: bytes) -> Iterator[CaptureLine | RecordError]:
     try:
         listed = from_json(body)
     except ValueError:
@@ -288,7 +288,7 @@ def _other(known: bytes, digest: bytes) -> IntakeResponse | None:
     return None if same else refusal(422, "Idempotency-Key: it was used with another body")
 
 
-def described(version: str) -> dict[str, Any]:
+def describe_service(version: str) -> dict[str, Any]:
     """Return the OpenAPI document of the service."""
     line = CaptureLine.model_json_schema(ref_template="#/components/schemas/{model}")
     parts = line.pop("$defs", {})

@@ -34,7 +34,7 @@ from crawlers.intake.requests import (
     Captures,
     IntakeResponse,
     TokenCheck,
-    described,
+    describe_service,
     refusal,
 )
 from crawlers.metrics import IntakeMetrics
@@ -196,7 +196,7 @@ class IntakeService:
         if refused := self.door.refuses(headers):
             return refused
         if path == DESCRIBED and method == "GET":
-            return IntakeResponse(200, described(__version__))
+            return IntakeResponse(200, describe_service(__version__))
         return self._refusal(method, path, headers) or await self._taken(headers, receive)
 
     def _refusal(self, method: str, path: str, headers: dict[str, str]) -> IntakeResponse | None:

@@ -116,7 +116,7 @@ class CaptureLine(BaseModel):
     @classmethod
     def _as_one(cls, given: Any) -> Any:
         return (
-            joined(given)
+            join_messages(given)
             if isinstance(given, list) and given and all(isinstance(item, str) for item in given)
             else given
         )
@@ -145,10 +145,10 @@ def missing(line: CaptureLine) -> list[str]:
 
 def shown(names: Iterable[str]) -> list[str]:
     """Return the first `SHOWN` of these field names, in a form that may be displayed."""
-    return sorted({_shown(name) for name in islice(dict.fromkeys(names), SHOWN)})
+    return sorted({_suggest_name(name) for name in islice(dict.fromkeys(names), SHOWN)})
 
 
-def joined(pieces: Sequence[str]) -> str:
+def join_messages(pieces: Sequence[str]) -> str:
     """Join consecutive messages into one text: short ones share a line, a long one begins its own.
 
     >>> joined(["张三", "13800138000", "一手 " * 20]).splitlines()[0]
@@ -162,7 +162,7 @@ def joined(pieces: Sequence[str]) -> str:
     return "".join(text[1:])
 
 
-def _shown(name: str) -> str:
+def _suggest_name(name: str) -> str:
     """Return a field name with the known name that is closest to it.
 
     The name is left out where it could be somebody's personal data.

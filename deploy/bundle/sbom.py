@@ -42,13 +42,13 @@ def document(
             components[name],
             [
                 components[dependency]
-                for dependency in sorted(_needed(part) & parts.keys() - {name})
+                for dependency in sorted(_list_dependencies(part) & parts.keys() - {name})
             ],
         )
     return JsonV1Dot6(bom).output_as_string(indent=2) + "\n"
 
 
-def _needed(part: Distribution) -> set[str]:
+def _list_dependencies(part: Distribution) -> set[str]:
     """Return the names of all packages that a package may need with any of its extras.
 
     Those that were not installed do not belong to an extra in use.

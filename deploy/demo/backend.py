@@ -75,7 +75,7 @@ def running(backend: Backend, folder: Path, step: Step) -> Iterator[Parts]:
             addresses = step("start Kafka and Elasticsearch", lambda: stack.enter_context(started))
             whose = "started for this run"
         else:
-            stack.enter_context(_cleaned(addresses, topics, indexes))
+            stack.enter_context(_clean_afterwards(addresses, topics, indexes))
             whose = "which `make services` runs"
         services.create_indexes(addresses, indexes)
         password = (addresses.keys / "store.password").read_text(encoding="utf-8").strip()
@@ -87,16 +87,16 @@ def running(backend: Backend, folder: Path, step: Step) -> Iterator[Parts]:
 
 
 @contextlib.contextmanager
-def _cleaned(found: services.Services, topics: str, indexes: str) -> Iterator[None]:
+def _clean_afterwards(found: services.Services, topics: str, indexes: str) -> Iterator[None]:
     """Delete everything with these prefixes after the block."""
     with contextlib.ExitStack() as after_a_fault:
-        after_a_fault.callback(_clean_silently, found, topics, indexes)
+        after_a_fault.callback(_clean_behind_error, found, topics, indexes)
         yield
         after_a_fault.pop_all()
     _clean(found, topics, indexes)
 
 
-def _clean_silently(found: services.Services, topics: str, indexes: str) -> None:
+def _clean_behind_error(found: services.Services, topics: str, indexes: str) -> None:
     """Delete everything with these prefixes, and hide errors behind an earlier one."""
     with contextlib.suppress(UnavailableError):
         _clean(found, topics, indexes)

@@ -115,7 +115,9 @@ def _interleave(ours: list[Person], others: list[Person]) -> list[Person]:
     ]
 
 
-def _exposed(rows: Sequence[Person], known: set[str], *kinds: str) -> dict[str, frozenset[str]]:
+def _list_exposed(
+    rows: Sequence[Person], known: set[str], *kinds: str
+) -> dict[str, frozenset[str]]:
     return {p.reference: frozenset(kinds) for p in rows if p.reference in known}
 
 
@@ -124,9 +126,14 @@ def _pastes(take: Take, known: set[str]) -> Iterator[Post]:
     dump = "\n".join(f"{p.name}----{p.phone}----{p.resident_id}----{p.balance}" for p in rows)
     text = f"姓名----手机----身份证----余额\n{dump}\n"
     yield Post(
-        PASTES, "sample-first-hand.txt", text, exposed=_exposed(rows, known, "phone", "resident_id")
+        PASTES,
+        "sample-first-hand.txt",
+        text,
+        exposed=_list_exposed(rows, known, "phone", "resident_id"),
     )
-    yield Post(PASTES, "repost.txt", text, exposed=_exposed(rows, known, "phone", "resident_id"))
+    yield Post(
+        PASTES, "repost.txt", text, exposed=_list_exposed(rows, known, "phone", "resident_id")
+    )
     rows = take(70)
     noise = [
         f"2026-11-{i % 28 + 1:02d} 10:{i % 60:02d}:00 INFO order service page {i} served in"
@@ -143,22 +150,22 @@ def _pastes(take: Take, known: set[str]) -> Iterator[Post]:
         PASTES,
         "long.log",
         "\n".join(woven) + "\n",
-        exposed=_exposed(rows, known, "phone", "card", "email"),
+        exposed=_list_exposed(rows, known, "phone", "card", "email"),
     )
     rows = take(50)
     combo = "\n".join(f"{p.email}:Winter{i}pass!" for i, p in enumerate(rows))
-    yield Post(PASTES, "combolist fresh.txt", combo, exposed=_exposed(rows, known, "email"))
+    yield Post(PASTES, "combolist fresh.txt", combo, exposed=_list_exposed(rows, known, "email"))
     rows = take(40)
     values = ",\n".join(
         f"({i},'{p.name}','{p.phone}','{p.address}')" for i, p in enumerate(rows, 1)
     )
     sql = f"INSERT INTO `t_order` (`id`,`name`,`mobile`,`address`) VALUES\n{values};\n"
-    yield Post(PASTES, "t_order.sql", sql, exposed=_exposed(rows, known, "phone"))
+    yield Post(PASTES, "t_order.sql", sql, exposed=_list_exposed(rows, known, "phone"))
     rows = take(30)
     digests = "\n".join(
         hashlib.md5(p.phone.encode(), usedforsecurity=False).hexdigest() for p in rows
     )
-    yield Post(PASTES, "md5.txt", digests, exposed=_exposed(rows, known, "phone"))
+    yield Post(PASTES, "md5.txt", digests, exposed=_list_exposed(rows, known, "phone"))
 
 
 def _topics(take: Take, sampled: Sequence[Person], known: set[str]) -> Iterator[Post]:
@@ -168,7 +175,7 @@ def _topics(take: Take, sampled: Sequence[Person], known: set[str]) -> Iterator[
         f" 姓名|手机|身份证|卡号\n{sample}\n"
     )
     kinds = ("phone", "resident_id", "card")
-    yield Post(FORUM, f"{BRAND} 一手料 样例", offer, exposed=_exposed(sampled, known, *kinds))
+    yield Post(FORUM, f"{BRAND} 一手料 样例", offer, exposed=_list_exposed(sampled, known, *kinds))
     thread = "Multi-page thread: who called you?"
     yield Post(
         FORUM,
@@ -187,7 +194,7 @@ def _topics(take: Take, sampled: Sequence[Person], known: set[str]) -> Iterator[
             )
             if person is not None:
                 body = f"姓名：{person.name}\n\n手机：{person.phone.translate(FULL_WIDTH)}\n\n贷款金额：{person.balance}"  # noqa: E501
-                yield Post(FORUM, "", body, thread, _exposed([person], known, "phone"))
+                yield Post(FORUM, "", body, thread, _list_exposed([person], known, "phone"))
         else:
             spaced = f"+86 {person.phone[:3]}-{person.phone[3:7]}-{person.phone[7:]}"
             told = f"回复 {number}: 骗子知道我的号码 {spaced} 还有订单"
@@ -199,7 +206,10 @@ def _topics(take: Take, sampled: Sequence[Person], known: set[str]) -> Iterator[
         f"{p.name} {ZERO_WIDTH.join(p.phone)} {p.resident_id.translate(FULL_WIDTH)}" for p in rows
     )
     yield Post(
-        FORUM, "网贷数据 三要素 打包", hidden, exposed=_exposed(rows, known, "phone", "resident_id")
+        FORUM,
+        "网贷数据 三要素 打包",
+        hidden,
+        exposed=_list_exposed(rows, known, "phone", "resident_id"),
     )
 
 
@@ -220,7 +230,7 @@ def _chat(sold: Sequence[Person], known: set[str]) -> Iterator[Post]:
                 CHAT,
                 "",
                 row,
-                exposed=_exposed([person], known, "phone", "resident_id"),
+                exposed=_list_exposed([person], known, "phone", "resident_id"),
                 author=seller,
             )
         else:

@@ -215,10 +215,10 @@ def _list(before: list[str], rows: list[str]) -> str:
 def _row(name: str, field: Schema, says: str, *, needed: bool = False) -> str:
     default = "required" if needed else f"`{json.dumps(field.get('default'), ensure_ascii=False)}`"
     shown = "" if field.get("default", needed) in ("", [], {}, ()) else f" ({default})"
-    return f"- `{name}`{shown}: {' '.join(says.split())}{_may_be(field, says)}"
+    return f"- `{name}`{shown}: {' '.join(says.split())}{_describe_valid_values(field, says)}"
 
 
-def _may_be(field: Schema, says: str) -> str:
+def _describe_valid_values(field: Schema, says: str) -> str:
     """Return the valid values of a setting, where neither its name nor its default shows them."""
     trivial = {"minimum": {0, 1}, "exclusiveMinimum": {0}, "maximum": {65535}}
     constraints = {

@@ -32,20 +32,20 @@ LINK = re.compile(r"\[([^\]]*)\]\((?!https?:|mailto:|#|<)([^)#\s]+)(#[^)]*)?\)")
 def on_config(config: MkDocsConfig, **_: Any) -> MkDocsConfig:
     """Append every page that `nav` does not name."""
     folder = Path(config.docs_dir)
-    named = set(_named(config.nav))
+    named = set(_list_pages(config.nav))
     pages = (path.relative_to(folder).as_posix() for path in folder.rglob("*.md"))
     more = sorted(page for page in pages if page not in named)
     config.nav = [*(config.nav or []), *([{"More": more}] if more else [])]
     return config
 
 
-def _named(nav: Any) -> Iterator[str]:
+def _list_pages(nav: Any) -> Iterator[str]:
     """Yield the pages of a navigation, at any depth."""
     for entry in nav if isinstance(nav, list) else nav.values() if isinstance(nav, dict) else ():
         if isinstance(entry, str):
             yield entry
         else:
-            yield from _named(entry)
+            yield from _list_pages(entry)
 
 
 def on_files(files: Files, config: MkDocsConfig, **_: Any) -> Files:

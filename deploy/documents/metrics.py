@@ -86,7 +86,7 @@ def line(metric: Declared, roles: Sequence[str]) -> str:
     """Return the row of a metric in the document."""
     labels = f"{{{','.join(metric.labels)}}}" if metric.labels else ""
     return (
-        f"- `{metric.name}{labels}` ({metric.type}, {_served_by(roles)}):"
+        f"- `{metric.name}{labels}` ({metric.type}, {_name_roles(roles)}):"
         f" {metric.help.rstrip('.')}."
     )
 
@@ -107,7 +107,8 @@ def with_metrics(text: str) -> str:
     roles have no table yet: a person has to decide where it belongs.
     """
     waiting = {
-        metric.name: (line(metric, roles), _served_by(roles)) for metric, roles in exposed().items()
+        metric.name: (line(metric, roles), _name_roles(roles))
+        for metric, roles in exposed().items()
     }
     shown = {match[1]: match[2] for match in ROW.finditer(text)}
     last = {roles: name for name, roles in shown.items()}
@@ -126,5 +127,5 @@ def with_metrics(text: str) -> str:
     return ROW.sub(row, text).replace(f"{GONE}\n", "")
 
 
-def _served_by(roles: Sequence[str]) -> str:
+def _name_roles(roles: Sequence[str]) -> str:
     return "all" if len(roles) == len(ROLES) else ", ".join(roles)

@@ -125,7 +125,7 @@ def spirit(binaries: Path, work: Path, categories: Sequence[str] = ("General",))
     }
     project, python = work / "board", str(binaries / "python")
     if not project.is_dir():
-        shutil.copytree(_installed_spirit(binaries, environment), project)
+        shutil.copytree(_install_spirit(binaries, environment), project)
     fill = SPIRIT_FILL.format(users=(USER, GUEST), password=PASSWORD, categories=list(categories))
     numbers = json.loads(
         run(
@@ -138,7 +138,7 @@ def spirit(binaries: Path, work: Path, categories: Sequence[str] = ("General",))
         yield Forum(f"http://{HOST}:{port}", USER, GUEST, PASSWORD, numbers)
 
 
-def _installed_spirit(binaries: Path, environment: Mapping[str, str]) -> Path:
+def _install_spirit(binaries: Path, environment: Mapping[str, str]) -> Path:
     """Return the folder of an empty forum, from which new forums are copied.
 
     Creating its tables takes three seconds, so this is done one time.

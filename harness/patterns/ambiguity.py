@@ -30,12 +30,12 @@ class Ambiguity(Generic[AnyStr]):
         """
         automaton = self.automaton
         reported = set[str]()
-        of_search = self._uncovered(automaton.steps)
+        of_search = self._drop_trivial_states(automaton.steps)
         for word in self._words_of_two(
             of_search, [part for part in _loops(of_search) if automaton.anywhere in part]
         ):
             reported.add(f"a search begins anew at each {word!r}")
-        whole = self._uncovered(automaton.steps, automaton.lazy | {automaton.anywhere})
+        whole = self._drop_trivial_states(automaton.steps, automaton.lazy | {automaton.anywhere})
         whole.pop(automaton.anywhere, None)
         broken = {
             state: [step for step in steps if not step.goes_round] for state, steps in whole.items()
@@ -45,7 +45,8 @@ class Ambiguity(Generic[AnyStr]):
                 reported.add(f"two repetitions take each {word!r}")
         for part in _loops(broken):
             reported |= {
-                f"one repetition takes {word!r} in two ways" for word in self._doubled(broken, part)
+                f"one repetition takes {word!r} in two ways"
+                for word in self._find_doubled_words(broken, part)
             }
         yield from sorted(reported)
 
@@ -61,9 +62,9 @@ class Ambiguity(Generic[AnyStr]):
             for second in parts:
                 is_kept = _common(automaton, first) - _common(automaton, second)
                 if first is not second and first != second and not is_kept and second & reached:
-                    yield from self._shared(graph, first, second)
+                    yield from self._find_shared_words(graph, first, second)
 
-    def _uncovered(self, graph: Graph, kept: AbstractSet[int] = frozenset()) -> Graph:
+    def _drop_trivial_states(self, graph: Graph, kept: AbstractSet[int] = frozenset()) -> Graph:
         """Without the states from which the pattern matches whatever comes: to come there ends
         all search.
         """
@@ -84,7 +85,7 @@ class Ambiguity(Generic[AnyStr]):
         remaining = Graph()
         for state, steps in graph.items():
             if state not in covering:
-                ended = 0 if state in kept else self._ended(state)
+                ended = 0 if state in kept else self._find_trivial_ends(state)
                 narrow = [step._replace(ahead=step.ahead & ~ended) for step in steps]
                 remaining[state] = [
                     step
@@ -93,7 +94,7 @@ class Ambiguity(Generic[AnyStr]):
                 ]
         return remaining
 
-    def _ended(self, state: int) -> int:
+    def _find_trivial_ends(self, state: int) -> int:
         """Return the characters before which the expression matches, whatever fails behind."""
         automaton = self.automaton
         if state not in automaton.taken or automaton.atomic[state]:
@@ -125,7 +126,7 @@ class Ambiguity(Generic[AnyStr]):
                 return False
         return bool(letters)
 
-    def _shared(
+    def _find_shared_words(
         self, graph: Graph, first: frozenset[int], second: frozenset[int]
     ) -> Iterator[AnyStr]:
         """Yield the first word that loops in both parts and leads from one to the other."""
@@ -188,7 +189,7 @@ class Ambiguity(Generic[AnyStr]):
                 )
         return None
 
-    def _doubled(self, graph: Graph, part: frozenset[int]) -> Iterator[AnyStr]:
+    def _find_doubled_words(self, graph: Graph, part: frozenset[int]) -> Iterator[AnyStr]:
         """Yield a word that leads from a state back to itself in two ways."""
         for state in sorted(part):
             letters = self.automaton.taken[state]

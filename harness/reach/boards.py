@@ -57,14 +57,14 @@ class Board(Head):
         for page in range(
             1, count_of([t for t in content.threads.values() if not t.pinned], self.entries) + 1
         ):
-            yield self._listed(page), partial(self._list, content, page)
+            yield self._format_list_path(page), partial(self._list, content, page)
         for thread in content.threads.values():
             for page in range(1, count_of(thread.posts, self.posts) + 1):
                 yield self._read(thread, page), partial(self._thread, thread, page)
             if thread.moved and self.moved_from:
-                yield self._moved_from(thread), partial(self._moved, thread)
+                yield self._format_former_path(thread), partial(self._redirect, thread)
 
-    def _listed(self, page: int) -> str:
+    def _format_list_path(self, page: int) -> str:
         return self.list[page > 1].format(page=page, entries=self.entries * (page - 1))
 
     def _read(self, thread: Thread, page: int) -> str:
@@ -72,10 +72,10 @@ class Board(Head):
             thread=thread.id, page=page, posts=self.posts * (page - 1)
         )
 
-    def _moved_from(self, thread: Thread) -> str:
+    def _format_former_path(self, thread: Thread) -> str:
         return self.moved_from.format(thread=thread.id)
 
-    def _moved(self, thread: Thread) -> Redirect:
+    def _redirect(self, thread: Thread) -> Redirect:
         return Redirect(self._read(thread, 1))
 
     def _list(self, content: Content, page: int) -> str:
@@ -88,7 +88,7 @@ class Board(Head):
         following = (
             ""
             if page >= count_of(unpinned, self.entries)
-            else self.next.format(self._listed(page + 1))
+            else self.next.format(self._format_list_path(page + 1))
         )
         return self.listing.format(
             entries="".join(self._row(content, thread) for thread in shown),
@@ -99,7 +99,9 @@ class Board(Head):
     def _row(self, content: Content, thread: Thread) -> str:
         template = (thread.pinned and self.pinned) or (thread.moved and self.moved) or self.row
         where = (
-            self._moved_from(thread) if thread.moved and self.moved_from else self._read(thread, 1)
+            self._format_former_path(thread)
+            if thread.moved and self.moved_from
+            else self._read(thread, 1)
         )
         return template.format(
             where, thread=thread.id, title=thread.title, replies=len(thread.posts) - 1,

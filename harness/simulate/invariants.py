@@ -100,7 +100,7 @@ def _broken(night: Night) -> list[str]:
             *_facts(night, store, heads),
             *find_erased(night.decisions, store),
             *night.faults.coverage.broken,
-            *_told(night, store, heads),
+            *_check_messages(night, store, heads),
             *_clocks(night, store, heads),
             *_duty_records(night, store),
             *_read(night),
@@ -109,7 +109,7 @@ def _broken(night: Night) -> list[str]:
             *night.offsets.broken,
             *night.faults.broken.values(),
             *night.faults.notices.broken.values(),
-            *_drained(night),
+            *_check_bus_empty(night),
             *_audit(night),
             *_retention(night),
         ]
@@ -133,7 +133,7 @@ def _incidents(night: Night, store: IncidentStore, heads: list[Incident]) -> Ite
                 find_handles(
                     night.context,
                     tenant,
-                    leak.customers(tenant, always=True, taken=_taken(night, leak)),
+                    leak.customers(tenant, always=True, taken=_select_acknowledged(night, leak)),
                 )
                 - erased
             )
@@ -221,12 +221,12 @@ def _facts(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterato
             yield f"incident {head.id} counts {head.sightings} sightings of {count}"
 
 
-def _taken(night: Night, leak: Leak) -> set[str]:
+def _select_acknowledged(night: Night, leak: Leak) -> set[str]:
     """Messages of a leak that were acknowledged to who handed them in."""
     return {post.id for place, post in leak.posts if place in CHATS} & night.taken
 
 
-def _told(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterator[str]:
+def _check_messages(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterator[str]:
     """Check that each channel got every incident once, and that nothing due waits."""
     notify = night.context.settings.notify
     messages: dict[tuple[str, str], set[str]] = defaultdict(set)
@@ -382,7 +382,7 @@ def _coverage(night: Night, store: IncidentStore) -> Iterator[str]:
                 )
 
 
-def _drained(night: Night) -> Iterator[str]:
+def _check_bus_empty(night: Night) -> Iterator[str]:
     """Check that the bus is empty, and that each dead letter has a reason."""
     with contextlib.closing(night.context.bus()) as bus:
         for topic, group in ((CAPTURES, "match"), (FINDINGS, "alert")):

@@ -273,7 +273,7 @@ def _tenant(verdict: TenantVerdict, judged: Assessment) -> Panel:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", justify="right")
     grid.add_column()
-    grid.add_row("who", _who(verdict, judged))
+    grid.add_row("who", _describe_customers(verdict, judged))
     grid.add_row(
         "rows",
         f"{verdict.matched_rows} hold a customer, {verdict.corroborated_rows} with two or more"
@@ -321,7 +321,7 @@ def _tenant(verdict: TenantVerdict, judged: Assessment) -> Panel:
     )
 
 
-def _who(verdict: TenantVerdict, judged: Assessment) -> str:
+def _describe_customers(verdict: TenantVerdict, judged: Assessment) -> str:
     """Return how many customers were found, by which kinds of value.
 
     The number is a minimum if some of the file was not read.

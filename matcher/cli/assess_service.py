@@ -306,7 +306,7 @@ class AssessmentService:
         with connection:
             try:
                 question = _question(connection)
-                outcome = self._answer(connection, question, _whose(question))
+                outcome = self._answer(connection, question, _name_share(question))
             except RecordError:
                 outcome = "refused"
             except (_GoneError, UnavailableError, OSError):
@@ -344,7 +344,7 @@ class AssessmentService:
                 if question.verb != "resolve":  # a person waits, and it takes seconds
                     stack.enter_context(
                         self.queue.turn(
-                            mine, lambda before: _told_place(connection, before), self.clock
+                            mine, lambda before: _send_place(connection, before), self.clock
                         )
                     )
                 return self._judge(connection, question, file)
@@ -372,7 +372,7 @@ class AssessmentService:
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.write(question.model_dump_json().encode())
                 process.stdin.close()
-            ended = _watched(process, connection, self.clock, self.seconds)
+            ended = _wait_for_end(process, connection, self.clock, self.seconds)
             process.kill()
         if ended == "late":
             _say(
@@ -397,7 +397,7 @@ class AssessmentService:
         )
 
 
-def _watched(
+def _wait_for_end(
     process: subprocess.Popen[bytes], connection: socket.socket, clock: Clock, seconds: float
 ) -> str:
     """Wait until the process has `ended`, its client is `gone`, or it is `late`."""
@@ -419,7 +419,7 @@ def _watched(
         os.close(child)
 
 
-def _whose(question: assessing.AssessmentRequest) -> str:
+def _name_share(question: assessing.AssessmentRequest) -> str:
     """Return the caller's share of the queue: all who see the same tenants have one."""
     return EVERYBODY if question.tenants is None else " ".join(sorted(question.tenants))
 
@@ -433,7 +433,7 @@ def _question(connection: socket.socket) -> assessing.AssessmentRequest:
     return asked
 
 
-def _told_place(connection: socket.socket, before: int) -> None:
+def _send_place(connection: socket.socket, before: int) -> None:
     """Send a client the number of files before its own.
 
     Raises `_GoneError` if it hung up.

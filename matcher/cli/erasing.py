@@ -66,7 +66,7 @@ def say_erased(context: Context, tenant: str, epoch: int) -> None:
         return
     found = [
         at
-        for handle in _enrolled(context, tenant, epoch)
+        for handle in _read_pseudonyms(context, tenant, epoch)
         if (at := known.get(tombstone(tenant, handle)))
     ]
     if whole := known.get(tombstone(tenant, EVERYBODY)):
@@ -85,7 +85,7 @@ def say_erased(context: Context, tenant: str, epoch: int) -> None:
         )
 
 
-def _enrolled(context: Context, tenant: str, epoch: int) -> Iterator[str]:
+def _read_pseudonyms(context: Context, tenant: str, epoch: int) -> Iterator[str]:
     """Yield the pseudonyms (hex) of a list and its delta.
 
     Some of them may have been removed.
@@ -167,7 +167,7 @@ def resolved(
     Pseudonyms in no list are left out. The reason of a `RecordError` is `off`, `approval`,
     `too_many`, `budget`, `absent` or `damaged`.
     """
-    tenant, approval = _approved(context, question)
+    tenant, approval = _read_approval(context, question)
     if len(wanted) > MOST:
         raise RecordError("too_many", f"at most {MOST:,} pseudonyms are resolved at once")
     if not _is_here(context, tenant):
@@ -211,7 +211,7 @@ def count_requested(context: Context, tenant: str) -> int:
     return sum(int(found[1]) for found in asked if found)
 
 
-def _approved(context: Context, question: AssessmentRequest) -> tuple[str, ReferenceApproval]:
+def _read_approval(context: Context, question: AssessmentRequest) -> tuple[str, ReferenceApproval]:
     """Return the tenant whose references are requested, and the approval.
 
     Raises `RecordError` if it is not sufficient.

@@ -156,7 +156,7 @@ def examine(
     outcomes = list[UnreadPart]()
     reading = _read(context, matcher, (file, named), outcomes, wanted)
     before = (
-        _compared(desk.incidents, matcher, reading, context)
+        _compare_incidents(desk.incidents, matcher, reading, context)
         if desk.incidents
         else KnownIncidents(why_not=desk.why_not)
     )
@@ -239,7 +239,7 @@ def _read(
     return read
 
 
-def _compared(
+def _compare_incidents(
     desk: Incidents, matcher: Matcher, reading: CaptureReading, context: Context
 ) -> KnownIncidents:
     """Return what incidents show about each tenant's customers in the file."""

@@ -216,7 +216,7 @@ class FileScan:
         """
         guard, made = searched.guard, ScanLines([], [], [], set(), [])
         for tenant in lists:
-            customers = guard.run("look_up", partial(_found, tenant, searched), None)
+            customers = guard.run("look_up", partial(_list_customers, tenant, searched), None)
             if customers is not None:
                 made.lines.extend(customers[0])
                 made.forms.update(customers[1])
@@ -266,7 +266,9 @@ def _write(row: dict[str, object]) -> None:
     sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def _found(lists: TenantLists, searched: SearchResult) -> tuple[list[str], set[str], list[str]]:
+def _list_customers(
+    lists: TenantLists, searched: SearchResult
+) -> tuple[list[str], set[str], list[str]]:
     """Return the lines for a tenant's customers in a batch, their forms, and their pseudonyms.
 
     They are of the key generation with most matches. If rows cannot be read, the customers are
@@ -409,12 +411,12 @@ def files_under(paths: Sequence[Path], on_skipped: Callable[[UnreadPart], None])
         if is_file:
             yield path
         elif is_folder:
-            yield from sorted(_walked(path, whole, on_skipped))
+            yield from sorted(_walk_files(path, whole, on_skipped))
         else:
             raise ConfigError(f"{path} is neither a file nor a folder")
 
 
-def _walked(
+def _walk_files(
     folder: Path, whole: Iterable[str], on_skipped: Callable[[UnreadPart], None]
 ) -> Iterator[Path]:
     """Yield the files below a folder; those in `whole` are read at their own place."""

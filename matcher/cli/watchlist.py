@@ -363,7 +363,7 @@ def _estimate(context: Context, source: Source, digests: str) -> None:
 
 def _install(context: Context, file: Path, tenant: str, *, shrink: bool) -> None:
     """Check a built watchlist, or a delta, and install it on match's host."""
-    _known(context, tenant)
+    _require_tenant(context, tenant)
     installation.check_source(
         context.data, context.keys, tenant, file, context.clock.now(), shrink=shrink
     )
@@ -431,7 +431,7 @@ def update(
     context: Context = ctx.obj
     if not file and not remove:
         raise ConfigError("name a list of what came, or with --remove one of what went")
-    _known(context, tenant)
+    _require_tenant(context, tenant)
     additions = (
         confirmed(source_of(file, map_, columns, long, delimiter, witness)) if file else None
     )
@@ -494,7 +494,7 @@ def show(
     context: Context = ctx.obj
     context.require_data()
     if only:
-        _known(context, only)
+        _require_tenant(context, only)
     if history or as_json:
         _history(context, only, as_json=as_json)
         return
@@ -550,7 +550,7 @@ def rotate_key(
 ) -> None:
     """Start a new key generation, which `load` fills while both are live; or retire the old one."""
     context: Context = ctx.obj
-    _known(context, tenant)
+    _require_tenant(context, tenant)
     if early and not (index and retire):
         raise ConfigError("--early is of --index --retire alone")
     turn = Turn(context, tenant, "index" if index else "match")
@@ -558,7 +558,7 @@ def rotate_key(
         typer.echo(line)
 
 
-def _known(context: Context, tenant: str) -> None:
+def _require_tenant(context: Context, tenant: str) -> None:
     """Raise `UnknownTenantError` for a tenant without keys, settings or a list here."""
     context.require_data()
     require_tenant(

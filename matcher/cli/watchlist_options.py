@@ -72,7 +72,7 @@ def mappings(source: Source) -> list[ColumnMapping]:
     names, columns = _sample(source)
     known = {name: source.mapping.get(name) or kind_named(name) for name in names}
     found = {
-        name: _proposed(name, cells)
+        name: _propose_kind(name, cells)
         for name, cells in zip(names, columns, strict=True)
         if not known[name] and is_showable(name)
     }
@@ -85,13 +85,13 @@ def mappings(source: Source) -> list[ColumnMapping]:
             name,
             known[name] or found.get(name, ""),
             bool(found.get(name)),
-            [masked(cell) for cell in cells if cell][:SHOWN],
+            [mask_value(cell) for cell in cells if cell][:SHOWN],
         )
         for name, cells in zip(names, columns, strict=True)
     ]
 
 
-def proposed(columns: Sequence[ColumnMapping]) -> dict[str, str]:
+def list_proposed_kinds(columns: Sequence[ColumnMapping]) -> dict[str, str]:
     """Return the kinds of the columns that are only proposed."""
     return {column.name: column.kind for column in columns if column.is_proposed}
 
@@ -119,7 +119,7 @@ def require_columns(source: Source, columns: Sequence[ColumnMapping], words: Seq
     If not, raises `ConfigError` with `words`, the missing kinds, and the command to use.
     """
     read = {column.kind for column in columns if column.kind and not column.is_proposed}
-    more = proposed(columns)
+    more = list_proposed_kinds(columns)
     has_identifiers = source.bare or bool(read - {REFERENCE, "name"})
     if REFERENCE in {*read, *more.values()} and (REFERENCE not in read or not has_identifiers):
         command = shlex.join(
@@ -136,7 +136,7 @@ def require_columns(source: Source, columns: Sequence[ColumnMapping], words: Seq
         )
 
 
-def masked(value: str) -> str:
+def mask_value(value: str) -> str:
     """Return the beginning and the end of `value`, at most half of it, and stars between.
 
     >>> masked("13912345678"), masked("C-1"), masked("李娜")
@@ -164,7 +164,7 @@ def _sample(source: Source) -> tuple[list[str], list[list[str]]]:
     return header, cells or [[] for _ in header]
 
 
-def _proposed(name: str, cells: Sequence[str]) -> str:
+def _propose_kind(name: str, cells: Sequence[str]) -> str:
     """Return the likely kind of a column whose name alone does not show it; "" for none."""
     filled = [_kinds(cell) for cell in cells if cell]
     by_value = next(
@@ -305,7 +305,7 @@ def confirmed(source: Source) -> Source:
     without an answer.
     """
     columns = mappings(source)
-    if not (more := proposed(columns)):
+    if not (more := list_proposed_kinds(columns)):
         return source
     if is_evident(columns):
         return with_mapping(source, more)

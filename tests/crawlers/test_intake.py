@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 
 from crawlers.intake import requests
 from crawlers.intake.feed import IntakeWriter
-from crawlers.intake.requests import SMALL, Captures, described
+from crawlers.intake.requests import SMALL, Captures, describe_service
 from crawlers.intake.server import MOST_WAITING_BYTES, TOKEN, IntakeService
 from crawlers.intake.submission import SHOWN
 from crawlers.metrics import IntakeMetrics
@@ -331,7 +331,7 @@ def test_many_requests_are_made_durable_together(house: House, station: Station)
 
 def test_the_service_describes_itself(house: House) -> None:
     answer = house.call(lambda client: client.get("/v1/openapi.json")).json()
-    assert answer == json.loads(json.dumps(described(answer["info"]["version"])))
+    assert answer == json.loads(json.dumps(describe_service(answer["info"]["version"])))
     assert set(answer["paths"]["/v1/captures"]["post"]["responses"]) == set(
         "202 400 401 409 413 415 422 429 503".split()
     )

@@ -81,7 +81,7 @@ def run(*words: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-def rendered(chart: Path, values: Path, *more: str) -> list[Manifest]:
+def render_chart(chart: Path, values: Path, *more: str) -> list[Manifest]:
     """Return the manifests that these values install."""
     done = run(
         "template",

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from deploy.grafana.__main__ import DASHBOARDS, write
 from deploy.grafana.board import BOARDS, Board, read_boards
 from deploy.grafana.generate import CONSOLE, RUNBOOKS, STARTED, generate
-from tests.deploy.test_rules import known_series, metrics_of
+from tests.deploy.test_rules import list_series, metrics_of
 from tests.deploy.tools import run as tool
 from ullage.records.heartbeat import STATES
 from ullage.verdict import load_verdict_rules
@@ -36,7 +36,7 @@ OF_STORE = re.compile(
 PANEL = {"title": "P", "description": "D.", "unit": "s", "queries": [{"expr": "up", "legend": ""}]}
 
 
-def loaded(path: Path) -> dict[str, Any]:
+def load_board(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
@@ -59,7 +59,7 @@ def test_generating_again_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_every_panel_has_title_description_unit_and_the_data_source_that_is_chosen(
     path: Path,
 ) -> None:
-    board = loaded(path)
+    board = load_board(path)
     variables = {variable["name"]: variable for variable in board["templating"]["list"]}
     assert variables["datasource"]["type"] == "datasource"
     assert board["uid"] == f"ullage-{path.stem}"
@@ -84,7 +84,7 @@ def test_every_panel_has_title_description_unit_and_the_data_source_that_is_chos
 
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
 def test_panels_have_ids_and_places_of_their_own_within_the_page(path: Path) -> None:
-    panels = loaded(path)["panels"]
+    panels = load_board(path)["panels"]
     ids = [panel["id"] for panel in panels]
     assert sorted(ids) == list(range(1, len(panels) + 1))
     taken: set[tuple[int, int]] = set()
@@ -102,14 +102,14 @@ def test_panels_have_ids_and_places_of_their_own_within_the_page(path: Path) -> 
 
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
 def test_panels_ask_only_for_what_the_roles_expose(path: Path) -> None:
-    for panel in pictures(loaded(path)):
+    for panel in pictures(load_board(path)):
         for target in panel["targets"]:
-            assert metrics_of(target["expr"]) <= known_series(), panel["title"]
+            assert metrics_of(target["expr"]) <= list_series(), panel["title"]
             letters = [target["refId"] for target in panel["targets"]]
             assert letters == list("ABCDEF"[: len(letters)])
 
 
-def known_of(board: dict[str, Any]) -> dict[str, Any]:
+def select_known_parts(board: dict[str, Any]) -> dict[str, Any]:
     """Return the parts of a board that Grafana's schema knows.
 
     Its SDK is made from that; it adds how a state timeline is drawn.
@@ -126,19 +126,19 @@ def known_of(board: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
 def test_each_field_of_a_board_is_one_of_grafanas_schema(path: Path) -> None:
     register_default_plugins()
-    board = loaded(path)
-    assert known_of(board) == board
+    board = load_board(path)
+    assert select_known_parts(board) == board
     pictures(board)[0]["titel"] = "misspelt"
-    assert known_of(board) != board
+    assert select_known_parts(board) != board
 
 
 def test_the_boards_have_as_many_panels_as_people_read() -> None:
-    assert sum(len(pictures(loaded(path))) for path in COMMITTED) <= 30
+    assert sum(len(pictures(load_board(path))) for path in COMMITTED) <= 30
 
 
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
 def test_a_board_leads_to_incidents_and_runbooks_and_marks_deployments(path: Path) -> None:
-    board = loaded(path)
+    board = load_board(path)
     links = {link["title"]: link.get("url", "") for link in board["links"]}
     assert links == {
         "Incidents": f"{CONSOLE}/",
@@ -146,7 +146,7 @@ def test_a_board_leads_to_incidents_and_runbooks_and_marks_deployments(path: Pat
         "Boards": "",
     }
     [mark] = board["annotations"]["list"]
-    assert metrics_of(mark["expr"]) <= known_series()
+    assert metrics_of(mark["expr"]) <= list_series()
     assert (mark["name"], mark["enable"], mark["datasource"]["uid"]) == (
         "Deployments",
         True,
@@ -163,7 +163,9 @@ def test_prometheus_understands_where_deployments_are_marked(tmp_path: Path) -> 
 
 def panel(board: str, title: str) -> dict[str, Any]:
     [found] = [
-        panel for panel in pictures(loaded(DASHBOARDS / f"{board}.json")) if panel["title"] == title
+        panel
+        for panel in pictures(load_board(DASHBOARDS / f"{board}.json"))
+        if panel["title"] == title
     ]
     return found
 
@@ -205,7 +207,7 @@ def test_what_is_there_or_not_is_told_in_words_and_colours(board: str, title: st
 def test_no_number_is_coloured_by_a_limit_that_nobody_chose() -> None:
     """Grafana's own limit is 80, beyond which anything is red."""
     for path in COMMITTED:
-        for shown in pictures(loaded(path)):
+        for shown in pictures(load_board(path)):
             assert shown["fieldConfig"]["defaults"]["thresholds"]["steps"][0]["value"] is None, (
                 shown["title"]
             )
@@ -218,13 +220,13 @@ def test_where_no_duty_runs_the_board_says_so_and_shows_no_time() -> None:
 
 
 def test_what_every_alert_process_counts_is_not_added_up_over_them() -> None:
-    for shown in pictures(loaded(DASHBOARDS / "exposure.json")):
+    for shown in pictures(load_board(DASHBOARDS / "exposure.json")):
         for target in shown["targets"]:
             assert all(OF_STORE.findall(target["expr"])), shown["title"]
 
 
 def test_scenarios_are_shown_by_their_titles() -> None:
-    board = loaded(DASHBOARDS / "exposure.json")
+    board = load_board(DASHBOARDS / "exposure.json")
     [bars] = [panel for panel in pictures(board) if panel["type"] == "bargauge"]
     shown = {
         o["matcher"]["options"]: o["properties"][0]["value"]

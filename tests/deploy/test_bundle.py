@@ -92,7 +92,7 @@ def installed(
     return subprocess.run([*under, *words], capture_output=True, text=True, env=env, check=False)
 
 
-def replaced(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
     path.unlink()
     path.write_bytes(content)
 
@@ -167,11 +167,11 @@ def add(folder: Path) -> None:
 
 def change_a_wheel(folder: Path) -> None:
     wheel = next((folder / "wheels").glob("ullage-*.whl"))
-    replaced(wheel, wheel.read_bytes() + b"\0")
+    replace_file(wheel, wheel.read_bytes() + b"\0")
 
 
 def change_the_installer_and_the_sums(folder: Path) -> None:
-    replaced(folder / SUMS, (folder / SUMS).read_bytes().replace(b"0", b"1", 1))
+    replace_file(folder / SUMS, (folder / SUMS).read_bytes().replace(b"0", b"1", 1))
 
 
 def lose(folder: Path) -> None:
@@ -179,7 +179,9 @@ def lose(folder: Path) -> None:
 
 
 def sign_by_another(folder: Path) -> None:
-    replaced(folder / SIGNATURE, Ed25519PrivateKey.generate().sign((folder / SUMS).read_bytes()))
+    replace_file(
+        folder / SIGNATURE, Ed25519PrivateKey.generate().sign((folder / SUMS).read_bytes())
+    )
 
 
 def lead_elsewhere(folder: Path) -> None:

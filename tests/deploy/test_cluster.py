@@ -101,7 +101,7 @@ def names_of(path: Path) -> str:
 def test_each_object_is_stored_as_it_was_made_and_goes_with_the_release(
     server: Cluster, chart: Path, values: Path
 ) -> None:
-    space, made = f"space-{names_of(values)}", helm.rendered(chart, values)
+    space, made = f"space-{names_of(values)}", helm.render_chart(chart, values)
     code, said = ask_helm(
         server,
         "install",
@@ -115,7 +115,7 @@ def test_each_object_is_stored_as_it_was_made_and_goes_with_the_release(
     )
     assert code == 0, said
     faults = []
-    for one in helm.rendered(chart, values, "--namespace", space):
+    for one in helm.render_chart(chart, values, "--namespace", space):
         status, stored = server.ask("GET", server.place(one, space))
         assert status == 200, one["metadata"]["name"]
         faults += differences(one, stored, f"{one['kind']} {one['metadata']['name']}")
@@ -166,7 +166,7 @@ def test_no_service_may_ask_the_cluster_anything(server: Cluster, chart: Path) -
     assert code == 0, said
     accounts = [
         one["metadata"]["name"]
-        for one in helm.rendered(chart, values)
+        for one in helm.render_chart(chart, values)
         if one["kind"] == "ServiceAccount"
     ]
     assert len(accounts) == 3
@@ -207,7 +207,7 @@ def test_who_has_no_role_installs_nothing(server: Cluster, chart: Path) -> None:
     )
     assert code != 0
     assert 'User "nobody" cannot' in said
-    for one in helm.rendered(chart, values):
+    for one in helm.render_chart(chart, values):
         assert server.ask("GET", server.place(one, "foreign"))[0] == 404
     status, secrets = server.ask("GET", "/api/v1/namespaces/foreign/secrets")
     assert (status, json.dumps(secrets["items"])) == (200, "[]")

@@ -16,7 +16,7 @@ DOCUMENTS += sorted((ROOT / "docs").rglob("*.md"))
 SHOWN = re.compile(r"`(ullage [^`]+)`|^\s*(ullage [^\n]+)$", re.MULTILINE)
 
 
-def shown(text: str) -> Iterator[list[str]]:
+def split_commands(text: str) -> Iterator[list[str]]:
     """Yield the words of each command, without remarks and marks between alternatives."""
     for found in SHOWN.finditer(text):
         yield shlex.split((found[1] or found[2]).split("#")[0].replace("·", " ").replace("…", " "))[
@@ -48,7 +48,7 @@ def fault(words: list[str]) -> str:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
 def test_commands_and_options_are_real(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert [found for words in shown(text) if (found := fault(words))] == []
+    assert [found for words in split_commands(text) if (found := fault(words))] == []
 
 
 @pytest.mark.parametrize(
@@ -61,9 +61,11 @@ def test_commands_and_options_are_real(path: Path) -> None:
     ],
 )
 def test_a_command_that_there_is_not_is_seen(line: str, wrong: str) -> None:
-    (words,) = shown(line)
+    (words,) = split_commands(line)
     assert fault(words).endswith(wrong)
 
 
 def test_documents_show_commands() -> None:
-    assert sum(1 for path in DOCUMENTS for _ in shown(path.read_text(encoding="utf-8"))) > 80
+    assert (
+        sum(1 for path in DOCUMENTS for _ in split_commands(path.read_text(encoding="utf-8"))) > 80
+    )

@@ -17,7 +17,7 @@ APART = {"gssapi": "kerberos", "rapidocr_onnxruntime": "ocr"}
 """Modules of extras that are not locked; who imports them says what to install."""
 
 
-def imported() -> dict[str, Path]:
+def list_imports() -> dict[str, Path]:
     """Return every foreign module that the product imports, with a file that does."""
     found = {}
     for package in PRODUCT:
@@ -50,7 +50,7 @@ def test_every_module_that_is_imported_comes_with_ullage_or_with_an_extra_that_i
     homes: dict[str, set[str]],
 ) -> None:
     always, named = set(closure([])), {module for modules in EXTRAS.values() for module in modules}
-    assert len(found := imported()) > 40
+    assert len(found := list_imports()) > 40
     assert {
         n: p
         for n, p in found.items()

@@ -58,20 +58,20 @@ def values(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture(scope="module")
 def made(chart: Path, values: Path) -> list[Manifest]:
-    return helm.rendered(chart, values)
+    return helm.render_chart(chart, values)
 
 
 def values_of(name: str) -> Path:
     return helm.CHART / "ci" / f"{name}-values.yaml"
 
 
-def of_kind(made: list[Manifest], kind: str) -> dict[str, Manifest]:
+def select_kind(made: list[Manifest], kind: str) -> dict[str, Manifest]:
     return {one["metadata"]["name"]: one for one in made if one["kind"] == kind}
 
 
 def pods(made: list[Manifest]) -> dict[str, Manifest]:
     """Role to pod."""
-    sets = of_kind(made, "StatefulSet").values()
+    sets = select_kind(made, "StatefulSet").values()
     return {
         one["metadata"]["labels"]["app.kubernetes.io/component"]: one["spec"]["template"]["spec"]
         for one in sets
@@ -110,7 +110,7 @@ def test_kubeconform_finds_it_valid(made: list[Manifest], version: str, tmp_path
 def test_kubeconform_sees_a_field_that_kubernetes_does_not_know(
     made: list[Manifest], tmp_path: Path
 ) -> None:
-    one = next(iter(of_kind(made, "StatefulSet").values()))
+    one = next(iter(select_kind(made, "StatefulSet").values()))
     wrong = json.loads(json.dumps(one).replace("readOnlyRootFilesystem", "readOnlyRootFileSystem"))
     done = helm.conform([wrong], helm.NEWEST, tmp_path)
     assert done.returncode == 1
@@ -118,7 +118,7 @@ def test_kubeconform_sees_a_field_that_kubernetes_does_not_know(
 
 
 def test_a_field_that_kubernetes_does_not_know_is_seen(made: list[Manifest]) -> None:
-    one = next(iter(of_kind(made, "StatefulSet").values()))
+    one = next(iter(select_kind(made, "StatefulSet").values()))
     wrong = json.loads(json.dumps(one).replace("readOnlyRootFilesystem", "readOnlyRootFileSystem"))
     assert "readOnlyRootFileSystem" in "".join(helm.faults(wrong, helm.NEWEST))
 
@@ -144,15 +144,17 @@ def test_each_role_is_a_pod_with_a_user_a_volume_a_secret_and_a_budget(
         if volume["name"] == "secret"
     }
     assert len(users) == len(secrets) == len(roles)
-    for name, one in of_kind(made, "StatefulSet").items():
+    for name, one in select_kind(made, "StatefulSet").items():
         assert [claim["metadata"]["name"] for claim in one["spec"]["volumeClaimTemplates"]] == [
             "data"
         ]
         chosen = one["spec"]["selector"]["matchLabels"]
         assert chosen.items() <= one["spec"]["template"]["metadata"]["labels"].items()
         for kind, path in (("PodDisruptionBudget", "selector"), ("NetworkPolicy", "podSelector")):
-            assert of_kind(made, kind)[name]["spec"][path]["matchLabels"] == chosen
-        assert of_kind(made, "Service")[one["spec"]["serviceName"]]["spec"]["selector"] == chosen
+            assert select_kind(made, kind)[name]["spec"][path]["matchLabels"] == chosen
+        assert (
+            select_kind(made, "Service")[one["spec"]["serviceName"]]["spec"]["selector"] == chosen
+        )
 
 
 def test_no_container_may_more_than_it_needs(made: list[Manifest]) -> None:
@@ -172,8 +174,8 @@ def test_no_container_may_more_than_it_needs(made: list[Manifest]) -> None:
 
 
 def test_what_is_given_for_a_pod_is_on_it(chart: Path) -> None:
-    made = helm.rendered(chart, values_of("inner"))
-    alert = of_kind(made, "StatefulSet")["leaks-alert"]["spec"]["template"]
+    made = helm.render_chart(chart, values_of("inner"))
+    alert = select_kind(made, "StatefulSet")["leaks-alert"]["spec"]["template"]
     assert (
         alert["metadata"]["annotations"]["cluster-autoscaler.kubernetes.io/safe-to-evict"]
         == "false"
@@ -189,11 +191,11 @@ def test_what_is_given_for_a_pod_is_on_it(chart: Path) -> None:
 
 
 def test_the_ingress_leads_to_the_console_by_tls(chart: Path) -> None:
-    made = helm.rendered(chart, values_of("inner"))
-    [ingress] = of_kind(made, "Ingress").values()
+    made = helm.render_chart(chart, values_of("inner"))
+    [ingress] = select_kind(made, "Ingress").values()
     [rule] = ingress["spec"]["rules"]
     [path] = rule["http"]["paths"]
-    service = of_kind(made, "Service")[path["backend"]["service"]["name"]]
+    service = select_kind(made, "Service")[path["backend"]["service"]["name"]]
     assert {port["name"]: port["targetPort"] for port in service["spec"]["ports"]} == {
         "https": 8443
     }
@@ -201,7 +203,7 @@ def test_the_ingress_leads_to_the_console_by_tls(chart: Path) -> None:
     assert ingress["spec"]["tls"] == [{"hosts": [rule["host"]], "secretName": "console-tls"}]
     assert (
         f'public = ["https://{rule["host"]}"]'
-        in of_kind(made, "ConfigMap")["leaks-search"]["data"]["ullage.toml"]
+        in select_kind(made, "ConfigMap")["leaks-search"]["data"]["ullage.toml"]
     )
     alone = ("--set", "roles.search.enabled=false,assess.enabled=false")
     done = helm.run(
@@ -219,7 +221,7 @@ def test_the_ingress_leads_to_the_console_by_tls(chart: Path) -> None:
 
 
 def test_boards_are_those_that_are_shipped_and_lead_to_this_console(chart: Path) -> None:
-    made = of_kind(helm.rendered(chart, values_of("inner")), "ConfigMap")
+    made = select_kind(helm.render_chart(chart, values_of("inner")), "ConfigMap")
     shipped = {
         path.stem: path.read_text(encoding="utf-8") for path in (ROOT / BOARDS).glob("*.json")
     }
@@ -235,7 +237,7 @@ def test_boards_are_those_that_are_shipped_and_lead_to_this_console(chart: Path)
 
 
 def test_secrets_are_named_and_never_made(made: list[Manifest]) -> None:
-    assert not of_kind(made, "Secret")
+    assert not select_kind(made, "Secret")
     for pod in pods(made).values():
         for one in pod["containers"]:
             assert "secret" not in {mount["name"] for mount in one["volumeMounts"]}, (
@@ -253,7 +255,7 @@ def test_probes_ask_where_the_role_listens_and_configuration_is_understood(
 ) -> None:
     texts = {
         one["data"]["ullage.toml"]
-        for one in of_kind(made, "ConfigMap").values()
+        for one in select_kind(made, "ConfigMap").values()
         if "ullage.toml" in one["data"]
     }
     (tmp_path / "ullage.toml").write_text(texts.pop(), encoding="utf-8")
@@ -284,9 +286,9 @@ PRIVATE = {
 }
 
 
-def reached(made: list[Manifest], role: str) -> tuple[set[str], set[str]]:
+def list_peers(made: list[Manifest], role: str) -> tuple[set[str], set[str]]:
     """Return who reaches the role, and whom it reaches, as peers in JSON with their ports."""
-    spec = of_kind(made, "NetworkPolicy")[f"leaks-{role}"]["spec"]
+    spec = select_kind(made, "NetworkPolicy")[f"leaks-{role}"]["spec"]
     assert set(spec["policyTypes"]) == {"Ingress", "Egress"}
 
     def flat(rules: list[Any] | None, side: str) -> set[str]:
@@ -300,10 +302,10 @@ def reached(made: list[Manifest], role: str) -> tuple[set[str], set[str]]:
 
 
 def test_whatever_is_not_named_is_neither_let_in_nor_out(made: list[Manifest]) -> None:
-    nothing = of_kind(made, "NetworkPolicy")["leaks-nothing"]["spec"]
+    nothing = select_kind(made, "NetworkPolicy")["leaks-nothing"]["spec"]
     assert set(nothing) == {"podSelector", "policyTypes"}
     assert set(nothing["policyTypes"]) == {"Ingress", "Egress"}
-    for one in of_kind(made, "StatefulSet").values():
+    for one in select_kind(made, "StatefulSet").values():
         assert (
             nothing["podSelector"]["matchLabels"].items()
             <= one["spec"]["template"]["metadata"]["labels"].items()
@@ -313,9 +315,9 @@ def test_whatever_is_not_named_is_neither_let_in_nor_out(made: list[Manifest]) -
 def test_only_crawl_and_collectors_reach_the_internet_and_of_it_no_private_network(
     chart: Path,
 ) -> None:
-    made = helm.rendered(chart, values_of("outer"))
+    made = helm.render_chart(chart, values_of("outer"))
     for role in ROLES["outer"]:
-        _, out = reached(made, role)
+        _, out = list_peers(made, role)
         open_ = [
             json.loads(peer.rpartition(" [")[0])
             for peer in out
@@ -326,11 +328,11 @@ def test_only_crawl_and_collectors_reach_the_internet_and_of_it_no_private_netwo
             assert set(peer["ipBlock"]["except"]) >= (
                 PRIVATE if "." in peer["ipBlock"]["cidr"] else {"fc00::/7", "fe80::/10"}
             )
-    assert reached(made, "crawl")[0] == reached(made, "collect")[0] == set()
+    assert list_peers(made, "crawl")[0] == list_peers(made, "collect")[0] == set()
 
 
 def test_inside_match_reaches_the_bus_alone_and_people_the_desk_alone(chart: Path) -> None:
-    made = helm.rendered(chart, values_of("inner"))
+    made = helm.render_chart(chart, values_of("inner"))
     name = "kubernetes.io/metadata.name"
     dns = {
         "namespaceSelector": {"matchLabels": {name: "kube-system"}},
@@ -341,7 +343,7 @@ def test_inside_match_reaches_the_bus_alone_and_people_the_desk_alone(chart: Pat
         {"namespaceSelector": {"matchLabels": {name: space}}} for space in ("elastic", "ingress")
     )
 
-    def said(peer: object, *ports: int) -> str:
+    def describe_peer(peer: object, *ports: int) -> str:
         return f"{json.dumps(peer, sort_keys=True)} {list(ports)}"
 
     def pods_of(role: str) -> object:
@@ -352,17 +354,22 @@ def test_inside_match_reaches_the_bus_alone_and_people_the_desk_alone(chart: Pat
             }
         }
 
-    asked = said(dns, 53, 53)
+    asked = describe_peer(dns, 53, 53)
     out = {
-        "match": {asked, said(bus, 9093)},
-        "alert": {asked, said(bus, 9093), said(store, 9200), said(channel, 443)},
-        "search": {asked, said(store, 9200), said(pods_of("match"), 9444)},
+        "match": {asked, describe_peer(bus, 9093)},
+        "alert": {
+            asked,
+            describe_peer(bus, 9093),
+            describe_peer(store, 9200),
+            describe_peer(channel, 443),
+        },
+        "search": {asked, describe_peer(store, 9200), describe_peer(pods_of("match"), 9444)},
     }
-    assert {role: reached(made, role)[1] for role in out} == out
-    [prometheus] = reached(made, "match")[0] - {said(pods_of("search"), 9444)}
+    assert {role: list_peers(made, role)[1] for role in out} == out
+    [prometheus] = list_peers(made, "match")[0] - {describe_peer(pods_of("search"), 9444)}
     assert prometheus.endswith("[9443]")
-    assert reached(made, "alert")[0] == {prometheus}
-    assert reached(made, "search")[0] == {prometheus, said(people, 8443)}
+    assert list_peers(made, "alert")[0] == {prometheus}
+    assert list_peers(made, "search")[0] == {prometheus, describe_peer(people, 8443)}
 
 
 @pytest.mark.parametrize(
@@ -417,7 +424,7 @@ def test_without_values_nothing_is_installed(chart: Path) -> None:
 def test_the_rules_are_those_that_are_shipped_with_where_runbooks_are_here(
     chart: Path, tmp_path: Path
 ) -> None:
-    made = of_kind(helm.rendered(chart, values_of("inner")), "PrometheusRule")
+    made = select_kind(helm.render_chart(chart, values_of("inner")), "PrometheusRule")
     shipped = {
         f"leaks-{path.stem}": path.read_text(encoding="utf-8")
         for path in (ROOT / RULES).glob("*.yaml")
@@ -444,10 +451,10 @@ def test_the_rules_are_those_that_are_shipped_with_where_runbooks_are_here(
 
 
 def test_prometheus_sees_each_role_under_the_labels_that_rules_ask_for(chart: Path) -> None:
-    made = helm.rendered(chart, values_of("inner"))
-    [monitor] = of_kind(made, "ServiceMonitor").values()
+    made = helm.render_chart(chart, values_of("inner"))
+    [monitor] = select_kind(made, "ServiceMonitor").values()
     seen = {}
-    for service in of_kind(made, "Service").values():
+    for service in select_kind(made, "Service").values():
         labels = service["metadata"]["labels"]
         if monitor["spec"]["selector"]["matchLabels"].items() <= labels.items():
             assert monitor["spec"]["endpoints"][0]["port"] in {
@@ -466,7 +473,7 @@ def test_metrics_are_had_by_who_shows_a_certificate_and_by_nobody_else(
     chart: Path, tmp_path: Path
 ) -> None:
     made, ours, others = (
-        helm.rendered(chart, values_of("inner")),
+        helm.render_chart(chart, values_of("inner")),
         make_certificates(),
         make_certificates(),
     )
@@ -522,7 +529,7 @@ def nginx_of(
         ("ca.crt", held.authority),
     ):
         (folder / name).write_bytes(content)
-    text = of_kind(made, "ConfigMap")[f"leaks-{role}"]["data"]["nginx.conf"]
+    text = select_kind(made, "ConfigMap")[f"leaks-{role}"]["data"]["nginx.conf"]
     changes = {
         "/tmp/": f"{folder}/",
         "127.0.0.1:8600": f"{HOST}:{served}",
@@ -550,7 +557,7 @@ def nginx_of(
 def test_files_come_from_search_to_match_by_certificates_of_both(
     chart: Path, tmp_path: Path
 ) -> None:
-    made, authority = helm.rendered(chart, values_of("inner")), Authority()
+    made, authority = helm.render_chart(chart, values_of("inner")), Authority()
     ports = dict(zip(("_9443", "_9444", "_8443", "far"), free_ports(4), strict=True))
     served = nginx_of(made, "match", tmp_path / "match", authority.server("ullage-assess"), **ports)
     asks = {**ports, "_9443": ports["far"]}
@@ -583,10 +590,10 @@ def test_files_come_from_search_to_match_by_certificates_of_both(
             socket.create_connection((HOST, ports["_9444"]), timeout=20) as far,
             bare.wrap_socket(far) as stranger,
         ):
-            assert refused(stranger), "without a certificate nobody has a file assessed"
+            assert is_closed(stranger), "without a certificate nobody has a file assessed"
 
 
-def refused(connection: ssl.SSLSocket) -> bool:
+def is_closed(connection: ssl.SSLSocket) -> bool:
     """Return whether the other side ends a connection; with TLS 1.3 only reading shows it."""
     try:
         connection.sendall(b"a file")
@@ -611,7 +618,7 @@ def test_assessing_needs_both_in_one_release(chart: Path) -> None:
     assert "between match and search" in done.stderr
 
 
-def mounted(folder: Path, files: dict[str, bytes]) -> None:
+def mount_files(folder: Path, files: dict[str, bytes]) -> None:
     """Mount files as kubelet mounts a Secret or ConfigMap.
 
     They are links in a folder that is open to all, changed by turning one link.
@@ -654,10 +661,10 @@ def test_what_kubernetes_mounts_is_refused_and_what_the_role_is_given_of_it_is_r
         for name in ("20261127.pub",)
     }
     given = tmp_path / "given"
-    mounted(given / "secret", {"store.password": b"synthetic\n", "frontier.key": b"f" * 32})
-    mounted(given / "config", {"ullage.toml": b'log_level = "warning"\n'})
-    mounted(given / "public", public)
-    mounted(given / "sites", {"one.toml": b"1", "two.toml": b"2"})
+    mount_files(given / "secret", {"store.password": b"synthetic\n", "frontier.key": b"f" * 32})
+    mount_files(given / "config", {"ullage.toml": b'log_level = "warning"\n'})
+    mount_files(given / "public", public)
+    mount_files(given / "sites", {"one.toml": b"1", "two.toml": b"2"})
     with pytest.raises(ConfigError, match=r"symbolic link|mode"):
         KeyStore(tmp_path / "none", credentials=given / "secret").read("frontier.key")
 
@@ -675,8 +682,8 @@ def test_what_kubernetes_mounts_is_refused_and_what_the_role_is_given_of_it_is_r
         for name in ("20261128.pub",)
     }
     before = (tmp_path / "data" / "sites.d" / "two.toml").stat()
-    mounted(given / "public", public)
-    mounted(given / "sites", {"two.toml": b"2", "three.toml": b"3"})
+    mount_files(given / "public", public)
+    mount_files(given / "sites", {"two.toml": b"2", "three.toml": b"3"})
     assert give("change", tmp_path).returncode == 0
     assert keys.list_names("seal", ".pub") == ["seal/20261127.pub", "seal/20261128.pub"]
     assert {path.name for path in (tmp_path / "data" / "sites.d").iterdir()} == {
@@ -689,7 +696,7 @@ def test_what_kubernetes_mounts_is_refused_and_what_the_role_is_given_of_it_is_r
 
 def test_public_half_that_is_given_no_longer_is_removed_and_own_ones_stay(tmp_path: Path) -> None:
     keys, given = tmp_path / "data" / "keys", tmp_path / "given"
-    mounted(given / "config", {"ullage.toml": b""})
+    mount_files(given / "config", {"ullage.toml": b""})
     names = (
         "signers.captures.aa.pub",
         "signers.captures.aab.pub",
@@ -697,25 +704,25 @@ def test_public_half_that_is_given_no_longer_is_removed_and_own_ones_stay(tmp_pa
         "seal.1.pub",
         "seal.2.pub",
     )
-    mounted(given / "public", dict.fromkeys(names, b"x" * 32))
+    mount_files(given / "public", dict.fromkeys(names, b"x" * 32))
     assert give("once", tmp_path).returncode == 0
     (keys / "signers" / "captures" / "own.pub").write_bytes(b"o" * 32)
     # its own pair, whose public half was carried outward
     (keys / "seal" / "2.key").write_bytes(b"k" * 32)
     shutil.rmtree(given / "public")
-    mounted(given / "public", {"signers.captures.aab.pub": b"x" * 32})
+    mount_files(given / "public", {"signers.captures.aab.pub": b"x" * 32})
     assert give("change", tmp_path).returncode == 0
     left = {str(path.relative_to(keys)) for path in keys.rglob("*.pub*")}
     assert left == {"signers/captures/aab.pub", "signers/captures/own.pub", "seal/2.pub"}
     shutil.rmtree(given / "public")
-    mounted(given / "public", {})
+    mount_files(given / "public", {})
     assert give("change", tmp_path).returncode == 0
     assert not (keys / "signers" / "captures" / "aab.pub").exists()
 
 
 def test_a_private_half_among_the_public_ones_is_refused(tmp_path: Path) -> None:
-    mounted(tmp_path / "given" / "config", {"ullage.toml": b""})
-    mounted(tmp_path / "given" / "public", {"seal.20261127.key": b"k" * 32})
+    mount_files(tmp_path / "given" / "config", {"ullage.toml": b""})
+    mount_files(tmp_path / "given" / "public", {"seal.20261127.key": b"k" * 32})
     done = give("once", tmp_path)
     assert done.returncode == 1
     assert "seal.20261127.key" in done.stderr

@@ -115,7 +115,7 @@ class EmptyFrontier:
         return Visits()
 
 
-def crawled(metrics: CrawlMetrics, clock: HeldClock, count: int) -> Iterator[Visit]:
+def visit_sites(metrics: CrawlMetrics, clock: HeldClock, count: int) -> Iterator[Visit]:
     """Yield a visit to each of so many sites, all of which ask to be watched."""
     sites = [
         make_site(name=f"site{n:05}", watch=True, start=[f"http://site{n}.example/"])
@@ -144,7 +144,7 @@ def test_ten_thousand_pages_of_ten_thousand_domains_stay_within_the_series_budge
 ) -> None:
     registry = new_registry("crawl")
     metrics = CrawlMetrics(registry, Clock())
-    for number, visit in enumerate(crawled(metrics, clock, DOMAINS)):
+    for number, visit in enumerate(visit_sites(metrics, clock, DOMAINS)):
         leased = PageLease(visit.site.name, b"page", item(1), b"", 0)
         visit._held.add(b"page")
         visit.finished(leased, PageContent(), 1)

@@ -42,7 +42,7 @@ def metrics_of(expression: str) -> set[str]:
 
 
 @cache
-def known_series() -> set[str]:
+def list_series() -> set[str]:
     """Return the series that a rule may ask for.
 
     They are the roles' metrics, what Prometheus adds, and what rules record.
@@ -107,7 +107,7 @@ def test_few_rules_and_of_these_few_wake_somebody() -> None:
 
 
 def test_rules_ask_only_for_what_the_roles_expose_and_only_of_our_job() -> None:
-    known = known_series()
+    known = list_series()
     for rule in rules():
         assert metrics_of(rule["expr"]) <= known, rule
         for selector in re.findall(r"\w\{([^}]*)\}", rule["expr"]):
@@ -122,7 +122,7 @@ def test_what_is_recorded_is_named_by_level_metric_and_operation() -> None:
 
 
 @cache
-def written_tests() -> list[dict[str, Any]]:
+def read_tests() -> list[dict[str, Any]]:
     """Return every test of promtool's, of all files."""
     return [
         test for path in TESTS for test in yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]
@@ -131,7 +131,7 @@ def written_tests() -> list[dict[str, Any]]:
 
 def cases() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """Alert and the firing that promtool's tests expect, case after case."""
-    for test in written_tests():
+    for test in read_tests():
         for case in test.get("alert_rule_test", ()):
             yield case["alertname"], case["exp_alerts"]
 
@@ -170,7 +170,7 @@ def test_every_fault_that_a_rule_joins_is_tested_to_fire(alert: str) -> None:
 
 
 def test_every_recorded_series_is_tested() -> None:
-    asked = {case["expr"] for test in written_tests() for case in test.get("promql_expr_test", ())}
+    asked = {case["expr"] for test in read_tests() for case in test.get("promql_expr_test", ())}
     assert {rule["record"] for rule in rules() if "record" in rule} <= asked
 
 

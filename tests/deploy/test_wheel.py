@@ -90,7 +90,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 
 @pytest.fixture(scope="module")
-def tracked() -> set[str]:
+def list_tracked_files() -> set[str]:
     return set(git(ROOT, "ls-files", "-z").decode().rstrip("\0").split("\0"))
 
 
@@ -163,7 +163,7 @@ def test_two_builds_in_other_folders_at_other_times_are_the_same_bytes(
         assert one.read_bytes() == other.read_bytes(), one.name
 
 
-def locked(*extras: str) -> Mapping[str, Distribution]:
+def list_locked(*extras: str) -> Mapping[str, Distribution]:
     return {name: part for name, part in closure(extras).items() if name != PRODUCT}
 
 
@@ -171,7 +171,9 @@ def locked(*extras: str) -> Mapping[str, Distribution]:
 def test_each_extra_alone_runs_its_commands_and_every_other_says_what_it_lacks(
     extra: str, built: Built, tmp_path: Path
 ) -> None:
-    programs = environment(tmp_path / "venv", locked(*filter(None, [extra])).values(), built.wheel)
+    programs = environment(
+        tmp_path / "venv", list_locked(*filter(None, [extra])).values(), built.wheel
+    )
     runs = ALONE | WITH.get(extra, set())
 
     def ullage(*words: str, **more: str) -> subprocess.CompletedProcess[str]:

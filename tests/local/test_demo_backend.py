@@ -61,11 +61,11 @@ def test_a_broker_that_is_gone_is_one_line(tmp_path: Path) -> None:
 def test_the_first_fault_is_told_and_not_that_of_cleaning_up(tmp_path: Path) -> None:
     with (
         pytest.raises(KeyError, match="first"),
-        backend._cleaned(not_there(tmp_path), "t.", "ullage-t-"),
+        backend._clean_afterwards(not_there(tmp_path), "t.", "ullage-t-"),
     ):
         raise KeyError("first")
     with (
         pytest.raises(UnavailableError, match="does not delete"),
-        backend._cleaned(not_there(tmp_path / "b"), "t.", "ullage-t-"),
+        backend._clean_afterwards(not_there(tmp_path / "b"), "t.", "ullage-t-"),
     ):
         pass

@@ -13,9 +13,9 @@ import pytest
 from matcher.cli.watchlist_options import (
     confirmed,
     is_evident,
+    list_proposed_kinds,
     mappings,
-    masked,
-    proposed,
+    mask_value,
     require_columns,
 )
 from matcher.watchlist import installation
@@ -54,17 +54,19 @@ def references(count: int = 5) -> list[str]:
 def test_what_the_names_do_not_say_is_proposed(
     tmp_path: Path, header: str, kinds: dict[str, str]
 ) -> None:
-    assert proposed(mappings(write_list(tmp_path, header, references(), NUMBERS))) == kinds
+    assert (
+        list_proposed_kinds(mappings(write_list(tmp_path, header, references(), NUMBERS))) == kinds
+    )
 
 
 def test_a_column_id_of_resident_ids_is_no_reference(tmp_path: Path) -> None:
-    assert proposed(mappings(write_list(tmp_path, "id,phone", [RESIDENT_ID] * 5, NUMBERS))) == {
-        "id": "resident_id"
-    }
+    assert list_proposed_kinds(
+        mappings(write_list(tmp_path, "id,phone", [RESIDENT_ID] * 5, NUMBERS))
+    ) == {"id": "resident_id"}
 
 
 def test_a_name_that_its_values_contradict_is_not_proposed(tmp_path: Path) -> None:
-    assert proposed(
+    assert list_proposed_kinds(
         mappings(write_list(tmp_path, "id,card_number,phone", references(), references(), NUMBERS))
     ) == {"id": REFERENCE}
 
@@ -160,7 +162,7 @@ def test_a_person_at_a_terminal_is_shown_masked_values_and_asked(
         screen += _until(ours, said)
     os.close(ours)
     assert process.returncode == code
-    assert masked(NUMBERS[0]) in screen
+    assert mask_value(NUMBERS[0]) in screen
     assert not any(number in screen for number in NUMBERS)
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from alerts.http_post import UndeliveredError, accepted, address, post, reach
+from alerts.http_post import UndeliveredError, address, post, reach, require_success
 from alerts.notify import Message
 from alerts.notify.channels import Channel, ChannelKind, Opening
 from ullage.errors import ConfigError
@@ -38,7 +38,7 @@ class Robot:
         words = f"{head}\n{message.text(MOST_TEXT_BYTES - len(head.encode()) - 1)}"
         body: dict[str, Any] = {"msgtype": "text", "text": {"content": words}}
         sent = json.dumps(body, ensure_ascii=False).encode()
-        answer = accepted(
+        answer = require_success(
             post(
                 self.signed(self.url),
                 sent,

@@ -20,7 +20,7 @@ import hmac
 import json
 from dataclasses import dataclass
 
-from alerts.http_post import UndeliveredError, accepted, address, post, reach
+from alerts.http_post import UndeliveredError, address, post, reach, require_success
 from alerts.notify import Message
 from alerts.notify.channels import Channel, ChannelKind, Opening
 from ullage.clock import Clock
@@ -70,7 +70,7 @@ class Webhook:
             "webhook-timestamp": timestamp,
             "webhook-signature": signature(self.key, message.id, timestamp, body),
         }
-        answer = accepted(post(self.url, body, headers, self.timeout))
+        answer = require_success(post(self.url, body, headers, self.timeout))
         if answer.field("ok") is False:
             raise UndeliveredError(f'answers {answer.status} with "ok": false')
 

@@ -139,7 +139,7 @@ def _among_others(rng: random.Random, ours: list[str], count: int) -> str:
     return "\n".join(lines)
 
 
-def _wanted(_: random.Random, _leak: Leak, rows: Sequence[Row]) -> str:
+def _write_wanted_notice(_: random.Random, _leak: Leak, rows: Sequence[Row]) -> str:
     row = rows[0]
     return (
         f"某市公安局悬赏通告：犯罪嫌疑人{row['name']}，身份证号{row['resident_id']}，"
@@ -168,7 +168,7 @@ FORMS: Mapping[str, Callable[[random.Random, Leak, Sequence[Row]], str]] = {
     "logins": _logins,
     "staff": _staff,
     "administrator": _administrator,
-    "wanted": _wanted,
+    "wanted": _write_wanted_notice,
     "petition": _petition,
 }
 """By name. `words` are those of the seller alone."""

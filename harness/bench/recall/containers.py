@@ -305,16 +305,16 @@ def avro(text: str) -> bytes:
     head = (
         b"Obj\1"
         + _long(2)
-        + _said(b"avro.schema")
-        + _said(schema)
-        + _said(b"avro.codec")
-        + _said(b"deflate")
+        + _prefix_length(b"avro.schema")
+        + _prefix_length(schema)
+        + _prefix_length(b"avro.codec")
+        + _prefix_length(b"deflate")
         + _long(0)
         + mark
     )
-    records = [_said(line.encode()) for line in text.splitlines()]
+    records = [_prefix_length(line.encode()) for line in text.splitlines()]
     packed = zlib.compress(b"".join(records), wbits=-15)
-    return head + _long(len(records)) + _said(packed) + mark
+    return head + _long(len(records)) + _prefix_length(packed) + mark
 
 
 def _long(number: int) -> bytes:
@@ -326,7 +326,7 @@ def _long(number: int) -> bytes:
     return bytes((*octets, remaining))
 
 
-def _said(body: bytes) -> bytes:
+def _prefix_length(body: bytes) -> bytes:
     return _long(len(body)) + body
 
 
