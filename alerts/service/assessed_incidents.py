@@ -34,9 +34,7 @@ REFUSED = "alert did not take it: `ullage dead-letters` says why"
 
 
 @contextlib.contextmanager
-def open_assessed_incidents(
-    context: Context, *, to_open: bool = False
-) -> Iterator[AssessedIncidents]:
+def assessed(context: Context, *, to_open: bool = False) -> Iterator[AssessedIncidents]:
     """Open the configured store for `assess`.
 
     Raises ConfigError where there is none yet, unless something is `to_open`.
