@@ -72,7 +72,7 @@ class Desk:
     def count_found(self, value: str) -> int:
         """Count the posts in which search finds the person on the phone."""
         answer = self.lookup.ask(LookupRequest(Secret(value), "Li Wei", "fraud_case", "C-1"))
-        return sum(len(hit.exposure.sightings) for hit in answer.found)
+        return sum(len(hit.exposure.sightings) for hit in answer.exposures)
 
     def count_sold(self, seller: str) -> int:
         """Count the posts that search finds of a seller."""
@@ -200,7 +200,7 @@ def test_a_stolen_index_key_says_nothing_of_what_is_tagged_since(
     desk.store.refresh(Exposure)
     thief = Lookup(desk.store, stolen, ("bank",), desk.context.clock, desk.context.trail("search"))
     request = LookupRequest(Secret(phone(4)), "nobody", "fraud_case", "C-1")
-    assert (thief.ask(request).found, desk.count_found(phone(4))) == ((), 1)
+    assert (thief.ask(request).exposures, desk.count_found(phone(4))) == ((), 1)
     with pytest.raises(
         ConfigError, match="is not the one that the incident store was written with"
     ):
