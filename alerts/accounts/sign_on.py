@@ -96,7 +96,7 @@ class Journeys:
         with self._lock:
             journey = self._journeys.pop(state, None)
         if journey is None or journey.until <= self._clock.monotonic():
-            raise LoginRefusedError(AGAIN, "state: none of ours, used before, or too old")
+            raise LoginRefusedError(AGAIN, "state: unknown, already used, or too old")
         if not secrets.compare_digest(journey.browser, digest(browser)):
             raise LoginRefusedError(AGAIN, "state: begun in another browser")
         return journey

@@ -198,7 +198,7 @@ class References:
             None,
         )
         if request is None:
-            raise QueryError("there is no such request")
+            raise QueryError("this request does not exist")
         return request
 
     def _requests(self, incident: Incident) -> list[ReferenceRequest]:

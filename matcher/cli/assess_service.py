@@ -530,5 +530,5 @@ def _users(names: Iterable[str]) -> frozenset[int]:
         )
     except KeyError as error:
         raise ConfigError(
-            f"match.assess_users names {error.args[0]}: there is no such user here"
+            f"match.assess_users names {error.args[0]}, a user that does not exist here"
         ) from None

@@ -131,8 +131,8 @@ def require_columns(source: Source, columns: Sequence[ColumnMapping], words: Seq
             ]
         )
         raise ConfigError(
-            f"{source.paths[0]}: line 1: not every column has a name that is known: if this is what"
-            f" they hold, use: {command}"
+            f"{source.paths[0]}: line 1: some column names are unknown: if this mapping is"
+            f" correct, use: {command}"
         )
 
 
@@ -256,7 +256,7 @@ Shrink = Annotated[
     bool,
     typer.Option(
         "--shrink",
-        help="It is meant that the list has fewer than nine tenths of its customers of before.",
+        help="Allow a list with fewer than nine tenths of its former customers.",
     ),
 ]
 SHOWN_REJECTS = 10

@@ -54,8 +54,8 @@ def require(what: object, customers: int, before: int, *, shrink: bool) -> None:
     """
     if is_shrunken(customers, before) and not shrink:
         raise ConfigError(
-            f"{what} would have {customers:,} customers instead of {before:,}, and the others would"
-            " be found nowhere: say --shrink if that is meant"
+            f"{what} would have {customers:,} customers instead of {before:,}, and the"
+            " others would no longer be found: give --shrink if this is intended"
         )
 
 
@@ -130,9 +130,9 @@ class Sizes:
                 )
             elif is_shrunken(present[tenant], before):
                 short[tenant] = (
-                    f"the list of {tenant} has {present[tenant]:,} customers instead of"
-                    f" {before:,}: it is not used; restore it, or install it with --shrink if that"
-                    " is meant"
+                    f"the list of {tenant} has {present[tenant]:,} customers instead of {before:,}:"
+                    " it is not used; restore it, or install it with --shrink if this is"
+                    " intended"
                 )
         return short
 

@@ -296,8 +296,8 @@ def test_valid_token_is_accepted(open_console, issuer) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"state": "x" * 43}, "none of ours"),
-        ({"state": None}, "none of ours"),
+        ({"state": "x" * 43}, "unknown, already used"),
+        ({"state": None}, "unknown, already used"),
         ({"error": "access_denied", "code": None}, "did not log somebody in"),
         ({"code": None}, "did not log somebody in"),
         ({"iss": "https://elsewhere.example"}, "another issuer"),
@@ -338,10 +338,10 @@ def test_state_is_valid_once_in_its_browser_for_a_time(
     clock.advance(JOURNEY_SECONDS)
     assert back(who, late).status_code == 403, "too late"
     assert [entry[2].partition(": state: ")[2] for entry in entries(context)[2:]] == [
-        "none of ours, used before, or too old",
+        "unknown, already used, or too old",
         "begun in another browser",
         "begun in another browser",
-        "none of ours, used before, or too old",
+        "unknown, already used, or too old",
     ]
 
 

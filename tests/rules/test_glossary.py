@@ -2,6 +2,7 @@
 `docs/glossary.md`, none that it rejects.
 """
 
+import ast
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -56,6 +57,8 @@ ONE_MEANING = frozenset(
 web site.
 """
 HAN = re.compile(r"[\u4e00-\u9fff]")
+BANNED = ("that is known", "of before", "none of ours", "is meant", "there is no such")
+"""Phrases that no native speaker would write in a message."""
 
 
 class Entry(NamedTuple):
@@ -226,3 +229,31 @@ def test_a_term_has_one_chinese_word_in_all_messages(entry: Entry) -> None:
         for english, chinese in translations.items()
         if entry.chinese not in chinese
     } == {}
+
+
+@pytest.mark.parametrize("package", ["ullage", "crawlers", "matcher", "alerts"])
+def test_no_message_has_a_banned_phrase(package: str) -> None:
+    faults = [
+        f"{path}:{node.lineno}: {phrase}"
+        for path in sorted((ROOT / package).rglob("*.py"))
+        for node in list_strings(ast.parse(path.read_text(encoding="utf-8")))
+        for phrase in BANNED
+        if phrase in str(node.value)
+    ]
+    assert faults == []
+
+
+def list_strings(tree: ast.Module) -> list[ast.Constant]:
+    """Return the string constants of a module, without its docstrings."""
+    docstrings = {
+        id(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    return [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and id(node) not in docstrings
+    ]
