@@ -151,7 +151,7 @@ def shown(names: Iterable[str]) -> list[str]:
 def join_messages(pieces: Sequence[str]) -> str:
     """Join consecutive messages into one text: short ones share a line, a long one begins its own.
 
-    >>> joined(["张三", "13800138000", "一手 " * 20]).splitlines()[0]
+    >>> join_messages(["张三", "13800138000", "一手 " * 20]).splitlines()[0]
     '张三 13800138000'
     """
     text, before = list[str](), False

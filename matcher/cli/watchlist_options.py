@@ -139,7 +139,7 @@ def require_columns(source: Source, columns: Sequence[ColumnMapping], words: Seq
 def mask_value(value: str) -> str:
     """Return the beginning and the end of `value`, at most half of it, and stars between.
 
-    >>> masked("13912345678"), masked("C-1"), masked("李娜")
+    >>> mask_value("13912345678"), mask_value("C-1"), mask_value("李娜")
     ('13*******78', '***', '**')
     """
     edge = min(EDGE, len(value) // 4)
