@@ -178,7 +178,7 @@ def test_endless_edits_take_bounded_space():
 def test_presence_is_shown_exported_and_proves_a_takedown(store, clock, context):
     fold_all(store, clock, [make_post(), make_post("g", 1, post="q"), withdrawn(10)])
     (exported,) = chosen(store, [read_only_incident(store).id], Filters())
-    assert [sighting.gone for sighting in exported.seen] == [at(10), None]
+    assert [sighting.gone for sighting in exported.sightings] == [at(10), None]
     assert exported.modified >= at(10)
     incident_view = load_details(store, read_only_incident(store).id)
     out = Console(width=200, file=io.StringIO())

@@ -127,8 +127,8 @@ def test_a_taken_port_is_one_line_and_exit_2(data):
     assert lines == (
         "",
         (
-            f"ullage: port {port} of search is taken (Address already in use): set search.port, 0"
-            " for any"
+            f"ullage: port {port} of search is in use (Address already in use): set"
+            " search.port; 0 takes a free port"
         ),
     )
 

@@ -326,7 +326,7 @@ def test_a_tenant_is_erased_with_its_keys_and_nothing_brings_it_back(
 ) -> None:
     output = house_with_leak.done("erase", "--tenant", "bank", "--all", "--confirm", "bank", *WHY)
     assert "watchlists: 1 removed" in output
-    assert "[tenants.bank] is yours to remove" in output
+    assert "remove [tenants.bank] yourself" in output
     assert not (house_with_leak.data / "keys" / "bank").exists()
     assert not list((house_with_leak.data / "building").iterdir())
     for topic in (CAPTURES, FINDINGS):

@@ -288,7 +288,7 @@ def test_an_inventory_that_somebody_changed_is_not_believed(data: Path) -> None:
     record = json.loads(path.read_bytes())
     record["parts"].pop("ullage.toml")
     path.write_text(json.dumps(record))
-    with pytest.raises(CorruptError, match=r"command\.json is not what was signed"):
+    with pytest.raises(CorruptError, match=r"command\.json was changed after it was signed"):
         Context(data).inventory.parts()
     refuses(data, "command.json")
 
@@ -326,7 +326,7 @@ def change_in_place(path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "act", "told"),
     [
-        ("inventory/command.json", change_in_place, "command.json is not what was signed"),
+        ("inventory/command.json", change_in_place, "command.json was changed after it was signed"),
         ("inventory/command.json", lambda path: path.chmod(0o666), "has mode 0666"),
         ("inventory", lambda path: path.chmod(0o777), "has mode 0777"),
         ("keys/inventory/command.key", Path.unlink, "command.key is not in"),

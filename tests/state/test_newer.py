@@ -121,7 +121,7 @@ def knob(path: Path, _: KeyStore) -> None:
 
 BY_SCHEMA, BY_VERSION, BY_NAME, UNKNOWN = (
     r"has schema 2, and this ullage reads 1: use the ullage that wrote it",
-    r"was written by a newer ullage",
+    r"written by a newer (?:ullage|version)",
     r"has version \d+, .*this ullage reads",
     r"later: unknown setting",
 )

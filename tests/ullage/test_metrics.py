@@ -141,7 +141,7 @@ def test_what_configuration_does_not_name_is_other() -> None:
 
 @pytest.mark.parametrize("words", ["crwal", "bus", "collect", "collect telepathy", "match now"])
 def test_a_role_that_there_is_not_is_no_role_that_does_not_answer(words: str) -> None:
-    with pytest.raises(ConfigError, match=""):
+    with pytest.raises(ConfigError, match="is not a service"):
         readiness_of_role.read_state(Settings(), words)
 
 

@@ -222,7 +222,7 @@ def test_without_a_route_nothing_is_written(store):
             "channel 'boss'",
         ),
         ({"routes": {"all": {}}}, "has no channels"),
-        ({"channels": {"So C": {}}}, "is no name"),
+        ({"channels": {"So C": {}}}, "is not a valid name"),
         ({"channels": {"soc": {"detail": "all"}}}, "minimal"),
     ],
 )

@@ -228,4 +228,4 @@ def test_a_lexicon_is_replayed_by_its_ending(run, store, clock, tmp_path):
         {"site": "paste", "before": "incident", "after": "unraised", "posts": 1}
     ]
     file.write_text("内料\n", encoding="utf-8")
-    assert "jargon.tsv:1 is no term" in str(run("replay", file).exception)
+    assert "jargon.tsv:1 is not a term" in str(run("replay", file).exception)
