@@ -131,7 +131,7 @@ class EventFeed:
         numbers.
         """
         with self._lock, sqlite_errors(self.data / FILE):
-            log = self._opened()
+            log = self._open_log()
             name = str(log.execute("select name from feed").get)
             whose = "true" if tenants is None else "tenant in (select value from json_each(?))"
             bound = [] if tenants is None else [json.dumps(sorted(tenants))]
@@ -159,7 +159,7 @@ class EventFeed:
             "x": _text(signer.private.public_key().public_bytes_raw()),
         }
 
-    def _opened(self) -> apsw.Connection:
+    def _open_log(self) -> apsw.Connection:
         if self._connection is None:
             self._connection = open_database(
                 self.data / FILE, SCHEMA, SCHEMAS["events"], inventory=self.keys.inventory
