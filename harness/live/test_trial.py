@@ -71,7 +71,7 @@ def test_what_try_writes_reads_every_post_of_a_real_program(
         site.write(THREADS)
         result = try_site(crawled, site.start)
         assert result.returncode == 0, result.stdout + result.stderr
-        assert re.search(rf"software +{program.preset}: \d marks? of it", result.stdout)
+        assert re.search(rf"software +{program.preset}: \d marks? found", result.stdout)
         assert "secret" not in result.stdout + result.stderr
         file = (crawled.data / "sites.d" / "tried.toml").read_text()
         assert len(file.splitlines()) <= 8

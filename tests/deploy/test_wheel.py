@@ -90,12 +90,12 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 
 @pytest.fixture(scope="module")
-def list_tracked_files() -> set[str]:
+def repository_files() -> set[str]:
     return set(git(ROOT, "ls-files", "-z").decode().rstrip("\0").split("\0"))
 
 
 def test_the_wheel_holds_every_file_of_the_packages_and_nothing_else(
-    built: Built, tracked: set[str]
+    built: Built, repository_files: set[str]
 ) -> None:
     with zipfile.ZipFile(built.wheel) as wheel:
         inside = {
@@ -103,13 +103,13 @@ def test_the_wheel_holds_every_file_of_the_packages_and_nothing_else(
             for name in wheel.namelist()
             if not name.startswith(f"ullage-{__version__}.dist-info/")
         }
-    assert inside == {name for name in tracked if PACKAGES.match(name)}
+    assert inside == {name for name in repository_files if PACKAGES.match(name)}
     endings = {name.rpartition(".")[2] for name in inside}
     assert endings >= {"html", "css", "js", "j2", "po", "toml", "tsv", "txt", "csv", "typed", "py"}
 
 
 def test_the_sdist_holds_what_is_tracked_but_tests_and_machinery(
-    built: Built, tracked: set[str]
+    built: Built, repository_files: set[str]
 ) -> None:
     top = f"ullage-{__version__}/"
     with tarfile.open(built.sdist) as sdist:
@@ -117,7 +117,7 @@ def test_the_sdist_holds_what_is_tracked_but_tests_and_machinery(
     assert all(member.isfile() and member.name.startswith(top) for member in members)
     inside = {member.name.removeprefix(top) for member in members}
     assert {n for n in inside if not BY_SETUPTOOLS.match(n)} == {
-        n for n in tracked if not NOT_RELEASED.match(n)
+        n for n in repository_files if not NOT_RELEASED.match(n)
     }
 
 
