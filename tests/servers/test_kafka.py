@@ -324,7 +324,7 @@ def test_a_missing_topic_is_named_with_what_to_do(
         lambda: bus.lag(CAPTURES, "m"),
     ):
         with pytest.raises(
-            ConfigError, match=rf"no topic {prefix}captures.*have it created, or say create=1"
+            ConfigError, match=rf"no topic {prefix}captures.*have it created, or set create=1"
         ):
             ask()
 

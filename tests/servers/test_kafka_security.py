@@ -297,7 +297,7 @@ def test_check_of_a_sound_cluster_has_no_fault(cluster: Cluster) -> None:
 UNREACHABLE = {
     "nothing listens": (
         {"server": "127.0.0.1:{free}"},
-        "Kafka does not respond (Connection refused)",
+        "Kafka does not answer (Connection refused)",
     ),
     "no such host": (
         {"server": "no-such-host.invalid:9093"},
@@ -309,7 +309,7 @@ UNREACHABLE = {
         f"its certificate is for another name than {OTHER_HOST}",
     ),
     "no authority": ({"cafile": "not.there"}, "not.there cannot be read"),
-    "an empty authority": ({"cafile": "empty.pem"}, "empty.pem holds no certificate"),
+    "an empty authority": ({"cafile": "empty.pem"}, "empty.pem contains no certificate"),
     "no TLS on a TLS port": ({"security": "PLAINTEXT"}, "it speaks TLS: say security=SASL_SSL"),
     "no TLS on a TLS port, with login": (
         {"security": "SASL_PLAINTEXT"},

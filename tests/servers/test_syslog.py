@@ -127,7 +127,7 @@ def test_rsyslog_has_every_entry_as_it_was_written_though_it_was_killed(
                     reason='case 7 "]\\ 复核',
                 )
             until("all is received", lambda: len(read_received(tmp_path)) >= 300)
-        until("it is missed", lambda: "does not answer" in find_fault(root))
+        until("it is missed", lambda: "does not respond" in find_fault(root))
         trail.append("incident.ack", "incident INC-1", actor="Li Wei")
         assert count_waiting(root) > 0
         with rsyslog(tmp_path):
