@@ -427,7 +427,8 @@ def test_check_names_settings_a_group_and_a_topic_that_are_wrong(
         "Kafka refuses this user the group that reads topic odd.findings: " + SEE_PLAN
     )
     assert (
-        letters == "FAULT  bus topic dead-letters: topic odd.dead-letters: have it created,"
+        letters
+        == "FAULT  bus topic dead-letters: topic odd.dead-letters does not exist: have it created;"
         " `ullage check --plan` prints how"
     )
 

@@ -187,7 +187,7 @@ def _credentials(file: Path) -> tuple[str, str]:
         )
     except (FileNotFoundError, UnicodeDecodeError):
         raise ConfigError(
-            f"{file}, which has Kafka's user and password, one per line, cannot be read"
+            f"{file} cannot be read: it must have Kafka's user and password, one per line"
         ) from None
     if len(lines) != 2 or not all(lines):
         raise ConfigError(f"{file} must have two lines: user, then password")
