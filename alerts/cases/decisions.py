@@ -1,4 +1,4 @@
-"""Record decisions, holds and outcomes of fraud; each is written to the audit log first.
+"""Record decisions; each is written to the audit log first.
 
 A choice is given in words: `acknowledged`, `confirmed`, `resolved`, `false_positive` or `note`;
 `reported REGIME STAGE`; `applies REGIME` or `waived REGIME`, for rules that no number decides; and
@@ -7,27 +7,17 @@ A choice is given in words: `acknowledged`, `confirmed`, `resolved`, `false_posi
 Each act is compared with the outstanding reports before it (`alerts.deadlines.comparison`). An act
 that ends a reporting deadline is stored as a `PendingDecision` and has no effect until a second
 person confirms it (`alerts.cases.second_person`).
-
-Holds and releases are documents that are only added; the last one counts. Evidence is stored as
-files by the match service. If its folder is on this machine, each sighting's file is marked, and
-again every hour, because a new sighting may join an incident on hold.
-
-A fraud system reports outcomes by customer pseudonym; the last one per customer counts. Nothing is
-known of customers without a report, so every number is a lower limit.
 """
 
 from __future__ import annotations
 
-import hashlib
 import secrets
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from alerts.accounts.second_person import CONFIRM, Actor
-from alerts.cases.incident_list import get_incident
 from alerts.deadlines import Regime, Stage, regimes, validate_channel, validate_reference
 from alerts.deadlines.comparison import DutyChange, EndedDuty, find_ended
 from alerts.deadlines.outstanding import (
@@ -39,26 +29,17 @@ from alerts.deadlines.outstanding import (
 )
 from alerts.records import (
     Act,
-    Band,
     Decision,
-    Exposure,
-    Fraud,
-    FraudOutcome,
-    Hold,
     Incident,
     PendingDecision,
-    Sighting,
     Status,
-    exposure_id,
 )
 from alerts.records.decision import validate_grounds, validate_name, validate_note
 from alerts.records.document import QueryError
 from alerts.store import DocumentFilter, IncidentStore
 from alerts.store.queries import compute_status
 from ullage.audit import Trail
-from ullage.clock import Clock, ensure_after, in_range
-from ullage.custody.vault import Vault
-from ullage.errors import ConfigError
+from ullage.clock import ensure_after
 from ullage.phrase import Phrase
 
 PLAIN = ("acknowledged", "confirmed", "resolved", "false_positive", "note")
@@ -470,278 +451,3 @@ def _stage(regime: str, stage: str) -> Stage:
             "stage",
         )
     return stage_
-
-
-def find_last_holds(store: IncidentStore) -> dict[str, Hold]:
-    """Return the last hold or release of each incident."""
-    return {
-        hold.incident: hold
-        for hold in sorted(
-            store.scroll(Hold, DocumentFilter()), key=lambda hold: (hold.at, hold.id)
-        )
-    }
-
-
-def find_held(store: IncidentStore) -> set[str]:
-    """Return the ids of the incidents on hold, with their parts."""
-    return with_parts(
-        store, (incident for incident, hold in find_last_holds(store).items() if not hold.released)
-    )
-
-
-def with_parts(store: IncidentStore, incidents: Iterable[str]) -> set[str]:
-    """Return these ids and the ids of the parts of these incidents."""
-    ids = set(incidents)
-    return ids.union(*(incident.family for incident in store.mget(Incident, ids).values()))
-
-
-def find_findings(store: IncidentStore, incidents: Iterable[str]) -> set[str]:
-    """Return the ids of the findings in these incidents and their parts.
-
-    Evidence is named by them.
-    """
-    ids = with_parts(store, incidents)
-    return (
-        {sighting.id for sighting in store.scroll(Sighting, DocumentFilter({"incident": ids}))}
-        if ids
-        else set()
-    )
-
-
-def mark_evidence(store: IncidentStore, vault: Vault) -> int:
-    """Mark the evidence of every incident on hold, and return the number of files."""
-    return vault.hold(find_findings(store, find_held(store))) if vault.root.is_dir() else 0
-
-
-@dataclass(frozen=True, slots=True)
-class Holds:
-    """The setting and ending of holds; each is written to the audit log first."""
-
-    store: IncidentStore
-    vault: Vault
-    trail: Trail
-    clock: Clock
-
-    def set(self, incident: str, *, by: str, case: str, reason: str) -> int:
-        """Put `incident` on hold, and return the number of files of evidence that are marked.
-
-        Raises ConfigError if the incident does not exist.
-        """
-        self._append(incident, by, case, reason, released=False)
-        return self.vault.hold(find_findings(self.store, [incident]))
-
-    def release(self, incident: str, *, by: str, case: str, reason: str) -> int:
-        """End a hold, and return the number of files that may expire again.
-
-        Raises ConfigError if the incident is not on hold.
-        """
-        last = find_last_holds(self.store).get(incident)
-        if last is None or last.released:
-            raise ConfigError(Phrase("this incident is not on hold"))
-        self._append(incident, by, case, reason, released=True)
-        return self.vault.release(
-            find_findings(self.store, [incident]) - find_findings(self.store, find_held(self.store))
-        )
-
-    def _append(self, incident: str, by: str, case: str, reason: str, *, released: bool) -> None:
-        stored = get_incident(self.store, incident)
-        what, former = "release" if released else "hold", find_last_holds(self.store).get(incident)
-        now = ensure_after(self.clock.now(), [former.at] if former else ())
-        self.trail.append(
-            f"incident.{what}",
-            incident,
-            actor=by,
-            tenant=stored.tenant,
-            reason=f"case {case}: {reason}",
-        )
-        hold = Hold(
-            id=f"{incident}:{now.timestamp():.6f}:{what}",
-            tenant=stored.tenant,
-            incident=incident,
-            at=now,
-            by=by,
-            case=case,
-            reason=reason,
-            released=released,
-        )
-        self.store.create([hold])
-
-
-MOST_MINOR = 10**15
-MINOR = {"JPY": 0, "KRW": 0, "VND": 0}
-"""Number of digits of a currency's minor unit (ISO 4217) if it is not two."""
-BANDS = {
-    "under_3000": "< 3,000",
-    "3000_to_30000": "3,000–30,000",
-    "30000_to_500000": "30,000–500,000",
-    "from_500000": "≥ 500,000",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class FraudTally:
-    """The customers of an incident, and for how many of them each outcome is known."""
-
-    customers: int
-    outcomes: Counter[Fraud] = field(default_factory=Counter)
-    lost: Counter[str] = field(default_factory=Counter)
-    """Losses of known amount by currency, in minor units."""
-    bands: Counter[str] = field(default_factory=Counter)
-    """Losses of which only the band is known."""
-
-    @property
-    def reported(self) -> int:
-        """Number of customers with a known outcome."""
-        return self.outcomes.total()
-
-    @property
-    def loss_rate(self) -> float | None:
-        """Lower limit of the share of customers who lost money, 0 to 1; None without reports."""
-        return self.outcomes["loss"] / self.customers if self.customers and self.reported else None
-
-    @property
-    def losses(self) -> tuple[str, ...]:
-        """The losses for people to read: amounts by currency, and counts by band in CNY."""
-        sums = (_format_amount(amount, name) for name, amount in sorted(self.lost.items()))
-        return (
-            *sums,
-            *(f"{count:,} × {BANDS[name]} CNY" for name, count in sorted(self.bands.items())),
-        )
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the numbers as JSON."""
-        counts = {name: self.outcomes[name] for name in ("loss", "prevented", "none")}
-        shared = {
-            "customers": self.customers,
-            "reported": self.reported,
-            **counts,
-            "loss_rate": self.loss_rate,
-        }
-        return {**shared, "lost_minor_units": dict(self.lost), "lost_bands": dict(self.bands)}
-
-
-def _format_amount(amount: int, currency: str) -> str:
-    """Format an amount in minor units for people.
-
-    >>> _format_amount(1_250_000, "CNY"), _format_amount(3_000, "JPY")
-    ('12,500.00 CNY', '3,000 JPY')
-    """
-    digits = MINOR.get(currency, 2)
-    whole, minor = divmod(amount, 10**digits)
-    return f"{whole:,}{f'.{minor:0{digits}}' if digits else ''} {currency}"
-
-
-def tally(store: IncidentStore, incident: Incident) -> FraudTally:
-    """Count the known outcomes of an incident's customers."""
-    last = _last_by_customer(
-        store.scroll(FraudOutcome, DocumentFilter({"incident": incident.family}))
-    )
-    losses = [outcome for outcome in last.values() if outcome.outcome == "loss"]
-    lost = Counter[str]()
-    for outcome in losses:
-        if outcome.amount is not None:
-            lost[outcome.currency] += outcome.amount
-    outcomes = Counter[Fraud](outcome.outcome for outcome in last.values())
-    return FraudTally(
-        max(incident.customers, len(last)),
-        outcomes,
-        lost,
-        Counter(outcome.band for outcome in losses if outcome.band),
-    )
-
-
-def _last_by_customer(outcomes: Iterable[FraudOutcome]) -> dict[str, FraudOutcome]:
-    """Return the last outcome of each customer."""
-    return {
-        outcome.subject: outcome
-        for outcome in sorted(outcomes, key=lambda outcome: (outcome.at, outcome.id))
-    }
-
-
-@dataclass(frozen=True, slots=True)
-class Outcomes:
-    """The recording of fraud outcomes.
-
-    QueryErrors say what is missing or wrong, without repeating what was sent.
-    """
-
-    store: IncidentStore
-    trail: Trail
-
-    def report(
-        self,
-        incident: Incident,
-        subject: str,
-        outcome: Fraud,
-        happened_at: datetime,
-        *,
-        by: str,
-        amount: int | None = None,
-        currency: str = "",
-        band: Band | None = None,
-    ) -> bool:
-        """Append an outcome, in the audit log first.
-
-        Return whether it is news: the same outcome again is not.
-        """
-        self._require(incident, subject, happened_at)
-        if outcome == "none" and (amount is not None or band):
-            raise QueryError(
-                "without fraud there is no amount", "amount" if amount is not None else "band"
-            )
-        if (amount is None) != (not currency) or (amount is not None and band):
-            raise QueryError(
-                "enter an amount in minor units with its currency, or a band, or neither",
-                "amount",
-                "currency",
-                "band",
-            )
-        fields = {
-            "outcome": outcome,
-            "happened_at": happened_at,
-            "amount": amount,
-            "currency": currency,
-            "band": band or "",
-        }
-        former = list(
-            self.store.scroll(
-                FraudOutcome, DocumentFilter({"incident": (incident.id,), "subject": (subject,)})
-            )
-        )
-        last = _last_by_customer(former).get(subject)
-        if last is not None and last.model_dump(include=set(fields)) == fields:
-            return False
-        digest = hashlib.sha256(
-            repr((last.id if last else "", *fields.values())).encode()
-        ).hexdigest()[:16]
-        at = ensure_after(self.trail.clock.now(), (former_outcome.at for former_outcome in former))
-        whose = {"tenant": incident.tenant, "incident": incident.id, "subject": subject}
-        stored = FraudOutcome.model_validate(
-            {"id": f"{incident.id}:{subject}:{digest}", "at": at, "by": by, **whose, **fields}
-        )
-        self.trail.append(
-            "outcome.report", f"incident {incident.id}: {outcome}", actor=by, tenant=incident.tenant
-        )
-        return self.store.create([stored]) == [True]
-
-    def _require(self, incident: Incident, subject: str, happened_at: datetime) -> None:
-        if incident.part_of:
-            raise QueryError(
-                Phrase(
-                    "it is part of %(other)s: report on that one instead", other=incident.part_of
-                ),
-                "incident",
-            )
-        if in_range(happened_at) is None:
-            raise QueryError("invalid time: enter when it happened", "when")
-        if happened_at > self.trail.clock.now():
-            raise QueryError("this time is in the future: enter when it happened", "when")
-        there = self.store.mget(
-            Exposure, [exposure_id(member, subject) for member in incident.family]
-        )
-        # an erased or expired customer must not be stored again
-        if not there:
-            raise QueryError(
-                "no customer with that pseudonym is in this incident, or the data has expired",
-                "pseudonym",
-            )

@@ -3,6 +3,10 @@
 The addresses of an incident are opened together, because a takedown needs all of them; a title, an
 author or members' names are opened one sighting at a time. The alert service watches the log: if
 one person reveals more than `REVEALS_ALLOWED` originals in a shift, it raises an alarm.
+
+Holds and releases of incidents are documents that are only added; the last one counts. Evidence is
+stored as files by the match service. If its folder is on this machine, each sighting's file is
+marked, and again every hour, because a new sighting may join an incident on hold.
 """
 
 from __future__ import annotations
@@ -23,12 +27,13 @@ from rich.table import Table
 
 from alerts.cases.incident_list import get_incident
 from alerts.cases.queue import SHIFT
-from alerts.records import Incident, Original
+from alerts.records import Hold, Incident, Original, Sighting
 from alerts.store import DocumentFilter, IncidentStore
 from ullage import custody
 from ullage.audit import Trail
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.audit.verify import read_entries
+from ullage.clock import Clock, ensure_after
 from ullage.custody import NEEDED, Ask, Manifest, decode, digest, open_sealed, private_key
 from ullage.custody.vault import FOLDER, Vault, VaultItem
 from ullage.display import moment, safe
@@ -369,3 +374,98 @@ def text_lines(evidence: OpenedEvidence) -> Iterator[str]:
 def vault_of(context: Context) -> Vault:
     """Return the vault of a data folder."""
     return Vault(context.data / FOLDER)
+
+
+def find_last_holds(store: IncidentStore) -> dict[str, Hold]:
+    """Return the last hold or release of each incident."""
+    return {
+        hold.incident: hold
+        for hold in sorted(
+            store.scroll(Hold, DocumentFilter()), key=lambda hold: (hold.at, hold.id)
+        )
+    }
+
+
+def find_held(store: IncidentStore) -> set[str]:
+    """Return the ids of the incidents on hold, with their parts."""
+    return with_parts(
+        store, (incident for incident, hold in find_last_holds(store).items() if not hold.released)
+    )
+
+
+def with_parts(store: IncidentStore, incidents: Iterable[str]) -> set[str]:
+    """Return these ids and the ids of the parts of these incidents."""
+    ids = set(incidents)
+    return ids.union(*(incident.family for incident in store.mget(Incident, ids).values()))
+
+
+def find_findings(store: IncidentStore, incidents: Iterable[str]) -> set[str]:
+    """Return the ids of the findings in these incidents and their parts.
+
+    Evidence is named by them.
+    """
+    ids = with_parts(store, incidents)
+    return (
+        {sighting.id for sighting in store.scroll(Sighting, DocumentFilter({"incident": ids}))}
+        if ids
+        else set()
+    )
+
+
+def mark_evidence(store: IncidentStore, vault: Vault) -> int:
+    """Mark the evidence of every incident on hold, and return the number of files."""
+    return vault.hold(find_findings(store, find_held(store))) if vault.root.is_dir() else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """The setting and ending of holds; each is written to the audit log first."""
+
+    store: IncidentStore
+    vault: Vault
+    trail: Trail
+    clock: Clock
+
+    def set(self, incident: str, *, by: str, case: str, reason: str) -> int:
+        """Put `incident` on hold, and return the number of files of evidence that are marked.
+
+        Raises ConfigError if the incident does not exist.
+        """
+        self._append(incident, by, case, reason, released=False)
+        return self.vault.hold(find_findings(self.store, [incident]))
+
+    def release(self, incident: str, *, by: str, case: str, reason: str) -> int:
+        """End a hold, and return the number of files that may expire again.
+
+        Raises ConfigError if the incident is not on hold.
+        """
+        last = find_last_holds(self.store).get(incident)
+        if last is None or last.released:
+            raise ConfigError(Phrase("this incident is not on hold"))
+        self._append(incident, by, case, reason, released=True)
+        return self.vault.release(
+            find_findings(self.store, [incident]) - find_findings(self.store, find_held(self.store))
+        )
+
+    def _append(self, incident: str, by: str, case: str, reason: str, *, released: bool) -> None:
+        stored = get_incident(self.store, incident)
+        what, former = "release" if released else "hold", find_last_holds(self.store).get(incident)
+        now = ensure_after(self.clock.now(), [former.at] if former else ())
+        self.trail.append(
+            f"incident.{what}",
+            incident,
+            actor=by,
+            tenant=stored.tenant,
+            reason=f"case {case}: {reason}",
+        )
+        hold = Hold(
+            id=f"{incident}:{now.timestamp():.6f}:{what}",
+            tenant=stored.tenant,
+            incident=incident,
+            at=now,
+            by=by,
+            case=case,
+            reason=reason,
+            released=released,
+        )
+        self.store.create([hold])

@@ -9,14 +9,15 @@ from typing import Annotated
 
 import typer
 
-from alerts.cases.decisions import Holds, find_findings
 from alerts.cases.evidence import (
     ACTION,
     EvidenceRequest,
+    Holds,
     OpenedEvidence,
     _text,
     evidence_as_json,
     evidence_table,
+    find_findings,
     find_sealed,
     manifest_lines,
     open_all,

@@ -23,7 +23,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 
-from alerts.cases.decisions import find_held, find_last_holds, mark_evidence, with_parts
+from alerts.cases.evidence import find_held, find_last_holds, mark_evidence, with_parts
 from alerts.deadlines.schedule import find_running
 from alerts.records import (
     CLASSES,

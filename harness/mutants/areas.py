@@ -83,7 +83,12 @@ AREAS = {
     ),
     "notification": Area(("alerts/notify",), ("tests/alerts/notify",)),
     "decisions": Area(
-        ("alerts/cases/decisions.py", "ullage/custody/vault.py"),
+        (
+            "alerts/cases/decisions.py",
+            "alerts/cases/evidence.py",
+            "alerts/cases/outcomes.py",
+            "ullage/custody/vault.py",
+        ),
         (
             *_tests("alerts", "deadline duties external_times maintenance originals outcomes"),
             *_tests(

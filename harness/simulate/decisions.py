@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from alerts.cases.decisions import Holds, find_held
+from alerts.cases.evidence import Holds, find_held
 from alerts.records import Background, Exposure, Incident
 from alerts.service.upkeep import parts as erasure_stages
 from alerts.store import DocumentFilter, IncidentStore, open_configured_store

@@ -38,7 +38,7 @@ from unittest import mock
 from prometheus_client import CollectorRegistry
 
 from alerts.accounts.accounts import Accounts
-from alerts.cases.decisions import Holds
+from alerts.cases.evidence import Holds
 from alerts.cases.exports import names as formats
 from alerts.notify import MOST_BYTES, Message
 from alerts.notify.channels import load_kinds as kinds_of_channel

@@ -10,7 +10,7 @@ from unittest.mock import patch
 import pytest
 from prometheus_client import CollectorRegistry
 
-from alerts.cases.decisions import mark_evidence
+from alerts.cases.evidence import mark_evidence
 from alerts.records import (
     CLASSES,
     Background,

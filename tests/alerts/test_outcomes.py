@@ -2,7 +2,7 @@
 
 import pytest
 
-from alerts.cases.decisions import tally
+from alerts.cases.outcomes import tally
 from alerts.records import FraudOutcome, Incident
 from alerts.service.upkeep import erase
 from alerts.store import DocumentFilter

@@ -11,7 +11,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from alerts.cases.decisions import find_held
+from alerts.cases.evidence import find_held
 from alerts.records import CLASSES, incident_id
 from alerts.store import open_configured_store
 from tests.alerts.builders import finding, fold_all

@@ -22,7 +22,6 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from alerts.cases.actions import USUAL_DAYS
-from alerts.cases.decisions import MOST_MINOR, Outcomes, tally
 from alerts.cases.exports import chosen, format_named
 from alerts.cases.feed import MOST
 from alerts.cases.incident_list import (
@@ -33,6 +32,7 @@ from alerts.cases.incident_list import (
     load_details,
 )
 from alerts.cases.incident_view import customer, details, sighting, summary
+from alerts.cases.outcomes import MOST_MINOR, Outcomes, tally
 from alerts.cases.queue import IncidentQueue
 from alerts.cases.second_person import waits_for
 from alerts.cases.suppressions import find_suppressed

@@ -22,7 +22,7 @@ from alerts.cases.actions import (
     describe_removals,
     find_links,
 )
-from alerts.cases.decisions import TOKEN_BYTES, tally
+from alerts.cases.decisions import TOKEN_BYTES
 from alerts.cases.evidence import addresses, vault_of
 from alerts.cases.incident_list import (
     CUSTOMERS_SHOWN,
@@ -32,6 +32,7 @@ from alerts.cases.incident_list import (
     load_details,
 )
 from alerts.cases.incident_view import describe_pending, history
+from alerts.cases.outcomes import tally
 from alerts.cases.outgoing import outgoing_sightings
 from alerts.cases.references import ReferenceRequest, State, find_requests
 from alerts.cases.regrouping import find_merged

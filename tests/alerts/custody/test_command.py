@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from alerts.cases.decisions import Holds, find_held
+from alerts.cases.evidence import Holds, find_held
 from alerts.records import (
     CLASSES,
     Decision,
