@@ -204,10 +204,11 @@ def test_the_example_site_that_init_writes_is_one_that_crawl_reads(tmp_path: Pat
     )
 
 
-def test_every_command_names_a_function_that_exists() -> None:
+def test_every_entry_point_names_an_object_that_exists() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     missing = []
-    for name, target in project["entry-points"]["ullage.commands"].items():
+    groups = [project["scripts"], *project["entry-points"].values()]
+    for name, target in (entry for group in groups for entry in group.items()):
         module, _, attribute = target.partition(":")
         try:
             exists = hasattr(importlib.import_module(module), attribute)
