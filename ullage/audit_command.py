@@ -40,7 +40,7 @@ def verify(
     as_json: AsJson = False,
     expect: Annotated[
         Path | None,
-        typer.Option(help=("Earlier output of `verify --json`, which must still be true.")),
+        typer.Option(help="Earlier output of `verify --json`, which must still be true."),
     ] = None,
 ) -> None:
     """Verify every audit log, or one signed file, and say where an entry is changed or missing."""
@@ -128,7 +128,7 @@ def list_(
     action: Annotated[
         str,
         typer.Option(
-            help=("Only actions that begin like this, such as `incident` or `suppression.add`.")
+            help="Only actions that begin like this, such as `incident` or `suppression.add`."
         ),
     ] = "",
     tenant: Annotated[str, typer.Option(help="Only of this tenant.")] = "",

@@ -108,7 +108,7 @@ def backup(
     keys_to: Annotated[
         Path | None,
         typer.Option(
-            "--keys", help=("Another folder to create, for the keys: keep it apart from the data.")
+            "--keys", help="Another folder to create, for the keys: keep it apart from the data."
         ),
     ] = None,
 ) -> None:
@@ -196,7 +196,7 @@ def restore(context: Context, source: Path, keys_from: Path | None) -> Iterator[
         )
     if keys_from is None:
         yield f"no keys were restored: put them into {context.keys.root}, then `ullage check`"
-        yield (f"{source} was not verified: the key of its manifest is among the missing keys")
+        yield f"{source} was not verified: the key of its manifest is among the missing keys"
     else:
         # the clock record belongs to the former machine
         KeyStore(context.keys.root).inventory.strike(f"{CLOCK}/{CLOCK_FILE}")

@@ -56,7 +56,7 @@ ELSEWHERE = (
         "backups of the data folder and of the servers' disks still have the data: after"
         " restoring one, erase again"
     ),
-    ("exported files and sent messages: their recipients must remove them"),
+    "exported files and sent messages: their recipients must remove them",
 )
 
 
@@ -129,7 +129,7 @@ def erase(
     everybody: Annotated[
         bool,
         typer.Option(
-            "--all", help=("Erase the whole tenant: customer lists, keys, incidents, evidence.")
+            "--all", help="Erase the whole tenant: customer lists, keys, incidents, evidence."
         ),
     ] = False,
     confirm: Annotated[str, typer.Option(help="With --all: the tenant's name again.")] = "",
@@ -140,7 +140,7 @@ def erase(
     proof: Annotated[
         Path | None,
         typer.Option(
-            help=("The file for the proof; by default in the folder `erased` of the data folder.")
+            help="The file for the proof; by default in the folder `erased` of the data folder."
         ),
     ] = None,
 ) -> None:
@@ -361,7 +361,7 @@ def _settings(context: Context, order: Order) -> Iterator[ErasureReport]:
             yield ErasureReport(
                 "ullage.toml",
                 0,
-                (f"remove {table} yourself: ullage does not change its configuration"),
+                f"remove {table} yourself: ullage does not change its configuration",
             )
         yield ErasureReport(
             "accounts",

@@ -54,7 +54,7 @@ MEANING: Mapping[Reason, str] = {
     "address": "the channel does not exist",
     "service": "the service responds with an internal error",
     "stopped": "its collector is not running, or is stuck",
-    "gap": ("messages are missing, and the history does not return them, or is being fetched now"),
+    "gap": "messages are missing: the history does not return them, or is still being fetched",
     "encrypted": "messages are end-to-end encrypted for members and cannot be read",
 }
 

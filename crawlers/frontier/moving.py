@@ -70,8 +70,8 @@ def take_in(frontier: Frontier, other: Frontier, sites: Sequence[str] = ()) -> i
     for name in names:
         if target.execute("select 1 from pages where site = ? limit 1", (name,)).get:
             raise ConfigError(
-                f"site {name} already has a state here: import the others by name, or move"
-                " this frontier away"
+                f"site {name} already exists here: import the others by name, or move this frontier"
+                " away"
             )
     is_same = frontier.has_key_of(other)
     pages = 0

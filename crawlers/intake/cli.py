@@ -166,14 +166,14 @@ Watch = Annotated[
     typer.Option(
         "--watch",
         metavar="DIR",
-        help=("Import files that are moved into this folder, until stopped."),
+        help="Import files that are moved into this folder, until stopped.",
     ),
 ]
 Remove = Annotated[
     bool,
     typer.Option(
         "--remove",
-        help=("With --watch: delete imported files instead of moving them to DIR/taken."),
+        help="With --watch: delete imported files instead of moving them to DIR/taken.",
     ),
 ]
 OfSite = Annotated[str, typer.Option("--site", help="With --as: the site that the posts are from.")]

@@ -80,7 +80,7 @@ def _read_list(body: bytes) -> Iterator[CaptureLine | RecordError]:
     try:
         listed = from_json(body)
     except ValueError:
-        raise RecordError("malformed", "is no JSON") from None
+        raise RecordError("malformed", "is not valid JSON") from None
     if not isinstance(listed, list) or not 0 < len(listed) <= MOST_POSTS:
         raise RecordError("malformed", f"has no posts, or more than {MOST_POSTS}")
     for item in listed:
@@ -149,7 +149,7 @@ class TokenCheck:
         try:
             self.attempts.take()
         except LimitedError as error:
-            return refusal(429, "too many attempts with a wrong token", error.retry_after)
+            return refusal(429, "too many attempts without a valid token", error.retry_after)
         return IntakeResponse(
             401, {"error": "the token is missing or wrong"}, (("www-authenticate", "Bearer"),)
         )

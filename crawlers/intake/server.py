@@ -208,7 +208,7 @@ class IntakeService:
         media_type = _media_type(headers)
         if media_type not in (JSON, *LINES):
             return refusal(
-                415, (f"content-type: must be {JSON}, or {LINES[0]} with one post per line")
+                415, f"content-type: must be {JSON}, or {LINES[0]} with one post per line"
             )
         length = headers.get("content-length", "")
         if "transfer-encoding" in headers or not (

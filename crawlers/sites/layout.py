@@ -119,7 +119,7 @@ def _to_id_patterns(value: object) -> IdPatterns:
 def _to_template(value: object) -> str:
     """Check that a template holds known placeholders only."""
     if not isinstance(value, str):
-        raise ValueError("is no text")  # noqa: TRY004
+        raise ValueError("is not text")  # noqa: TRY004
     if unknown := sorted(set(PLACE.findall(value)) - PLACES):
         raise ValueError(
             f"{{{redact_word(unknown[0])}}} must be one of {', '.join(sorted(PLACES))}"

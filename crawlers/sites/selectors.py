@@ -123,7 +123,7 @@ def _check_xpath(text: str) -> str:
     try:
         Selector(text="<a/>", type="html").xpath(text)
     except ValueError:
-        raise ValueError("is no XPath") from None
+        raise ValueError("is not valid XPath") from None
     try:
         Selector(text="<a/>", type="html").xpath(_limit_matches(text))
     except ValueError:  # it selects a single text or number

@@ -36,7 +36,7 @@ def find_doubts(site: Site, roots: Sequence[HtmlElement]) -> Iterator[str]:
         size = len(posts.get_text(posts.get_body(root)))
         whole += any(len(posts.get_text(post)) >= MOST_OF_BODY * size for post in nodes)
         if any(_has_heading(post) and _has_posts(post, nodes) for post in nodes):
-            yield ("the element found as a post contains the title or a form, and several posts")
+            yield "the element found as a post contains the title or a form, and several posts"
             return
     if roots and whole > len(roots) / 2:
         yield "the element found as a post is nearly the whole page"

@@ -267,7 +267,7 @@ def _get_usual_mend(found: SiteSurvey) -> Mend:
     if word == "address" and not all(
         map(can_be_site, parse_literal(urlsplit(site.start[0]).hostname or ""))
     ):
-        return Mend("that address is no site: it is a cloud metadata or link-local service")
+        return Mend("that address is not a site: it is a cloud metadata or link-local service")
     return ELSE[word]
 
 

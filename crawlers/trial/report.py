@@ -127,7 +127,7 @@ def _report_answer(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
     )
     login = word == "login"
     box = not login and response_checks.asks_for_password(response)
-    guest = "none: guests can read it" + (", and sees a small login form" if box else "")
+    guest = "none: guests can read it" + ("; it has a small login form" if box else "")
     yield ReportLine("login", "FAULT" if login else "ok", MEANING["login"] if login else guest)
     if word not in {"", "login", "empty", "layout", "parse"} and not wall:
         yield ReportLine("page", "FAULT", f"{word}: {MEANING[word]}")

@@ -75,7 +75,7 @@ def test_what_is_known_in_both_places_is_not_mixed(
     with pytest.raises(ConfigError, match="already exists"):
         export(frontier, tmp_path / "moved.sqlite", [])
     exported = Frontier(tmp_path, KEY, clock.as_clock(), file="moved.sqlite")
-    with pytest.raises(ConfigError, match="site one already has a state here"):
+    with pytest.raises(ConfigError, match="site one already exists here"):
         take_in(frontier, exported)
     with pytest.raises(ConfigError, match="that file has no site absent"):
         take_in(frontier, exported, ["absent"])

@@ -224,7 +224,7 @@ def test_what_is_no_text_is_an_error_not_an_empty_list() -> None:
     [
         ({}, r"options\.post: is missing"),
         ({"post": "p"}, r"options\.body: is missing"),
-        ({**LAID, "rows": "//li[["}, r"options\.rows: is no XPath"),
+        ({**LAID, "rows": "//li[["}, r"options\.rows: is not valid XPath"),
         (
             {**LAID, "rows": "json:a["},
             r"options\.rows: is not valid JMESPath",

@@ -194,7 +194,7 @@ def test_a_small_form_to_log_in_with_is_no_wall() -> None:
     assert (result.word, len(result.posts)) == ("", 1)
     assert parts_of(result)["login"] == (
         "ok",
-        "none: guests can read it, and sees a small login form",
+        "none: guests can read it; it has a small login form",
     )
 
 
