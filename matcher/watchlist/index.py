@@ -49,9 +49,8 @@ class Index:
 
     def __init__(self, path: Path, key: Ed25519PublicKey, noted_under: bytes = b"") -> None:
         self.path = path
-        with open_file(
-            path
-        ) as file:  # one time only: another list may replace the file at any time
+        # opened one time only: another list may replace the file at any time
+        with open_file(path) as file:
             self.header = header_of(file, path, key)
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         size = body_bytes(self.header)

@@ -57,6 +57,7 @@ def test_a_fault_in_a_guess_is_named(place: str, monkeypatch: pytest.MonkeyPatch
     assert report["guess"][0] == "FAULT"
     assert NAMED.fullmatch(report["guess"][1])
     assert "no markers found" not in report["software"][1]
+    assert "read by its layout" not in report["software"][1]
     assert VALUE not in str(report)
     assert [mend.why for mend in propose_mends(survey, Presets())][-1].endswith(
         "report the error above"

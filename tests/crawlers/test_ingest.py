@@ -87,7 +87,7 @@ def test_a_post_is_named_by_its_url_or_else_by_its_text(context: Context, statio
 @pytest.mark.parametrize(
     ("bad", "complaint"),
     [
-        (f"{SECRET} is not a JSON object".encode(), "is not a JSON object"),
+        (f"{SECRET} is no JSON".encode(), "is not a JSON object"),
         (b"[" * 10_000, "is not a JSON object"),
         (b'{"site": "s", "text": "\xff' + SECRET.encode() + b'"}', "is not a JSON object"),
         (b'{"site": "s", "text": "\\ud800"}', "is not a JSON object"),

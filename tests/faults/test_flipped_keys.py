@@ -76,7 +76,7 @@ def run(data: Path, *words: str) -> tuple[int, str]:
         result.exception.exit_code
         if isinstance(result.exception, (ConfigError, CorruptError))
         else result.exit_code
-    ), (f"{result.output}{result.exception or ''}")
+    ), f"{result.output}{result.exception or ''}"
 
 
 def match(data: Path) -> None:
@@ -191,7 +191,9 @@ def test_check_reads_every_key_and_names_the_damaged_file_and_its_cure(
     for name in names:
         content = (data / "keys" / name).read_bytes()
         flip(data / "keys" / name, bit)
-        assert f"key {data / 'keys' / name} does not match its" in (fault := faulty(data))
+        assert f"key {data / 'keys' / name} does not match its own check value" in (
+            fault := faulty(data)
+        )
         assert "restore it from its copy" in fault
         (data / "keys" / name).write_bytes(content)
     sound(data)
@@ -312,5 +314,5 @@ def test_keys_that_were_exchanged_for_one_another_are_seen(data: Path) -> None:
     first, second = match_key.read_bytes(), index_key.read_bytes()
     match_key.write_bytes(second)
     index_key.write_bytes(first)
-    with pytest.raises(ConfigError, match="does not match its"):
+    with pytest.raises(ConfigError, match="does not match its own check value"):
         build_matcher(Context(data))

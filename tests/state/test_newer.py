@@ -119,11 +119,12 @@ def knob(path: Path, _: KeyStore) -> None:
     path.write_text(f"later = 1\n{path.read_text()}")
 
 
-BY_SCHEMA, BY_VERSION, BY_NAME, UNKNOWN = (
+BY_SCHEMA, BY_VERSION, BY_NAME, UNKNOWN, BY_MARK = (
     r"has schema 2, and this ullage reads 1: use the ullage that wrote it",
-    r"written by a newer (?:ullage|version)",
+    r"was written by a newer ullage",
     r"has version \d+, .*this ullage reads",
     r"later: unknown setting",
+    r"or written by a newer version: use that version",
 )
 DATABASES = (
     "accounts",
@@ -139,7 +140,7 @@ LATER: dict[str, tuple[Change, str]] = {
     "watchlists/bank/1.watchlist": (raise_list_version(covers_magic=False), BY_NAME),
     "watchlists/bank/1.delta": (raise_list_version(covers_magic=False), BY_NAME),
     "enrolled/bank.enrolled": (raise_list_version(covers_magic=True), BY_NAME),
-    "evidence/bank/f1d1.evidence": (evidence, BY_VERSION),
+    "evidence/bank/f1d1.evidence": (evidence, BY_MARK),
     "spool/positions/captures.match.json": (spool_state, BY_VERSION),
     "spool/streams/captures.expired.json": (spool_state, BY_VERSION),
     "spool/streams/captures.json": (spool_state, BY_VERSION),

@@ -65,7 +65,7 @@ def test_files_that_are_wrong_are_named_with_the_cure(folder: Path, authority: A
         "half.pem": (
             certificates.certificate,
             0o600,
-            "half.pem must hold a certificate, .* in PEM",
+            "half.pem must hold a certificate, .* and its private key, in PEM",
         ),
         "mixed.pem": (
             certificates.certificate + second.key,

@@ -205,7 +205,7 @@ def test_an_officers_key_is_under_a_passphrase_and_never_overwritten(tmp_path):
         make_officer(
             tmp_path,
             "li",
-            "cannot be decrypted: the passphrase is wrong, or it is not an officer's key",
+            "another passphrase",
         )
     with pytest.raises(ConfigError, match="shorter than 12"):
         make_officer(tmp_path, "wang", "short")
@@ -232,8 +232,7 @@ def test_a_private_file_that_is_open_to_others_wrong_or_of_another_kind_is_refus
         bad_key.write_bytes(content)
         with pytest.raises(
             ConfigError,
-            match=r"cannot be decrypted: the passphrase is wrong, or it is not an officer's key|is"
-            r" not an officer's key",
+            match=r"cannot be decrypted: the passphrase is wrong|pem is not an officer's key",
         ):
             private_key(bad_key, lambda _: "")
     with pytest.raises(ConfigError, match="cannot be read"):
