@@ -203,7 +203,7 @@ class BrokenPublisher:
     def append(self, records) -> None:
         self.tried.set()
         if not self.up.is_set():
-            raise UnavailableError("the bus is unreachable; send it again")
+            raise UnavailableError("the bus is down")
         self.real.append(records)
 
     def close(self) -> None:

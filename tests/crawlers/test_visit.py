@@ -65,7 +65,7 @@ class Publisher:
         self.calls.append(len(records))
         if self.down:
             self.down -= 1
-            raise UnavailableError("the bus is unreachable; send it again", retry_after=None)
+            raise UnavailableError("the bus is down", retry_after=None)
         self.records += records
 
     def close(self) -> None:
