@@ -180,7 +180,7 @@ REVEALS_ALLOWED = 20
 """Reveals by one person in a shift that raise no alarm."""
 
 
-def addresses(
+def reveal_addresses(
     context: Context,
     store: IncidentStore,
     incident: str,

@@ -155,7 +155,7 @@ def test_a_board_that_scripts_fill_is_tried_and_its_file_has_them_run(
     words = ("--name", "filled", "--legal-basis", "test", "--owner", "test", "--allow-private")
     shown = station.run("sites", "try", server.url + shape.start, *words)
     assert "a browser renders it" in shown
-    assert "it asks for JSON at /filled/viewforum.php" in " ".join(shown.split())
+    assert "it requests JSON at /filled/viewforum.php" in " ".join(shown.split())
     written = tomllib.loads((station.data / "sites.d" / "filled.toml").read_text(encoding="utf-8"))
     assert (written["platform"], written["script"]) == ("phpbb", True)
 

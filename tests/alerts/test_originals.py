@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from typer.testing import CliRunner
 
-from alerts.cases.evidence import ACTION, Reveals
+from alerts.cases.evidence import ACTION, Reveals, reveal_addresses
 from alerts.records import Exposure, Hold, Incident, Original, incident_id
 from alerts.service.metrics import AlertMetrics
 from alerts.service.upkeep import erase, expire
@@ -110,6 +110,25 @@ def test_addresses_of_an_incident_are_opened_in_one_audited_step(desk: Context, 
     assert "http://board.example/2" in output
     assert "zhuge" not in output
     assert list_audited_objects(desk) == [f"url of {leak}: 2 sightings"]
+
+
+def test_console_reveals_the_addresses_of_an_incident_after_an_audit_entry(
+    desk: Context, store, leak: str
+) -> None:
+    shown = reveal_addresses(
+        desk, store, leak, by="li", case="C-1", reason="takedown", trail=desk.trail()
+    )
+    assert sorted(shown.values()) == ["http://board.example/2", POST.url]
+    assert {original.id for original in store.scroll(Original, DocumentFilter())} == set(shown)
+    assert list_audited_objects(desk) == [f"url of {leak}: 2 sightings"]
+
+
+def test_console_reveals_no_address_without_an_audit_entry(desk: Context, store, leak: str) -> None:
+    with pytest.raises(ConfigError, match="phone number"):
+        reveal_addresses(
+            desk, store, leak, by="li", case="C-1", reason="15401888000", trail=desk.trail()
+        )
+    assert list_audited_objects(desk) == []
 
 
 @pytest.mark.parametrize(

@@ -348,6 +348,17 @@ def test_what_is_down_when_a_role_starts_is_waited_for_and_once_is_not() -> None
         reach("match", lambda: (_ for _ in ()).throw(ConfigError("no topic")), Stop(), once=False)
 
 
+@pytest.mark.parametrize(("failures", "expected"), [(0, [True]), (2, [False, False, True])])
+def test_each_attempt_to_start_reports_whether_the_dependency_answers(
+    failures: int, expected: list[bool]
+) -> None:
+    errors: list[Exception] = [UnavailableError("bus is down")] * failures
+    reported = list[bool]()
+    act = failing_first(lambda: "opened", errors)
+    assert reach("match", act, Stop(), once=False, reached=reported.append) == "opened"
+    assert reported == expected
+
+
 class SuspiciousHandler:
     """Suspects every batch, and condemns records by their offset."""
 

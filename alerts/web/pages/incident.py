@@ -23,7 +23,7 @@ from alerts.cases.actions import (
     find_links,
 )
 from alerts.cases.decisions import TOKEN_BYTES
-from alerts.cases.evidence import addresses, vault_of
+from alerts.cases.evidence import reveal_addresses, vault_of
 from alerts.cases.incident_list import (
     CUSTOMERS_SHOWN,
     IncidentDetails,
@@ -280,7 +280,7 @@ def _add_takedown(router: APIRouter) -> None:
                 raise QueryError(
                     "a case number and a reason are required; both are recorded in the audit log"
                 )
-            shown = addresses(
+            shown = reveal_addresses(
                 site.context,
                 site.store,
                 id_,

@@ -151,6 +151,12 @@ def test_the_same_finding_again_writes_nothing(tmp_path, keys, vault):
     assert [path.name for path in vault.root.glob("*/*")] == ["f1d0.evidence"]
 
 
+@pytest.mark.parametrize("finding", ["", "../keys/li", "f1d0/x", "F 1"])
+def test_name_that_is_no_finding_id_reaches_no_file(vault, finding):
+    with pytest.raises(ConfigError, match="not the id of a finding"):
+        vault.has("bank", finding)
+
+
 def test_what_is_old_goes_unless_it_is_held(tmp_path, keys, vault):
     pair = officers(tmp_path, keys)
     for name in ("a", "b", "c"):
