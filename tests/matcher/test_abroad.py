@@ -47,14 +47,14 @@ def look_up_keys(text: str) -> set[str]:
         "Telefonnummer: (", "联系电话："),
     ],
 )  # fmt: skip
-def test_behind_a_label_a_calling_code_needs_no_plus_sign(before: str) -> None:
+def test_calling_code_after_label_needs_no_plus_sign(before: str) -> None:
     assert look_up_keys(f"{before}{CARD_LIKE}") == {f"+{CARD_LIKE}", CARD_LIKE}
     assert look_up_keys(f"x\n{before}49 170 9625982, y") == {GERMAN}
     assert look_up_keys(f"{before}49-170-9625982\n") == {GERMAN}
 
 
 @pytest.mark.parametrize("code", PLANS)
-def test_mobiles_of_every_plan_are_read_behind_a_label(code: str) -> None:
+def test_foreign_mobile_after_label_is_found(code: str) -> None:
     numbers = [
         number
         for number in mobiles(code, 40)
@@ -66,7 +66,7 @@ def test_mobiles_of_every_plan_are_read_behind_a_label(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", ["49", "43", "44"])
-def test_a_column_of_phones_is_a_label(code: str) -> None:
+def test_phone_column_header_counts_as_label(code: str) -> None:
     numbers = [*as_cards((code,)), *mobiles(code, 20)]
     text = "name,phone\n" + "".join(f"Anna,{number}\n" for number in numbers)
     assert {f"+{number}" for number in numbers} - look_up_keys(text) == set()
@@ -106,9 +106,7 @@ def test_a_column_of_phones_is_a_label(code: str) -> None:
         ("INSERT INTO u VALUES (1,'DE','01709625982');", GERMAN),
     ],
 )  # fmt: skip
-def test_a_national_number_beside_its_country_is_read_as_it_is_dialled_from_abroad(
-    text: str, number: str
-) -> None:
+def test_national_number_beside_country_gets_calling_code(text: str, number: str) -> None:
     assert number in look_up_keys(text)
 
 
@@ -124,17 +122,17 @@ def test_a_national_number_beside_its_country_is_read_as_it_is_dialled_from_abro
         "mobile: 13800138", "country,phone\nXX,01709625982\n",
     ],
 )  # fmt: skip
-def test_what_is_no_number_of_that_country_is_none(text: str) -> None:
+def test_text_that_is_not_a_number_of_that_country_is_ignored(text: str) -> None:
     assert look_up_keys(text) == set()
 
 
-def test_a_national_number_finds_its_customer(context: Context) -> None:
+def test_national_number_matches_its_customer(context: Context) -> None:
     enrol(context, "bank", [customer(1, phone=GERMAN), customer(2, phone=f"+{CARD_LIKE}")])
     text = f"country;phone\nDE;0170 9625982\n\nphone: {CARD_LIKE}\n"
     assert [match[:2] for match in matches(matcher_of(context), text)] == [("phone", "plain")] * 2
 
 
-def test_a_table_of_many_is_read_row_by_row() -> None:
+def test_table_of_national_numbers_is_read_row_by_row() -> None:
     rng = random.Random(1)
     numbers = [f"+49{number[2:]}" for number in mobiles("49", 200)]
     rows = [f"{rng.randrange(999)},DE,0{number[3:]}" for number in numbers]
@@ -162,9 +160,7 @@ def test_a_table_of_many_is_read_row_by_row() -> None:
         ("氏名,携帯電話\n山田,090-1234-5678\n", "+819012345678"),
     ],
 )
-def test_a_label_in_a_language_tells_the_country_of_a_number_as_written_at_home(
-    text: str, number: str
-) -> None:
+def test_label_language_decides_country_of_national_number(text: str, number: str) -> None:
     assert number in look_up_keys(text)
 
 
@@ -172,7 +168,7 @@ def test_a_label_in_a_language_tells_the_country_of_a_number_as_written_at_home(
     "text",
     ["手机：0912-345-678", "SĐT: 1234.567.890", "đơn hàng 0912345678", "concept 0532 123 45 67"],
 )
-def test_no_country_is_told_by_a_label_of_another_language_or_a_number_of_no_plan(
+def test_label_in_wrong_language_sets_no_country(
     text: str,
 ) -> None:
     assert look_up_keys(text) == set()

@@ -65,7 +65,7 @@ def short_windows(request: pytest.FixtureRequest) -> Iterator[int]:
 
 @given(st.lists(BODY, min_size=1, max_size=3), st.sampled_from(["text/plain", "text/html"]))
 @example([NO_ROW], "text/plain")
-def test_any_bytes_are_read_to_their_end(
+def test_arbitrary_bytes_do_not_stop_matching(
     matcher: Matcher, short_windows: int, bodies: list[bytes], media_type: str
 ) -> None:
     value = PEOPLE[9]["phone"].encode()

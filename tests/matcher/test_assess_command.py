@@ -61,7 +61,9 @@ FILES = {
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_whose_it_is(ullage, bank: Context, tmp_path: Path, file: str) -> None:
+def test_origin_of_sample_file_is_recognised(
+    ullage, bank: Context, tmp_path: Path, file: str
+) -> None:
     lines, origin = FILES[file]
     path = tmp_path / "sample.txt"
     path.write_text("\n".join(lines), encoding="utf-8")
@@ -89,7 +91,7 @@ def sample(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_screen_says_all_of_it_in_100_columns(ullage, bank: Context, sample: Path) -> None:
+def test_verdict_fits_100_columns(ullage, bank: Context, sample: Path) -> None:
     result = ullage("assess", sample)
     assert result.exit_code == 0
     lines = [line.strip("│ ") for line in result.stdout.splitlines()]
@@ -118,7 +120,7 @@ def test_the_screen_says_all_of_it_in_100_columns(ullage, bank: Context, sample:
     ]
 
 
-def test_json_has_the_same_numbers(ullage, bank: Context, sample: Path) -> None:
+def test_json_agrees_with_screen(ullage, bank: Context, sample: Path) -> None:
     whole = json.loads(ullage("assess", sample, "--json").stdout)
     assert (whole["rows"], whole["candidates"], whole["failures"]) == (
         51,
@@ -137,9 +139,7 @@ def test_json_has_the_same_numbers(ullage, bank: Context, sample: Path) -> None:
     assert bank_verdict["exposure"]["score"] == min(100, total)
 
 
-def test_the_tenant_with_most_customers_in_it_comes_first(
-    ullage, bank: Context, sample: Path
-) -> None:
+def test_tenant_with_most_customers_is_listed_first(ullage, bank: Context, sample: Path) -> None:
     enrol(bank, "aaa", [customer(9000)])
     enrol(bank, "zzz", [customer(0)])
     tenants = json.loads(ullage("assess", sample, "--json").stdout)["tenants"]
@@ -167,7 +167,7 @@ def bank_with_labels(bank: Context, ullage, tmp_path: Path) -> Context:
     return bank
 
 
-def test_bait_names_the_partner_and_cohorts_are_told_on_screen_and_as_json(
+def test_honeytoken_names_partner_on_screen_and_in_json(
     ullage, bank_with_labels: Context, sample: Path
 ) -> None:
     exposed = verdict(ullage, sample)
@@ -194,7 +194,7 @@ def test_bait_names_the_partner_and_cohorts_are_told_on_screen_and_as_json(
 
 
 @pytest.mark.parametrize(("own", "origin"), [('["BRANCH"]', "ours"), ('["POLICY"]', "unknown")])
-def test_a_field_that_only_the_tenant_holds_says_whose_rows_they_are(
+def test_own_field_in_table_marks_rows_as_ours(
     ullage, bank: Context, tmp_path: Path, own: str, origin: str
 ) -> None:
     (bank.data / "ullage.toml").write_text(
@@ -212,7 +212,7 @@ def test_a_field_that_only_the_tenant_holds_says_whose_rows_they_are(
     assert ("fields that only the tenant holds: BRANCH" in str(exposed)) == (origin == "ours")
 
 
-def test_a_field_of_no_such_name_is_refused_where_it_stands(
+def test_unknown_own_field_is_rejected_with_its_setting(
     ullage, bank: Context, tmp_path: Path
 ) -> None:
     (bank.data / "ullage.toml").write_text('[tenants.bank]\nown_fields = ["BRANCHES"]\n')
@@ -221,7 +221,7 @@ def test_a_field_of_no_such_name_is_refused_where_it_stands(
     assert "tenants.bank.own_fields" in result.output + str(result.exception)
 
 
-def test_numbers_that_chance_gives_are_noise_on_the_screen_too(
+def test_matches_expected_by_chance_are_shown_as_noise(
     ullage, bank: Context, tmp_path: Path
 ) -> None:
     path = tmp_path / "numbers.txt"
@@ -231,7 +231,9 @@ def test_numbers_that_chance_gives_are_noise_on_the_screen_too(
     assert "noise: 1 customer of ours by phone alone, chance alone" in shown
 
 
-def test_nothing_is_kept_unless_it_is_opened(ullage, bank: Context, sample: Path) -> None:
+def test_assess_writes_nothing_unless_incident_is_opened(
+    ullage, bank: Context, sample: Path
+) -> None:
     def list_files() -> set[Path]:
         return {p for p in bank.data.rglob("*") if p.is_file()}
 
@@ -253,7 +255,7 @@ def test_nothing_is_kept_unless_it_is_opened(ullage, bank: Context, sample: Path
     bus.close()
 
 
-def test_standard_input_and_an_empty_file_have_a_verdict(ullage, bank: Context) -> None:
+def test_standard_input_and_empty_file_get_a_verdict(ullage, bank: Context) -> None:
     for body, code in (
         (b"", Exit.NO_VERDICT),
         (b"\xff\xfe\x00", Exit.NO_VERDICT),
@@ -267,7 +269,7 @@ def test_standard_input_and_an_empty_file_have_a_verdict(ullage, bank: Context) 
 
 @pytest.mark.parametrize("name", ["orders.xls", "orders.html", "orders"])
 @pytest.mark.parametrize("end", ["", "\n", "\n  "])
-def test_a_table_of_a_page_is_read_by_what_it_is_and_not_by_its_name(
+def test_html_table_is_detected_by_content_not_name(
     ullage, bank: Context, tmp_path: Path, name: str, end: str
 ) -> None:
     cells = (
@@ -295,9 +297,7 @@ def test_a_table_of_a_page_is_read_by_what_it_is_and_not_by_its_name(
 
 
 @pytest.mark.parametrize("end", ["", "\n  "])
-def test_a_sheet_of_excel_2003_in_xml_has_rows(
-    ullage, bank: Context, tmp_path: Path, end: str
-) -> None:
+def test_excel_2003_xml_sheet_has_rows(ullage, bank: Context, tmp_path: Path, end: str) -> None:
     data = [
         ("姓名", "手机", "贷款余额"),
         *((p["name"], p["phone"], str(5000 + n)) for n, p in enumerate(CUSTOMERS[:60])),

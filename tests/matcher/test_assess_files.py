@@ -58,7 +58,7 @@ ENTRY = "Soft: Chrome\nURL: https://{}\nUsername: {}\nPassword: Secr3t!x\n======
         ("m.bank.example/login", "zhangwei", ("medium", 6, "X4")),
     ],
 )
-def test_an_archive_of_a_stealer_with_a_login_of_staff_is_a_way_in(
+def test_stealer_archive_with_staff_login_is_an_access_risk(
     judge, host: str, login: str, expected: tuple
 ) -> None:
     other_logins = "".join(
@@ -130,7 +130,7 @@ def passwords(form: str, people: list[dict[str, str]] = APART) -> bytes:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_logins_of_our_customers_at_others_sites_are_from_their_own_computers(
+def test_customer_logins_at_other_sites_point_to_infected_devices(
     assess_password_file, form: str
 ) -> None:
     tenant = assess_password_file(passwords(FORMS[form]))
@@ -155,7 +155,7 @@ def test_logins_of_our_customers_at_others_sites_are_from_their_own_computers(
 
 
 @pytest.mark.parametrize("form", OTHERS_FORMS)
-def test_passwords_without_the_address_of_a_site_are_of_no_stealer(
+def test_passwords_without_site_address_are_not_a_stealer_log(
     assess_password_file, form: str
 ) -> None:
     tenant = assess_password_file(passwords(OTHERS_FORMS[form]))
@@ -163,7 +163,7 @@ def test_passwords_without_the_address_of_a_site_are_of_no_stealer(
     assert "stealer" not in str(tenant["origin"]["reasons"])
 
 
-def test_rows_of_a_stealer_beside_a_list_with_names_do_not_say_whose_the_list_is(
+def test_stealer_rows_do_not_decide_origin_of_a_list_with_names(
     assess_password_file,
 ) -> None:
     listed = "".join(
@@ -174,7 +174,7 @@ def test_rows_of_a_stealer_beside_a_list_with_names_do_not_say_whose_the_list_is
 
 
 @pytest.mark.parametrize("row", [{"md5": "phone"}, {"a": "phone", "b": "resident_id"}])
-def test_digests_without_a_label_are_of_what_our_customers_have(judge, row: dict[str, str]) -> None:
+def test_unlabelled_digests_match_customer_identifiers(judge, row: dict[str, str]) -> None:
     lines = [
         json.dumps(
             {label: hashlib.md5(person[kind].encode()).hexdigest() for label, kind in row.items()}
@@ -201,7 +201,7 @@ CARDS = (
 
 
 @pytest.mark.parametrize("written", CARDS)
-def test_four_cards_with_their_codes_and_no_header_are_grave(judge, written: str) -> None:
+def test_four_cards_with_codes_and_no_header_are_high(judge, written: str) -> None:
     rows = []
     for n, person in enumerate(CUSTOMERS[:4]):
         dated = {
@@ -225,7 +225,7 @@ def test_four_cards_with_their_codes_and_no_header_are_grave(judge, written: str
         ["12/27", "01/28", "03/29", "04/30"],
     ],
 )
-def test_what_else_stands_behind_a_card_is_no_code(values: list[str]) -> None:
+def test_other_values_after_a_card_are_not_its_code(values: list[str]) -> None:
     rows = rows_of_texts(
         "\n".join(f"{card(n)}|{value}|{phone(n)}" for n, value in enumerate(values))
     )

@@ -159,7 +159,7 @@ SAYS_NOTHING = {
 
 
 @pytest.mark.parametrize("name", SAYS_NOTHING)
-def test_what_holds_nothing_to_read_has_no_verdict(
+def test_file_with_nothing_readable_has_no_verdict(
     ullage, bank: Context, tmp_path: Path, name: str
 ) -> None:
     body, reason = SAYS_NOTHING[name]
@@ -200,7 +200,7 @@ def as_parts(row: dict[str, str]) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("how", as_parts(customer(0)))
 @pytest.mark.parametrize("number", [7, 9_000], ids=["a customer", "a stranger"])
-def test_custom_xml_of_a_blank_document_is_read(
+def test_custom_xml_of_blank_document_is_read(
     ullage, bank: Context, tmp_path: Path, how: str, number: int
 ) -> None:
     row = {**customer(number % 400), "phone": phone(number)}
@@ -216,7 +216,7 @@ def test_custom_xml_of_a_blank_document_is_read(
 
 @pytest.mark.parametrize("between", ["", "\n    "], ids=["one line", "a line a value"])
 @pytest.mark.parametrize("how", ["elements", "attributes"])
-def test_records_of_custom_xml_are_rows(
+def test_custom_xml_records_are_rows(
     ullage, bank: Context, tmp_path: Path, how: str, between: str
 ) -> None:
     fields = {"姓名": "name", "phone": "phone", "证件号": "resident_id"}
@@ -248,7 +248,7 @@ def test_records_of_custom_xml_are_rows(
 @pytest.mark.parametrize(
     "members", [{}, {"a.txt": b"", "b.txt": b""}, {"a.txt": b" \n"}], ids=["none", "empty", "blank"]
 )
-def test_an_archive_of_nothing_has_no_verdict(
+def test_empty_archive_has_no_verdict(
     ullage, bank: Context, tmp_path: Path, members: dict[str, bytes]
 ) -> None:
     result = ullage("assess", zip_of(tmp_path / "a.zip", members), "--json")
@@ -272,7 +272,9 @@ def test_an_archive_of_nothing_has_no_verdict(
     ],
     ids=["words", "base64 of text", "tokens", "markup", "one letter", "a rule"],
 )
-def test_what_was_read_is_nobody(ullage, bank: Context, tmp_path: Path, body: bytes) -> None:
+def test_readable_file_without_customers_affects_nobody(
+    ullage, bank: Context, tmp_path: Path, body: bytes
+) -> None:
     (tmp_path / "a").write_bytes(body)
     result = ullage("assess", tmp_path / "a", "--json")
     assert (
@@ -282,7 +284,7 @@ def test_what_was_read_is_nobody(ullage, bank: Context, tmp_path: Path, body: by
     ) == (0, "nobody", [])
 
 
-def test_customers_beside_a_block_that_is_no_text_are_at_least_so_many(
+def test_unreadable_block_makes_customer_count_a_lower_bound(
     ullage, bank: Context, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.txt"
@@ -293,7 +295,7 @@ def test_customers_beside_a_block_that_is_no_text_are_at_least_so_many(
     assert "NO VERDICT" not in result.stdout
 
 
-def test_no_verdict_says_what_to_ask_for_and_names_the_member_once(
+def test_no_verdict_advises_next_step_and_names_member_once(
     ullage, bank: Context, tmp_path: Path
 ) -> None:
     path = zip_of(tmp_path / "sent.zip", {"shots/1.png": PICTURE, "note.txt": "看图".encode()})
@@ -304,9 +306,7 @@ def test_no_verdict_says_what_to_ask_for_and_names_the_member_once(
     assert shown.index("NO VERDICT") < shown.index("tenant bank")
 
 
-def test_a_tenant_without_a_watchlist_is_said_and_is_no_nobody(
-    ullage, bank: Context, tmp_path: Path
-) -> None:
+def test_tenant_without_watchlist_prevents_a_verdict(ullage, bank: Context, tmp_path: Path) -> None:
     make_tenant(bank.keys, "other")
     (tmp_path / "a.txt").write_text("nobody")
     result = ullage("assess", tmp_path / "a.txt")
@@ -319,7 +319,7 @@ def test_a_tenant_without_a_watchlist_is_said_and_is_no_nobody(
     assert ullage("assess", tmp_path / "a.txt", "--tenant", "bank").exit_code == Exit.DONE
 
 
-def test_one_tenant_alone(ullage, bank: Context, tmp_path: Path) -> None:
+def test_tenant_option_limits_verdict_to_that_tenant(ullage, bank: Context, tmp_path: Path) -> None:
     enrol(bank, "other", CUSTOMERS[:50], "none")
     path = tmp_path / "a.csv"
     path.write_text(rows(9), encoding="utf-8")
@@ -338,7 +338,7 @@ def test_one_tenant_alone(ullage, bank: Context, tmp_path: Path) -> None:
         assert result.exception.exit_code == Exit.USAGE
 
 
-def test_the_canarys_people_are_no_tenant_of_a_file(ullage, bank: Context, tmp_path: Path) -> None:
+def test_canary_tenant_is_left_out_of_verdicts(ullage, bank: Context, tmp_path: Path) -> None:
     enrol(bank, "ullage-canary", CUSTOMERS[:3], "none")
     (tmp_path / "a.csv").write_text(rows(3), encoding="utf-8")
     assert [
@@ -351,7 +351,7 @@ SEVERITIES = ["noise", "notice", "low", "medium", "high", "statutory"]
 
 
 @pytest.mark.parametrize("bar", SEVERITIES)
-def test_fail_on_a_severity(ullage, bank: Context, tmp_path: Path, bar: str) -> None:
+def test_fail_on_severity_sets_exit_code(ullage, bank: Context, tmp_path: Path, bar: str) -> None:
     path = tmp_path / "a.csv"
     path.write_text(rows(60), encoding="utf-8")
     verdict = json.loads(ullage("assess", path, "--json").stdout)
@@ -367,7 +367,7 @@ def test_fail_on_a_severity(ullage, bank: Context, tmp_path: Path, bar: str) -> 
     )
 
 
-def test_fail_on_is_a_severity_and_fail_is_any_customer(
+def test_fail_on_takes_severity_and_fail_any_customer(
     ullage, bank: Context, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.csv"
@@ -382,7 +382,7 @@ def test_fail_on_is_a_severity_and_fail_is_any_customer(
     assert ullage("assess", path, "--fail").exit_code == Exit.DONE
 
 
-def test_the_customers_as_csv_hold_handles_and_never_a_value(
+def test_customers_csv_contains_pseudonyms_and_no_values(
     ullage, bank: Context, tmp_path: Path
 ) -> None:
     enrol(bank, "other", CUSTOMERS[:2], "none")
@@ -412,7 +412,7 @@ def test_the_customers_as_csv_hold_handles_and_never_a_value(
     ]
 
 
-def test_the_customers_csv_is_what_resolve_reads(ullage, context: Context, tmp_path: Path) -> None:
+def test_resolve_reads_customers_csv(ullage, context: Context, tmp_path: Path) -> None:
     source, path, out = tmp_path / "customers.csv", tmp_path / "a.csv", tmp_path / "out.csv"
     columns = ("customer_ref", "name", "phone", "resident_id")
     source.write_text(
@@ -429,7 +429,7 @@ def test_the_customers_csv_is_what_resolve_reads(ullage, context: Context, tmp_p
     ]
 
 
-def test_where_the_customers_cannot_go_is_said_before_anything_is_read(
+def test_unwritable_customers_path_fails_before_reading(
     ullage, bank: Context, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.csv"
@@ -450,7 +450,7 @@ def test_where_the_customers_cannot_go_is_said_before_anything_is_read(
     assert path.read_text(encoding="utf-8") == rows(1)
 
 
-def test_a_login_of_staff_is_an_exposure_though_no_customer_is_in_it(
+def test_staff_login_counts_as_exposure_without_customers(
     ullage, bank: Context, tmp_path: Path
 ) -> None:
     settings = bank.data / "ullage.toml"

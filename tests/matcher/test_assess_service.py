@@ -146,7 +146,7 @@ def leak_response(
         return assess(data, LEAK, hold_bytes=2**26), data
 
 
-def test_a_dropped_file_has_the_verdict_that_the_command_gives(
+def test_service_gives_same_verdict_as_command(
     leak_response: tuple, bank: Context, ullage, tmp_path: Path
 ) -> None:
     [verdict] = select(leak_response[0], "verdict")
@@ -157,7 +157,7 @@ def test_a_dropped_file_has_the_verdict_that_the_command_gives(
     assert verdict["tenants"][0]["customers"] == 50
 
 
-def test_the_customers_come_as_the_command_writes_them(
+def test_service_returns_same_customers_csv_as_command(
     leak_response: tuple, bank: Context, ullage, tmp_path: Path
 ) -> None:
     lines, _ = leak_response
@@ -168,9 +168,7 @@ def test_the_customers_come_as_the_command_writes_them(
     assert len(list(csv.DictReader(io.StringIO(told_here)))) == 50
 
 
-def test_customers_beyond_the_matches_that_are_listed_are_named_all_the_same(
-    bank: Context, outcomes: Counter
-) -> None:
+def test_customers_beyond_listed_matches_are_still_named(bank: Context, outcomes: Counter) -> None:
     (bank.data / "ullage.toml").write_text("[match]\ncapture_matches = 10\n")
     with listening(Context(bank.data), outcomes):
         lines = assess(bank.data, LEAK)
@@ -179,7 +177,7 @@ def test_customers_beyond_the_matches_that_are_listed_are_named_all_the_same(
     assert sum(bool(row["kinds"]) for row in rows) < 50
 
 
-def test_nothing_of_the_file_is_written_and_nothing_of_its_values_is_answered(
+def test_file_is_not_stored_and_values_are_not_returned(
     leak_response: tuple,
 ) -> None:
     lines, data = leak_response
@@ -197,7 +195,7 @@ def test_nothing_of_the_file_is_written_and_nothing_of_its_values_is_answered(
     ]
 
 
-def test_findings_that_come_back_are_put_on_the_bus_as_assess_signs_them(
+def test_returned_findings_are_published_as_signed(
     leak_response: tuple, service_folder: Path, bank: Context
 ) -> None:
     """The keys of this data folder are those of the one where the file was judged."""
@@ -218,19 +216,19 @@ def test_findings_that_come_back_are_put_on_the_bus_as_assess_signs_them(
     assert len({match.subject for match in finding.matches}) == 50
 
 
-def test_what_is_opened_at_once_goes_the_same_way(service_folder: Path, bank: Context) -> None:
+def test_immediate_open_publishes_the_finding(service_folder: Path, bank: Context) -> None:
     lines = assess(service_folder, LEAK, to_open=True)
     [record] = bank.bus().subscribe(FINDINGS, "test").poll(9, 0.0)
     assert select(lines, "handed") == [{record.headers["id"]: "bank"}]
     assert select(lines, "finding") == []
 
 
-def test_what_is_too_large_to_be_held_says_so(service_folder: Path) -> None:
+def test_findings_too_large_to_hold_are_reported(service_folder: Path) -> None:
     assert select(assess(service_folder, LEAK, hold_bytes=10), "unheld") == [True]
 
 
 @pytest.mark.parametrize("spoilt", ["value", "id", "signer"])
-def test_a_finding_that_was_changed_is_not_opened(
+def test_altered_finding_is_not_published(
     leak_response: tuple, service_folder: Path, bank: Context, spoilt: str
 ) -> None:
     finding = copy.deepcopy(select(leak_response[0], "finding")[0])
@@ -258,7 +256,7 @@ def make_encrypted_zip() -> bytes:
     return bytes(body)
 
 
-def test_what_could_not_be_looked_at_has_no_verdict_and_says_why(service_folder: Path) -> None:
+def test_unreadable_file_has_no_verdict_and_a_reason(service_folder: Path) -> None:
     [verdict] = select(assess(service_folder, make_encrypted_zip(), name="a.zip"), "verdict")
     assert (verdict["verdict"], verdict["code"]) == ("no verdict", 3)
     assert "encrypted" in [part["reason"] for part in verdict["not_read"]]
@@ -276,7 +274,7 @@ def test_containers_are_read(service_folder: Path) -> None:
     assert verdict["tenants"][0]["customers"] == 50
 
 
-def test_a_client_that_goes_midway_ends_the_work(service_folder: Path, outcomes: Counter) -> None:
+def test_client_disconnect_ends_the_work(service_folder: Path, outcomes: Counter) -> None:
     with Client(service_folder, verb="assess") as client:
         client.until("go")
         client.send(LEAK)
@@ -326,14 +324,14 @@ def holding(outcomes: Counter) -> AssessmentService:
     )
 
 
-def test_a_file_that_is_still_coming_holds_nobody_up(holding: AssessmentService) -> None:
+def test_slow_upload_delays_nobody(holding: AssessmentService) -> None:
     with Peer(holding, "bank") as slow, Peer(holding, "shop") as shop:
         slow.until("go")
         slow.socket.sendall(assessing.to_frame(b"x" * 100)[:5])
         shop.drop().until("judging")
 
 
-def test_files_are_judged_one_at_a_time_each_tenant_in_turn(holding: AssessmentService) -> None:
+def test_files_are_assessed_one_at_a_time_with_tenants_in_turn(holding: AssessmentService) -> None:
     with contextlib.ExitStack() as stack:
         (first := stack.enter_context(Peer(holding, "bank"))).drop().until("judging")
         (second := stack.enter_context(Peer(holding, "bank"))).drop().until(
@@ -352,7 +350,7 @@ def test_files_are_judged_one_at_a_time_each_tenant_in_turn(holding: AssessmentS
         third.until("judging")
 
 
-def test_more_than_may_wait_are_told_to_come_again_and_others_are_not(
+def test_full_queue_rejects_only_that_tenant(
     holding: AssessmentService,
 ) -> None:
     with contextlib.ExitStack() as stack:
@@ -364,7 +362,7 @@ def test_more_than_may_wait_are_told_to_come_again_and_others_are_not(
         stack.enter_context(Peer(holding, "shop")).drop().until("judging")
 
 
-def test_what_waits_in_memory_is_bounded_and_each_has_some_of_it() -> None:
+def test_queue_memory_is_bounded_and_shared_by_tenant() -> None:
     queue, gib = AssessmentQueue(), 1 << 30
     with contextlib.ExitStack() as stack:
         a, b, c, d = (stack.enter_context(queue.place(name)) for name in ("a", "b", "c", "a"))
@@ -376,7 +374,7 @@ def test_what_waits_in_memory_is_bounded_and_each_has_some_of_it() -> None:
         queue.hold(c, RESERVED)
 
 
-def test_a_file_that_comes_too_slowly_is_cut_and_told_so(
+def test_slow_upload_is_aborted_with_an_error(
     holding: AssessmentService, clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = dataclasses.replace(holding, clock=clock.as_clock())
@@ -405,24 +403,24 @@ def ask_to_assess(running: AssessmentService) -> bytes:
     return heard
 
 
-def test_a_process_that_dies_midway_is_told(outcomes: Counter) -> None:
+def test_killed_worker_is_reported(outcomes: Counter) -> None:
     heard = ask_to_assess(
         service(outcomes, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     )
     assert b"died" in json.loads(heard.splitlines()[-1])["error"].encode()
 
 
-def test_what_takes_too_long_is_ended_and_told(outcomes: Counter) -> None:
+def test_worker_over_time_limit_is_killed_and_reported(outcomes: Counter) -> None:
     heard = ask_to_assess(service(outcomes, "import signal; signal.pause()", seconds=0.2))
     assert "longer than" in json.loads(heard.splitlines()[-1])["error"]
 
 
-def test_another_user_hears_nothing(outcomes: Counter) -> None:
+def test_other_user_gets_no_answer(outcomes: Counter) -> None:
     assert ask_to_assess(service(outcomes, "", users=frozenset({os.getuid() + 1}))) == b""
     assert outcomes.labels("refused")._value.get() == 1
 
 
-def test_the_socket_is_in_the_folder_that_is_shared_with_those_who_may_ask(
+def test_socket_is_in_shared_folder_for_permitted_users(
     bank: Context, outcomes: Counter, tmp_path: Path
 ) -> None:
     shared = tmp_path / "shared"
@@ -443,9 +441,7 @@ def test_the_socket_is_in_the_folder_that_is_shared_with_those_who_may_ask(
     "said",
     [b"{}", b'{"verb": "assess", "size": 2000000000}', b"\xff", b'{"verb": "assess", "more": 1}'],
 )
-def test_what_is_no_question_or_says_that_it_is_too_large_is_refused(
-    service_folder: Path, said: bytes
-) -> None:
+def test_malformed_or_oversized_request_is_rejected(service_folder: Path, said: bytes) -> None:
     with socket.socket(socket.AF_UNIX) as client, assessing.address(service_folder) as address:
         client.connect(address)
         client.sendall(assessing.to_frame(said))
@@ -469,7 +465,7 @@ def receive(theirs: socket.socket) -> contextlib.AbstractContextManager[int]:
     )
 
 
-def test_a_body_that_goes_on_beyond_what_is_taken_is_refused(
+def test_body_over_size_limit_is_rejected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(assessing, "MOST_BYTES", 10)
@@ -478,14 +474,14 @@ def test_a_body_that_goes_on_beyond_what_is_taken_is_refused(
         pass
 
 
-def test_a_body_that_ends_early_is_no_file() -> None:
+def test_truncated_body_is_rejected() -> None:
     ours, theirs = make_framed_pair(assessing.to_frame(b"1234567"))
     ours.close()
     with theirs, pytest.raises(UnavailableError), receive(theirs):
         pass
 
 
-def test_a_file_that_was_received_cannot_be_changed() -> None:
+def test_received_file_cannot_be_changed() -> None:
     ours, theirs = make_framed_pair(assessing.to_frame(b"1234567"), assessing.to_frame(b""))
     with ours, theirs, receive(theirs) as descriptor:
         file = Path(f"/proc/self/fd/{descriptor}")
@@ -495,16 +491,14 @@ def test_a_file_that_was_received_cannot_be_changed() -> None:
     assert not file.exists()
 
 
-def test_the_socket_is_its_owners_and_goes_with_the_service(
-    bank: Context, outcomes: Counter
-) -> None:
+def test_socket_is_owner_only_and_removed_on_stop(bank: Context, outcomes: Counter) -> None:
     place = bank.data / assessing.NAME
     with listening(bank, outcomes):
         assert place.stat().st_mode & 0o777 == 0o600
     assert not place.exists()
 
 
-def test_a_second_match_leaves_the_first_its_socket(
+def test_second_service_leaves_socket_of_first(
     service_folder: Path, bank: Context, outcomes: Counter
 ) -> None:
     with listening(bank, outcomes):
@@ -512,9 +506,7 @@ def test_a_second_match_leaves_the_first_its_socket(
     assert select(assess(service_folder, LEAK), "verdict")
 
 
-def test_a_socket_that_a_dead_process_left_is_no_hindrance(
-    bank: Context, outcomes: Counter
-) -> None:
+def test_stale_socket_is_replaced(bank: Context, outcomes: Counter) -> None:
     with socket.socket(socket.AF_UNIX) as stale, assessing.address(bank.data) as address:
         stale.bind(address)
     with listening(bank, outcomes):
@@ -561,7 +553,7 @@ def resolve(data: Path, pseudonyms: list[str], **more: object) -> list[dict]:
         return client.until("done")
 
 
-def test_pseudonyms_of_an_approved_request_are_resolved_and_audited_first(
+def test_approved_pseudonyms_are_resolved_after_audit_entry(
     resolving: tuple[Path, dict[str, str]],
 ) -> None:
     data, customers = resolving
@@ -581,7 +573,7 @@ def test_pseudonyms_of_an_approved_request_are_resolved_and_audited_first(
     )
 
 
-def test_made_up_approvers_get_no_more_than_a_days_budget(
+def test_invented_approvers_cannot_exceed_daily_budget(
     resolving: tuple[Path, dict[str, str]],
 ) -> None:
     data, customers = resolving
@@ -609,7 +601,7 @@ def test_made_up_approvers_get_no_more_than_a_days_budget(
         ({"tenants": ["shop"]}, "off"),
     ],
 )
-def test_what_others_have_not_approved_is_not_resolved(
+def test_unapproved_request_is_not_resolved(
     resolving: tuple[Path, dict[str, str]], more: dict, why: str
 ) -> None:
     data, customers = resolving
@@ -622,7 +614,7 @@ def test_what_others_have_not_approved_is_not_resolved(
 @pytest.mark.parametrize(
     ("gone", "why"), [("building/bank.subjects", "absent"), ("keys/bank/resolver.key", "absent")]
 )
-def test_where_the_way_back_is_not_nothing_is_resolved(
+def test_missing_resolver_key_or_table_resolves_nothing(
     resolving: tuple[Path, dict[str, str]], gone: str, why: str
 ) -> None:
     data, customers = resolving
@@ -634,13 +626,13 @@ def test_where_the_way_back_is_not_nothing_is_resolved(
         assert "resolves" not in client.line()
 
 
-def test_a_reference_is_resolved_while_a_file_is_judged(holding: AssessmentService) -> None:
+def test_pseudonym_is_resolved_while_a_file_is_assessed(holding: AssessmentService) -> None:
     with Peer(holding, "bank") as first, Peer(holding, "bank", verb="resolve") as second:
         first.drop().until("judging")
         second.drop().until("judging")
 
 
-def test_lack_of_descriptors_does_not_end_accepting(monkeypatch, outcomes):
+def test_running_out_of_descriptors_keeps_the_listener_alive(monkeypatch, outcomes):
     class Listener:
         errors: ClassVar = [
             OSError(errno.EMFILE, "x"),

@@ -79,7 +79,7 @@ GATEWAYS = {
 
 
 @pytest.mark.parametrize("form", GATEWAYS)
-def test_codes_of_ours_in_a_gateway_s_log_are_high_and_the_supplier_is_called(
+def test_our_codes_in_gateway_log_are_high_and_name_the_supplier(
     judge: Callable, form: str
 ) -> None:
     tenant = judge(each(GATEWAYS[form], 60))
@@ -87,7 +87,7 @@ def test_codes_of_ours_in_a_gateway_s_log_are_high_and_the_supplier_is_called(
     assert tenant["next_step"].startswith("Call the SMS supplier now")
 
 
-def test_codes_of_others_in_a_gateway_s_log_name_no_supplier_of_ours(judge: Callable) -> None:
+def test_codes_of_other_senders_do_not_name_our_supplier(judge: Callable) -> None:
     tenant = judge(each(GATEWAYS["pipes"].replace("云杉银行", "某某外卖"), 60))
     assert tenant["exposure"]["row"] != 7
     assert "SMS supplier" not in tenant["next_step"]
@@ -116,7 +116,7 @@ SLIPS = {
 
 
 @pytest.mark.parametrize("form", SLIPS)
-def test_cards_of_ours_on_merchants_slips_are_monitored(judge: Callable, form: str) -> None:
+def test_our_cards_on_merchant_slips_are_monitored(judge: Callable, form: str) -> None:
     head, row = SLIPS[form]
     tenant = judge(head + each(row, 80, 11))
     assert tenant["kinds"] == {"card": 80}
@@ -133,7 +133,7 @@ TRACKS = {
 
 @pytest.mark.parametrize("form", TRACKS)
 @pytest.mark.parametrize("number", [3, 30])
-def test_cards_with_magnetic_tracks_are_blocked_first_and_medium(
+def test_cards_with_magnetic_tracks_are_medium_and_blocked_first(
     judge: Callable, form: str, number: int
 ) -> None:
     *head, row = TRACKS[form].splitlines(keepends=True)
@@ -156,9 +156,7 @@ SALES = (
 
 
 @pytest.mark.parametrize("text", SALES)
-def test_a_sale_in_our_name_that_nobody_verified_reaches_somebody(
-    judge: Callable, text: str
-) -> None:
+def test_unverified_sale_offer_naming_us_reaches_the_console(judge: Callable, text: str) -> None:
     tenant = judge(text)
     assert (
         tenant["exposure"]["severity"],
@@ -181,9 +179,7 @@ def test_a_sale_in_our_name_that_nobody_verified_reaches_somebody(
         "某银行 8,000,000 customers for sale",
     ],
 )
-def test_words_about_many_customers_that_sell_nothing_of_ours_are_noise(
-    judge: Callable, text: str
-) -> None:
+def test_text_that_mentions_us_without_selling_data_is_noise(judge: Callable, text: str) -> None:
     assert judge(text)["exposure"]["severity"] == "noise"
 
 
@@ -204,9 +200,7 @@ REPORTS = {
 
 
 @pytest.mark.parametrize("form", REPORTS)
-def test_reports_of_suspicion_go_to_counsel_first_and_stay_confidential(
-    judge: Callable, form: str
-) -> None:
+def test_suspicion_reports_go_to_counsel_and_stay_confidential(judge: Callable, form: str) -> None:
     head, row = REPORTS[form]
     tenant = judge(head + each(row, 50, 3))
     assert tenant["exposure"]["scenario"] == "X22"
@@ -224,7 +218,7 @@ def test_four_hundred_rows_of_phone_and_id_are_medium(judge: Callable, form: str
     assert "400 of our customers with phone and ID" in tenant["why"]
 
 
-def test_what_stands_beside_a_match_is_not_said_to_have_matched(judge: Callable) -> None:
+def test_fields_beside_a_match_are_not_reported_as_matched(judge: Callable) -> None:
     """Thirty of our IDs with others' names and phones, in a clinic's list."""
     unrelated = [n for n in range(9001) if n not in SQUARES]
     rows = [
@@ -243,7 +237,7 @@ def test_what_stands_beside_a_match_is_not_said_to_have_matched(judge: Callable)
 
 @pytest.mark.parametrize("number", [1, 3, 10])
 @pytest.mark.parametrize("strangers", [0, 400])
-def test_few_reports_of_suspicion_go_to_counsel_first_as_well(
+def test_few_suspicion_reports_still_go_to_counsel(
     judge: Callable, number: int, strangers: int
 ) -> None:
     head, row = REPORTS["without a title"]

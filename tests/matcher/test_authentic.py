@@ -46,7 +46,7 @@ def leak(number: int) -> Capture:
     return capture(body=phone(number).encode(), post_id=str(number), site="paste", category="forum")
 
 
-def test_a_capture_of_a_stranger_is_matched_but_speaks_for_no_site_of_ours(
+def test_capture_of_unknown_signer_is_matched_without_its_site(
     match: MatchProcess,
 ) -> None:
     put(match, leak(1), keys.load_signer(match.context.keys, "crawl"))
@@ -58,18 +58,18 @@ def test_a_capture_of_a_stranger_is_matched_but_speaks_for_no_site_of_ours(
     assert (match.value("unknown_signers_total"), match.reasons()) == (1, [])
 
 
-def test_a_capture_without_a_signature_is_a_dead_letter(match: MatchProcess) -> None:
+def test_unsigned_capture_becomes_a_dead_letter(match: MatchProcess) -> None:
     put(match, leak(3), None)
     assert (match.drain(), match.reasons()) == ([], ["malformed"])
 
 
 @pytest.mark.parametrize("schema", [CAPTURE_SCHEMA - 1, CAPTURE_SCHEMA + 1])
-def test_a_capture_of_another_schema_is_a_dead_letter(match: MatchProcess, schema: int) -> None:
+def test_capture_with_other_schema_becomes_a_dead_letter(match: MatchProcess, schema: int) -> None:
     put(match, leak(3), keys.load_signer(match.context.keys, "crawl"), schema=schema)
     assert (match.drain(), match.reasons()) == ([], ["schema"])
 
 
-def test_captures_of_a_visit_are_read_in_any_order_and_each_alone(match: MatchProcess) -> None:
+def test_captures_of_a_visit_open_in_any_order(match: MatchProcess) -> None:
     sealer = keys.load_sealer(match.context.keys)
     visit = CaptureSealer(sealer, keys.load_signer(match.context.keys, "crawl"))
     sealed = [visit.seal(leak(number).encode()) for number in range(1, 4)]
@@ -83,7 +83,7 @@ def test_captures_of_a_visit_are_read_in_any_order_and_each_alone(match: MatchPr
     assert (plain, grant and grant.site) == (leak(2).encode(), "paste")
 
 
-def test_a_signer_that_becomes_known_is_believed_from_then_on(match: MatchProcess) -> None:
+def test_newly_trusted_signer_is_accepted(match: MatchProcess) -> None:
     trusted: dict[str, Ed25519PublicKey] = {}
     sealer = keys.load_sealer(match.context.keys)
     sealed = CaptureSealer(sealer, STRANGER).seal(b"x")
@@ -93,7 +93,7 @@ def test_a_signer_that_becomes_known_is_believed_from_then_on(match: MatchProces
     assert opener.open(sealed, sealer.key_id)[1] is not None
 
 
-def test_a_signer_that_is_known_no_more_is_not_believed_for_a_key_that_it_granted_before(
+def test_removed_signer_is_rejected_for_keys_it_granted_earlier(
     match: MatchProcess,
 ) -> None:
     trusted = {STRANGER.name: STRANGER.private.public_key()}
@@ -108,7 +108,7 @@ def test_a_signer_that_is_known_no_more_is_not_believed_for_a_key_that_it_grante
     assert opener.open(visit.seal(b"z"), sealer.key_id) == (b"z", None)
 
 
-def test_removed_signer_is_refused_within_a_minute_for_a_key_that_it_granted_before(
+def test_removed_signer_is_rejected_within_a_minute(
     match: MatchProcess,
 ) -> None:
     trusted, now = {STRANGER.name: STRANGER.private.public_key()}, [0.0]
@@ -123,9 +123,7 @@ def test_removed_signer_is_refused_within_a_minute_for_a_key_that_it_granted_bef
 
 
 @pytest.mark.parametrize(("hours", "believed"), [(0, True), (5, True), (7, False), (7 * 24, False)])
-def test_grant_of_a_visit_is_good_for_hours(
-    match: MatchProcess, hours: float, believed: bool
-) -> None:
+def test_visit_grant_is_valid_for_hours(match: MatchProcess, hours: float, believed: bool) -> None:
     wall = match.context.clock.wall
     signer, sealer = (
         keys.load_signer(match.context.keys, "crawl"),
@@ -139,7 +137,7 @@ def test_grant_of_a_visit_is_good_for_hours(
     assert match.value("unknown_signers_total") == (not believed)
 
 
-def test_grant_of_a_visit_is_good_for_no_other_site(match: MatchProcess) -> None:
+def test_visit_grant_is_not_valid_for_another_site(match: MatchProcess) -> None:
     signer, sealer = (
         keys.load_signer(match.context.keys, "crawl"),
         keys.load_sealer(match.context.keys),
@@ -160,7 +158,7 @@ def forge_sealed(visit: CaptureSealer, site: str, plain: bytes) -> bytes:
     return frame(key.grant, nonce + key.cipher.encrypt(nonce, plain, visit._info))
 
 
-def test_sealer_draws_a_new_key_every_hour_and_keeps_its_visit(match: MatchProcess) -> None:
+def test_sealer_rotates_its_key_hourly_within_a_visit(match: MatchProcess) -> None:
     now = [0.0]
     signer, sealer = (
         keys.load_signer(match.context.keys, "crawl"),
@@ -180,7 +178,7 @@ def test_sealer_draws_a_new_key_every_hour_and_keeps_its_visit(match: MatchProce
 
 
 @pytest.mark.parametrize("place", [-1, 60, 200, 380, "grant", "nonce"])
-def test_a_capture_that_was_changed_is_a_dead_letter(match: MatchProcess, place: int | str) -> None:
+def test_altered_capture_becomes_a_dead_letter(match: MatchProcess, place: int | str) -> None:
     signer, sealer = (
         keys.load_signer(match.context.keys, "crawl"),
         keys.load_sealer(match.context.keys),
@@ -201,7 +199,7 @@ def test_a_capture_that_was_changed_is_a_dead_letter(match: MatchProcess, place:
     assert (match.drain(), match.reasons()) == ([], ["not_authentic"])
 
 
-def test_findings_and_heartbeats_are_signed_by_match(match: MatchProcess) -> None:
+def test_match_signs_findings_and_heartbeats(match: MatchProcess) -> None:
     put(match, leak(1), keys.load_signer(match.context.keys, "crawl"))
     match.work()
     (record,) = match.out.poll(9, 0.0)
@@ -212,7 +210,7 @@ def test_findings_and_heartbeats_are_signed_by_match(match: MatchProcess) -> Non
 
 
 @pytest.mark.parametrize(("signer", "reason"), [(STRANGER, "unknown_signer"), (None, "malformed")])
-def test_a_heartbeat_of_a_stranger_is_none(
+def test_heartbeat_of_unknown_signer_is_rejected(
     match: MatchProcess, signer: Signer | None, reason: str
 ) -> None:
     sealer = keys.load_sealer(match.context.keys)
@@ -242,7 +240,7 @@ def canary_post(
     return capture(**{**post, **changes})
 
 
-def test_only_the_canary_post_that_crawl_signed_counts(match: MatchProcess) -> None:
+def test_canary_post_counts_only_if_signed_by_crawl(match: MatchProcess) -> None:
     crawl = keys.load_signer(match.context.keys, "crawl")
     assert enrol_canaries(match.context)
     good = canary_post(match, crawl)

@@ -20,7 +20,7 @@ def count_customers(matcher: Matcher, text: str) -> int:
 
 
 @pytest.mark.parametrize("field", FIELDS)
-def test_a_column_of_values_written_backwards_is_read(matcher: Matcher, field: str) -> None:
+def test_column_of_reversed_values_is_read(matcher: Matcher, field: str) -> None:
     values = [person[field] for person in BANK if not person[field].endswith("X")]
     assert len(values) > 5
     assert count_customers(
@@ -28,7 +28,7 @@ def test_a_column_of_values_written_backwards_is_read(matcher: Matcher, field: s
     ) == len(values)
 
 
-def test_whole_lines_are_read_backwards(matcher: Matcher) -> None:
+def test_reversed_lines_are_read(matcher: Matcher) -> None:
     lines = [
         f"{person['name']} 手机 {person['phone']} 证件 {person['resident_id']}"[::-1]
         for person in BANK
@@ -37,18 +37,18 @@ def test_whole_lines_are_read_backwards(matcher: Matcher) -> None:
 
 
 @pytest.mark.parametrize("card", ["6200000000000005", "6205500000000000004", "5500005555555559"])
-def test_a_card_is_asked_for_as_it_is_forwards(card: str) -> None:
+def test_reversed_card_is_looked_up_in_normal_order(card: str) -> None:
     assert ("card", card) in look_up_keys(card[::-1])
 
 
 @pytest.mark.parametrize(
     "says", ["手机号倒过来看：{}", "reversed: {}", "{} (rückwärts lesen)", "机手：{}"]
 )
-def test_one_phone_is_read_where_the_text_says_so(matcher: Matcher, says: str) -> None:
+def test_single_reversed_phone_is_read_where_text_announces_it(matcher: Matcher, says: str) -> None:
     assert count_customers(matcher, says.format(BANK[0]["phone"][::-1])) == 1
 
 
-def test_a_number_of_an_order_is_nobody_backwards(matcher: Matcher) -> None:
+def test_reversed_order_number_matches_nobody(matcher: Matcher) -> None:
     assert (
         count_customers(
             matcher, f"order {BANK[0]['phone'][::-1]} of 20240513123, 20240513124, 20240513125"

@@ -30,7 +30,7 @@ def bait(tmp_path: Path) -> Path:
     return put(tmp_path / "bait.csv", BAIT, COLUMNS)
 
 
-def test_a_list_is_recorded_by_the_digest_of_the_file_that_is_kept(
+def test_stamp_records_the_digest_of_the_kept_file(
     ullage, context: Context, bait: Path, tmp_path: Path
 ) -> None:
     kept_file = tmp_path / "kept"
@@ -48,7 +48,7 @@ def test_a_list_is_recorded_by_the_digest_of_the_file_that_is_kept(
     assert ullage("audit", "verify").exit_code == 0
 
 
-def test_the_file_is_the_same_for_any_order_and_shape_but_its_random_number(
+def test_stamped_file_ignores_row_order_and_column_layout(
     ullage, context: Context, tmp_path: Path
 ) -> None:
     bodies = []
@@ -81,7 +81,7 @@ def test_the_file_is_the_same_for_any_order_and_shape_but_its_random_number(
     assert len(bodies[0]) == 3 + 3
 
 
-def test_a_file_is_checked_against_the_log(
+def test_file_is_verified_against_the_log(
     ullage, context: Context, bait: Path, tmp_path: Path
 ) -> None:
     kept_file = tmp_path / "kept"
@@ -96,7 +96,7 @@ def test_a_file_is_checked_against_the_log(
     assert (bad.exit_code, "no stamp of it" in bad.stderr) == (1, True)
 
 
-def test_nothing_is_recorded_of_what_cannot_be_kept_or_read(
+def test_unreadable_or_unwritable_file_records_nothing(
     ullage, context: Context, bait: Path, tmp_path: Path
 ) -> None:
     there = tmp_path / "there"
@@ -119,7 +119,7 @@ def test_nothing_is_recorded_of_what_cannot_be_kept_or_read(
     assert there.read_text() == "x"
 
 
-def test_load_names_the_parties_whose_bait_has_no_stamp(
+def test_load_names_partners_with_unstamped_honeytokens(
     ullage, context: Context, bait: Path, tmp_path: Path
 ) -> None:
     ullage(

@@ -21,7 +21,7 @@ LONG = f"{ONE['phone']} {'y' * 8000}\n" * (5 * WINDOW // 16000)
 
 
 @pytest.mark.parametrize("bodies", [[ONE["phone"]] * 3, [LONG]])
-def test_a_batch_is_gone_before_the_next_is_read(
+def test_batch_is_freed_before_the_next_is_read(
     bank: Context, monkeypatch: pytest.MonkeyPatch, bodies: list[str]
 ) -> None:
     results: list[weakref.ref[batches.SearchResult]] = []

@@ -28,7 +28,7 @@ def runs_of(mask: list[bool]) -> list[tuple[int, int]]:
 
 
 @given(MASKS, NARROW)
-def test_places_move_ahead_and_behind(mask: list[bool], by: int) -> None:
+def test_shift_moves_places_back_and_forward(mask: list[bool], by: int) -> None:
     true = [i for i, is_in in enumerate(mask) if is_in]
     assert list_places(pack(mask)) == true
     assert list_places(bits.shift_back(pack(mask), by)) == [i - by for i in true if i >= by]
@@ -42,7 +42,7 @@ def test_places_move_ahead_and_behind(mask: list[bool], by: int) -> None:
     st.sets(st.integers(0, 4000), max_size=40),
     st.lists(st.tuples(st.integers(0, 3900), st.integers(1, 90)), max_size=3),
 )
-def test_places_are_told_where_they_are_few_and_where_many_stand_together(
+def test_list_places_finds_sparse_and_dense_places(
     few: set[int], runs: list[tuple[int, int]]
 ) -> None:
     expected = few.union(*(range(first, first + size) for first, size in runs))
@@ -50,7 +50,7 @@ def test_places_are_told_where_they_are_few_and_where_many_stand_together(
 
 
 @given(st.binary(max_size=200), st.integers(1, 5))
-def test_a_pass_tells_where_a_byte_stands(data: bytes, windows: int) -> None:
+def test_find_places_locates_every_byte(data: bytes, windows: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bits, "WINDOW", 64 * windows)
         places = bits.find_places(np.frombuffer(data, np.uint8), lambda part: part == 10)
@@ -58,7 +58,7 @@ def test_a_pass_tells_where_a_byte_stands(data: bytes, windows: int) -> None:
 
 
 @given(MASKS, st.lists(st.integers(0, 300), max_size=20))
-def test_ranks_count_what_comes_before(mask: list[bool], asked: list[int]) -> None:
+def test_ranks_count_preceding_places(mask: list[bool], asked: list[int]) -> None:
     ranks = bits.Ranks(pack([*mask, *[False] * (301 - len(mask))]))
     assert ranks.count_below(np.array(asked, np.int64)).tolist() == [
         sum(mask[:place]) for place in asked
@@ -69,7 +69,7 @@ def test_ranks_count_what_comes_before(mask: list[bool], asked: list[int]) -> No
     st.lists(st.tuples(st.booleans(), st.integers(1, 70)), max_size=8),
     st.lists(st.integers(1, 64), min_size=1, max_size=4),
 )
-def test_runs_are_found_whole_for_several_lengths(
+def test_runs_of_several_lengths_are_found(
     parts: list[tuple[bool, int]], lengths: list[int]
 ) -> None:
     mask = [is_in for is_in, size in parts for _ in range(size)]
@@ -84,14 +84,14 @@ def test_runs_are_found_whole_for_several_lengths(
 
 
 @given(MASKS, st.integers(0, 299))
-def test_a_window_is_64_places_as_one_number(mask: list[bool], start: int) -> None:
+def test_window_packs_64_places_into_one_number(mask: list[bool], start: int) -> None:
     start = min(start, max(0, len(mask) - 1))
     [window] = bits.windows(pack(mask), np.array([start])).tolist()
     assert window == sum(1 << i for i, is_in in enumerate(mask[start : start + 64]) if is_in)
 
 
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=20), st.integers(0, 64))
-def test_the_lowest_and_the_highest_bit(numbers: list[int], count: int) -> None:
+def test_lowest_and_highest_bit_are_found(numbers: list[int], count: int) -> None:
     words = np.array(numbers, np.uint64)
     assert bits.lowest(words).tolist() == [(n & -n).bit_length() - 1 if n else 64 for n in numbers]
     assert bits.highest(words).tolist() == [n.bit_length() - 1 for n in numbers]

@@ -53,7 +53,7 @@ ONE = BANK[1]
         ("信用卡号：20万", 200_000),
     ],
 )
-def test_volume(text: str, volume: int) -> None:
+def test_volume_is_read(text: str, volume: int) -> None:
     assert read_claims(text, ()).volume == volume
     assert read_claims("", ("1条", fold(text).text)).volume == volume
 
@@ -72,7 +72,7 @@ def test_volume(text: str, volume: int) -> None:
         "999999999999万条",
     ],
 )  # fmt: skip
-def test_no_volume(text: str) -> None:
+def test_other_number_is_not_a_volume(text: str) -> None:
     assert read_claims(text, ()).volume is None
 
 
@@ -98,7 +98,7 @@ def test_no_volume(text: str) -> None:
         ("先500u 后800u", 500, "USDT"),
     ],
 )
-def test_price(text: str, price: float, currency: str) -> None:
+def test_price_is_read(text: str, price: float, currency: str) -> None:
     claimed = read_claims(text, ())
     assert (claimed.price, claimed.currency) == (price, currency)
 
@@ -117,11 +117,11 @@ def test_price(text: str, price: float, currency: str) -> None:
         "abc500u",
     ],
 )
-def test_no_price(text: str) -> None:
+def test_other_amount_is_not_a_price(text: str) -> None:
     assert (read_claims(text, ()).price, read_claims(text, ()).currency) == (None, "")
 
 
-def test_the_title_says_the_price_before_the_text() -> None:
+def test_price_in_title_wins() -> None:
     assert read_claims("300u", ("$5",)).price == 300
 
 
@@ -149,7 +149,7 @@ def test_the_title_says_the_price_before_the_text() -> None:
         ("", ()),
     ],
 )
-def test_kinds_of_contact_and_never_which(text: str, kinds: tuple[str, ...]) -> None:
+def test_kind_of_contact_is_kept_but_not_the_contact(text: str, kinds: tuple[str, ...]) -> None:
     assert read_claims(text, ()).contacts == kinds
 
 
@@ -165,12 +165,12 @@ def test_kinds_of_contact_and_never_which(text: str, kinds: tuple[str, ...]) -> 
         ("db leak, 诸葛.文昭", (), None),
     ],
 )
-def test_files_and_size(text: str, files: tuple[str, ...], size: int | None) -> None:
+def test_files_and_size_are_read(text: str, files: tuple[str, ...], size: int | None) -> None:
     claimed = read_claims(text, ())
     assert (claimed.files, claimed.size) == (files, size)
 
 
-def test_claims_are_read_from_title_and_near_the_jargon(bank: Context) -> None:
+def test_claims_are_read_from_title_and_near_jargon(bank: Context) -> None:
     body = (
         f"内料 四件套 30万条 500u tg\n{ONE['name']}----{ONE['phone']}\n"
         + "无关的话。" * 400
@@ -184,7 +184,7 @@ def test_claims_are_read_from_title_and_near_the_jargon(bank: Context) -> None:
     assert finding.capture.title == "一手数据 …"
 
 
-def test_claims_of_a_text_in_windows_are_read_near_the_jargon_of_each(bank: Context) -> None:
+def test_claims_are_read_in_every_window_of_a_long_text(bank: Context) -> None:
     rows = "".join(f"{ONE['name']}----{ONE['phone']}----{n}\n" for n in range(80_000))
     sent = capture(title="", body=f"内料 30万条\n{rows}内料 900万条".encode())
     assert len(sent.body) > 2**21
@@ -192,7 +192,7 @@ def test_claims_of_a_text_in_windows_are_read_near_the_jargon_of_each(bank: Cont
     assert finding.capture.claims.volume == 9_000_000
 
 
-def test_a_text_without_jargon_claims_nothing(bank: Context) -> None:
+def test_text_without_jargon_has_no_claims(bank: Context) -> None:
     sent = capture(title="", body=f"{ONE['name']}----{ONE['phone']}----余额 5万 30万条".encode())
     [finding] = find_all(matcher_of(bank), [sent], sent.fetched_at)
     assert finding.capture.claims == Claims()
@@ -211,7 +211,7 @@ PLANTED = [
         ["{}", "QQ{}", "加{}", "{}元", "{}条", "￥{}", "{}u", "联系{}", "{}w", "密码{}人", "tg {}"]
     ),
 )
-def test_no_value_of_somebodys_is_a_claim(value: str, around: str) -> None:
+def test_claims_contain_no_customer_value(value: str, around: str) -> None:
     claimed = json.dumps(read_claims(around.format(value), ()).model_dump(), ensure_ascii=False)
     digits = "".join(filter(str.isdigit, value))
     assert value not in claimed
@@ -219,7 +219,7 @@ def test_no_value_of_somebodys_is_a_claim(value: str, around: str) -> None:
 
 
 @given(st.text(max_size=600))
-def test_no_text_is_too_strange(text: str) -> None:
+def test_arbitrary_text_is_accepted(text: str) -> None:
     assert isinstance(read_claims(text, (text,)), Claims)
 
 
@@ -239,13 +239,13 @@ def test_no_text_is_too_strange(text: str) -> None:
         "内料 1万 ",
     ],
 )
-def test_time_is_linear_in_what_is_read(unit: str) -> None:
+def test_claims_take_linear_time(unit: str) -> None:
     text = (unit * MOST)[:MOST]
     began = time.process_time()
     read_claims("", (text,))
     assert time.process_time() - began < 2.0, "16 KiB take milliseconds"
 
 
-def test_dates_around_today_are_no_volumes() -> None:
+def test_dates_near_today_are_not_volumes() -> None:
     now = datetime.now(UTC)
     assert read_claims(f"{now:%Y%m%d}条 {now:%Y} rows", ()).volume is None

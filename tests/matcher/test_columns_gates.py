@@ -78,7 +78,7 @@ CELLS = st.lists(st.sampled_from(WORDS), max_size=14).map("".join)
 @example([r"U+0061, U+0062, U+0040, U+0066, U+0067, U+0068, "])
 @example([r"\\x61h, \\x62h, \\x40h, \\x63h, \\x64h, \\x65h"])
 @example(["DE89 x 3704 x 0044"])
-def test_gates_are_seen_wherever_they_match(texts: list[str]) -> None:
+def test_every_matching_gate_is_found(texts: list[str]) -> None:
     batch = Batch.join([text.encode() for text in texts])
     matched = {
         (rule, place)
@@ -95,7 +95,7 @@ def test_gates_are_seen_wherever_they_match(texts: list[str]) -> None:
 
 @given(st.lists(ALIKE, max_size=3))
 @example(["l38 OO13 8000", "138-0013-8000,|38.00|3.8000"])
-def test_letters_for_digits_are_seen_wherever_they_stand(texts: list[str]) -> None:
+def test_letters_used_as_digits_are_found(texts: list[str]) -> None:
     batch = Batch.join([text.encode() for text in texts])
     places = set(unread._alike(batch).tolist())
     digit = "[0-9OoIl|SBZ]"
@@ -109,7 +109,7 @@ def test_letters_for_digits_are_seen_wherever_they_stand(texts: list[str]) -> No
 
 @given(st.lists(CELLS, max_size=3))
 @example(["DE,01709625982", "name;DE\n0170 9625982;XX"])
-def test_countries_are_seen_in_rows_with_numbers(texts: list[str]) -> None:
+def test_countries_are_found_in_rows_with_numbers(texts: list[str]) -> None:
     batch = Batch.join([text.encode() for text in texts])
     at_once, cells = abroad._with_letters(batch)
     number, end = abroad._compile_letter_patterns().find(batch.data)

@@ -55,7 +55,7 @@ def look_up_keys(text: str) -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize("code", PLANS)
 @pytest.mark.parametrize("written", ["+{}", "00{}", "电话:+{}", "tel +{}", "a,+{},b"])
-def test_a_number_with_a_plus_sign_is_a_phone(code: str, written: str) -> None:
+def test_number_with_plus_sign_is_a_phone(code: str, written: str) -> None:
     numbers = mobiles(code, 60)
     assert len(numbers) > 50
     text = "\n".join(map(written.format, numbers))
@@ -63,7 +63,7 @@ def test_a_number_with_a_plus_sign_is_a_phone(code: str, written: str) -> None:
     assert [c.normal for c in find(text) if c.valid] == [f"+{n}" for n in numbers]
 
 
-def test_one_that_passes_luhn_is_asked_for_as_a_card_too() -> None:
+def test_phone_that_passes_luhn_is_also_looked_up_as_card() -> None:
     numbers = list(as_cards(("49",)))
     assert numbers
     expected = {claim for n in numbers for claim in (("phone", f"+{n}"), ("card", n))}
@@ -97,13 +97,13 @@ OLD_ID_AND_AMEX = luhn("34010149123100")
         ),
     ],
 )
-def test_every_claim_is_asked_for(text: str, claims: set[tuple[str, str]]) -> None:
+def test_every_reading_of_a_number_is_looked_up(text: str, claims: set[tuple[str, str]]) -> None:
     assert look_up_keys(text) == claims
     assert look_up_keys(f"张某,{text},x") == claims
 
 
 @pytest.mark.parametrize("kind", ["resident_id", "card"])
-def test_whichever_is_enrolled_matches_and_the_other_is_nobody(context: Context, kind: str) -> None:
+def test_only_the_enrolled_reading_matches(context: Context, kind: str) -> None:
     enrol(
         context, "bank", [customer(1), {**customer(2), "resident_id": "", kind: BOTH_ID_AND_CARD}]
     )
@@ -112,7 +112,7 @@ def test_whichever_is_enrolled_matches_and_the_other_is_nobody(context: Context,
     ]
 
 
-def test_a_german_mobile_that_passes_luhn_is_found(context: Context) -> None:
+def test_german_mobile_that_passes_luhn_is_found(context: Context) -> None:
     number = next(as_cards(("49",)))
     enrol(context, "bank", [customer(1, phone=f"+{number}")])
     assert [match[:2] for match in matches(matcher_of(context), f"Anna, +{number}")] == [
@@ -121,7 +121,7 @@ def test_a_german_mobile_that_passes_luhn_is_found(context: Context) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_nothing_that_is_valid_is_lost_to_another(seed: int) -> None:
+def test_no_valid_reading_is_displaced_by_another(seed: int) -> None:
     """Of random numbers of all lengths, in one piece and in groups, each valid reading by its
     kind's own rule is asked for.
     """

@@ -164,7 +164,7 @@ TABLES = {
 
 
 @pytest.mark.parametrize("form", TABLES)
-def test_cookies_of_tables_are_counted_by_their_headers(form: str) -> None:
+def test_cookies_in_tables_are_counted_by_header(form: str) -> None:
     head, row = TABLES[form]
     text = head + "".join(row.format(*two) for two in TWO)
     assert [cookie.expires for cookie in cookies(text)] == [IN_2033] * 2
@@ -182,7 +182,7 @@ def test_cookies_of_tables_are_counted_by_their_headers(form: str) -> None:
         ),
     ],
 )
-def test_cookies_of_no_site_are_told_and_leave_no_verdict(judge: Callable, text: str) -> None:
+def test_cookies_without_a_site_leave_no_verdict(judge: Callable, text: str) -> None:
     verdict = judge(text)
     assert (verdict["verdict"], verdict["cookies"]) == ("no verdict", 0)
     assert "2 cookies of a site that is not named" in " ".join(
@@ -190,7 +190,7 @@ def test_cookies_of_no_site_are_told_and_leave_no_verdict(judge: Callable, text:
     )
 
 
-def test_a_file_of_cookies_in_base64_is_read(judge: Callable) -> None:
+def test_base64_cookie_file_is_read(judge: Callable) -> None:
     text = "# Netscape HTTP Cookie File\n" + "".join(
         line(".bank.example", f"sid{n}", f"secret-value{n}") for n in range(9)
     )
@@ -205,7 +205,7 @@ def test_cookies_of_own_sites_are_counted_in_each_layout(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_cookies_of_others_are_none(form: str) -> None:
+def test_cookies_of_other_sites_are_ignored(form: str) -> None:
     assert not cookies(FORMS[form].replace("bank.example", "shop.other.example"))
     assert not cookies(FORMS[form].replace("bank.example", "bank.example.other.example"))
 
@@ -238,7 +238,7 @@ def test_cookies_of_others_are_none(form: str) -> None:
         "bank.example TRUE",
     ],
 )
-def test_what_only_names_our_site_is_no_cookie(text: str) -> None:
+def test_mention_of_our_site_is_not_a_cookie(text: str) -> None:
     assert not cookies(text)
 
 
@@ -266,11 +266,11 @@ def test_what_only_names_our_site_is_no_cookie(text: str) -> None:
         ("", SESSION),
     ],
 )
-def test_expiry_is_read_in_every_clock(written: str, expected: int) -> None:
+def test_expiry_is_read_in_every_time_format(written: str, expected: int) -> None:
     assert parse_expiry(written.encode()) == expected
 
 
-def test_cookies_of_staff_hosts_are_told_apart_and_analytics_sign_nobody_in() -> None:
+def test_staff_cookies_are_flagged_and_analytics_cookies_open_nothing() -> None:
     text = (
         line("vpn.bank.example", "SVPNCOOKIE", "x1")
         + line("sso.vendor.example", "sid", "x2")
@@ -283,7 +283,7 @@ def test_cookies_of_staff_hosts_are_told_apart_and_analytics_sign_nobody_in() ->
     ]
 
 
-def test_cookies_of_the_request_before_are_counted_there_alone() -> None:
+def test_cookies_of_previous_request_are_not_counted_again() -> None:
     requests = "".join(
         f"Host: {host}\nCookie: {name}=1\n"
         for host, name in (("bank.example", "SID"), ("m.bank.example", "JSESSIONID"))
@@ -291,7 +291,7 @@ def test_cookies_of_the_request_before_are_counted_there_alone() -> None:
     assert len(cookies(requests)) == 2
 
 
-def test_no_name_or_value_is_kept() -> None:
+def test_cookie_names_and_values_are_not_kept() -> None:
     counted = cookies(line(".bank.example", "li.na@mail.example", "secret-value"))
     assert "li.na" not in repr(counted)
     assert "secret-value" not in repr(counted)
@@ -332,15 +332,13 @@ def judge(
         (line("www.bank.example", "_ga", "secret-value"), ("low", 14)),
     ],
 )
-def test_cookies_that_have_not_expired_are_rated(
-    judge: Callable, text: str, expected: tuple[str, int]
-) -> None:
+def test_unexpired_cookies_are_rated(judge: Callable, text: str, expected: tuple[str, int]) -> None:
     verdict = judge(text)
     assert (verdict["exposure"]["severity"], verdict["exposure"]["row"]) == expected
     assert (verdict["verdict"], verdict["origin"]["verdict"]) == ("exposed", "devices")
 
 
-def test_a_verdict_tells_the_cookies_and_how_long_they_last(judge: Callable) -> None:
+def test_verdict_reports_cookies_and_their_expiry(judge: Callable) -> None:
     verdict = judge(
         line(".bank.example", "sid", "secret-value")
         + line("oa.bank.example", "t", "secret-value", 0)
@@ -380,7 +378,7 @@ AUTOFILLS = {
 
 
 @pytest.mark.parametrize(("system", "form"), [*zip(SYSTEMS, AUTOFILLS, strict=True)])
-def test_filled_in_forms_of_our_customers_come_from_their_devices(
+def test_autofill_forms_of_customers_point_to_devices(
     judge: Callable, system: str, form: str
 ) -> None:
     name, field = AUTOFILLS[form]
@@ -396,7 +394,7 @@ def test_filled_in_forms_of_our_customers_come_from_their_devices(
     assert "PIPL 57" not in verdict["next_step"]
 
 
-def test_a_list_beside_a_stealers_log_is_not_the_devices(judge: Callable) -> None:
+def test_list_beside_a_stealer_log_does_not_point_to_devices(judge: Callable) -> None:
     rows = "".join("{name},{phone},{resident_id}\n".format(**person) for person in PEOPLE[:200])
     members = {
         "CN_1/System.txt": SYSTEMS["System.txt"].encode(),

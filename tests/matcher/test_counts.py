@@ -28,7 +28,7 @@ SEEN = st.lists(
 
 
 @given(st.lists(SEEN, max_size=4), st.integers(0, 20))
-def test_each_customer_counts_once_with_all_that_was_seen(
+def test_each_customer_counts_once_with_all_observed_flags(
     parts: list[list[tuple[int, str, bool, bool]]], pending: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -81,7 +81,7 @@ def resident_id_of(day: str) -> str:
         ("20260101", True),
     ],
 )
-def test_who_is_under_fourteen_on_the_day(birth: str, expected: bool) -> None:
+def test_age_under_fourteen_is_computed_for_the_day(birth: str, expected: bool) -> None:
     table = np.frombuffer(resident_id_of(birth).encode().ljust(24, b"\0"), np.uint8).reshape(1, 24)
     assert birth_dates(table).tolist() == [int(birth)]
     assert bool(birth_dates(table)[0] > latest_adult_birthday(date(2026, 9, 21))) is expected
@@ -95,7 +95,7 @@ def find_customers(context: Context, body: str):
     return best
 
 
-def test_customers_count_once_with_the_gravest_class_of_their_rows(bank: Context) -> None:
+def test_customer_has_the_most_severe_class_of_its_rows(bank: Context) -> None:
     first, second, third = (customer(n) for n in range(3))
     body = (
         "姓名,手机,余额\n"
@@ -108,7 +108,7 @@ def test_customers_count_once_with_the_gravest_class_of_their_rows(bank: Context
     assert frozenset(("NAME", "PHONE", "BALANCE")) in people.groups
 
 
-def test_verified_are_those_with_two_fields_or_more_than_a_number(bank: Context) -> None:
+def test_customer_is_verified_by_two_fields_or_a_non_phone_match(bank: Context) -> None:
     first, second, third = (customer(n) for n in range(3))
     best = find_customers(
         bank, f"{first['name']}----{first['phone']}\n{second['phone']}\n{third['email']}\n"
@@ -117,7 +117,7 @@ def test_verified_are_those_with_two_fields_or_more_than_a_number(bank: Context)
     assert sum(best.people_verified().groups.values()) == 2
 
 
-def test_minors_are_known_by_their_resident_id(context: Context) -> None:
+def test_minors_are_recognised_by_resident_id(context: Context) -> None:
     enrol(
         context,
         "bank",

@@ -55,7 +55,7 @@ def test_patterns_are_compiled_once_for_all_processes(
     assert (folder.stat().st_mode & 0o777, file.stat().st_mode & 0o777) == (0o700, 0o600)
 
 
-def test_other_patterns_flags_or_another_version_of_the_library_are_compiled(
+def test_changed_patterns_flags_or_library_version_recompile(
     folder: Path, compilations: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     find_uncached()
@@ -68,7 +68,7 @@ def test_other_patterns_flags_or_another_version_of_the_library_are_compiled(
 
 
 @pytest.mark.parametrize("content", [b"", b"x", None])
-def test_a_damaged_file_is_written_anew(
+def test_damaged_cache_file_is_rewritten(
     folder: Path, compilations: list[int], content: bytes | None
 ) -> None:
     find_uncached()
@@ -80,7 +80,7 @@ def test_a_damaged_file_is_written_anew(
     assert file.read_bytes() == whole
 
 
-def test_what_others_may_write_is_not_loaded(folder: Path, compilations: list[int]) -> None:
+def test_cache_writable_by_others_is_not_loaded(folder: Path, compilations: list[int]) -> None:
     find_uncached()
     [file] = folder.iterdir()
     linked = folder.with_name("other")
@@ -97,7 +97,7 @@ def test_what_others_may_write_is_not_loaded(folder: Path, compilations: list[in
 
 
 @pytest.mark.parametrize("home", ["", "relative", "/dev/null"])
-def test_without_a_folder_that_can_be_written_patterns_are_compiled(
+def test_missing_cache_folder_still_compiles_patterns(
     home: str, compilations: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def homeless(*_: object) -> Path:
@@ -109,7 +109,7 @@ def test_without_a_folder_that_can_be_written_patterns_are_compiled(
     assert len(compilations) == 2
 
 
-def test_the_oldest_files_go(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_oldest_cache_files_are_removed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(literals, "KEPT", 2)
     for age in range(4):
         find_uncached([*WORDS, b"%d" % age])

@@ -53,11 +53,11 @@ DECLARED = st.sampled_from(
         ("gb18030", "'GBK'"),
     ],
 )
-def test_a_row_is_read_whatever_its_encoding_and_label(encoding: str, declared: str) -> None:
+def test_row_is_decoded_despite_wrong_declared_encoding(encoding: str, declared: str) -> None:
     assert decode(ROW.encode(encoding), declared) == ROW
 
 
-def test_a_file_of_a_mainframe_is_read() -> None:
+def test_mainframe_file_is_read() -> None:
     """EBCDIC: records of fixed length, digits and blanks; there is no blank and no digit of
     ASCII in it.
     """
@@ -79,33 +79,33 @@ def test_windows_of_wide_text_are_cut_between_characters(encoding: str) -> None:
         assert set(text.splitlines()) == {ROW}
 
 
-def test_big5_is_read_where_it_is_declared() -> None:
+def test_declared_big5_is_read() -> None:
     assert decode(TRADITIONAL.encode("big5"), "big5") == TRADITIONAL
 
 
-def test_characters_of_four_bytes_take_no_digit_with_them() -> None:
+def test_four_byte_characters_do_not_consume_digits() -> None:
     body = "😀13800138000🀄".encode("gb18030")
     assert b"\x94\x39\xfc\x36" in body
     assert decode(body) == "😀13800138000🀄"
 
 
-def test_a_gbk_character_that_ends_in_a_bar_is_no_separator() -> None:
+def test_gbk_character_ending_in_a_bar_byte_is_not_a_separator() -> None:
     body = "億|13800138000|乗".encode("gbk")
     assert body.count(b"|") == 3
     assert decode(body).count("|") == 2
 
 
 @pytest.mark.parametrize("declared", ["cp1252", "windows-1252", "iso-8859-1", "latin1"])
-def test_western_text_is_read_as_browsers_read_it(declared: str) -> None:
+def test_western_text_is_decoded_as_browsers_do(declared: str) -> None:
     assert decode(b"price 5 \x80, caf\xe9 \x95", declared) == "price 5 €, café •"
 
 
 @pytest.mark.parametrize("encoding", ["gbk", "utf-8", "gb18030"])
-def test_a_page_cut_within_a_character_loses_that_character_alone(encoding: str) -> None:
+def test_page_cut_within_a_character_loses_only_that_character(encoding: str) -> None:
     assert decode(f"{ROW}住".encode(encoding)[:-1]) == ROW
 
 
-def test_a_page_with_one_damaged_byte_is_still_chinese() -> None:
+def test_page_with_one_damaged_byte_is_still_chinese() -> None:
     body = (ROW * 20).encode("gbk")
     assert decode(body[:20] + b"\xff" + body[20:]).count("身份证") >= 19
 
@@ -115,29 +115,29 @@ def test_short_text_is_not_taken_for_utf_16(text: str) -> None:
     assert decode(text.encode()) == text
 
 
-def test_one_western_letter_at_the_end_is_not_taken_for_half_a_character() -> None:
+def test_trailing_western_letter_is_not_half_a_character() -> None:
     assert decode(b"13800138000 caf\xe9") == "13800138000 café"
 
 
-def test_a_utf_8_page_with_damaged_bytes_is_still_utf_8() -> None:
+def test_utf_8_page_with_damaged_bytes_is_still_utf_8() -> None:
     body = (ROW * 20).encode()
     assert decode(body[:70] + b"\xff\xc3" + body[70:]).count("身份证") >= 19
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-def test_chinese_prose_in_utf_16_without_a_mark_is_read(encoding: str) -> None:
+def test_chinese_utf_16_without_a_byte_order_mark_is_read(encoding: str) -> None:
     prose = "今天天气很好，我们去公园散步。小明说好！\n张三，电话没有变。"
     assert decode_as(prose.encode(encoding)) == (prose, encoding)
 
 
-def test_western_text_that_is_no_utf_8_loses_no_letter() -> None:
+def test_western_text_keeps_every_letter() -> None:
     page = "Le café où l'élève déjeune; prix 5 €. " * 40
     assert decode(page.encode("cp1252"), "windows-1252") == page
     assert decode(page.replace("€", "E").encode("latin-1")) == page.replace("€", "E")
 
 
 @pytest.mark.parametrize("declared", ["", "big5", "utf-8"])
-def test_big5_is_told_from_gbk_by_its_common_characters(declared: str) -> None:
+def test_big5_is_distinguished_from_gbk(declared: str) -> None:
     prose = "親愛的客戶您好,本行通知您帳戶資料已經更新,請儘快聯絡我們的服務人員。" + TRADITIONAL
     assert decode_as(prose.encode("big5"), declared) == (prose, "big5")
 
@@ -149,7 +149,7 @@ def test_traditional_characters_in_gbk_are_not_taken_for_big5() -> None:
 
 @pytest.mark.parametrize("misread_as", ["latin-1", "cp1252"])
 @pytest.mark.parametrize("was", ["gbk", "utf-8"])
-def test_a_page_that_was_misread_and_saved_is_read_back(misread_as: str, was: str) -> None:
+def test_mojibake_is_repaired(misread_as: str, was: str) -> None:
     body = "".join(
         bytes([b]).decode(misread_as) if b not in b"\x81\x8d\x8f\x90\x9d" else chr(b)
         for b in ROW.encode(was)
@@ -165,7 +165,7 @@ def test_a_page_that_was_misread_and_saved_is_read_back(misread_as: str, was: st
     "text", ["Ärzte für Ölförderung, naïve café", "ÄÖÜäöüß", "«¡Señor!» ¿Qué?", "13800138000 ÿÿÿÿ",
     "价格 Ã©", "é" * 40]
 )  # fmt: skip
-def test_what_is_not_plainly_chinese_stays_as_it_is(text: str) -> None:
+def test_text_that_is_not_clearly_chinese_stays_unchanged(text: str) -> None:
     assert decode(text.encode()) == text
 
 
@@ -173,7 +173,7 @@ def test_what_is_not_plainly_chinese_stays_as_it_is(text: str) -> None:
     "encoding",
     ["utf-8", "gb18030", "big5", "utf-16-le", "utf-16-be", "latin-1", "utf-8-sig", "utf-16"],
 )
-def test_the_encoding_of_a_window_reads_the_next_one(encoding: str) -> None:
+def test_encoding_of_one_window_decodes_the_next(encoding: str) -> None:
     page = TRADITIONAL if encoding != "latin-1" else "caf\xe9 cr\xe8me "
     _, learned = decode_as((page * 9).encode(encoding))
     following = page.encode("utf-16-le" if encoding == "utf-16" else encoding.removesuffix("-sig"))
@@ -181,26 +181,26 @@ def test_the_encoding_of_a_window_reads_the_next_one(encoding: str) -> None:
 
 
 @given(st.binary(), DECLARED)
-def test_the_encoding_is_always_one_that_reads_the_bytes_again(body: bytes, declared: str) -> None:
+def test_returned_encoding_decodes_the_same_bytes(body: bytes, declared: str) -> None:
     text, encoding = decode_as(body, declared)
     assert decode(body, declared) == text
     assert isinstance(decode(body, encoding), str)
 
 
 @given(HAN, st.sampled_from(["utf-8", "utf-8-sig", "gb18030", "utf-16", "utf-32"]))
-def test_chinese_text_comes_back_from_each_encoding(text: str, encoding: str) -> None:
+def test_chinese_text_survives_each_encoding(text: str, encoding: str) -> None:
     assert decode(text.encode(encoding), encoding.removesuffix("-sig")) == text
 
 
 @given(st.binary(), DECLARED, st.sampled_from(["text/plain", "text/html", "application/xml"]))
-def test_no_bytes_are_too_strange_to_read(body: bytes, declared: str, media: str) -> None:
+def test_arbitrary_bytes_are_decoded(body: bytes, declared: str, media: str) -> None:
     folded = read(body, declared, media)
     folded.text.encode("utf-8")  # and none gives half a surrogate pair, which no record could hold
     assert len(folded.text) + len(folded.drops) == len(folded.original)
 
 
 @given(st.binary(max_size=40), st.sampled_from(["utf-8", "gbk", "utf-16", "latin-1"]))
-def test_a_number_among_noise_of_one_byte_characters_is_found(noise: bytes, declared: str) -> None:
+def test_number_among_single_byte_noise_is_found(noise: bytes, declared: str) -> None:
     quiet = bytes(b for b in noise if 0x20 <= b < 0x7F and b not in b"&%\\")
     assert (
         "13800138000"
@@ -209,7 +209,7 @@ def test_a_number_among_noise_of_one_byte_characters_is_found(noise: bytes, decl
 
 
 @pytest.mark.parametrize("encoding", FIRST_BYTES)
-def test_common_characters_are_those_of_the_first_level(encoding: str) -> None:
+def test_common_characters_are_the_first_level_of_each_encoding(encoding: str) -> None:
     codec, signs, common = FIRST_BYTES[encoding]
     first_bytes = {*range(signs[0], signs[1] + 1), *range(common[0], common[1] + 1)}
     for char in map(
@@ -241,7 +241,7 @@ def test_common_characters_are_those_of_the_first_level(encoding: str) -> None:
         ("我 13800138000 ".encode() * 99 + b"\xff" + "姓名".encode(), False),
     ],
 )
-def test_only_what_came_as_utf8_is_searched_as_it_came(body: bytes, is_its: bool) -> None:
+def test_only_unchanged_utf_8_is_searched_without_copying(body: bytes, is_its: bool) -> None:
     text, encoding = decode_as(body)
     assert (utf8_of(body, text, encoding) is body) is is_its
     assert utf8_of(body, text, encoding) == text.encode()

@@ -429,9 +429,7 @@ KEPT = [
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_logins_in_a_family_s_logs_are_counted_and_come_from_devices(
-    judge: Callable, name: str
-) -> None:
+def test_logins_in_device_logs_are_counted(judge: Callable, name: str) -> None:
     verdict = judge(
         {path: body for n in range(DEVICES) for path, body in log(FAMILIES[name], n).items()}
     )
@@ -443,7 +441,7 @@ def test_logins_in_a_family_s_logs_are_counted_and_come_from_devices(
 
 
 @pytest.mark.parametrize(("name", "kept"), [*zip(FAMILIES, itertools.cycle(KEPT), strict=False)])
-def test_customers_in_a_family_s_logs_come_from_devices_without_a_login_of_ours(
+def test_customers_in_device_logs_point_to_devices_without_our_logins(
     judge: Callable, name: str, kept: tuple[str, ...]
 ) -> None:
     """Names, phones and IDs in forms agree with our records, and say nothing of us; parts of a
@@ -460,7 +458,7 @@ def test_customers_in_a_family_s_logs_come_from_devices_without_a_login_of_ours(
     assert "PIPL 57" not in verdict["next_step"]
 
 
-def test_one_text_with_a_system_at_its_end_is_a_log(judge: Callable) -> None:
+def test_text_with_system_details_last_is_a_device_log(judge: Callable) -> None:
     """A bot's only file: passwords of more than eight kilobytes, forms, and the system last."""
     texts = [log(FAMILIES["RedLine"], n, logins=False) for n in range(DEVICES)]
     parts = {name.partition("/")[2]: b"" for name in texts[0]}
@@ -483,7 +481,7 @@ def test_one_text_with_a_system_at_its_end_is_a_log(judge: Callable) -> None:
     "name",
     ["customers.txt", "info/customers.txt", "export/cards/customers.txt", "data/customers.txt"],
 )
-def test_a_list_beside_devices_logs_is_not_theirs(judge: Callable, name: str) -> None:
+def test_list_beside_device_logs_does_not_point_to_devices(judge: Callable, name: str) -> None:
     rows = "".join("{name},{phone},{resident_id}\n".format(**person) for person in PEOPLE[:200])
     members = {name: rows.encode(), "info/info.txt": b"company: x\ncountry: CN\n"}
     verdict = judge(

@@ -124,7 +124,7 @@ WAYS: dict[str, Callable[[Person], str]] = {
 
 
 @pytest.mark.parametrize("how", WAYS)
-def test_it_is_read(matcher: Matcher, how: str) -> None:
+def test_encoded_customers_are_found(matcher: Matcher, how: str) -> None:
     body = "\n".join(WAYS[how](person) for person in BANK)
     [reading] = matcher.read([capture(body=body.encode())])
     best = reading.find_best_matches("bank")
@@ -144,14 +144,14 @@ STRANGE: dict[str, Callable[[Person], str]] = {
 
 
 @pytest.mark.parametrize("how", STRANGE)
-def test_what_looks_like_it_is_nobody(matcher: Matcher, how: str) -> None:
+def test_similar_looking_text_matches_nobody(matcher: Matcher, how: str) -> None:
     body = "\n".join(STRANGE[how](person) for person in BANK)
     [reading] = matcher.read([capture(body=body.encode())])
     assert reading.find_best_matches("bank") is None
 
 
 @pytest.mark.parametrize("how", [*WAYS, *STRANGE])
-def test_texts_stay_as_long(how: str) -> None:
+def test_decoding_keeps_text_length(how: str) -> None:
     text = (WAYS | STRANGE)[how](customer(3))
     assert len(unescape(text, markup=False)) == len(text)
 
@@ -162,7 +162,7 @@ class IbanOwner:
     number = 4711
 
 
-def test_a_statement_of_account_shows_its_subfields() -> None:
+def test_account_statement_shows_its_subfields() -> None:
     number = british(IbanOwner())  # type: ignore[arg-type]  # of a person it wants the number alone
     field = (
         f":86:166?00SEPA?20EREF+1?30TESTDEFF?31{number[:9]}\r\n{number[9:]}?32MAX\r\n"
@@ -188,7 +188,7 @@ def to_curl_trace(body: bytes) -> str:
     return f"=> Send data, {len(body)} bytes (0x{len(body):x})\n{dump}== Info: done\n"
 
 
-def test_what_curl_traces_is_read(matcher: Matcher) -> None:
+def test_curl_trace_is_read(matcher: Matcher) -> None:
     body = "\n".join(f"{p['name']},{p['phone']}" for p in BANK).encode()
     [reading] = matcher.read([capture(body=to_curl_trace(body).encode())])
     best = reading.find_best_matches("bank")

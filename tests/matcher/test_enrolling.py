@@ -85,9 +85,7 @@ def failing(ullage, export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_load_that_fails_leaves_nothing_of_a_new_tenant(
-    failing, context: Context, step: str
-) -> None:
+def test_failed_load_leaves_no_trace_of_a_new_tenant(failing, context: Context, step: str) -> None:
     before = files(context.data)
     assert isinstance(failing(step), ConfigError | CorruptError | OSError)
     after = files(context.data)
@@ -114,7 +112,7 @@ def without_audit(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("step", [step for step in STEPS if step != LAST])
-def test_a_load_that_fails_leaves_a_tenant_that_was_there_as_it_was(
+def test_failed_load_leaves_an_existing_tenant_unchanged(
     ullage, failing, context, export, step: str
 ) -> None:
     assert ullage("watchlist", "load", export, "--tenant", "bank").exit_code == 0
@@ -126,7 +124,7 @@ def test_a_load_that_fails_leaves_a_tenant_that_was_there_as_it_was(
 @pytest.mark.parametrize(
     "step", ["the list is poor", "there is no list", "the digests are unknown", "the totals differ"]
 )
-def test_a_build_that_fails_leaves_no_tenant_either(
+def test_failed_build_creates_no_tenant(
     failing, context: Context, tmp_path: Path, step: str
 ) -> None:
     before = files(context.data)
@@ -135,7 +133,7 @@ def test_a_build_that_fails_leaves_no_tenant_either(
     assert not list((tmp_path / "out").glob("*"))
 
 
-def test_after_a_failure_the_same_command_works(
+def test_same_command_works_after_a_failure(
     failing, ullage, export: Path, context: Context
 ) -> None:
     failing("the list is poor")
@@ -144,7 +142,7 @@ def test_after_a_failure_the_same_command_works(
     assert installation.tenants(context.data) == ["bank"]
 
 
-def test_two_that_make_one_tenant_at_once_do_not_take_each_others_keys(
+def test_concurrent_creation_does_not_replace_tenant_keys(
     ullage, export, context, monkeypatch
 ) -> None:
     real = command._note
@@ -172,7 +170,7 @@ cli.main()
 """
 
 
-def test_a_load_that_is_killed_leaves_no_tenant(data: Path, export: Path) -> None:
+def test_killed_load_leaves_no_tenant(data: Path, export: Path) -> None:
     words = [
         sys.executable,
         "-c",
@@ -191,7 +189,7 @@ def test_a_load_that_is_killed_leaves_no_tenant(data: Path, export: Path) -> Non
     assert not (data / "keys" / "bank").exists()
 
 
-def test_a_folder_that_was_mistyped_gets_no_tenant(ullage, tmp_path: Path, export: Path) -> None:
+def test_mistyped_data_folder_gets_no_tenant(ullage, tmp_path: Path, export: Path) -> None:
     from typer.testing import CliRunner
 
     from ullage.cli import app
@@ -214,7 +212,7 @@ def test_a_folder_that_was_mistyped_gets_no_tenant(ullage, tmp_path: Path, expor
     ],
     ids=" ".join,
 )
-def test_an_unknown_tenant_is_an_error_of_every_command(
+def test_unknown_tenant_fails_every_command(
     ullage, bank: Context, export: Path, words: tuple[str, ...]
 ) -> None:
     arguments = [export if word == "FILE" else word for word in words]
@@ -223,7 +221,7 @@ def test_an_unknown_tenant_is_an_error_of_every_command(
     assert KeyStore(bank.keys.root).exists("bank/match-1.key")
 
 
-def test_resolving_for_an_unknown_tenant_is_an_error(ullage, export: Path, tmp_path: Path) -> None:
+def test_resolving_for_unknown_tenant_fails(ullage, export: Path, tmp_path: Path) -> None:
     ullage("watchlist", "load", export, "--tenant", "bank")
     (tmp_path / "handles").write_text("f" * 32, encoding="utf-8")
     error = ullage(
@@ -240,11 +238,11 @@ def test_resolving_for_an_unknown_tenant_is_an_error(ullage, export: Path, tmp_p
     assert str(error) == "tenant bnak is unknown; known: bank"
 
 
-def test_stats_of_one_tenant_and_of_none(ullage, bank: Context) -> None:
+def test_stats_cover_one_tenant_or_all(ullage, bank: Context) -> None:
     assert ullage("watchlist", "show", "--tenant", "bank").stdout.startswith(
         "bank epoch 1: 10 customers"
     )
 
 
-def test_stats_where_nothing_is_installed_say_so(ullage) -> None:
+def test_stats_report_when_nothing_is_installed(ullage) -> None:
     assert "no customer list is installed here" in ullage("watchlist", "show").stderr

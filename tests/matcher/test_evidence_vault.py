@@ -56,7 +56,7 @@ def count(one: MatchProcess, outcome: str) -> float:
     return one.registry.get_sample_value("ullage_match_evidence_total", {"outcome": outcome})
 
 
-def test_what_is_high_is_sealed_whole_with_its_origin(bank_folder, tmp_path):
+def test_high_severity_capture_is_stored_with_its_origin(bank_folder, tmp_path):
     match = running(bank_folder, tmp_path)
     match.put(HIGH, title="一手料", author="seller", url="http://127.0.0.1/42", headers=None)
     match.put(LOW, post_id="43")
@@ -80,7 +80,7 @@ def test_what_is_high_is_sealed_whole_with_its_origin(bank_folder, tmp_path):
     assert [count(match, outcome) for outcome in ("sealed", "failed", "full")] == [1.0, 0.0, 0.0]
 
 
-def test_nothing_is_written_where_no_tenant_turned_it_on(bank_folder, tmp_path):
+def test_nothing_is_stored_where_no_tenant_enabled_evidence(bank_folder, tmp_path):
     vault = running(bank_folder, tmp_path, evidence=False)
     vault.put(HIGH)
     assert len(vault.drain()) == 1
@@ -88,7 +88,7 @@ def test_nothing_is_written_where_no_tenant_turned_it_on(bank_folder, tmp_path):
     assert not (tmp_path / "data" / "evidence").exists()
 
 
-def test_the_same_capture_again_seals_nothing_anew(bank_folder, tmp_path):
+def test_repeated_capture_is_stored_once(bank_folder, tmp_path):
     vault = running(bank_folder, tmp_path)
     vault.put(HIGH)
     vault.put(HIGH)
@@ -97,7 +97,7 @@ def test_the_same_capture_again_seals_nothing_anew(bank_folder, tmp_path):
     assert count(vault, "sealed") == 1.0
 
 
-def test_nothing_planted_is_in_clear_in_what_was_written(bank_folder, tmp_path):
+def test_stored_evidence_contains_no_plain_value(bank_folder, tmp_path):
     from tests.flow import sweep
 
     vault = running(bank_folder, tmp_path)
@@ -108,7 +108,7 @@ def test_nothing_planted_is_in_clear_in_what_was_written(bank_folder, tmp_path):
     assert sweep.files([tmp_path], planted) == []
 
 
-def test_a_full_vault_or_disk_is_counted_and_holds_nothing_up(bank_folder, tmp_path, monkeypatch):
+def test_full_vault_or_disk_is_counted_and_delays_nothing(bank_folder, tmp_path, monkeypatch):
     vault = running(bank_folder, tmp_path, max_bytes=10)
     vault.put(HIGH)
     assert len(vault.drain()) == 1
@@ -125,7 +125,7 @@ def test_a_full_vault_or_disk_is_counted_and_holds_nothing_up(bank_folder, tmp_p
     assert list((tmp_path / "other" / "evidence").rglob("*.*")) == []
 
 
-def test_upkeep_lets_old_evidence_go_once_an_hour(bank_folder, tmp_path):
+def test_upkeep_deletes_expired_evidence_hourly(bank_folder, tmp_path):
     vault = running(bank_folder, tmp_path, days=1e-9)
     vault.put(HIGH)
     vault.drain()
@@ -134,7 +134,7 @@ def test_upkeep_lets_old_evidence_go_once_an_hour(bank_folder, tmp_path):
     assert list(keeper.vault.items()) == []
 
 
-def test_match_does_not_start_without_the_officers_keys(bank_folder, tmp_path):
+def test_match_does_not_start_without_officer_keys(bank_folder, tmp_path):
     settings = Settings(
         evidence=EvidenceSettings(officers=("li", "nobody")),
         tenants={"bank": Tenant(evidence=True)},
@@ -148,7 +148,7 @@ def test_match_does_not_start_without_the_officers_keys(bank_folder, tmp_path):
             start()
 
 
-def test_check_says_for_whom_and_to_whom(bank_folder):
+def test_check_names_tenants_and_officers(bank_folder):
     on = Settings(
         evidence=EvidenceSettings(officers=OFFICERS), tenants={"bank": Tenant(evidence=True)}
     )
@@ -158,7 +158,7 @@ def test_check_says_for_whom_and_to_whom(bank_folder):
     assert check(Context(bank_folder / "data", settings=Settings())) == "off, 0 kept"
 
 
-def test_a_tenant_that_wants_evidence_needs_two_officers():
+def test_tenant_with_evidence_needs_two_officers():
     for named in ((), ("li",), ("li", "li"), ("a", "b", "c")):
         with pytest.raises(ValueError, match="must name two officers"):
             Settings(

@@ -116,7 +116,7 @@ def nothing(start: np.ndarray, end: np.ndarray) -> np.ndarray:
         if row == ROWS[0] or "\n" not in write(values[0])
     ],
 )
-def test_a_list_is_counted(matcher: Matcher, way: str, row: str) -> None:
+def test_list_of_split_phones_is_counted(matcher: Matcher, way: str, row: str) -> None:
     values, write = WAYS[way]
     body = "\n".join(row.format(write(value), number=number) for number, value in enumerate(values))
     [reading] = matcher.read([capture(body=body.encode())])
@@ -124,26 +124,26 @@ def test_a_list_is_counted(matcher: Matcher, way: str, row: str) -> None:
 
 
 @pytest.mark.parametrize("way", NO_WAYS)
-def test_small_numbers_are_none(matcher: Matcher, way: str) -> None:
+def test_small_numbers_are_not_fragments(matcher: Matcher, way: str) -> None:
     body = "\n".join(map(NO_WAYS[way], range(80)))
     [reading] = matcher.read([capture(body=body.encode())])
     assert "spelt" not in reading.unread
 
 
-def test_a_few_are_chance() -> None:
+def test_few_fragments_are_chance() -> None:
     rows = [split_phone(" und ")(value) for value in PHONES[:FEWEST]]
     assert count_fragments(Batch.join(["\n".join(rows).encode()]), nothing) == {0: FEWEST}
     assert count_fragments(Batch.join([row.encode() for row in rows]), nothing) == {}
 
 
-def test_each_text_is_counted_by_itself() -> None:
+def test_each_text_is_counted_separately() -> None:
     first, second = (
         "\n".join(map(split_phone(sign), PHONES)).encode() for sign in (" und ", " – ")
     )
     assert count_fragments(Batch.join([first, b"nothing", second]), nothing) == {0: COUNT, 2: COUNT}
 
 
-def test_of_a_long_text_a_part_tells_of_all() -> None:
+def test_long_text_is_estimated_from_a_part() -> None:
     line = " und ".join(in_pieces(PHONES[0], 3, 4, 4))
     rows = [line.replace("4", str(number % 7 + 3)) for number in range(3 * LONG // len(line))]
     count = count_fragments(Batch.join(["\n".join(rows).encode()]), nothing)[0]

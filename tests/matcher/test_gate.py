@@ -120,13 +120,13 @@ def same(quick: FoldedText, slow: FoldedText) -> bool:
 
 
 @given(st.lists(TEXTS | HAN_SOUP, max_size=4))
-def test_read_quickly_is_as_read_slowly(texts: list[str]) -> None:
+def test_fast_unescaping_equals_slow_unescaping(texts: list[str]) -> None:
     texts = [text.encode("utf-8", "ignore").decode() for text in texts]
     assert all(same(quick, slowly(text)) for quick, text in zip(quickly(texts), texts, strict=True))
 
 
 @pytest.mark.parametrize("first", range(8))
-def test_every_disguise_is_read_quickly_as_slowly(first: int) -> None:
+def test_every_disguise_is_unescaped_alike_by_both_paths(first: int) -> None:
     """Between two texts of prose, as in a batch."""
     texts = [PROSE[0], *(f"登记 {text} 已核对。" for text in DISGUISED[first::8]), PROSE[1]]
     assert [
@@ -140,7 +140,7 @@ BESIDE = ("１", "①", "𝟏", "Ａ", "Ⅹ", "．", "：")
 
 
 @pytest.mark.parametrize("beside", BESIDE)
-def test_what_becomes_another_sign_when_it_is_folded_may_stand_beside_a_disguise(
+def test_folded_signs_beside_a_disguise_are_read_alike(
     beside: str,
 ) -> None:
     """Each sign beside every seventh disguise, and each disguise beside a sign."""
@@ -172,7 +172,7 @@ IN_PIECES = (
 
 
 @pytest.mark.parametrize("text", IN_PIECES)
-def test_nothing_is_read_from_the_end_of_one_text_into_the_next(text: str) -> None:
+def test_nothing_is_read_across_two_texts(text: str) -> None:
     halves = [half for cut in range(1, len(text)) for half in (text[:cut], text[cut:])]
     together = unescape_all(halves, markup=False)
     assert [
@@ -183,16 +183,14 @@ def test_nothing_is_read_from_the_end_of_one_text_into_the_next(text: str) -> No
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_digits_of_every_script_are_read(script: str) -> None:
+def test_digits_of_every_script_are_unescaped(script: str) -> None:
     assert quickly([f"手机：{write_in_script(PHONE, script)}。"])[0].text == f"手机:{PHONE}。"
 
 
 @pytest.mark.parametrize(
     ("name", "untouched"), [("SPARSE", 0.0), ("DENSE", 0.95), ("DIGEST", 0.95)]
 )
-def test_the_corpora_are_read_as_slowly_and_dumps_are_searched_as_they_are(
-    name: str, untouched: float
-) -> None:
+def test_corpora_are_read_alike_and_dumps_stay_unchanged(name: str, untouched: float) -> None:
     texts = [body.decode() for body in corpus(name, 0.3).documents]
     quick_ones = quickly(texts)
     assert sum(folded.is_unchanged for folded in quick_ones) >= untouched * len(texts)

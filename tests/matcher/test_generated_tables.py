@@ -110,7 +110,7 @@ def read_batch(some: Iterable[GeneratedTable]) -> Batch:
 
 
 @given(st.lists(TABLES, max_size=3))
-def test_each_detector_gives_values_that_lie_in_one_text(some: list[GeneratedTable]) -> None:
+def test_detectors_return_values_within_one_text(some: list[GeneratedTable]) -> None:
     batch = read_batch(some)
     for name, detect in DETECTORS.items():
         for segment in detect(batch):
@@ -123,7 +123,7 @@ def test_each_detector_gives_values_that_lie_in_one_text(some: list[GeneratedTab
 
 
 @given(TABLES)
-def test_search_finds_what_the_plain_search_finds(table: GeneratedTable) -> None:
+def test_search_finds_all_that_the_reference_search_finds(table: GeneratedTable) -> None:
     [text] = fold_all([table.text.encode("utf-8", "replace")])
     fast, plain = columns(text.text), find_by_plain_search(text.text)
     assert [candidate for candidate in plain if candidate not in fast and candidate[3]] == []

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.matcher import golden
 
 
-def test_matching_gives_what_is_frozen(tmp_path: Path) -> None:
+def test_matching_agrees_with_golden_file(tmp_path: Path) -> None:
     frozen = json.loads(golden.FROZEN.read_text(encoding="utf-8"))
     now = golden.digests(golden.texts(tmp_path))
     changed = sorted(

@@ -142,7 +142,7 @@ def read_matches(context: Context) -> tuple[set[tuple[str, str]], set[str], set[
 
 @pytest.mark.parametrize("error", [FaultError, MemoryError])
 @pytest.mark.parametrize("part", MATCHING)
-def test_fault_in_a_part_leaves_all_other_matches_of_a_post(
+def test_fault_in_one_part_keeps_all_other_matches(
     customers: Context, monkeypatch: pytest.MonkeyPatch, part: str, error: type[BaseException]
 ) -> None:
     whole, _, no_faults = read_matches(customers)
@@ -207,7 +207,7 @@ def read_each(
 
 @pytest.mark.parametrize("call", [1, 2, 3])
 @pytest.mark.parametrize("name", ALL_DETECTORS)
-def test_detector_that_fails_at_one_call_costs_one_post_its_own_candidates(
+def test_failing_detector_loses_only_its_candidates_of_one_post(
     customers: Context, monkeypatch: pytest.MonkeyPatch, name: str, call: int
 ) -> None:
     bodies = [f"{POST}91350100M000100Y43 {'0123456789abcdef' * 2}\n{number}" for number in range(3)]
@@ -226,7 +226,7 @@ def test_detector_that_fails_at_one_call_costs_one_post_its_own_candidates(
 
 
 @pytest.mark.parametrize("name", ALL_DETECTORS)
-def test_one_of_three_posts_that_are_searched_together_bears_a_fault(
+def test_only_the_faulty_post_of_a_batch_is_incomplete(
     customers: Context, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     bodies = [
@@ -237,7 +237,7 @@ def test_one_of_three_posts_that_are_searched_together_bears_a_fault(
     assert (len(calls), [reasons for _, reasons in subjects]) == (4, [(), (name,), ()])
 
 
-def test_detector_is_called_only_where_what_it_needs_is_there(
+def test_detectors_are_skipped_without_their_required_input(
     customers: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     called = {
@@ -276,7 +276,7 @@ SCANNED = sorted(
 
 
 @pytest.mark.parametrize("part", SCANNED)
-def test_scan_reads_other_files_and_names_file_and_part(
+def test_scan_continues_and_names_file_and_failed_part(
     ullage: Any, customers: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     folder = tmp_path / "sent"
@@ -308,7 +308,7 @@ def rows_of(done: Any, code: Exit) -> set[tuple[str, str, int, int]]:
     "part",
     ["phones", "emails", "statistics", "evidence", "lexicon", "labels", "patterns", *JUDGEMENTS],
 )
-def test_assess_gives_a_verdict_without_the_part_and_names_it(
+def test_assess_gives_a_verdict_and_names_the_failed_part(
     ullage: Any, customers: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     path = tmp_path / "a.csv"
@@ -330,7 +330,7 @@ def test_assess_gives_a_verdict_without_the_part_and_names_it(
     assert ullage("assess", "--fail", path).exit_code == Exit.EXPOSED
 
 
-def test_fault_becomes_one_dead_letter_that_names_no_value(
+def test_fault_becomes_one_dead_letter_without_values(
     match: MatchProcess,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -343,7 +343,7 @@ def test_fault_becomes_one_dead_letter_that_names_no_value(
     assert match.value("incomplete_total", reason="phones") == 1
 
 
-def test_fault_that_every_post_meets_fills_no_dead_letters(
+def test_repeated_fault_does_not_flood_dead_letters(
     match: MatchProcess,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -360,7 +360,7 @@ def test_fault_that_every_post_meets_fills_no_dead_letters(
     assert match.reasons() == ["internal"] * 4
 
 
-def test_fault_names_its_kind_and_place_but_no_value() -> None:
+def test_fault_names_kind_and_place_but_no_value() -> None:
     faults = list[DetectorFault]()
 
     def raising() -> int:
@@ -373,7 +373,7 @@ def test_fault_names_its_kind_and_place_but_no_value() -> None:
 
 
 @pytest.mark.parametrize("guard", [STRICT, FaultGuard(lambda _fault: None)])
-def test_an_error_with_an_answer_of_its_own_passes(guard: FaultGuard) -> None:
+def test_expected_errors_pass_through_the_guard(guard: FaultGuard) -> None:
     def unavailable() -> None:
         raise UnavailableError("down")
 

@@ -68,7 +68,7 @@ def people(found: list[Finding]) -> int:
         ("rows", {"rows": 5 * MIB // len(LINE)}),
     ],
 )
-def test_a_long_text_is_cut_at_the_same_window_whatever_shares_its_batch(
+def test_long_text_is_cut_at_the_same_window_in_any_batch(
     bank: Context, reason: str, budget: dict
 ) -> None:
     matcher, within = matcher_of(bank), CaptureBudget(**{**_fields(AMPLE), **budget})
@@ -92,14 +92,14 @@ def _fields(budget: CaptureBudget) -> dict[str, int]:
     }
 
 
-def test_a_capture_that_ends_where_its_budget_does_is_whole(bank: Context) -> None:
+def test_capture_that_exactly_fills_its_budget_is_complete(bank: Context) -> None:
     matcher, large = matcher_of(bank), capture(body=long_text(3).encode())
     reading, finding = read(matcher, large, CaptureBudget(**{**_fields(AMPLE), "candidates": 3}))
     assert (reading.incomplete, people(finding), finding[0].incomplete) == (set(), 3, ())
 
 
 @pytest.mark.parametrize(("members", "expected"), [(1, 0), (4, 3), (10, 9), (100, 10)])
-def test_members_beyond_the_budget_are_left_out(bank: Context, members: int, expected: int) -> None:
+def test_members_beyond_budget_are_left_out(bank: Context, members: int, expected: int) -> None:
     body = zip_texts({f"{n}.txt": phone(n) for n in range(10)})
     captured = capture(body=body, media_type="application/zip")
     reading, finding = read(
@@ -109,7 +109,7 @@ def test_members_beyond_the_budget_are_left_out(bank: Context, members: int, exp
     assert (reading.incomplete == {"members"}) == (expected < 10)
 
 
-def test_bytes_out_of_a_container_are_counted_too(bank: Context) -> None:
+def test_unpacked_bytes_count_against_the_budget(bank: Context) -> None:
     captured = capture(
         body=zip_texts({"a.txt": phone(1) + "\n" + LINE * 100_000, "b.txt": phone(2)}),
         media_type="application/zip",
@@ -120,7 +120,7 @@ def test_bytes_out_of_a_container_are_counted_too(bank: Context) -> None:
     assert (reading.incomplete, people(finding)) == ({"bytes"}, 1)
 
 
-def test_matches_beyond_the_budget_are_counted_and_not_listed(bank: Context) -> None:
+def test_matches_beyond_budget_are_counted_but_not_listed(bank: Context) -> None:
     matcher, captured = matcher_of(bank), capture(body="\n".join(map(phone, range(10))).encode())
     for most, listed in ((4, 4), (9, 9), (10, 10), (11, 10)):
         reading, [finding] = read(
@@ -137,7 +137,7 @@ def test_matches_beyond_the_budget_are_counted_and_not_listed(bank: Context) -> 
         assert reading.incomplete == ({"matches"} if most < 10 else set())
 
 
-def test_the_id_of_an_incomplete_finding_comes_from_the_bytes_as_served_and_a_whole_one_names_it(
+def test_complete_finding_refers_to_the_incomplete_one(
     bank: Context,
 ) -> None:
     enrol(bank, "other", [customer(0), customer(3)])
@@ -174,7 +174,7 @@ def settle(running: MatchProcess, **limits: int) -> None:
     running.stage = MatchStage(context, running.subscription, running.publisher, running.metrics)
 
 
-def test_what_exceeds_its_budget_is_published_counted_and_a_letter_and_whole_when_replayed(
+def test_capture_over_budget_is_published_and_completed_by_replay(
     match: MatchProcess,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -203,7 +203,7 @@ def test_what_exceeds_its_budget_is_published_counted_and_a_letter_and_whole_whe
     assert match.reasons() == []
 
 
-def test_what_concerns_nobody_and_was_cut_is_counted_and_a_letter(
+def test_truncated_capture_without_customers_becomes_a_dead_letter(
     match: MatchProcess,  # noqa: F811
 ) -> None:
     settle(match, capture_bytes=1)
@@ -248,7 +248,7 @@ FAULT: list[tuple[str, str, set[str]]] = [
 
 
 @pytest.mark.parametrize(("where", "what", "reasons"), FAULT, ids=[what for _, what, _ in FAULT])
-def test_a_fault_in_a_step_costs_what_that_step_tells_and_nobody_who_is_exposed(
+def test_failed_step_loses_its_facts_but_no_customer(
     match: MatchProcess,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
     where: str,
@@ -291,7 +291,7 @@ def faulty_at(original: Callable[..., Any], text: bytes) -> Callable[..., Any]:
     return call
 
 
-def test_a_fault_at_one_capture_costs_the_others_of_its_batch_nothing(
+def test_fault_at_one_capture_spares_the_rest_of_its_batch(
     match: MatchProcess,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -313,7 +313,7 @@ def test_a_fault_at_one_capture_costs_the_others_of_its_batch_nothing(
     assert match.reasons() == ["internal"]
 
 
-def test_a_fault_in_one_part_costs_the_others_nothing(
+def test_fault_in_one_part_spares_the_other_parts(
     match: MatchProcess,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -326,7 +326,7 @@ def test_a_fault_in_one_part_costs_the_others_nothing(
     assert {m.member for m in finding.matches} == {2, 3, 5, 6}
 
 
-def test_a_fault_in_one_member_costs_the_others_nothing(
+def test_fault_in_one_member_spares_the_other_members(
     match: MatchProcess,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -346,7 +346,7 @@ def test_a_fault_in_one_member_costs_the_others_nothing(
     assert (finding.total_subjects, finding.incomplete) == (4, ("unpack",))
 
 
-def test_a_fault_for_one_tenant_costs_the_others_nothing(
+def test_fault_for_one_tenant_spares_the_other_tenants(
     match: MatchProcess,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -369,7 +369,7 @@ def test_a_fault_for_one_tenant_costs_the_others_nothing(
     assert match.reasons() == ["internal"]
 
 
-def test_a_fault_in_the_evidence_vault_holds_no_finding_up(
+def test_fault_in_evidence_vault_does_not_delay_findings(
     match: MatchProcess,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -386,6 +386,6 @@ class _EvidenceRequest:
     evidence = True
 
 
-def test_each_reason_is_told_to_people() -> None:
+def test_every_reason_has_a_description() -> None:
     assert all(text for text in (BUDGETS | FAULTS).values())
     assert not BUDGETS.keys() & FAULTS.keys()

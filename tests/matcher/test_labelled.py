@@ -100,7 +100,7 @@ def oracle(text: str) -> set[Found]:
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
-def test_each_kinds_examples_are_found_and_its_near_misses_are_not(kind: Kind) -> None:
+def test_examples_of_each_kind_are_found_and_near_misses_are_not(kind: Kind) -> None:
     for text, normal in kind.examples:
         if "@" not in text:
             assert normal in {
@@ -120,7 +120,7 @@ pieces = st.one_of(labels, labels.map(str.upper), st.sampled_from(VALUES), st.sa
 
 
 @given(st.lists(pieces, max_size=10).map("".join))
-def test_labels_gaps_and_values_are_read_as_the_kinds_patterns_read_them(text: str) -> None:
+def test_labels_gaps_and_values_agree_with_the_kind_patterns(text: str) -> None:
     ours, expected = find_in(text), oracle(text)
     if "," not in text and "\n" not in text:  # no table
         assert {candidate for candidate in expected - ours if "@" not in text} == set()
@@ -137,7 +137,7 @@ def _is_hidden_match(found: Found, text: str) -> bool:
     return any(KINDS[kind].find(shown[first:]) for first in range(len(shown)) if end > start)
 
 
-def test_a_column_is_labelled_by_its_header() -> None:
+def test_header_labels_its_column() -> None:
     text = (
         'name,"QQ",微信,phone\n某,12345678,github666,1\n某,"10001",\'abc_def1\',2\n'
         "某,12,abc,3\n少一列,12345678,github666\n"
@@ -161,7 +161,7 @@ def test_any_separator_makes_columns(separator: str) -> None:
     assert {normal for _, _, _, normal, _ in candidates} == {"E12345678", "G12345678"}
 
 
-def test_first_and_last_columns_and_the_next_header_end_a_table() -> None:
+def test_first_and_last_columns_are_read_until_the_next_header() -> None:
     text = "qq,手机,微信\n12345678,1,github666\n手机,qq\n1,87654321\n22222,2\n"
     assert {(kind, normal) for kind, _, _, normal, _ in find_in(text)} == {
         *(("qq", "12345678"), ("wechat", "github666"), ("qq", "87654321"))
@@ -171,7 +171,7 @@ def test_first_and_last_columns_and_the_next_header_end_a_table() -> None:
 @pytest.mark.parametrize(
     "text", ["qq,x\n12345678,1", "我加了qq,手机坏了\n12345678,1", "qq 手机\n12345678 1", "qq,手机"]
 )
-def test_a_lone_label_is_no_header(text: str) -> None:
+def test_lone_label_is_not_a_header(text: str) -> None:
     assert find_in(text) == set()
 
 
@@ -193,9 +193,7 @@ def test_only_the_first_headers_of_a_text_are_followed() -> None:
     st.lists(st.lists(st.sampled_from(["a", "b1", "", "c"]), min_size=1, max_size=5), max_size=8),
     st.sampled_from([",", "----", "|"]),
 )
-def test_cells_below_a_header_are_those_that_split_gives(
-    rows: list[list[str]], separator: str
-) -> None:
+def test_cells_below_a_header_agree_with_split(rows: list[list[str]], separator: str) -> None:
     text = "\n".join(separator.join(row) for row in [["qq", "phone", "email"], *rows])
     batch = Batch.join([b"before", text.encode(), b"after"])
     lines = batch.lines(batch.starts[1:2])
@@ -227,7 +225,7 @@ def cards(batch: Batch, *numbers: str) -> Segment:
     )
 
 
-def test_a_card_that_fails_luhn_counts_behind_a_card_label() -> None:
+def test_card_failing_luhn_counts_after_a_card_label() -> None:
     numbers = ("6200000000000006", "6200000000000007", "6200000000000015", "6200000000000008")
     batch = Batch.join(
         [
@@ -242,7 +240,7 @@ def test_a_card_that_fails_luhn_counts_behind_a_card_label() -> None:
     assert labelled.valid.all()
 
 
-def test_a_card_that_fails_luhn_counts_below_a_card_label() -> None:
+def test_card_failing_luhn_counts_below_a_card_label() -> None:
     numbers = ("6200000000000006", "6200000000000007", "6200000000000008", "6200000000000009")
     text = f'姓名|"卡號"|手机|备注\n某|{numbers[0]}|1|{numbers[1]}\n某|"{numbers[2]}"|x|\n'
     batch = Batch.join([text.encode(), f"某|{numbers[3]}|x|".encode()])
@@ -259,7 +257,7 @@ def test_a_card_that_fails_luhn_counts_below_a_card_label() -> None:
 
 
 @pytest.mark.parametrize(("before", "counts"), [(1900, True), (2100, False)])
-def test_a_header_stands_at_the_top_of_its_text(before: int, counts: bool) -> None:
+def test_header_must_be_near_the_top_of_its_text(before: int, counts: bool) -> None:
     text = f"{'x' * before}\n姓名,卡号\n某,6200000000000006\n"
     batch = Batch.join([b"y" * 3000, text.encode()])
     assert (
@@ -272,7 +270,7 @@ def test_a_header_stands_at_the_top_of_its_text(before: int, counts: bool) -> No
     )
 
 
-def test_no_text_holds_nothing() -> None:
+def test_empty_batch_has_no_labelled_values() -> None:
     batch = Batch.join([])
     assert find_labelled(batch, SEARCH.find(batch.data).labelled) == []
     assert (
@@ -296,7 +294,7 @@ LINES = st.lists(st.lists(CELLS, max_size=6).map(";".join), max_size=12).map("\n
 
 @given(st.lists(LINES, min_size=1, max_size=4), st.sampled_from([80, 128, 1 << 14]))
 @example(["QQ" + ";QQ" * 40 + "\nQQ;a\n"], 80)
-def test_the_first_headers_of_each_text_are_found_in_parts_of_any_size(
+def test_first_headers_of_each_text_are_found_in_any_chunk_size(
     texts: list[str], part: int
 ) -> None:
     batch = Batch.join([text.encode() for text in texts])
@@ -313,7 +311,7 @@ def test_the_first_headers_of_each_text_are_found_in_parts_of_any_size(
 
 
 @pytest.mark.parametrize("unit", [";QQ", "QQ\n", ";QQ;\n", "QQ,微信\n"])
-def test_labels_without_end_cost_no_more_than_a_few(
+def test_repeated_labels_cost_no_more_than_a_few(
     unit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hits, cells = [], marked_values._header_cells()

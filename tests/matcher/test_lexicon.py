@@ -50,7 +50,7 @@ def test_every_row_of_the_data_is_well_formed() -> None:
     assert all(row[5] in "12345" and row[6] in ("L", "M", "H") for row in ROWS)
 
 
-def test_a_term_is_shown_as_it_stands_in_the_post_and_not_as_the_lexicon_calls_it() -> None:
+def test_term_is_shown_as_written_in_the_post() -> None:
     terms = read("內料 內料 内料，一手數據 Fulls FULLZ 手機 流水")
     assert {t.id: t.shown for t in terms.terms} == {
         "内料": "內料",
@@ -63,7 +63,7 @@ def test_a_term_is_shown_as_it_stands_in_the_post_and_not_as_the_lexicon_calls_i
     assert {t.id: t.shown for t in combined.terms} == {"内料": "內料", "一手料": "一手"}
 
 
-def test_the_source_of_every_term_is_named_in_full_at_the_head_of_its_file() -> None:
+def test_data_file_names_the_source_of_every_term() -> None:
     head = "\n".join(line for line in LINES if line.startswith("#"))
     assert "licence" in head
     assert {row[7] for row in ROWS} <= set(re.findall(r"\b[A-Z]+\d?(?= )", head))
@@ -95,11 +95,11 @@ def test_the_source_of_every_term_is_named_in_full_at_the_head_of_its_file() -> 
         ("", {}),
     ],
 )
-def test_what_counts_and_how_often(text: str, counted: dict[str, int]) -> None:
+def test_terms_are_counted(text: str, counted: dict[str, int]) -> None:
     assert terms(text) == counted
 
 
-def test_the_heaviest_terms_come_first() -> None:
+def test_heaviest_terms_come_first() -> None:
     terms = read("担保 内料 手机 流水").terms
     assert [t.weight for t in terms] == sorted((t.weight for t in terms), reverse=True)
 
@@ -140,9 +140,7 @@ def test_the_heaviest_terms_come_first() -> None:
         ("出某某银行信贷系统后台权限 内鬼带出 USDT交易", 0, True),
     ],
 )
-def test_a_brand_beside_heavy_jargon_is_an_offer_and_a_report_is_none(
-    text: str, rows: int, offered: bool
-) -> None:
+def test_brand_beside_heavy_jargon_is_an_offer(text: str, rows: int, offered: bool) -> None:
     assert read(text).offers("bank", rows) is offered
 
 
@@ -157,7 +155,7 @@ def test_a_brand_beside_heavy_jargon_is_an_offer_and_a_report_is_none(
         ("某某银行 股民数据 一手料", False),
     ],
 )
-def test_who_asks_for_data_sells_none(text: str, wanted: bool) -> None:
+def test_request_for_data_is_not_an_offer(text: str, wanted: bool) -> None:
     terms = read(text)
     assert terms.offers("bank")  # of the trade it is
     assert is_wanted(terms.context, 0) is wanted
@@ -176,25 +174,23 @@ def test_who_asks_for_data_sells_none(text: str, wanted: bool) -> None:
         ("出售客户数据50万条", False),
     ],
 )
-def test_plain_words_of_a_sale_beside_a_brand_and_what_is_sold_are_an_offer(
-    text: str, offered: bool
-) -> None:
+def test_brand_beside_words_of_sale_is_an_offer(text: str, offered: bool) -> None:
     assert read(text).offers("bank") is offered
 
 
-def test_plain_words_for_customers_count_beside_a_brand_or_a_term_alone() -> None:
+def test_words_for_customers_need_a_brand_or_term_nearby() -> None:
     assert terms("客户数据分析师，负责报表") == {}
     assert terms("某某银行 客户数据") == {"客户数据": 1}
     assert terms("某某银行" + "，" * 41 + "客户数据") == {}
 
 
-def test_what_may_be_tried_first_is_a_word_of_an_insiders_offer() -> None:
+def test_sample_offer_is_a_term() -> None:
     assert terms("某某银行 内料 可验") == {"内料": 1, "可验": 1}
     assert terms("手机号可验") == {"可验": 1}
     assert terms("结果可验证，过程公开") == {}
 
 
-def test_each_tenant_of_a_shared_brand_is_named_and_wide_brands_are_folded() -> None:
+def test_shared_brand_names_each_tenant() -> None:
     assert read("某某银行 Other银行").brands == {
         "bank": ("某某银行",),
         "other": ("某某银行", "ＯＴＨＥＲ银行"),
@@ -202,7 +198,7 @@ def test_each_tenant_of_a_shared_brand_is_named_and_wide_brands_are_folded() -> 
     assert not read("某某银行 内料").offers("third")
 
 
-def test_places_are_right_behind_letters_that_lower_case_makes_longer() -> None:
+def test_offsets_are_right_after_letters_that_lower_case_lengthens() -> None:
     text = "İİ😀 内料"
     assert [text[h.start : h.end] for h in LEXICON.read(text).hits] == ["内料"]
 
@@ -242,7 +238,7 @@ def _is_whole_word(text: str, start: int, end: int) -> bool:
         max_size=12,
     )
 )
-def test_forms_are_found_where_a_naive_search_finds_them(parts: list[str]) -> None:
+def test_forms_agree_with_a_naive_search(parts: list[str]) -> None:
     text = "".join(parts)
     assert [
         (occurrence.at, occurrence.behind) for occurrence in LEXICON._find_forms(text.encode())
@@ -257,7 +253,7 @@ def test_forms_are_found_where_a_naive_search_finds_them(parts: list[str]) -> No
         max_size=14,
     )
 )
-def test_an_ambiguous_term_counts_beside_another_term_a_label_or_a_brand(parts: list[str]) -> None:
+def test_ambiguous_term_needs_a_term_label_or_brand_nearby(parts: list[str]) -> None:
     text = lower("".join(parts))
     occurrences = list(LEXICON._find_forms(text.encode()))
     expected = [
@@ -276,7 +272,7 @@ def test_an_ambiguous_term_counts_beside_another_term_a_label_or_a_brand(parts: 
     assert [(hit.start, hit.entry) for hit in LEXICON.find_words(text)] == expected
 
 
-def test_words_of_context_are_counted_by_theme_each_once_and_are_no_jargon() -> None:
+def test_context_words_are_counted_by_theme_not_as_jargon() -> None:
     terms = read("警方提醒 警方提醒：营业时间 欢迎光临")
     assert terms.context == {"reporting": 2, "shop": 2}
     assert terms.terms == ()
@@ -285,7 +281,7 @@ def test_words_of_context_are_counted_by_theme_each_once_and_are_no_jargon() -> 
     )
 
 
-def test_words_of_context_are_data_of_closed_themes_without_weight() -> None:
+def test_context_words_have_fixed_themes_and_no_weight() -> None:
     themes = ("record", "reporting", "shop", "wanted", "complaint", "sale", "suspicion")
     assert {tuple(row[3:7]) for row in CONTEXT} == {
         ("CONTEXT", theme, "0", "L") for theme in themes
@@ -296,11 +292,11 @@ def test_words_of_context_are_data_of_closed_themes_without_weight() -> None:
 @pytest.mark.parametrize(
     ("text", "count"), [("PassWord密码pwd密码", 3), ("餘額与余额", 2), ("", 0), ("警方", 0)]
 )
-def test_words_of_a_record_are_counted_once_each(text: str, count: int) -> None:
+def test_record_words_are_counted_once_each(text: str, count: int) -> None:
     assert LEXICON.records.count(text.encode()) == count
 
 
-def test_no_word_of_context_can_hide_a_term() -> None:
+def test_context_word_cannot_hide_a_term() -> None:
     """The leftmost form wins: a word of context must not end as a term begins, nor hold one.
 
     Latin forms begin with a word.
@@ -316,5 +312,5 @@ def test_no_word_of_context_can_hide_a_term() -> None:
         ]
 
 
-def test_a_word_of_context_is_no_company_for_a_word_that_needs_some() -> None:
+def test_context_word_does_not_confirm_an_ambiguous_term() -> None:
     assert terms("流水 警方 营业时间") == {}

@@ -78,13 +78,13 @@ pieces = (
 
 
 @given(st.lists(st.lists(pieces, max_size=14).map("".join), max_size=4))
-def test_a_batch_says_of_each_text_what_the_automaton_says_of_it_alone(texts: list[str]) -> None:
+def test_batch_search_agrees_with_the_automaton(texts: list[str]) -> None:
     folded = [fold(text).text for text in texts]
     for text, ours in zip(folded, read_terms(*folded), strict=True):
         same(ours, LEXICON.read(text), text)
 
 
-def test_terms_far_apart_in_one_long_text_and_labels_beside_each() -> None:
+def test_distant_terms_of_a_long_text_agree_with_the_automaton() -> None:
     text = "\n".join(
         [
             "手机 流水",
@@ -109,18 +109,18 @@ def test_terms_far_apart_in_one_long_text_and_labels_beside_each() -> None:
         ("精準數據 網貸數據", {"精准", "网贷数据"}),
     ],
 )
-def test_traditional_characters_say_the_same(text: str, terms: set[str]) -> None:
+def test_traditional_characters_give_the_same_terms(text: str, terms: set[str]) -> None:
     for read in (*read_terms(text), LEXICON.read(text)):
         assert {term.id for term in read.terms} == terms
 
 
-def test_a_character_with_two_traditional_ones_has_both_and_words_without_any_stay_alone() -> None:
+def test_every_traditional_variant_of_a_word_is_listed() -> None:
     assert list_scripts("复制") == ("复制", "復制", "復製", "複制", "複製")
     assert list_scripts("qq") == ("qq",)
 
 
 @pytest.mark.parametrize("form", BIN_FORMS)
-def test_a_card_range_in_jargon_is_a_brand_and_its_digits_are_not_named(form: str) -> None:
+def test_card_range_in_jargon_counts_as_a_brand(form: str) -> None:
     terms = read_terms(f"出 {form.format('62000000')} 内料")[0]
     assert terms.brands == {"bank": ("BIN",)}
     assert terms.offers("bank")
@@ -137,23 +137,23 @@ def test_a_card_range_in_jargon_is_a_brand_and_its_digits_are_not_named(form: st
         "622848开头",
     ],
 )
-def test_a_card_number_names_no_brand(text: str) -> None:
+def test_card_number_is_not_a_brand(text: str) -> None:
     assert read_terms(text)[0].brands == ({"bank": ("BIN",)} if text == "62000000 开头" else {})
 
 
-def test_brands_of_few_characters_and_in_other_cases_are_found() -> None:
+def test_short_brands_and_other_cases_are_found() -> None:
     for written_so in ("crédit ö", "CRÉDIT Ö", "Crédit Ö", "CRéDIT ö"):
         assert read_terms(written_so)[0].brands == {"bank": ("Crédit Ö",)}
     assert read_terms("a行b")[0].brands == {"other": ("行",)}
     assert not read_terms("créditx ö")[0].brands
 
 
-def test_a_dotted_capital_i_is_no_i_for_either_search() -> None:
+def test_dotted_capital_i_is_not_an_i() -> None:
     for terms in (*read_terms("vİdar vidar"), LEXICON.read("vİdar vidar")):
         assert [hit.start for hit in terms.hits] in ([7], [6])
 
 
-def test_a_title_adds_to_what_its_text_says() -> None:
+def test_title_terms_are_added_to_those_of_the_text() -> None:
     title, text = read_terms("某某银行 内料 警方 一手料", "内料 提醒 一手料 QQ 手机")
     combined = text.add_title(title)
     assert {term.id: term.count for term in combined.terms} == {"内料": 2, "一手料": 1, "扣扣": 1}
@@ -179,7 +179,7 @@ FLOOD, APART_BY = 5 * ENOUGH, "\n" + "的" * 50 + "\n"
 
 
 @pytest.mark.parametrize("unit", FLOODS)
-def test_a_brand_and_a_term_within_a_flood_are_found_where_they_stand(unit: str) -> None:
+def test_brand_and_term_within_a_flood_are_found(unit: str) -> None:
     flood = unit * (FLOOD // 2)
     text = f"{flood}{APART_BY}某某银行 一手料 fullz{APART_BY}{flood}"
     terms = read_terms(text)[0]
@@ -195,21 +195,21 @@ def test_a_brand_and_a_term_within_a_flood_are_found_where_they_stand(unit: str)
     ("unit", "company"),
     [*zip(FLOODS, itertools.cycle(("手机", "一手料", "某某银行")), strict=False)],
 )
-def test_an_ambiguous_word_behind_a_flood_counts_in_company(unit: str, company: str) -> None:
+def test_ambiguous_word_after_a_flood_needs_context(unit: str, company: str) -> None:
     flood = unit * FLOOD + APART_BY
     assert "流水" not in read_terms(flood + "流水")[0].written.values()
     assert "流水" in read_terms(f"{flood}{company} 流水")[0].written.values()
     assert "料" in read_terms(f"{flood}{company} 料{APART_BY}")[0].written.values()
 
 
-def test_of_a_flood_the_count_is_a_lower_bound_and_in_the_next_text_counted_anew() -> None:
+def test_count_in_a_flood_is_a_lower_bound_for_that_text() -> None:
     flood, short = read_terms("fullz " * FLOOD, "fullz " * ENOUGH)
     [(entry, count)] = flood.counts.items()
     assert ENOUGH / 3 <= count <= FLOOD
     assert short.counts == {entry: ENOUGH}
 
 
-def test_every_form_is_found_in_a_flood_of_all_of_them() -> None:
+def test_every_form_is_found_in_a_flood_of_all_forms() -> None:
     every = APART_BY.join(FORMS)
     once, often = read_terms(every)[0], read_terms(APART_BY.join([every] * 120))[0]
     assert often.counts.keys() == once.counts.keys()
@@ -217,7 +217,7 @@ def test_every_form_is_found_in_a_flood_of_all_of_them() -> None:
     assert sum(often.counts.values()) < 120 * sum(once.counts.values())
 
 
-def test_where_a_flood_is_cut_no_word_is_made_of_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cut_flood_makes_no_word_of_a_fragment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lexicon, "ENOUGH", 200)
     for form in FORMS:
         if any(shorter in form for shorter in FORMS.keys() - {form}):
@@ -225,18 +225,18 @@ def test_where_a_flood_is_cut_no_word_is_made_of_a_part(monkeypatch: pytest.Monk
             assert short.counts.keys() == long.counts.keys(), form
 
 
-def test_no_texts_and_empty_texts_say_nothing() -> None:
+def test_empty_texts_have_no_terms() -> None:
     assert read_terms() == []
     assert read_terms("", "") == [TextTerms(), TextTerms()]
     assert read_terms() == []
 
 
-def test_many_forms_of_one_term_look_for_others_beyond_all_of_them() -> None:
+def test_many_forms_of_one_term_look_for_context_further_away() -> None:
     text = "料" * 60 + "的" * 5 + "流水" + "鱼马猪" * 9 + "\n" + "QQ " * 30 + "手机" + " qq" * 30
     same(read_terms(text)[0], LEXICON.read(text), text)
 
 
-def test_case_variants_are_only_made_where_ascii_does_not_suffice() -> None:
+def test_case_variants_are_made_only_for_non_ascii() -> None:
     assert literals("fullz") == (b"fullz",)
     assert literals("内料") == ("内料".encode(),)
     assert set(literals("é ö")) == {form.encode() for form in ("é ö", "É Ö", "É ö")}

@@ -38,7 +38,7 @@ def find_all(literals: Literals, data: np.ndarray) -> set[tuple[int, int]]:
 
 
 @given(texts)
-def test_overlapping_ones_are_all_found_in_any_case(text: str) -> None:
+def test_overlapping_literals_are_found_in_any_case(text: str) -> None:
     data = Batch.join([text.encode()]).data
     lower = data.tobytes().lower()
     expected = {
@@ -50,7 +50,7 @@ def test_overlapping_ones_are_all_found_in_any_case(text: str) -> None:
 
 
 @given(texts)
-def test_whole_words_stand_apart_from_latin_letters_and_digits(text: str) -> None:
+def test_whole_words_are_separated_from_letters_and_digits(text: str) -> None:
     data = Batch.join([text.encode()]).data
     expected = set()
     for number, word in enumerate(WORDS):
@@ -63,21 +63,21 @@ def test_whole_words_stand_apart_from_latin_letters_and_digits(text: str) -> Non
     assert find_all(Literals(*whole_words(WORDS)), data) == expected
 
 
-def test_patterns_read_characters() -> None:
+def test_patterns_match_characters_not_bytes() -> None:
     data = Batch.join(["料:料子12 信a1".encode()]).data
     assert find_all(Literals(["[料信][a-z子]{0,1}[0-9]".encode()], TEXT), data) == {
         (0, data.tobytes().index(tail) + len(tail)) for tail in ("料子1".encode(), "信a1".encode())
     }
 
 
-def test_only_what_is_inside_the_stretches_is_found_and_places_are_the_buffers() -> None:
+def test_search_within_ranges_returns_buffer_offsets() -> None:
     data = np.frombuffer(b"ab ab ab ab", np.uint8)
     number, end = Literals([b"ab"]).find(data, [(0, 1), (3, 5), (7, 11)])
     assert (number.tolist(), end.tolist()) == ([0, 0], [5, 11])
 
 
 @given(texts)
-def test_searches_in_one_pass_find_what_each_finds_alone(text: str) -> None:
+def test_joined_search_agrees_with_separate_searches(text: str) -> None:
     data = Batch.join([text.encode()]).data
     groups = [
         whole_words(WORDS),
@@ -91,17 +91,17 @@ def test_searches_in_one_pass_find_what_each_finds_alone(text: str) -> None:
 
 
 @given(texts)
-def test_a_word_is_told_once_if_it_stands_there_at_all(text: str) -> None:
+def test_once_reports_each_word_at_most_once(text: str) -> None:
     number, _ = Literals(*once(WORDS)).find(Batch.join([text.encode()]).data)
     lower = text.encode().lower()
     assert sorted(number.tolist()) == [n for n, word in enumerate(WORDS) if word.lower() in lower]
 
 
-def test_nothing_is_found_by_nothing() -> None:
+def test_empty_search_finds_nothing() -> None:
     assert find_all(Literals([]), Batch.join([b"ab"]).data) == set()
 
 
-def test_threads_search_with_one_object() -> None:
+def test_threads_share_one_search_object() -> None:
     literals, data = Literals(WORDS), Batch.join([b"abc b-1 " * 2000]).data
     expected, results = find_all(literals, data), []
     threads = [
@@ -114,7 +114,7 @@ def test_threads_search_with_one_object() -> None:
     assert results == [expected] * 4
 
 
-def test_a_processor_that_cannot_search_is_named_as_the_reason(
+def test_unsupported_processor_is_a_config_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuse(*_args: object, **_named: object) -> None:
@@ -126,7 +126,7 @@ def test_a_processor_that_cannot_search_is_named_as_the_reason(
 
 
 @given(st.lists(st.tuples(st.integers(-50, 9000), st.integers(1, 3000)), min_size=1, max_size=12))
-def test_stretches_cover_what_is_asked_for_and_stand_apart(asked: list[tuple[int, int]]) -> None:
+def test_stretches_cover_the_ranges_and_stay_apart(asked: list[tuple[int, int]]) -> None:
     size = 10_000
     first = np.array([start for start, _ in asked])
     last = np.array([start + length for start, length in asked])

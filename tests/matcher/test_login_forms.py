@@ -215,7 +215,7 @@ OTHERS_FORMS = [form for form in FORMS if not names_us(form)]
 
 
 @pytest.mark.parametrize("form", OTHERS_FORMS)
-def test_logins_at_other_sites_are_none_beside_one_of_ours(form: str) -> None:
+def test_only_our_login_among_foreign_ones_is_counted(form: str) -> None:
     """The one login of ours is counted, and what surrounds it is not taken for it."""
     foreign = "https://shop.other.example/login"
     rows = [
@@ -247,7 +247,7 @@ FOREIGN = (
 
 
 @pytest.mark.parametrize("form", OTHERS_FORMS)
-def test_another_sites_address_that_names_our_domain_is_anothers(form: str) -> None:
+def test_foreign_url_containing_our_domain_is_foreign(form: str) -> None:
     assert [
         url
         for url in FOREIGN
@@ -302,11 +302,11 @@ def test_another_sites_address_that_names_our_domain_is_anothers(form: str) -> N
         "chrome://settings\nbank.example\nfile:///C:/bank.example/a",
     ],
 )
-def test_what_is_no_login_at_our_site_is_none(text: str) -> None:
+def test_mention_of_our_site_is_not_a_login(text: str) -> None:
     assert logins(text) == 0
 
 
-def test_one_account_on_several_pages_of_a_host_is_one_login() -> None:
+def test_account_on_several_pages_of_a_host_is_one_login() -> None:
     assert (
         logins(
             "".join(
@@ -322,12 +322,12 @@ def test_one_account_on_several_pages_of_a_host_is_one_login() -> None:
     )
 
 
-def test_of_a_list_with_the_password_first_the_logins_are_counted() -> None:
+def test_logins_of_password_first_list_are_counted() -> None:
     """One login under ten passwords: by the columns, and not by what stands second."""
     text = "".join(f"https://www.bank.example/:Secr3t!{n}x:li.na@mail.example\n" for n in range(10))
     assert logins(text) == 1
 
 
-def test_a_thousand_lines_of_other_sites_are_no_login() -> None:
+def test_thousand_foreign_lines_are_not_our_logins() -> None:
     lines = [f"{FOREIGN[n % len(FOREIGN)]}:user{n}@mail.example:Secr3t!{n}x" for n in range(1000)]
     assert logins("\n".join(lines)) == 0

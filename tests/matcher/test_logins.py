@@ -59,7 +59,7 @@ def distinct(lines: LoginLines) -> dict[tuple[int, str], int]:
         "登录bank.example:user1:secret",
     ],
 )
-def test_a_login_at_the_tenants_host_is_found_in_each_form(text: str) -> None:
+def test_login_at_tenant_host_is_found_in_each_form(text: str) -> None:
     assert tenants(f"first line\n{text}\nlast line") == ["bank"]
 
 
@@ -86,11 +86,11 @@ def test_a_login_at_the_tenants_host_is_found_in_each_form(text: str) -> None:
         f"bank.example/{'a' * 2000}:user1:secret",
     ],
 )
-def test_what_only_mentions_the_host_is_no_login(text: str) -> None:
+def test_mention_of_the_host_is_not_a_login(text: str) -> None:
     assert tenants(text) == []
 
 
-def test_the_longest_domain_names_the_tenant() -> None:
+def test_longest_domain_decides_the_tenant() -> None:
     assert tenants(
         "pay.bank.example:user1:secret\nx.pay.bank.example:user1:secret\nbank.example:user1:secret"
     ) == [
@@ -100,7 +100,7 @@ def test_the_longest_domain_names_the_tenant() -> None:
     ]
 
 
-def test_a_line_and_a_block_are_a_login_each() -> None:
+def test_line_and_block_are_one_login_each() -> None:
     texts = [
         "x\nbank.example:15400000001:secret\ny",
         "URL: https://bank.example\nUSER: a@example.com\nPASS: secret\nbank.example",
@@ -116,7 +116,7 @@ def test_distinct_logins_are_counted_by_document_and_tenant() -> None:
     assert distinct(lines) == {(0, "bank"): 2, (0, "other"): 1, (1, "bank"): 1}
 
 
-def test_logins_of_two_parts_of_a_capture_are_compared_by_their_keys() -> None:
+def test_logins_of_two_parts_are_compared_by_key() -> None:
     first, second = (
         find_logins("bank.example:user1:secret\nbank.example:user2:secret"),
         find_logins("bank.example:USER1:other"),
@@ -124,13 +124,13 @@ def test_logins_of_two_parts_of_a_capture_are_compared_by_their_keys() -> None:
     assert set(second.key.tolist()) < set(first.key.tolist())
 
 
-def test_no_login_or_password_is_kept() -> None:
+def test_login_and_password_are_not_kept() -> None:
     lines = find_logins("https://bank.example/:someone@example.com:secret-password")
     assert "someone" not in repr(lines)
     assert "secret-password" not in repr(lines)
 
 
-def test_a_block_ends_with_its_text() -> None:
+def test_block_does_not_continue_in_the_next_text() -> None:
     lines = find_logins("URL: https://bank.example\nUSER: user1", "PASS: secret")
     assert not len(lines.key)
 
@@ -161,7 +161,7 @@ def test_any_login_and_password_are_found(
     st.from_regex(r"[!-9;-{}~]{3,12}", fullmatch=True),
     st.sampled_from(["", "/", "/login", "/a-b--c", "/a?b=c&d=e#f", "/a/1.html"]),
 )
-def test_a_line_that_begins_with_its_address_is_read_as_one_in_a_list(
+def test_line_starting_with_url_is_read_alike_by_both_paths(
     login: str, password: str, path: str
 ) -> None:
     """The usual line is read in one step, any other in several."""
@@ -177,7 +177,7 @@ ranges = st.lists(st.from_regex(r"62[0-9]{2,6}", fullmatch=True), max_size=4)
 
 
 @given(cards, ranges, ranges)
-def test_cards_of_own_ranges_are_those_that_begin_so(
+def test_own_cards_are_selected_by_prefix(
     numbers: list[str], bank: list[str], other: list[str]
 ) -> None:
     numbers += [f"{digits}{'0' * (16 - len(digits))}" for digits in bank]
@@ -217,7 +217,7 @@ def test_cards_of_own_ranges_are_those_that_begin_so(
         ("https://bank.example/login?next=/admin:user1:secret", False),
     ],
 )
-def test_a_login_of_staff_is_told_by_host_or_address(text: str, staff: bool) -> None:
+def test_staff_login_is_recognised_by_host_or_address(text: str, staff: bool) -> None:
     finder = LoginFinder(
         {"bank.example": "bank", "other.example": "other"},
         {"bank": ("oa.bank.example", "@supplier.example", "sso.vendor.example")},

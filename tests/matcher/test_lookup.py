@@ -67,7 +67,7 @@ def epoch_of_everybody() -> Any:
 
 
 @given(st.lists(st.booleans(), max_size=3 * FEW), st.integers(0, 3 * FEW))
-def test_nothing_that_fails_its_check_is_answered(some: list[bool], holding: int) -> None:
+def test_only_values_that_pass_their_check_match(some: list[bool], holding: int) -> None:
     valid = [*some, *[True] * holding]
     queries = list(
         build_queries(
@@ -92,7 +92,7 @@ def test_nothing_that_fails_its_check_is_answered(some: list[bool], holding: int
     ]
 
 
-def test_a_digest_is_asked_for_as_each_kind_that_may_be_digested_and_laid_out_once() -> None:
+def test_digest_is_looked_up_as_every_digestible_kind() -> None:
     queries = list(build_queries([segment("digest", [True], "md5")]))
     assert [(question.kind, question.form) for question in queries] == [
         ("phone", "md5"),
@@ -102,7 +102,7 @@ def test_a_digest_is_asked_for_as_each_kind_that_may_be_digested_and_laid_out_on
     assert len({id(question.values) for question in queries}) == 1
 
 
-def test_nothing_is_asked_for_what_fails_throughout() -> None:
+def test_values_failing_every_check_are_not_looked_up() -> None:
     assert list(build_queries([segment("card", [False, False])])) == []
     assert len(find_customers(epoch_of_everybody(), [])) == 0
 
@@ -125,7 +125,7 @@ def evidence(pieces: list[tuple[int, int, int, int, int]]) -> tuple[FoundMatches
 
 
 @given(PIECES)
-def test_what_is_the_same_is_told_once_in_order_of_place(
+def test_duplicate_matches_are_reported_once_in_order(
     pieces: list[tuple[int, int, int, int, int]],
 ) -> None:
     single = {}
@@ -138,7 +138,7 @@ def test_what_is_the_same_is_told_once_in_order_of_place(
 
 
 @given(PIECES, PAIRS)
-def test_a_piece_has_the_labels_of_its_customer_in_its_row(
+def test_match_has_the_labels_of_its_customer_in_its_row(
     pieces: list[tuple[int, int, int, int, int]], names: list[tuple[int, int]]
 ) -> None:
     labels_by_piece: dict[tuple[int, int], set[str]] = {}
@@ -158,7 +158,7 @@ def test_a_piece_has_the_labels_of_its_customer_in_its_row(
 
 
 @given(PAIRS, st.lists(st.integers(-1, 5), max_size=6))
-def test_the_owners_of_rows(pairs: list[tuple[int, int]], rows: list[int]) -> None:
+def test_row_owners_are_found(pairs: list[tuple[int, int]], rows: list[int]) -> None:
     row, subject = np.array(pairs, np.int64).reshape(-1, 2).T
     owners = Owners.from_pairs(row, subject)
     number, owners_of_rows = owners.find_owners(np.array(rows, np.int64))
@@ -172,18 +172,18 @@ def test_the_owners_of_rows(pairs: list[tuple[int, int]], rows: list[int]) -> No
     assert owners.rows.tolist() == sorted({r for r, _ in pairs})
 
 
-def test_a_row_with_very_many_values_and_owners_is_a_list_and_corroborates_nothing() -> None:
+def test_oversized_row_corroborates_nothing() -> None:
     owners = Owners.from_pairs(np.repeat([1, 2], 128), np.arange(256))
     number, _ = owners.find_owners(np.repeat([2, 1], (MOST_PAIRS // 128 + 1, MOST_PAIRS // 128)))
     assert number.tolist() == np.repeat(np.arange(129, 257), 128).tolist()
 
 
-def test_every_label_has_a_bit_of_its_own() -> None:
+def test_every_label_has_its_own_bit() -> None:
     assert to_labels(sum(BITS.values())) == tuple(sorted(map(str, FieldLabel)))
     assert to_labels(0) == ()
 
 
-def test_pieces_are_given_by_question() -> None:
+def test_matches_are_grouped_by_query() -> None:
     matches, _ = evidence([(2, 0, 0, 0, 0), (0, 1, 0, 0, 0), (2, 2, 0, 0, 0)])
     assert [(question.form, places.tolist()) for question, places in matches.by_query()] == [
         ("plain", [1]),
@@ -217,7 +217,7 @@ def locate_spans(
     st.lists(CHARS, min_size=1, max_size=3),
     st.lists(st.tuples(*(st.integers(0, n) for n in (2, 30, 5))), max_size=6),
 )
-def test_a_text_that_came_as_it_is_told_by_its_characters(
+def test_unchanged_text_is_located_by_characters(
     texts: list[str], spans: list[tuple[int, int, int]]
 ) -> None:
     byte_spans, expected = [], []
@@ -234,13 +234,13 @@ def test_a_text_that_came_as_it_is_told_by_its_characters(
     )
 
 
-def test_a_text_in_which_something_was_undone_says_where() -> None:
+def test_folded_text_is_located_in_the_original() -> None:
     folded = fold("x１３8\u200b0 张")
     assert not folded.is_unchanged
     assert locate_spans([folded], [(0, 1, 5), (0, 5, 9)]) == [(1, 6, FOLDED), (6, 8, 0)]
 
 
-def test_a_record_made_of_columns_is_one_that_is_valid(bank: Context) -> None:
+def test_match_built_from_columns_passes_validation(bank: Context) -> None:
     first, second = BANK[1], BANK[2]
     body = f"{first['name']},{first['phone']}\n１５４{second['phone'][3:]}\n".encode()
     [reading] = matcher_of(bank).read([capture(body=body)])

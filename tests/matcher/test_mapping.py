@@ -51,7 +51,7 @@ def references(count: int = 5) -> list[str]:
         ("remark,phone", {}),
     ],
 )
-def test_what_the_names_do_not_say_is_proposed(
+def test_mapping_is_proposed_for_unrecognised_columns(
     tmp_path: Path, header: str, kinds: dict[str, str]
 ) -> None:
     assert (
@@ -59,19 +59,19 @@ def test_what_the_names_do_not_say_is_proposed(
     )
 
 
-def test_a_column_id_of_resident_ids_is_no_reference(tmp_path: Path) -> None:
+def test_id_column_of_resident_ids_is_not_a_reference(tmp_path: Path) -> None:
     assert list_proposed_kinds(
         mappings(write_list(tmp_path, "id,phone", [RESIDENT_ID] * 5, NUMBERS))
     ) == {"id": "resident_id"}
 
 
-def test_a_name_that_its_values_contradict_is_not_proposed(tmp_path: Path) -> None:
+def test_mapping_contradicted_by_values_is_not_proposed(tmp_path: Path) -> None:
     assert list_proposed_kinds(
         mappings(write_list(tmp_path, "id,card_number,phone", references(), references(), NUMBERS))
     ) == {"id": REFERENCE}
 
 
-def test_a_column_named_id_alone_is_read_without_a_question(tmp_path: Path) -> None:
+def test_column_named_id_is_read_without_asking(tmp_path: Path) -> None:
     source = write_list(tmp_path, "id,phone", references(), NUMBERS)
     assert is_evident(mappings(source))
     assert confirmed(source).mapping == {"id": REFERENCE}
@@ -79,7 +79,7 @@ def test_a_column_named_id_alone_is_read_without_a_question(tmp_path: Path) -> N
     assert batch.references.strings() == references()
 
 
-def test_where_nobody_can_be_asked_the_command_is_printed_and_holds_no_value(
+def test_non_interactive_load_prints_the_command_without_values(
     tmp_path: Path,
 ) -> None:
     source = write_list(tmp_path, "id,mobile,name", references(), NUMBERS, ["李娜"] * 5)
@@ -91,7 +91,7 @@ def test_where_nobody_can_be_asked_the_command_is_printed_and_holds_no_value(
     assert not any(number in str(raised.value) for number in NUMBERS)
 
 
-def test_a_file_without_a_header_is_told_so_and_no_value_is_shown(tmp_path: Path) -> None:
+def test_file_without_header_is_reported_without_values(tmp_path: Path) -> None:
     (path := tmp_path / "list.csv").write_text(
         "".join(f"C-{n},{number}\n" for n, number in enumerate(NUMBERS))
     )
@@ -103,7 +103,7 @@ def test_a_file_without_a_header_is_told_so_and_no_value_is_shown(tmp_path: Path
         assert NUMBERS[0] not in str(raised.value)
 
 
-def test_what_it_prints_elsewhere_loads_the_list_when_it_is_pasted(tmp_path: Path) -> None:
+def test_printed_command_loads_the_list(tmp_path: Path) -> None:
     source = write_list(tmp_path, "id,mobile", references(), NUMBERS)
     ullage = [sys.executable, "-m", "ullage", "--data", str(tmp_path / "data")]
     subprocess.run([*ullage, "init"], check=True, capture_output=True)
@@ -119,7 +119,7 @@ def test_what_it_prints_elsewhere_loads_the_list_when_it_is_pasted(tmp_path: Pat
     assert (result.returncode, "bank: 5 customers" in result.stdout) == (0, True), result.stderr
 
 
-def test_a_days_changes_are_read_like_the_list_itself(tmp_path: Path) -> None:
+def test_daily_changes_use_the_mapping_of_the_list(tmp_path: Path) -> None:
     ullage = [sys.executable, "-m", "ullage", "--data", str(tmp_path / "data")]
     subprocess.run([*ullage, "init"], check=True, capture_output=True)
     whole = (
@@ -145,7 +145,7 @@ def test_a_days_changes_are_read_like_the_list_itself(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("answer", "code", "said"), [("y", 0, "bank: 5 customers"), ("n", 2, "nothing was read")]
 )
-def test_a_person_at_a_terminal_is_shown_masked_values_and_asked(
+def test_interactive_load_shows_masked_values_and_asks(
     tmp_path: Path, answer: str, code: int, said: str
 ) -> None:
     source = write_list(tmp_path, "id,mobile", references(), NUMBERS)

@@ -55,7 +55,7 @@ def agreeing(matcher: Matcher, body: str) -> tuple[int, int]:
 @given(
     st.lists(st.lists(st.sampled_from(PIECES), max_size=12).map("".join), min_size=1, max_size=3)
 )
-def test_masks_are_those_that_the_plain_search_finds(pieces: list[str]) -> None:
+def test_masks_agree_with_the_reference_search(pieces: list[str]) -> None:
     texts = [fold(text).text for text in pieces]
     batch = Batch.join([text.encode() for text in texts])
     segments = find_masked(batch, PRESCAN.find(batch.data).masked)
@@ -95,7 +95,7 @@ def test_masks_are_those_that_the_plain_search_finds(pieces: list[str]) -> None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize(("sign", "head"), [("*", 6), ("x", 6), ("＊", 4), ("●", 4)])
-def test_a_row_of_masks_counts_as_one_customer_in_two_fields(
+def test_row_of_masks_counts_as_one_customer_in_two_fields(
     bank: Context, row: str, sign: str, head: int
 ) -> None:
     body = "\n".join(row.format(**masks_of(person, sign, head)) for person in (ONE, TWO))
@@ -110,7 +110,7 @@ def test_a_row_of_masks_counts_as_one_customer_in_two_fields(
     assert {"ID", "PHONE"} <= {*finding.statistics.groups[0].fields}
 
 
-def test_masks_of_two_people_or_rows_are_nobodys(bank: Context) -> None:
+def test_masks_of_two_people_or_rows_match_nobody(bank: Context) -> None:
     first, second, matcher = masks_of(ONE), masks_of(TWO), matcher_of(bank)
     for body in (
         f"{first['phone']},{second['id']}",
@@ -123,7 +123,7 @@ def test_masks_of_two_people_or_rows_are_nobodys(bank: Context) -> None:
         assert find(matcher, body) == [], body
 
 
-def test_masks_beside_a_customer_and_a_customer_of_masks_alone(bank: Context) -> None:
+def test_masks_match_with_and_without_another_customer_in_the_row(bank: Context) -> None:
     first, second = masks_of(ONE), masks_of(TWO)
     assert agreeing(matcher_of(bank), f"{ONE['email']},{second['phone']},{second['id']}") == (2, 1)
     assert agreeing(matcher_of(bank), f"{ONE['email']},{first['phone']},{second['id']}") == (1, 1)
@@ -135,13 +135,13 @@ def test_masks_beside_a_customer_and_a_customer_of_masks_alone(bank: Context) ->
     )
 
 
-def test_a_list_without_resident_ids_has_no_customer_of_masks(context: Context) -> None:
+def test_list_without_resident_ids_matches_no_masks(context: Context) -> None:
     enrol(context, "bank", [{**ONE, "resident_id": ""}])
     assert find(matcher_of(context), "{phone},{id}".format(**masks_of(ONE))) == []
 
 
 @pytest.mark.parametrize("head", [4, 6])
-def test_who_shares_a_mask_is_told_by_the_other(
+def test_shared_mask_is_resolved_by_the_second_mask(
     context: Context, monkeypatch: pytest.MonkeyPatch, head: int
 ) -> None:
     monkeypatch.setattr(corroborated, "MOST_ROWS", 3)
@@ -157,12 +157,12 @@ def test_who_shares_a_mask_is_told_by_the_other(
     assert agreeing(matcher_of(context), "\n".join(rows)) == (300, 300)
 
 
-def test_prose_with_a_mask_is_no_silence(bank: Context) -> None:
+def test_mask_in_prose_is_found(bank: Context) -> None:
     body = "（中奖名单）：{surname}，{phone}，{id}。".format(**masks_of(ONE))
     assert agreeing(matcher_of(bank), body) == (1, 1)
 
 
-def test_a_line_of_very_many_masks_is_nobodys_row(bank: Context) -> None:
+def test_line_with_very_many_masks_matches_nobody(bank: Context) -> None:
     masks = masks_of(ONE)
     row = "{phone},{id},".format(**masks)
     assert agreeing(matcher_of(bank), row * 100) == (1, 1)

@@ -66,7 +66,7 @@ def matches(matcher: Matcher, body: str, **changes) -> list[tuple[str, str, int,
         (hashlib.md5(b"nobody").hexdigest(), []),
     ],
 )
-def test_what_matches_and_how_sure_that_is(bank: Context, body: str, expected: list) -> None:
+def test_matches_have_their_form_and_confidence(bank: Context, body: str, expected: list) -> None:
     assert matches(matcher_of(bank), body) == expected
 
 
@@ -86,7 +86,7 @@ def test_digests_match_only_where_they_are_enrolled(
     ] == forms
 
 
-def test_two_tenants_that_share_a_customer_each_get_a_finding_with_handles_of_their_own(
+def test_shared_customer_has_a_separate_pseudonym_for_each_tenant(
     bank: Context,
 ) -> None:
     enrol(bank, "other", [customer(77, phone=ONE["phone"]), customer(78)])
@@ -103,14 +103,14 @@ def test_two_tenants_that_share_a_customer_each_get_a_finding_with_handles_of_th
     assert groups == [[(("PHONE",), 2, 1)], [(("PHONE",), 2, 2)]]
 
 
-def test_two_customers_who_share_a_phone_are_both_found(context: Context) -> None:
+def test_customers_sharing_a_phone_are_both_found(context: Context) -> None:
     enrol(context, "bank", [customer(1), customer(2, phone=phone(1))])
     [finding] = find(matcher_of(context), f"{customer(2)['name']}----{phone(1)}")
     assert sorted(m.own_fields for m in finding.matches) == [("NAME", "PHONE"), ("PHONE",)]
     assert finding.total_subjects == 2
 
 
-def test_a_finding_gives_the_whole_captures_facts(bank: Context) -> None:
+def test_finding_covers_the_whole_capture(bank: Context) -> None:
     rows = [f"{p['name']}----{p['phone']}----2024-05-0{i}" for i, p in enumerate(BANK[1:3], 1)]
     [finding] = find(
         matcher_of(bank),
@@ -128,7 +128,7 @@ def test_a_finding_gives_the_whole_captures_facts(bank: Context) -> None:
     assert {m.row for m in finding.matches} == {1, 2}
 
 
-def test_places_are_those_of_the_decoded_text(bank: Context) -> None:
+def test_match_offsets_refer_to_the_decoded_text(bank: Context) -> None:
     text = f"\ufeff李\u200b某 １５４0000\u200b0001，{ONE['email']}"
     [finding] = find(matcher_of(bank), text[1:].encode("utf-16"))
     assert [text[1:][m.start : m.end] for m in finding.matches] == [
@@ -138,7 +138,7 @@ def test_places_are_those_of_the_decoded_text(bank: Context) -> None:
     assert [m.transforms for m in finding.matches] == [("folded",), ()]
 
 
-def test_more_than_two_thousand_matches_go_out_in_parts(context: Context) -> None:
+def test_over_two_thousand_matches_are_published_in_parts(context: Context) -> None:
     people = [customer(n) for n in range(2500)]
     enrol(context, "bank", people, "none")
     parts = find(matcher_of(context), "\n".join(f"{p['phone']},{p['email']}" for p in people))
@@ -150,7 +150,7 @@ def test_more_than_two_thousand_matches_go_out_in_parts(context: Context) -> Non
     assert all(Finding.decode(f.encode(), FINDING_SCHEMA) == f for f in parts)
 
 
-def test_the_same_capture_gives_the_same_finding_and_another_text_another(bank: Context) -> None:
+def test_finding_id_depends_only_on_the_capture(bank: Context) -> None:
     matcher, body = matcher_of(bank), ONE["phone"]
     [first] = find(matcher, body)
     later = find(
@@ -170,7 +170,7 @@ def test_the_same_capture_gives_the_same_finding_and_another_text_another(bank: 
     assert len({first.id, *(f.id for [f] in variants)}) == 4
 
 
-def test_a_batch_gives_what_its_captures_give_alone(bank: Context) -> None:
+def test_batch_gives_the_same_findings_as_single_captures(bank: Context) -> None:
     bodies = [
         "",
         ONE["phone"],
@@ -186,7 +186,7 @@ def test_a_batch_gives_what_its_captures_give_alone(bank: Context) -> None:
     assert [f.capture.post_id for f in alone] == tokens(bank, "1", "3", "5")
 
 
-def test_a_brand_beside_jargon_is_a_finding_without_a_match(bank: Context) -> None:
+def test_brand_beside_jargon_is_a_finding_without_matches(bank: Context) -> None:
     matcher = matcher_of(bank, brands={"bank": ["某某银行"]})
     [alarm] = find(matcher, "某某银行 内料出售")
     assert (alarm.alarm, alarm.total_matches, alarm.statistics.brands, alarm.part, alarm.parts) == (
@@ -237,9 +237,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("what", FILES)
-def test_data_are_as_old_as_their_rows_say_and_not_the_file_that_they_are_in(
-    bank: Context, what: str
-) -> None:
+def test_newest_date_comes_from_rows_not_file_metadata(bank: Context, what: str) -> None:
     for body, newest in (
         (FILES[what], "2021-03-04"),
         (xlsx_of({"S": CELLS.format("x")}, more={"docProps/core.xml": CORE}), "None"),
@@ -254,7 +252,7 @@ def test_data_are_as_old_as_their_rows_say_and_not_the_file_that_they_are_in(
 LOCKED = set_flags(zip_of({"a.csv": b"x" * 99}), 1)
 
 
-def test_what_could_not_be_read_beside_a_brand_is_a_finding(bank: Context) -> None:
+def test_unreadable_file_beside_a_brand_is_a_finding(bank: Context) -> None:
     enrol(bank, "other", [customer(1)])
     matcher = matcher_of(bank, brands={"bank": ["某某银行"], "other": ["另一银行"]})
     [offered] = find(matcher, LOCKED, title="出售某某银行 内料")
@@ -298,7 +296,7 @@ def forms_of(value: str) -> list[bytes]:
     ]
 
 
-def test_a_finding_holds_no_value_in_any_form(bank: Context) -> None:
+def test_finding_contains_no_value_in_any_form(bank: Context) -> None:
     value = " ".join(PLANTED.values())
     hostile = {"title": value, "author": ONE["phone"], "url": f"http://a.example/{quote(value)}",
         "channel": ONE["email"],
@@ -320,7 +318,7 @@ def test_a_finding_holds_no_value_in_any_form(bank: Context) -> None:
     assert ONE["phone"].encode() in clear.encode()  # and a leak would be seen
 
 
-def test_both_epochs_of_a_dual_window_match_and_the_fuller_one_is_told(bank: Context) -> None:
+def test_both_key_generations_match_during_rotation(bank: Context) -> None:
     bank.keys.make("bank/match-2.key")
     assert matches(matcher_of(bank), ONE["phone"]) == [("phone", "plain", 70, ("PHONE",))]
     enrol(bank, "bank", [*BANK[1:], customer(50)])
@@ -337,7 +335,7 @@ def test_both_epochs_of_a_dual_window_match_and_the_fuller_one_is_told(bank: Con
     assert find(matcher_of(bank), phone(0)) == []
 
 
-def test_the_tag_in_a_finding_is_not_the_one_in_the_watchlist(bank: Context) -> None:
+def test_finding_tag_differs_from_the_watchlist_tag(bank: Context) -> None:
     [finding] = find(matcher_of(bank), ONE["phone"])
     file = next((bank.data / "watchlists" / "bank").iterdir()).read_bytes()
     tag = bytes.fromhex(finding.matches[0].index_tag)
@@ -345,13 +343,13 @@ def test_the_tag_in_a_finding_is_not_the_one_in_the_watchlist(bank: Context) -> 
     assert tag[::-1] not in file
 
 
-def test_a_watchlist_that_expired_is_used_no_more(bank: Context, clock) -> None:
+def test_expired_watchlist_is_not_used(bank: Context, clock) -> None:
     [lists] = installation.load(bank)
     clock.seconds = lists.expires.timestamp()
     assert installation.load(bank) == []
 
 
-def test_a_masked_value_corroborates_and_is_nothing_alone(bank: Context) -> None:
+def test_masked_value_only_corroborates_other_matches(bank: Context) -> None:
     masked = f"{ONE['phone'][:3]}****{ONE['phone'][-4:]}"
     assert matches(matcher_of(bank), masked) == []
     [finding] = find(matcher_of(bank), f"{masked},{ONE['email']}")
@@ -366,7 +364,7 @@ def test_a_masked_value_corroborates_and_is_nothing_alone(bank: Context) -> None
     ]
 
 
-def test_a_plus_tag_is_found_both_ways(context: Context) -> None:
+def test_email_matches_with_and_without_plus_tag(context: Context) -> None:
     enrol(
         context,
         "bank",
@@ -380,14 +378,14 @@ def test_a_plus_tag_is_found_both_ways(context: Context) -> None:
 
 @pytest.mark.parametrize("form", ["{}", "86{}", "+86{}"])
 @pytest.mark.parametrize("part", [slice(None), slice(8, 24)])
-def test_digests_of_a_phone_with_and_without_its_country(
+def test_phone_digests_match_with_and_without_country_code(
     bank: Context, form: str, part: slice
 ) -> None:
     digest = hashlib.md5(form.format(ONE["phone"]).encode()).hexdigest()[part]
     assert matches(matcher_of(bank), f"u1:{digest}") == [("phone", "md5", 70, ("PHONE",))]
 
 
-def test_a_login_at_an_own_domain_and_a_card_of_an_own_range_need_no_enrolment(
+def test_own_domain_logins_and_own_range_cards_need_no_enrolment(
     context: Context,
 ) -> None:
     enrol(context, "bank", [customer(1, card="6200000000000005"), customer(2)])
@@ -407,7 +405,7 @@ def test_a_login_at_an_own_domain_and_a_card_of_an_own_range_need_no_enrolment(
     assert (cards.statistics.own_cards, cards.total_matches) == (2, 1)
 
 
-def test_a_card_that_fails_luhn_matches_beside_a_label_alone(context: Context) -> None:
+def test_card_failing_luhn_matches_only_beside_a_label(context: Context) -> None:
     enrol(context, "bank", [customer(1, card="6200000000000006")])
     matcher = matcher_of(context)
     assert find(matcher, "6200000000000006") == []
@@ -416,7 +414,7 @@ def test_a_card_that_fails_luhn_matches_beside_a_label_alone(context: Context) -
     ] == [("card", "plain")]
 
 
-def test_a_capture_of_many_windows_is_read_as_one(context: Context) -> None:
+def test_long_capture_is_matched_across_its_windows(context: Context) -> None:
     people = [customer(n) for n in range(40)]
     enrol(context, "bank", people, "none")
     filler = "".join(f"{n},李某,{phone(5_000_000 + n)},x\n" for n in range(4000))
@@ -433,7 +431,7 @@ def test_a_capture_of_many_windows_is_read_as_one(context: Context) -> None:
     )
 
 
-def test_members_of_a_container_are_laid_out_together(bank: Context, monkeypatch) -> None:
+def test_container_members_are_matched_in_one_batch(bank: Context, monkeypatch) -> None:
     """One by one, each of the 99,000 parts of a mail took 0.4 ms."""
     called = []
     monkeypatch.setattr(

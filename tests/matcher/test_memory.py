@@ -26,7 +26,7 @@ def request_blocks(places: list[int | None]) -> tuple[list[tuple[int, int]], lis
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_blocks_side_by_side_are_one_piece_of_whole_pages(order: int) -> None:
+def test_adjacent_blocks_are_requested_as_whole_pages(order: int) -> None:
     places = [FIRST + number * (BLOCK + 16) for number in range(BLOCKS)]
     [(start, size)], freed = request_blocks([*places[::order]])
     assert freed == places
@@ -36,12 +36,12 @@ def test_blocks_side_by_side_are_one_piece_of_whole_pages(order: int) -> None:
 
 
 @pytest.mark.parametrize("last", [FIRST + BLOCKS * (BLOCK + 16), None])
-def test_of_blocks_apart_nothing_is_asked_and_all_are_freed(last: int | None) -> None:
+def test_separate_blocks_are_only_freed(last: int | None) -> None:
     places = [*(FIRST + number * (BLOCK + 16) for number in range(BLOCKS - 1)), last]
     requested, freed = request_blocks(places)
     assert requested == []
     assert freed == [place for place in places if place]
 
 
-def test_the_c_library_here_is_told() -> None:
+def test_keep_freed_memory_reports_whether_libc_supports_it() -> None:
     assert keep_freed_memory() == hasattr(ctypes.CDLL(None), "mallopt")

@@ -19,7 +19,7 @@ def open_post(match: MatchProcess, found: Finding) -> custody.SealedPost:
     return custody.unseal(found.original, found.original_key, opener, found.tenant, found.id)
 
 
-def test_address_title_author_and_members_are_sealed_and_nothing_of_the_body(
+def test_post_details_are_sealed_without_the_body(
     match: MatchProcess,
 ) -> None:
     match.put("", title="诸葛文昭", author="zhuge_1888", url="http://b.example/诸葛", post_id="1")
@@ -34,7 +34,7 @@ def test_address_title_author_and_members_are_sealed_and_nothing_of_the_body(
     assert "诸葛" not in plain.encode().decode()
 
 
-def test_names_of_members_that_hold_a_customer_are_sealed_by_number(match: MatchProcess) -> None:
+def test_names_of_matching_members_are_sealed_by_number(match: MatchProcess) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("readme.txt", "nothing")
@@ -49,7 +49,7 @@ def test_names_of_members_that_hold_a_customer_are_sealed_by_number(match: Match
     assert "诸葛" not in finding.encode().decode()
 
 
-def test_without_a_desks_key_or_when_switched_off_nothing_is_sealed(match: MatchProcess) -> None:
+def test_nothing_is_sealed_when_disabled_or_without_console_key(match: MatchProcess) -> None:
     for path in (match.context.keys.root / "bank").glob("console.*"):
         path.unlink()
     match.stage._stamp = None  # as at a start
@@ -59,6 +59,6 @@ def test_without_a_desks_key_or_when_switched_off_nothing_is_sealed(match: Match
     assert (finding.original, finding.original_key) == ("", "")
 
 
-def test_the_canaries_own_tenant_has_a_desk_like_any(match: MatchProcess) -> None:
+def test_canary_tenant_has_a_console_key(match: MatchProcess) -> None:
     assert enrol_canaries(match.context)
     assert keys.load_console_sealer(match.context.keys, "ullage-canary") is not None

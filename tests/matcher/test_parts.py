@@ -46,7 +46,7 @@ def pieces(body: bytes, media_type: str = "text/plain") -> list[Piece]:
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_a_body_is_read_as_decoding_unescaping_and_folding_do(name: str) -> None:
+def test_reading_equals_decode_unescape_and_fold(name: str) -> None:
     text = decode(BODIES[name])
     (part,) = read(pieces(BODIES[name]))
     alone = fold(unescape(text, markup=False))
@@ -57,7 +57,7 @@ def test_a_body_is_read_as_decoding_unescaping_and_folding_do(name: str) -> None
     )
 
 
-def test_bodies_of_all_kinds_are_read_side_by_side() -> None:
+def test_bodies_of_all_kinds_are_read_together() -> None:
     read_pieces = [piece for body in BODIES.values() for piece in pieces(body)]
     alone = [read([piece])[0] for piece in read_pieces]
     assert [(p.piece, p.text.text, p.text.utf8) for p in read(read_pieces)] == [
@@ -66,23 +66,23 @@ def test_bodies_of_all_kinds_are_read_side_by_side() -> None:
 
 
 @pytest.mark.parametrize("name", ["ascii", "utf-8"])
-def test_a_plain_body_is_searched_as_it_came(name: str) -> None:
+def test_plain_body_is_searched_without_copying(name: str) -> None:
     (part,) = read(pieces(BODIES[name]))
     assert part.text.utf8 is BODIES[name]
 
 
 @pytest.mark.parametrize("name", ["with a mark", "GBK", "UTF-16", "cut off"])
-def test_what_came_otherwise_is_not(name: str) -> None:
+def test_converted_body_is_searched_as_a_copy(name: str) -> None:
     (part,) = read(pieces(BODIES[name]))
     assert part.text.utf8 not in (b"", BODIES[name])
 
 
-def test_a_page_loses_its_tags_whatever_its_bytes_are() -> None:
+def test_html_tags_are_removed() -> None:
     (part,) = read(pieces(b"<p>138<b>0013</b>8000</p>", "text/html"))
     assert part.text.text.split() == [PHONE]
 
 
-def test_a_member_of_a_container_is_searched_as_it_came() -> None:
+def test_plain_member_of_a_container_is_searched_without_copying() -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("b.csv", BODIES["utf-8"])
@@ -94,7 +94,7 @@ def test_a_member_of_a_container_is_searched_as_it_came() -> None:
     assert part.text.utf8 == BODIES["utf-8"] == part.piece.body
 
 
-def test_windows_of_a_long_text_are_each_its_bytes() -> None:
+def test_windows_of_a_long_text_are_its_own_bytes() -> None:
     body = f"王某,{PHONE}\n".encode() * (WINDOW // 12)
     read_pieces = pieces(body)
     assert len(read_pieces) > 1
@@ -108,14 +108,14 @@ BROKEN = st.lists(
 
 
 @given(st.lists(BROKEN, max_size=4))
-def test_what_is_no_utf8_harms_no_text_beside_it(bodies: list[bytes]) -> None:
+def test_invalid_utf_8_does_not_affect_other_texts(bodies: list[bytes]) -> None:
     parts = read([piece for body in bodies for piece in pieces(body)])
     assert [part.text.text for part in parts] == [
         fold(unescape(decode(body), markup=False)).text for body in bodies
     ]
 
 
-def test_text_whose_bytes_look_like_ascii_is_judged_as_it_reads() -> None:
+def test_utf_16_text_with_ascii_bytes_is_decoded() -> None:
     # U+5101 to U+5108: each byte of UTF-16 is below 128, and every second a control character
     text = "儁儂儃億儅儆儇儈" * 8
     chunks, unread = iter([text.encode("utf-16-le")]), list[UnreadPart]()

@@ -69,7 +69,7 @@ def plain(width: int, height: int) -> bytes:
 
 
 @needs_ocr
-def test_a_screenshot_of_a_table_gives_its_customers(ullage, bank: Context, tmp_path: Path) -> None:
+def test_customers_are_found_in_a_screenshot(ullage, bank: Context, tmp_path: Path) -> None:
     path = tmp_path / "screen.png"
     path.write_bytes(draw_screenshot())
     unread = ullage("scan", path)
@@ -84,7 +84,7 @@ def test_a_screenshot_of_a_table_gives_its_customers(ullage, bank: Context, tmp_
 
 
 @needs_ocr
-def test_a_verdict_says_that_it_rests_on_pictures(ullage, bank: Context, tmp_path: Path) -> None:
+def test_verdict_mentions_that_it_rests_on_ocr(ullage, bank: Context, tmp_path: Path) -> None:
     path = tmp_path / "screen.png"
     path.write_bytes(draw_screenshot())
     result = ullage("assess", "--ocr", "--json", path)
@@ -100,7 +100,7 @@ def test_a_verdict_says_that_it_rests_on_pictures(ullage, bank: Context, tmp_pat
 
 
 @needs_ocr
-def test_pictures_are_read_in_containers_and_in_each_format() -> None:
+def test_images_of_every_format_are_read_in_containers() -> None:
     kinds = ("JPEG", "WEBP", "GIF", "BMP")
     unpacked = out_of(
         builders.zip_of({f"a.{kind}": draw_screenshot(kind) for kind in kinds}), limits=WITH_OCR
@@ -130,13 +130,13 @@ def test_scanned_pages_are_read() -> None:
 
 
 @needs_ocr
-def test_a_long_screenshot_is_read_in_strips_and_each_row_once() -> None:
+def test_long_screenshot_reads_each_row_once() -> None:
     text = out_of(draw_screenshot(height=2400, first=1390), limits=WITH_OCR).texts["!/ocr"]
     assert [text.count(person[1]) for person in PEOPLE] == [1] * len(PEOPLE)
 
 
 @needs_ocr
-def test_what_gives_no_text_stays_unread() -> None:
+def test_image_without_text_stays_unread() -> None:
     assert out_of(plain(400, 300), limits=WITH_OCR).outcomes == [("", "image")]
     assert out_of(draw_screenshot()[:3000], limits=WITH_OCR).outcomes == [("", "image")]
     assert out_of(SIGNATURE, limits=WITH_OCR).outcomes == [("", "image")]
@@ -144,7 +144,7 @@ def test_what_gives_no_text_stays_unread() -> None:
 
 
 @needs_ocr
-def test_pictures_take_no_time_from_what_lies_beside_them() -> None:
+def test_ocr_timeout_does_not_affect_other_members() -> None:
     files = {f"{n}.png": draw_screenshot() for n in range(3)} | {"list.csv": b"phone\n1"}
     unpacked = out_of(builders.zip_of(files), limits=Limits(ocr_seconds=1))
     assert unpacked.texts["!/list.csv"] == "phone\n1"
@@ -153,7 +153,7 @@ def test_pictures_take_no_time_from_what_lies_beside_them() -> None:
 
 
 @needs_ocr
-def test_a_picture_is_read_in_confinement() -> None:
+def test_ocr_runs_in_the_sandbox() -> None:
     unpacked = parent.UnpackRun(draw_screenshot(), "a", WITH_OCR.for_picture(60), "")
     unpacked._is_inner = True
     with unpacked:
@@ -163,7 +163,7 @@ def test_a_picture_is_read_in_confinement() -> None:
 
 
 @needs_ocr
-def test_of_a_capture_the_container_is_ocr() -> None:
+def test_container_of_a_captured_image_is_ocr() -> None:
     limits = CaptureBudget.from_settings(MatchSettings(ocr=True)).to_limits()
     skipped: list[UnreadPart] = []
     pieces = list(
@@ -177,14 +177,14 @@ def test_of_a_capture_the_container_is_ocr() -> None:
     )
 
 
-def test_it_is_off_by_default() -> None:
+def test_ocr_is_off_by_default() -> None:
     assert (
         Limits().ocr_seconds,
         CaptureBudget.from_settings(MatchSettings()).to_limits().ocr_seconds,
     ) == (0, 0)
 
 
-def test_where_the_library_is_missing_pictures_are_unread_as_before(
+def test_missing_ocr_library_leaves_images_unread(
     ullage, bank: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (parent, scan):
@@ -197,7 +197,7 @@ def test_where_the_library_is_missing_pictures_are_unread_as_before(
 
 
 @pytest.mark.parametrize("mark", ["RIFF\x24\0\0\0WEBPVP8 ", "BM\x36\0\1\0\0\0\0\0\x36\0\0\0"])
-def test_other_pictures_are_unread_as_before(mark: str) -> None:
+def test_unsupported_image_formats_stay_unread(mark: str) -> None:
     body = mark.encode("latin-1") + bytes(1000)
     assert out_of(body).outcomes == [("", "image")]
     assert out_of(builders.zip_of({"a": body})).outcomes == [("!/a", "image")]
@@ -216,12 +216,12 @@ def test_boxes_of_one_row_become_one_line() -> None:
     assert list(_lines(boxes)) == ["a\tb", "c\td"]
 
 
-def test_the_extra_is_named_as_its_package() -> None:
+def test_ocr_extra_is_detected_by_its_package() -> None:
     assert parent.has_ocr() == bool(find_spec("rapidocr_onnxruntime"))
 
 
 @needs_ocr
-def test_rows_of_a_picture_that_is_not_level_stay_rows() -> None:
+def test_rows_of_a_tilted_image_stay_rows() -> None:
     from PIL import Image
 
     written = io.BytesIO()

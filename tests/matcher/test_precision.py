@@ -41,7 +41,7 @@ def events_by_rule(batch: Batch) -> Counter[str]:
 
 
 @pytest.mark.parametrize("kind", [*CLEAN, "JSON"])
-def test_no_rule_asks_for_more_than_one_line_in_a_stretch(kind: str) -> None:
+def test_rules_fire_rarely_on_clean_text(kind: str) -> None:
     batch, _ = lay_out(kind)
     counts = events_by_rule(batch)
     if kind == "JSON":  # whose escapes say what it holds
@@ -57,7 +57,7 @@ def test_no_rule_asks_for_more_than_one_line_in_a_stretch(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", CLEAN)
-def test_one_line_in_a_hundred_is_undone_at_most(kind: str) -> None:
+def test_at_most_one_clean_line_in_a_hundred_is_rewritten(kind: str) -> None:
     batch, text = lay_out(kind)
     hits, none = Literals(*patterns()).find(batch.data), np.zeros(1, bool)
     events = find_events(batch, [text], hits, none, np.array(["，".encode() in text.body]))

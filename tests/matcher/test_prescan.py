@@ -39,7 +39,7 @@ def hits(found: Hits) -> set[tuple[int, int]]:
 
 
 @given(TEXTS, ENCODINGS)
-def test_quick_reading_finds_what_reading_in_full_finds(texts: list[str], encoding: str) -> None:
+def test_prescan_equals_full_reading(texts: list[str], encoding: str) -> None:
     bodies = [text.encode(encoding) for text in texts]
     laid = read(
         [p for body in bodies for p in pieces_of_capture(0, capture(body=body), print)],
@@ -55,7 +55,7 @@ def test_quick_reading_finds_what_reading_in_full_finds(texts: list[str], encodi
 
 
 @given(TEXTS)
-def test_values_beside_labels_are_those_of_a_pass_of_their_own(texts: list[str]) -> None:
+def test_prescanned_labels_equal_a_separate_search(texts: list[str]) -> None:
     batch = Batch.join([fold(text).utf8 for text in texts])
     assert hits(LEXICON.prescan.find(batch.data).labelled) == hits(
         Literals(*marked_values.patterns()).find(batch.data)
@@ -63,7 +63,7 @@ def test_values_beside_labels_are_those_of_a_pass_of_their_own(texts: list[str])
 
 
 @given(TEXTS)
-def test_headers_of_card_columns_are_those_of_a_pass_of_their_own(texts: list[str]) -> None:
+def test_prescanned_card_headers_equal_a_separate_search(texts: list[str]) -> None:
     batch = Batch.join([fold(text).utf8 for text in texts])
     assert hits(LEXICON.prescan.find(batch.data).card_headers) == hits(
         Literals(*marked_values.card_headers()).find(batch.data)

@@ -40,7 +40,7 @@ def read(matcher, text: str):
 @pytest.mark.parametrize(
     "text", ["客服热线 154 0000 0077", "请致电15400000077", "mail service@bank.example", phone(77)]
 )
-def test_a_tenants_own_number_is_never_a_match(matcher, text):
+def test_own_public_number_never_matches(matcher, text):
     assert read(matcher, text) == []
 
 
@@ -57,12 +57,12 @@ def test_a_tenants_own_number_is_never_a_match(matcher, text):
         "010 12345678",
     ],
 )
-def test_a_hotline_is_no_mobile_whoever_it_is_of(matcher, hotline):
+def test_hotline_is_not_a_phone_candidate(matcher, hotline):
     (finding,) = read(matcher, f"{hotline} 或 {phone(1)}")
     assert finding.statistics.candidates == {"phone": 1}
 
 
-def test_beside_a_customer_it_is_no_second_person_and_no_field_of_the_row(matcher):
+def test_own_public_number_adds_no_customer_and_no_field(matcher):
     (finding,) = read(matcher, f"{phone(77)} {phone(1)} service@bank.example")
     assert (finding.statistics.candidates, finding.statistics.rows, finding.total_subjects) == (
         {"phone": 1},
@@ -75,12 +75,12 @@ def test_beside_a_customer_it_is_no_second_person_and_no_field_of_the_row(matche
 @pytest.mark.parametrize(
     ("other", "phones"), [(phone(7), 2), ("15400000770", 2), ("115400000077", 1), ("1540000007", 1)]
 )
-def test_only_the_very_number_is_left_out(matcher, other, phones):
+def test_only_the_exact_public_number_is_excluded(matcher, other, phones):
     (finding,) = read(matcher, f"{other} {phone(1)}")
     assert finding.statistics.candidates == {"phone": phones}
 
 
-def test_words_of_context_go_out_by_theme(matcher):
+def test_context_words_are_published_by_theme(matcher):
     (finding,) = read(matcher, f"警方提醒 营业时间 {phone(1)}")
     assert finding.statistics.context == {"reporting": 2, "shop": 1}
     assert finding.statistics.terms == ()
@@ -89,18 +89,18 @@ def test_words_of_context_go_out_by_theme(matcher):
 @pytest.mark.parametrize(
     "text", ["密码 abc", "餘額 300", "PASSWORD: x", "此人欠款不还", "逾期30天"]
 )
-def test_words_of_a_record_are_told_of_a_post_that_matches(matcher, text):
+def test_record_words_are_published_for_matching_posts(matcher, text):
     (finding,) = read(matcher, f"{phone(1)} {text}")
     assert finding.statistics.context["record"] >= 1
     assert "record" not in read(matcher, f"{phone(1)} 转让自行车")[0].statistics.context
 
 
-def test_words_of_a_record_in_the_title_count(matcher):
+def test_record_words_in_the_title_count(matcher):
     captured = capture(body=phone(1).encode(), title="老赖的电话")
     assert find_all(matcher, [captured], captured.fetched_at)[0].statistics.context == {"record": 1}
 
 
-def test_of_a_text_in_parts_nobody_knows_whether_it_is_a_record(matcher):
+def test_record_words_are_counted_in_every_part(matcher):
     body = BytesIO()
     with zipfile.ZipFile(body, "w") as archive:
         archive.writestr("a.txt", f"转让自行车 {phone(1)}")

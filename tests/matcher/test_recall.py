@@ -131,18 +131,16 @@ def test_every_encoding_is_read(recall_result: RecallResult, encoding: str) -> N
     assert list_missed(recall_result.outcome, encoding=encoding, container="plain") == []
 
 
-def test_nobody_is_found_who_is_not_there(recall_result: RecallResult) -> None:
+def test_nobody_is_found_by_mistake(recall_result: RecallResult) -> None:
     assert recall_result.outcome.wrong == Counter()
 
 
 @pytest.mark.parametrize("name", DECOYS)
-def test_no_decoy_is_anybody(recall_result: RecallResult, name: str) -> None:
+def test_decoy_matches_nobody(recall_result: RecallResult, name: str) -> None:
     assert recall_result.decoys[name] == 0
 
 
-def test_whom_the_decoys_resemble_would_be_found(
-    recall_result: RecallResult, tmp_path: Path
-) -> None:
+def test_originals_of_the_decoys_are_found(recall_result: RecallResult, tmp_path: Path) -> None:
     people = [Person(FIRST_OF_DECOYS + n) for n in range(DECOY_PEOPLE)]
     text = "\n".join(
         VALUES[kind](p) for p in people for kind in ("phone", "resident_id", "card", "email")

@@ -109,13 +109,13 @@ def test_no_value_in_a_title_survives(form: str, around: str) -> None:
         ("卖料\x1b[31m\u202e", "卖料 …"),
     ],
 )
-def test_what_a_title_keeps(text: str, shown: str) -> None:
+def test_title_keeps_only_listed_words(text: str, shown: str) -> None:
     assert title(text) == shown
 
 
 @example("MM")
 @given(st.text(max_size=900))
-def test_all_that_is_shown_is_known(text: str) -> None:
+def test_redacted_title_contains_only_known_words(text: str) -> None:
     known_words = {GAP, *(word for term in TERMS for word in term.split())}
     shown = title(text)
     assert len(shown) <= LONGEST
@@ -132,7 +132,7 @@ TERMS = {entry.spell(form) for form, entry in WRITTEN}
 TERMS |= {"云杉银行", "yunshan.example", "BIN", "demo-pastes", "forum.example"}
 
 
-def test_a_title_of_words_without_end_is_cut() -> None:
+def test_endless_title_is_cut() -> None:
     shown = title("四件套 内料 " * 5000)
     assert len(shown) <= LONGEST
     assert shown.endswith(("内料 …", "四件套 …"))
@@ -141,7 +141,7 @@ def test_a_title_of_words_without_end_is_cut() -> None:
 @pytest.mark.parametrize(
     "name", ["darkseller", "zhuge_1888", "a", PHONE, NAME, LATIN, EMAIL, PASSWORD]
 )
-def test_an_author_is_a_token_always(name: str, key: CaptureKey) -> None:
+def test_author_becomes_a_token(name: str, key: CaptureKey) -> None:
     token = redact.author_token(name, key)
     assert re.fullmatch("@[0-9a-f]{12}", token)
     assert {
@@ -151,11 +151,11 @@ def test_an_author_is_a_token_always(name: str, key: CaptureKey) -> None:
     assert redact.author_token(f"{name}2", key) != token
 
 
-def test_nobody_is_no_author(key: CaptureKey) -> None:
+def test_empty_author_has_no_token(key: CaptureKey) -> None:
     assert [redact.author_token(text, key) for text in ("", "  ", "\u200b", "@")] == [""] * 4
 
 
-def test_tokens_of_ids_are_of_one_site_and_kind(key: CaptureKey) -> None:
+def test_id_tokens_depend_on_site_and_kind(key: CaptureKey) -> None:
     tokens = {
         redact.id_token(kind, "42", site, key) for kind in ("post", "thread") for site in ("a", "b")
     }
@@ -207,12 +207,12 @@ def test_no_value_in_a_url_or_section_survives(form: str, place: str) -> None:
         ("javascript:alert(1)", "…"),
     ],
 )
-def test_a_section_is_believed_in_its_shape_alone(section: str, shown: str) -> None:
+def test_section_is_kept_only_if_it_looks_like_one(section: str, shown: str) -> None:
     assert redact.redact_url("https://forum.example/c/trade/zhuge", section) == shown
 
 
 @given(st.text(), st.text())
-def test_no_url_is_too_strange(url: str, section: str) -> None:
+def test_any_url_is_accepted(url: str, section: str) -> None:
     assert redact.redact_url(url, section).isprintable()
 
 
@@ -226,12 +226,12 @@ def test_no_url_is_too_strange(url: str, section: str) -> None:
         (PHONE, "other"),
     ],
 )
-def test_a_platform_is_a_name(name: str, shown: str) -> None:
+def test_platform_must_be_a_name(name: str, shown: str) -> None:
     assert redact.redact_platform(name) == shown
 
 
 @pytest.mark.parametrize(
     ("name", "shown"), [("demo-pastes", "demo-pastes"), ("4chan", "4chan"), (PHONE, "other")]
 )
-def test_a_site_is_a_name_and_no_number(name: str, shown: str) -> None:
+def test_site_must_be_a_name_not_a_number(name: str, shown: str) -> None:
     assert redact.redact_site(name) == shown

@@ -44,7 +44,7 @@ def fields(text: str, media: str = "text/plain") -> list[Sequence[str]]:
 
 
 @pytest.mark.parametrize("separator", ["----", "\t", "|", ",", ";", "--", " ", "，", "｜", ":"])
-def test_a_row_of_each_separator(separator: str) -> None:
+def test_rows_are_read_with_each_separator(separator: str) -> None:
     [first, second] = rows("\n".join(separator.join(("张某", p, ID)) for p in (PHONE, phone(1))))
     assert first.fields == {FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.ID}
     assert first.names == ("张某",)
@@ -69,11 +69,11 @@ def test_a_row_of_each_separator(separator: str) -> None:
         (f"139 1234 5678 张某\n138 1234 5678 {ID}", "<PHONE> <NAME>"),
     ],
 )
-def test_the_skeleton_shows_labels_and_nothing_of_the_text(text: str, skeleton: str) -> None:
+def test_skeleton_shows_labels_but_no_text(text: str, skeleton: str) -> None:
     assert rows(text)[0].skeleton == skeleton
 
 
-def test_a_header_names_the_columns_that_shapes_do_not() -> None:
+def test_header_names_columns_that_values_do_not_reveal() -> None:
     text = (
         "一批\n客户姓名|手机号|余额|备注|phone_md5\n"
         f"赵甲|{PHONE}|5000|x|7945bd83237335e5376ff44d62e4f0ae\n钱|{phone(1)}|70|y|"
@@ -83,7 +83,7 @@ def test_a_header_names_the_columns_that_shapes_do_not() -> None:
     assert second.names == ("钱",)
 
 
-def test_a_header_counts_only_above_the_rows_and_near_them() -> None:
+def test_header_counts_only_shortly_above_its_rows() -> None:
     assert rows(f"{PHONE}|88\n手机|余额")[0].fields == {FieldLabel.PHONE}
     assert rows("手机|余额\n" + "x\n" * 30 + f"{PHONE}|88")[0].fields == {FieldLabel.PHONE}
     assert rows("手机|余额\n" + "x\n" * 17 + f"{PHONE}|88")[0].fields == {
@@ -93,7 +93,7 @@ def test_a_header_counts_only_above_the_rows_and_near_them() -> None:
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_records_written_downwards_are_one_row_each(end: str) -> None:
+def test_key_value_records_are_one_row_each(end: str) -> None:
     lines = [
         "姓名: 张某",
         f"手机: {PHONE}",
@@ -115,7 +115,7 @@ def test_records_written_downwards_are_one_row_each(end: str) -> None:
     assert first.skeleton == "<NAME> <PHONE> <ID> <BALANCE>"
 
 
-def test_a_record_does_not_reach_over_a_blank_line_or_another_document() -> None:
+def test_record_ends_at_blank_line_or_document_end() -> None:
     first, second = rows(f"手机: {PHONE}\n\n身份证: {ID}\n姓名: 李某")
     assert (first.fields, second.fields) == ({FieldLabel.PHONE}, {FieldLabel.ID, FieldLabel.NAME})
     read = rows_of_texts(f"手机: {PHONE}", f"身份证: {ID}", f"姓名: 李某\n手机: {PHONE}")
@@ -127,7 +127,7 @@ def test_a_record_does_not_reach_over_a_blank_line_or_another_document() -> None
     assert read.document.tolist() == [0, 1, 2]
 
 
-def test_blocks_of_a_stealer_log_are_records() -> None:
+def test_stealer_log_blocks_are_records() -> None:
     block = "SOFT: Chrome\nURL: https://a.example/login\nUSER: {}@example.com\nPASS: x{}\n"
     assert (
         fields("=====\n" + block.format("a", 1) + "\n" + block.format("b", 2))
@@ -136,7 +136,7 @@ def test_blocks_of_a_stealer_log_are_records() -> None:
     assert fields(block.format("a", 1) + block.format("b", 2)) == [["EMAIL", "PASSWORD"]] * 2
 
 
-def test_paragraphs_of_one_shape_are_records_without_labels() -> None:
+def test_paragraphs_of_equal_layout_are_records() -> None:
     people = [f"张某\n{phone(n)}\n{resident_id(n)}" for n in range(4)]
     assert fields("出售\n\n" + "\n\n".join(people)) == [["ID", "NAME", "PHONE"]] * 4
     assert rows("\n\n\n".join(people))[1].skeleton == "<NAME> <PHONE> <ID>"
@@ -148,7 +148,7 @@ def test_paragraphs_of_one_shape_are_records_without_labels() -> None:
     "paragraph",
     ["{0}\n{0}", "张某\n{0}\n{0}", "x\n" * 8 + "{0}", "x" * 99 + "\n{0}", "{0}", "张某,{0}"],
 )
-def test_other_paragraphs_are_no_records(paragraph: str) -> None:
+def test_other_paragraphs_are_not_records(paragraph: str) -> None:
     text = "\n\n".join(paragraph.format(phone(n)) for n in range(9))
     assert len(rows(text)) == text.count("154")
 
@@ -179,9 +179,7 @@ TUPLES = (
         f"{CREATE}INSERT INTO `t` VALUES ",
     ],
 )
-def test_each_tuple_of_a_statement_is_a_row_with_the_statements_columns(
-    head: str, end: str
-) -> None:
+def test_each_sql_tuple_is_a_row_with_the_columns_of_its_statement(head: str, end: str) -> None:
     read = rows(head + end + TUPLES.replace("),(", f"),{end}("))
     assert [sorted(row.fields) for row in read] == [
         ["BALANCE", "NAME", "PHONE"],
@@ -192,7 +190,7 @@ def test_each_tuple_of_a_statement_is_a_row_with_the_statements_columns(
     assert read[0].skeleton == "<…>,<NAME>,<PHONE>,<BALANCE>"
 
 
-def test_statements_of_a_line_each_name_their_own_columns() -> None:
+def test_each_sql_statement_has_its_own_columns() -> None:
     read = fields(
         f"INSERT INTO a (name,phone) VALUES ('赵','{PHONE}');\nINSERT INTO b (phone,balance) VALUES"
         f" ('{phone(1)}',3);"
@@ -200,7 +198,7 @@ def test_statements_of_a_line_each_name_their_own_columns() -> None:
     assert read == [["NAME", "PHONE"], ["BALANCE", "PHONE"]]
 
 
-def test_columns_of_a_dump_are_what_their_comments_call_them() -> None:
+def test_sql_column_comments_name_the_fields() -> None:
     columns = (
         "`id` int NOT NULL COMMENT '编号',\n `xm` text DEFAULT '' COMMENT '姓名',\n `tel1` text,\n"
         " `zd` text COMMENT '诊断'"
@@ -221,14 +219,14 @@ def test_columns_of_a_dump_are_what_their_comments_call_them() -> None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("sign", ["\t", " | "])
-def test_a_one_time_code_in_a_message_is_one(message: str, sign: str) -> None:
+def test_one_time_code_in_a_message_is_recognised(message: str, sign: str) -> None:
     assert (
         fields("\n".join(f"{phone(n)}{sign}{message}" for n in range(4))) == [["OTP", "PHONE"]] * 4
     )
 
 
 @pytest.mark.parametrize("message", ["验证码登录", "没收到验证码 请致电", "验证码错误，2024年再试"])
-def test_a_word_for_a_one_time_code_without_one_is_none(message: str) -> None:
+def test_message_without_a_code_has_no_one_time_code(message: str) -> None:
     assert "OTP" not in fields(f"{phone(1)}\t{message}\n{phone(2)}\t{message}")[0]
 
 
@@ -243,11 +241,11 @@ def test_a_word_for_a_one_time_code_without_one_is_none(message: str) -> None:
         ("最高20万", False),
     ],
 )
-def test_the_day_of_a_loan_is_no_range_of_amounts(value: str, expected: bool) -> None:
+def test_range_of_amounts_is_not_a_loan(value: str, expected: bool) -> None:
     assert ("LOAN" in fields(f"{phone(1)} | 借款: {value}")[0]) == expected
 
 
-def test_a_password_behind_the_word_for_it_is_one() -> None:
+def test_value_after_a_password_label_is_a_password() -> None:
     assert "PASSWORD" in fields(f"{phone(1)} 张某 密码 a7bc2")[0]
     assert "PASSWORD" not in fields(f"{phone(1)} 张某 密码 忘记了")[0]
 
@@ -265,7 +263,7 @@ def test_a_password_behind_the_word_for_it_is_one() -> None:
         "收货人姓名",
     ],
 )
-def test_a_label_may_begin_with_whose_it_is_in_any_spelling(word: str) -> None:
+def test_label_may_have_an_owner_prefix(word: str) -> None:
     row = f'{{"{word}": "张某", "msisdn": "{PHONE}"}}'
     assert fields(row + "\n" + row.replace(PHONE, phone(1))) == [["NAME", "PHONE"]] * 2
 
@@ -274,7 +272,7 @@ def test_a_label_may_begin_with_whose_it_is_in_any_spelling(word: str) -> None:
     ("sign", "behind", "expected"),
     [(":", "", True), ("----", "", True), (",", "", False), ("----", "----x", False)],
 )
-def test_a_digest_behind_a_login_is_of_its_password_where_such_lists_are_written_so(
+def test_digest_after_a_login_is_a_password_in_combo_lists(
     sign: str, behind: str, expected: bool
 ) -> None:
     hashed = [hashlib.md5(f"pw{n}".encode()).hexdigest() for n in range(8)]
@@ -289,7 +287,7 @@ def test_a_digest_behind_a_login_is_of_its_password_where_such_lists_are_written
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\n  "])
-def test_each_object_is_a_row_whatever_is_around_it(end: str) -> None:
+def test_each_json_object_is_a_row(end: str) -> None:
     record = f'{{"name":"张某",{end}"contact":{{"phone":"{PHONE}"}},{end}"balance": 5}}'
     two = f'{{"name":"}}{{李\\"某",{end}"phone": {phone(1)},{end}"idcard":"{ID}"}}'
     expected = [["BALANCE", "NAME", "PHONE"], ["ID", "NAME", "PHONE"]]
@@ -302,7 +300,7 @@ def test_each_object_is_a_row_whatever_is_around_it(end: str) -> None:
     assert fields(record) == expected[:1]
 
 
-def test_an_object_that_is_cut_off_costs_only_its_own_row() -> None:
+def test_truncated_object_loses_only_its_own_row() -> None:
     whole = f'{{"name":"张某","phone":"{PHONE}"}}'
     assert fields(f'张某","phone":"{phone(1)}"}},{whole},{whole},{{"phone":"{phone(2)}"') == [
         ["NAME", "PHONE"],
@@ -318,22 +316,22 @@ def test_an_object_that_is_cut_off_costs_only_its_own_row() -> None:
     ("北京市", []),
      ("王府银行", []), ("某某", []), ("zhang san", []), ("张", [])],
 )  # fmt: skip
-def test_a_name_is_known_by_its_shape(cell: str, names: list[str]) -> None:
+def test_name_is_recognised_by_its_shape(cell: str, names: list[str]) -> None:
     assert list(rows(f"{cell}|{PHONE}")[0].names) == names
 
 
 @pytest.mark.parametrize("glued", ["张某{}", "{}张某", "客户{}张某!", "张某138-0013-8000,{}"])
-def test_a_name_glued_to_a_number_is_seen(glued: str) -> None:
+def test_name_attached_to_a_number_is_found(glued: str) -> None:
     assert rows(glued.format(PHONE))[0].names == ("张某",)
 
 
-def test_what_fails_its_checksum_makes_no_row() -> None:
+def test_value_failing_its_checksum_makes_no_row() -> None:
     assert rows("110105194912310021\n6200000000000006") == []
     read = rows_of_texts(f"110105194912310021\n{PHONE},6200000000000006")
     assert read.holding(read.candidates.start).tolist() == [-1, 0, 0]
 
 
-def test_many_lines_and_one_long_line_both_cost_one_look_a_candidate() -> None:
+def test_long_lines_cost_one_step_for_each_candidate() -> None:
     in_lines = rows_of_texts("\n".join(f"张某----{phone(n)}" for n in range(20_000)))
     assert (len(in_lines), int(in_lines.lines(np.array([19_999]))[0])) == (20_000, 19_999)
     assert [(set(layout.fields), count) for layout, count in in_lines.layouts(0).iter_counts()] == [
@@ -353,7 +351,7 @@ def test_many_lines_and_one_long_line_both_cost_one_look_a_candidate() -> None:
      ("user_phone", FieldLabel.PHONE), ("客户手机号", FieldLabel.PHONE),
      ("`cust_name`", FieldLabel.NAME), ("username", None)],
 )  # fmt: skip
-def test_a_header_cell_is_read(cell: str, label: FieldLabel | None) -> None:
+def test_header_cell_is_read(cell: str, label: FieldLabel | None) -> None:
     assert label_of(cell) == label
 
 
@@ -370,7 +368,7 @@ def test_a_header_cell_is_read(cell: str, label: FieldLabel | None) -> None:
         ("手机 138", None),
     ],
 )
-def test_a_label_before_a_value_is_read(cell: str, read_as: tuple[FieldLabel, str] | None) -> None:
+def test_label_before_a_value_is_read(cell: str, read_as: tuple[FieldLabel, str] | None) -> None:
     assert label_before(cell) == read_as
 
 
@@ -384,10 +382,10 @@ def test_a_label_before_a_value_is_read(cell: str, read_as: tuple[FieldLabel, st
         ("手机", ""),
     ],
 )
-def test_a_line_of_a_record_is_known_by_its_beginning(beginning: str, label: str) -> None:
+def test_record_line_is_recognised_by_its_label(beginning: str, label: str) -> None:
     assert block_label(beginning) == label
 
 
-def test_every_label_word_is_folded_already_and_names_a_field() -> None:
+def test_every_label_word_is_folded_and_names_a_field() -> None:
     assert all(word == read(word.encode()).text.lower() for word in words())
     assert set(words().values()) <= set(FieldLabel)

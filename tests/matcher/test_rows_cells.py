@@ -65,7 +65,7 @@ def describe(row: bytes, columns: HeaderColumns, style: int = LINE) -> ShapeDesc
     st.sampled_from(SIGNS),
     st.sampled_from([LINE, OBJECT, TUPLE, BLOCK]),
 )
-def test_cells_are_those_of_a_split_and_say_what_they_say_alone(
+def test_cells_and_shapes_agree_with_a_plain_split(
     cells: list[list[bytes]], sign: str, style: int
 ) -> None:
     separator = HeaderColumns(sign).separator_in(style)
@@ -91,14 +91,14 @@ def test_cells_are_those_of_a_split_and_say_what_they_say_alone(
     st.text("-x|\"'\\,", max_size=30).map(str.encode),
     st.sampled_from([b"-", b"--", b"----", b"|", b","]),
 )
-def test_quotes_and_runs_of_signs_part_as_a_split_parts_them(text: bytes, sign: bytes) -> None:
+def test_quotes_and_repeated_separators_agree_with_a_plain_split(text: bytes, sign: bytes) -> None:
     for style in (LINE, TUPLE):
         cut_cells = Contents(NAMES).cut(mark_text([text, b"x"]), sign, style)
         first = int(cut_cells.borders[1])
         assert [first, cut_cells.value(first)] == [len(split(text, sign, style)), "x"]
 
 
-def test_of_a_row_with_very_many_cells_the_last_holds_the_rest() -> None:
+def test_last_cell_holds_the_rest_of_a_very_long_row() -> None:
     cut_cells = Contents(NAMES).cut(
         mark_text([b"x,y", b",".join([b"x"] * (MOST_CELLS + 9))]), b",", LINE
     )
@@ -140,16 +140,16 @@ PHONE, NO_PHONE, DIGEST, CARD = (
         (b'{"x":' + mark(2, valid=True) + b"}", OBJECT, "<EMAIL>"),
     ],
 )
-def test_a_row_is_described_by_its_cells(row: bytes, style: int, skeleton: str) -> None:
+def test_row_is_described_by_its_cells(row: bytes, style: int, skeleton: str) -> None:
     assert describe(row, HeaderColumns("|"), style).skeleton == skeleton
 
 
-def test_a_doubted_kind_is_none_in_its_column_and_one_in_another() -> None:
+def test_doubtful_kind_is_ignored_only_in_its_column() -> None:
     columns = HeaderColumns("|", doubted=frozenset({(0, "card")}))
     assert describe(CARD + b"|" + CARD, columns).skeleton == "<…>|<CARD>"
 
 
-def test_names_of_rows_are_found_together() -> None:
+def test_names_of_many_rows_are_found_together() -> None:
     read = rows_of_texts(
         f"张三|{phone(1)}|17\nLi Si|{phone(2)}\n\n{phone(3)}|王五|赵六",
         f'"孙七"|{phone(4)}',
@@ -166,7 +166,7 @@ def test_names_of_rows_are_found_together() -> None:
     assert read.names(np.array([2]))[1].strings() == ["王五", "赵六"]
 
 
-def test_rows_that_are_as_the_one_before_have_its_shape() -> None:
+def test_equal_rows_share_a_shape() -> None:
     contents = Contents(NAMES)
     rows = [b"x,1", b"x,1", b"x,1,1", b"x,1", b"1,x", b"1,x", b"x"]
     first, again = (

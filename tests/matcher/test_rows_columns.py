@@ -32,7 +32,7 @@ ascending = st.lists(st.integers(0, 50), max_size=20).map(sorted)
 
 
 @given(ascending, ascending)
-def test_the_holder_of_a_place_is_the_last_that_begins_before_it(
+def test_holder_of_a_place_is_the_last_span_starting_before_it(
     starts: list[int], places: list[int]
 ) -> None:
     starts = sorted({0, *starts})
@@ -55,14 +55,14 @@ def plain_groups(keys: Sequence[int], bits: Sequence[int]) -> list[tuple[int, ..
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from([0, 1, 2, 4])), max_size=20))
-def test_neighbours_with_one_key_are_a_group_if_one_is_valid(items: list[tuple[int, int]]) -> None:
+def test_groups_are_equal_keys_with_a_valid_item(items: list[tuple[int, int]]) -> None:
     keys, bits = [key for key, _ in items], [bit for _, bit in items]
     groups = KeyGroups.from_keys(np.array(keys, np.int64), np.array(bits, np.uint32))
     columns = (groups.key, groups.first, groups.count, groups.valid, groups.mask)
     assert list(zip(*(c.tolist() for c in columns), strict=True)) == plain_groups(keys, bits)
 
 
-def test_more_kinds_than_a_mask_has_bits_are_refused() -> None:
+def test_too_many_kinds_for_a_mask_are_rejected() -> None:
     empty = np.empty(0, np.int64)
     names = tuple(f"k{n}" for n in range(MOST_KINDS + 1))
     with pytest.raises(ValueError, match="kinds do not fit"):
@@ -165,7 +165,7 @@ def plain_tuples(line: bytes) -> list[tuple[int, int]]:
         max_size=3,
     )
 )
-def test_tuples_are_those_that_a_reader_of_characters_finds(texts: list[list[str]]) -> None:
+def test_tuples_agree_with_a_character_parser(texts: list[list[str]]) -> None:
     texts = [[], *texts]
     batch = Batch.join(["".join(text).encode() for text in texts])
     expected = []
@@ -221,7 +221,7 @@ LABELS = st.sampled_from(
 
 
 @given(st.lists(st.lists(LABELS, max_size=8), min_size=1, max_size=3))
-def test_blocks_end_where_a_label_comes_again(texts: list[list[str]]) -> None:
+def test_blocks_end_at_a_repeated_label(texts: list[list[str]]) -> None:
     batch = Batch.join(["\n".join(text).encode() for text in texts])
     expected = []
     for begin, text in zip(batch.starts.tolist(), texts, strict=True):
@@ -243,7 +243,7 @@ def test_blocks_end_where_a_label_comes_again(texts: list[list[str]]) -> None:
     assert spans_in(blocks(batch, np.arange(len(texts)))) == expected
 
 
-def test_equal_labels_have_equal_numbers_whatever_stands_around_them() -> None:
+def test_equal_labels_have_equal_numbers() -> None:
     batch = Batch.join(
         [
             (
@@ -260,7 +260,7 @@ def test_equal_labels_have_equal_numbers_whatever_stands_around_them() -> None:
 @pytest.mark.parametrize(
     "around", ["{}:", "{} =", '"{}":', "【{}】:", "({})=", "user_{}:", "客户{}:", "{}用户:"]
 )
-def test_every_known_label_is_read_whatever_its_end(around: str) -> None:
+def test_every_known_label_is_read_with_any_ending(around: str) -> None:
     labels = [
         around.format(form) for word in (*words(), *RECORD_WORDS) for form in (word, word.upper())
     ]
@@ -272,11 +272,11 @@ def test_every_known_label_is_read_whatever_its_end(around: str) -> None:
     assert (numbers > 0).tolist() == short
 
 
-def test_a_label_is_told_by_two_bytes() -> None:
+def test_label_tails_are_two_bytes() -> None:
     assert {len(tail) for tail in tails()} == {2}
 
 
-def test_places_are_in_the_record_that_holds_them() -> None:
+def test_places_are_located_in_their_record() -> None:
     spans = Spans.join(
         [
             Spans.with_style(np.array([30]), np.array([40]), 2),
@@ -298,7 +298,7 @@ def test_places_are_in_the_record_that_holds_them() -> None:
     assert Spans.join([]).locate(np.array([1, 2])).tolist() == [-1, -1]
 
 
-def test_what_no_record_takes_of_a_line_is_a_row_of_its_own() -> None:
+def test_rest_of_a_line_outside_records_is_its_own_row() -> None:
     text = f"'{phone(0)}'),(1,'{phone(1)}'),({phone(2)}), {phone(3)},('{phone(4)}"
     table = rows_of_texts(text)
     assert [(s > LINE, table.text(row).decode()) for row, s in enumerate(table.style.tolist())] == [
@@ -328,15 +328,13 @@ def carry_over(first: str, second: str) -> RowTable:
         (f"客户|手机|余额\nx|{phone(1)}|5", f"手机|备注|余额\n{phone(3)}|7|x"),
     ],
 )  # fmt: skip
-def test_a_capture_that_goes_on_in_the_next_batch_keeps_its_columns(
-    first: str, second: str
-) -> None:
+def test_capture_continued_in_the_next_batch_keeps_its_columns(first: str, second: str) -> None:
     table = carry_over(first, second)
     assert fields_of(table, 1) == {"PHONE", "BALANCE"}
     assert fields_of(carry_over(first, f"a,{phone(3)},7"), 1) == {"PHONE"}
 
 
-def test_a_column_of_which_most_fail_the_checksum_is_of_another_kind() -> None:
+def test_column_with_mostly_failing_checksums_gets_another_kind() -> None:
     numbers = [f"{p}|62000000{n:08d}" for n, p in enumerate(map(phone, range(60)))]
     table = rows_of_texts("手机|订单号\n" + "\n".join(numbers))
     assert {kind for row in range(60) for kind in kinds(table, row)} == {"phone", "card"}
@@ -346,7 +344,7 @@ def test_a_column_of_which_most_fail_the_checksum_is_of_another_kind() -> None:
     ]
 
 
-def test_a_cell_is_what_most_of_its_column_are() -> None:
+def test_cell_gets_the_kind_of_its_column() -> None:
     table = rows_of_texts(
         "\n".join(
             [f"{n}|{phone(n)}|a{n}@example.com" for n in range(9)] + ["9|1540000|b@example.com"]
@@ -361,7 +359,7 @@ def test_a_cell_is_what_most_of_its_column_are() -> None:
     assert fields_of(in_few_rows, 2) == {"EMAIL"}
 
 
-def test_columns_are_judged_by_the_weight_of_rows() -> None:
+def test_columns_are_judged_by_weighted_rows() -> None:
     columns_ = [
         (10.0, 0, "card", False),
         (2.0, 0, "card", True),
@@ -372,7 +370,7 @@ def test_columns_are_judged_by_the_weight_of_rows() -> None:
     assert (judged.doubted, dict(judged.typed)) == ({(0, "card")}, {1: FieldLabel.PHONE})
 
 
-def test_layouts_of_many_rows_come_from_a_few_and_of_few_rows_from_all() -> None:
+def test_layouts_are_sampled_in_large_documents_only() -> None:
     layouts = ["张某|{}|x", "{}|" + ID, "李某{}", "{}||x"]
     text = "\n".join(layouts[n % 4].format(phone(n)) for n in range(400))
     table = rows_of_texts(text)
@@ -384,14 +382,14 @@ def test_layouts_of_many_rows_come_from_a_few_and_of_few_rows_from_all() -> None
     assert all(odd.group(row) == fields_of(odd, row) for row in range(8))
 
 
-def test_the_shapes_of_rows_may_be_many_and_are_read_a_few_times() -> None:
+def test_many_row_shapes_are_read_a_few_times() -> None:
     text = "\n".join("|".join(["x"] * (n % 100) + [phone(n)]) for n in range(2000))
     layouts = rows_of_texts(text).layouts(0)
     assert sum(n for _, n in layouts.iter_counts()) == 2000
     assert {layout.fields for layout, _ in layouts.iter_counts()} == {frozenset({"PHONE"})}
 
 
-def test_of_a_very_long_row_the_rest_counts_by_its_candidates() -> None:
+def test_rest_of_a_very_long_row_counts_by_candidates() -> None:
     text = f"张某,{phone(1)}" + ",x" * 40_000 + f",{ID},李某"
     [row] = range(len(table := rows_of_texts(text)))
     assert (fields_of(table, row), names_of(table, row)) == ({"NAME", "PHONE", "ID"}, ("张某",))
@@ -403,7 +401,7 @@ def test_of_a_very_long_row_the_rest_counts_by_its_candidates() -> None:
     (["手机:b"], ""), (["a: b"], " "),
      (["abc"], ""), ([], "")],
 )  # fmt: skip
-def test_the_separator_is_what_most_lines_have(lines: list[str], separator: str) -> None:
+def test_separator_is_the_one_in_most_lines(lines: list[str], separator: str) -> None:
     assert elect_separator([vote(line) for line in lines]) == separator
     assert elect_separator([vote_of(line.encode()) for line in lines]) == separator
 
@@ -421,6 +419,6 @@ def test_statements_are_read_up_to_a_bound() -> None:
     ("insert into t values(1", None),
      ("x (1)", None), (")(", None)],
 )  # fmt: skip
-def test_a_line_may_be_a_tuple(line: str, inner: str | None) -> None:
+def test_line_may_be_a_tuple(line: str, inner: str | None) -> None:
     bounds = tuple_in(line.encode())
     assert (line[bounds.start : bounds.end] if bounds else None) == inner

@@ -42,7 +42,7 @@ TEXTS = st.lists(
 
 
 @given(TEXTS)
-def test_a_row_is_marked_where_its_candidates_stand(texts: list[str]) -> None:
+def test_candidates_are_marked_in_their_rows(texts: list[str]) -> None:
     table = rows_of_texts(*texts)
     expected = []
     for row in range(len(table)):
@@ -62,7 +62,7 @@ def test_a_row_is_marked_where_its_candidates_stand(texts: list[str]) -> None:
     assert table.to_marked_text(np.arange(1, len(table), 2)).texts() == expected[1::2]
 
 
-def test_a_row_that_is_too_long_is_marked_as_far_as_it_is_read() -> None:
+def test_oversized_row_is_marked_as_far_as_it_is_read() -> None:
     table = rows_of_texts(",".join([phone(1), "x" * (1 << 16), phone(2)]), f"{phone(3)},x")
     long, short = table.to_marked_text(np.arange(2)).texts()
     assert (
@@ -80,7 +80,7 @@ def test_a_row_that_is_too_long_is_marked_as_far_as_it_is_read() -> None:
 @given(
     st.text("-,x\n", max_size=200).map(str.encode), st.sampled_from([b",", b"--", b"----", b"\n"])
 )
-def test_a_sign_is_counted_before_every_place(text: bytes, sign: bytes) -> None:
+def test_separators_before_every_place_are_counted(text: bytes, sign: bytes) -> None:
     counts = places_before(np.frombuffer(text, np.uint8), sign)
     places = [match.start() for match in re.finditer(b"(?=" + re.escape(sign) + b")", text)]
     expected = [sum(place < at for place in places) for at in range(len(text) + 1)]
@@ -113,7 +113,7 @@ def test_rows_with_one_key_in_one_document_are_a_group(pairs: list[tuple[int, in
 
 
 @given(st.lists(st.integers(1, 90), max_size=40))
-def test_few_rows_are_read_and_of_small_documents_all(sizes: list[int]) -> None:
+def test_all_rows_of_small_documents_are_read(sizes: list[int]) -> None:
     read = count_rows_to_read(sizes)
     assert sum(read) <= min(sum(sizes), MOST_READ)
     assert (
@@ -141,7 +141,7 @@ def test_samples_are_spread_over_their_group() -> None:
     assert (none, last.rows) == (RowSample([], [0], [], []), list(range(70, 100)))
 
 
-def test_rows_are_read_the_same_one_by_one_and_together() -> None:
+def test_rows_are_read_alike_singly_and_together() -> None:
     texts = [
         "\n".join(f"张某|{phone(n)}|{n}" for n in range(50)),
         "",

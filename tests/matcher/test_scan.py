@@ -128,7 +128,7 @@ def is_usual(code: reference.ReferenceMatch) -> bool:
 @example(["a@example.com", "x@mail.xn--fsqu00a.com", "test@例子.中国"])
 @example(["001 415 555 2671", ".", "6200.0000.0000.0005"])
 @given(st.lists(st.sampled_from(PIECES), max_size=7))
-def test_columns_hold_what_the_plain_search_finds(pieces: list[str]) -> None:
+def test_column_search_finds_all_that_the_reference_search_finds(pieces: list[str]) -> None:
     text = "\n".join("".join(pieces[i : i + 3]) for i in range(0, len(pieces), 3))
     fast, plain = columns(text), find_by_plain_search(text)
     missed = [c for c in plain if c not in fast and c[3]]
@@ -143,7 +143,7 @@ EXAMPLES = [
 
 
 @pytest.mark.parametrize(("kind", "text", "normal"), EXAMPLES)
-def test_the_examples_of_every_kind_are_found_in_columns(kind: str, text: str, normal: str) -> None:
+def test_examples_of_every_kind_are_found(kind: str, text: str, normal: str) -> None:
     batch = Batch.join([fold(unescape(text, markup=False)).utf8])
     result = search(batch, PRESCAN.find(batch.data))
     segments = [s for s in result.segments if s.kind == kind]
@@ -152,7 +152,7 @@ def test_the_examples_of_every_kind_are_found_in_columns(kind: str, text: str, n
     }
 
 
-def test_texts_of_a_batch_do_not_touch_one_another() -> None:
+def test_texts_of_a_batch_are_independent() -> None:
     texts = [PHONE, "0", CARD[:8], CARD[8:], "", "138-0013", "-8000", ID, "a@example", ".com"]
     assert columns(*texts) == [c for text in texts for c in columns(text)]
 
@@ -162,7 +162,7 @@ def test_texts_of_a_batch_do_not_touch_one_another() -> None:
     st.sampled_from(AROUND),
     st.sampled_from(AROUND),
 )  # fmt: skip
-def test_a_phone_is_found_however_it_is_written(
+def test_phone_is_found_in_any_notation(
     prefix: str, groups: str, script: str, before: str, after: str
 ) -> None:
     number = groups.format(*(write_in_script(part, script) for part in ("138", "0013", "8000")))
@@ -175,11 +175,11 @@ def test_nothing_is_found_inside_a_longer_run_of_digits(digits: str) -> None:
 
 
 @pytest.mark.parametrize("inside", ["1{}", "{}1", "a{}", "{}z", "9.{}"])
-def test_a_number_glued_to_a_letter_or_digit_is_another_number(inside: str) -> None:
+def test_number_attached_to_a_letter_or_digit_is_ignored(inside: str) -> None:
     assert find_in_columns(inside.format(PHONE)) == []
 
 
-def test_a_resident_id_that_passes_luhn_too_is_no_card() -> None:
+def test_resident_id_that_passes_luhn_is_not_a_card() -> None:
     passing = next(i for i in map(resident_id, range(3000)) if i.isdigit() and luhn(i))
     twin = next(
         f"62{n:015d}{d}"
@@ -191,7 +191,7 @@ def test_a_resident_id_that_passes_luhn_too_is_no_card() -> None:
     assert find_in_columns(twin) == [("card", twin)]
 
 
-def test_a_valid_candidate_wins_over_an_invalid_one_of_a_stronger_kind() -> None:
+def test_valid_candidate_beats_an_invalid_stronger_kind() -> None:
     numbers = (f"620105189901010{i:03d}" for i in range(1000))
     number = next(
         n
@@ -206,18 +206,18 @@ def test_a_valid_candidate_wins_over_an_invalid_one_of_a_stronger_kind() -> None
 @pytest.mark.parametrize(
     "row", [f"{PHONE},{ID},{CARD}", f"{CARD}|{PHONE}|{ID}", f"{ID}----{CARD}----{PHONE}"]
 )
-def test_neighbours_do_not_hide_one_another(row: str) -> None:
+def test_adjacent_values_are_all_found(row: str) -> None:
     assert sorted(find_in_columns(row)) == [("card", CARD), ("phone", PHONE), ("resident_id", ID)]
 
 
-def test_a_phone_before_an_at_sign_is_a_phone_and_an_address() -> None:
+def test_phone_before_an_at_sign_is_a_phone_and_an_address() -> None:
     assert sorted(find_in_columns(f"{PHONE}@qq.com")) == [
         ("email", f"{PHONE}@qq.com"),
         ("phone", PHONE),
     ]
 
 
-def test_failures_are_returned_and_marked() -> None:
+def test_failing_candidates_are_returned_as_invalid() -> None:
     assert [(kind, valid) for kind, _, _,
         valid in columns("110105194912310021,6200000000000006")] == [
         ("resident_id", False), ("card", False)
@@ -229,7 +229,7 @@ def test_failures_are_returned_and_marked() -> None:
     [("md5", slice(None)), ("md5", slice(8, 24)), ("sha1", slice(None)), ("sha256", slice(None))],
 )
 @pytest.mark.parametrize("upper", [False, True])
-def test_digests_in_either_case(form: str, part: slice, upper: bool) -> None:
+def test_digests_are_found_in_either_case(form: str, part: slice, upper: bool) -> None:
     digest = hashlib.new(form, PHONE.encode()).hexdigest()[part]
     shown = digest.upper() if upper else digest
     assert columns(f"张某,{shown},x") == [("digest", form, digest, True)]
@@ -240,7 +240,7 @@ def test_digests_in_either_case(form: str, part: slice, upper: bool) -> None:
         lambda s: len(s) not in (16, 32, 40, 64) and not s.isdigit()
     )
 )
-def test_hex_of_another_length_is_no_digest(text: str) -> None:
+def test_hex_of_other_length_is_not_a_digest(text: str) -> None:
     assert [c for c in columns(text) if c[0] == "digest"] == []
 
 
@@ -250,7 +250,7 @@ def test_hex_of_another_length_is_no_digest(text: str) -> None:
         max_size=30,
     )
 )
-def test_candidates_come_in_order_and_only_those_apart_overlap(parts: list[str]) -> None:
+def test_candidates_are_sorted_and_do_not_overlap(parts: list[str]) -> None:
     batch = Batch.join(["".join(parts).encode()])
     table = Candidates.merge(search(batch, PRESCAN.find(batch.data)).segments)
     assert (table.start[1:] >= table.start[:-1]).all()
@@ -258,7 +258,7 @@ def test_candidates_come_in_order_and_only_those_apart_overlap(parts: list[str])
     assert all(table.end[a] <= table.start[b] for a, b in pairwise(single))
 
 
-def test_a_kind_that_is_only_a_file_is_found_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kind_added_as_a_file_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     plate = Kind(
         name="plate", field=FieldLabel.OTHER, noun="a plate", noun_zh="车牌", rank=10,
         normalise=str, check=lambda n: n !=

@@ -35,7 +35,7 @@ def rows(done) -> list[dict]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_a_line_has_these_fields_in_this_order(ullage, bank: Context, tmp_path: Path) -> None:
+def test_output_line_has_documented_fields_in_order(ullage, bank: Context, tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text(f"{ONE['name']}|{ONE['phone']}", encoding="utf-8")
     [row] = rows(ullage("scan", path))
@@ -67,7 +67,7 @@ def test_offsets_cut_the_value_out_of_the_decoded_text(
     assert decoded[row["start"] : row["end"]] == cut
 
 
-def test_folders_are_walked_in_order_and_links_are_not_followed(
+def test_folders_are_walked_in_order_without_following_links(
     ullage, bank: Context, tmp_path: Path
 ) -> None:
     tmp_path = tmp_path / "sent"  # the data folder beside it holds what cannot be read
@@ -88,7 +88,7 @@ def test_folders_are_walked_in_order_and_links_are_not_followed(
 
 
 @pytest.mark.parametrize("leads", ["file", "folder", "nothing"])
-def test_a_link_that_leads_out_of_what_is_scanned_is_named_and_is_no_verdict(
+def test_link_out_of_the_folder_is_reported_without_a_verdict(
     ullage, bank: Context, tmp_path: Path, leads
 ) -> None:
     scanned, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
@@ -105,7 +105,9 @@ def test_a_link_that_leads_out_of_what_is_scanned_is_named_and_is_no_verdict(
     assert "1 file scanned, 1 not read or not wholly (1 link)" in result.stderr
 
 
-def test_a_link_within_what_is_scanned_hides_nothing(ullage, bank: Context, tmp_path: Path) -> None:
+def test_link_inside_the_folder_does_not_affect_the_verdict(
+    ullage, bank: Context, tmp_path: Path
+) -> None:
     (tmp_path / "here" / "in").mkdir(parents=True)
     (tmp_path / "here" / "a.txt").write_text("nothing\n")
     (tmp_path / "here" / "b.txt").symlink_to("a.txt")
@@ -115,9 +117,7 @@ def test_a_link_within_what_is_scanned_hides_nothing(ullage, bank: Context, tmp_
 
 
 @pytest.mark.parametrize("name", ["", "empty.txt"])
-def test_where_there_was_nothing_to_read_there_is_no_verdict(
-    ullage, bank: Context, tmp_path: Path, name
-) -> None:
+def test_empty_input_gives_no_verdict(ullage, bank: Context, tmp_path: Path, name) -> None:
     (tmp_path / "here").mkdir()
     if name:
         (tmp_path / "here" / name).touch()
@@ -128,20 +128,18 @@ def test_where_there_was_nothing_to_read_there_is_no_verdict(
     assert ullage("scan", tmp_path / "here").exit_code == 0
 
 
-def test_standard_input_is_a_file(ullage, bank: Context) -> None:
+def test_standard_input_is_scanned(ullage, bank: Context) -> None:
     assert [r["path"] for r in rows(ullage("scan", "-", input=ONE["email"].encode()))] == ["-"]
 
 
-def test_a_name_in_no_encoding_is_still_a_path(ullage, bank: Context, tmp_path: Path) -> None:
+def test_undecodable_file_name_is_accepted(ullage, bank: Context, tmp_path: Path) -> None:
     (tmp_path / "sent").mkdir()
     (tmp_path / "sent" / os.fsdecode(b"a\xff.txt")).write_text(ONE["phone"])
     [row] = rows(ullage("scan", tmp_path / "sent"))
     assert row["path"].endswith("a�.txt")
 
 
-def test_alarms_are_lines_without_a_subject_and_only_what_counts(
-    ullage, bank: Context, tmp_path: Path
-) -> None:
+def test_alarms_are_lines_without_a_subject(ullage, bank: Context, tmp_path: Path) -> None:
     text = f"流水{' ' * 60}一批内料 {ONE['phone']}"
     (tmp_path / "a.txt").write_text(text, encoding="utf-8")
     assert [r["kind"] for r in rows(ullage("scan", tmp_path / "a.txt"))] == ["phone"]
@@ -157,9 +155,7 @@ def test_alarms_are_lines_without_a_subject_and_only_what_counts(
     assert text[alarm["start"] : alarm["end"]] == "内料"
 
 
-def test_a_file_that_is_not_there_is_one_line_and_exit_2(
-    ullage, bank: Context, tmp_path: Path
-) -> None:
+def test_missing_file_is_a_one_line_error(ullage, bank: Context, tmp_path: Path) -> None:
     for command in (["scan"], ["assess"]):
         error = ullage(*command, tmp_path / "gone.txt").exception
         assert isinstance(error, ConfigError)
@@ -168,7 +164,7 @@ def test_a_file_that_is_not_there_is_one_line_and_exit_2(
         assert "\n" not in str(error)
 
 
-def test_without_a_watchlist_there_is_nothing_to_scan_for(ullage, data: Path) -> None:
+def test_scan_without_a_watchlist_is_rejected(ullage, data: Path) -> None:
     assert "load one with `ullage watchlist load" in str(ullage("scan", data).exception)
 
 
@@ -185,7 +181,7 @@ def test_match_once_drains_the_bus(ullage, bank: Context) -> None:
     bus.close()
 
 
-def test_scan_loads_nothing_that_only_other_commands_need() -> None:
+def test_scan_imports_no_modules_of_other_commands() -> None:
     unneeded = {
         "structlog",
         "prometheus_client",

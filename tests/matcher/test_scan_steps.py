@@ -27,7 +27,7 @@ def rows(texts: list[str], width: int = 24) -> np.ndarray:
 
 
 @pytest.mark.parametrize("length", card.LENGTHS)
-def test_luhn_and_range_are_those_of_the_kind(length: int) -> None:
+def test_luhn_and_issuer_ranges_agree_with_the_card_kind(length: int) -> None:
     rng = random.Random(length)
     numbers = [f"{rng.randrange(10**length):0{length}}" for _ in range(300)]
     assert luhn(rows(numbers), length).tolist() == [card.luhn(number) for number in numbers]
@@ -36,7 +36,7 @@ def test_luhn_and_range_are_those_of_the_kind(length: int) -> None:
     ]
 
 
-def test_a_resident_id_is_shaped_and_checked_as_its_kind_says() -> None:
+def test_resident_id_check_agrees_with_its_kind() -> None:
     numbers = [resident_id(n) for n in range(200)]
     assert is_id(rows(numbers)).all()
     assert [chr(last) for last in check_characters(rows(numbers))] == [
@@ -45,7 +45,7 @@ def test_a_resident_id_is_shaped_and_checked_as_its_kind_says() -> None:
 
 
 @given(st.integers(1790, 2110), st.integers(0, 14), st.integers(0, 33))
-def test_a_birthday_is_a_day_of_the_calendar(year: int, month: int, day: int) -> None:
+def test_birthday_must_exist_in_the_calendar(year: int, month: int, day: int) -> None:
     try:
         real = 1800 <= date(year, month, day).year <= 2099
     except ValueError:
@@ -54,7 +54,7 @@ def test_a_birthday_is_a_day_of_the_calendar(year: int, month: int, day: int) ->
 
 
 @pytest.mark.parametrize("region", ["00", "11", "16", "44", "83", "99"])
-def test_a_region_is_one_of_the_kinds(region: str) -> None:
+def test_region_must_exist(region: str) -> None:
     assert is_id(rows([f"{region}010519900101002X"])).tolist() == [region in plain_id.REGIONS]
 
 
@@ -74,7 +74,7 @@ def number_of(shape: NumberShape) -> str:
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"{shape.kind}{shape.groups}")
 @pytest.mark.parametrize("separator", " -")
-def test_every_shape_is_found_and_brought_together(shape: NumberShape, separator: str) -> None:
+def test_every_number_shape_is_found_and_merged(shape: NumberShape, separator: str) -> None:
     number = number_of(shape)
     borders = np.cumsum([0, *shape.groups]).tolist()
     parts = [(shape.prefix.decode() + number)[first:last] for first, last in pairwise(borders)]
@@ -95,7 +95,7 @@ def test_every_shape_is_found_and_brought_together(shape: NumberShape, separator
         "a138-0013-8000", "138-0013-8000x",
     ],
 )  # fmt: skip
-def test_other_groups_are_no_number(text: str) -> None:
+def test_other_digit_groups_are_not_numbers(text: str) -> None:
     batch = Batch.join([text.encode()])
     assert search(batch) == ([], [])
 
@@ -109,7 +109,7 @@ LOCAL, DOMAIN = "a" * 40, "b." * 20 + "com"
     "domain",
     ["b.cn", "x-y.example.com", "b" * 28 + ".com", "b" * 29 + ".com", DOMAIN, "b" * 60 + ".cn"],
 )
-def test_an_address_of_any_length_is_found_whole(before: str, local: str, domain: str) -> None:
+def test_address_of_any_length_is_found_whole(before: str, local: str, domain: str) -> None:
     batch = Batch.join([f"{before}{local}@{domain} ".encode()])
     [segment], strange = find_addresses(batch, np.flatnonzero(batch.data == ord("@")))
     assert bytes(segment.normal[0, : segment.length[0]]).decode() == f"{local}@{domain}"
@@ -128,7 +128,7 @@ def test_an_address_of_any_length_is_found_whole(before: str, local: str, domain
         ("a@b.cn----1", False),
     ],
 )
-def test_a_domain_in_another_script_is_told(text: str, *, is_strange: bool) -> None:
+def test_non_ascii_domain_is_flagged(text: str, *, is_strange: bool) -> None:
     batch = Batch.join([text.encode()])
     at = np.flatnonzero(batch.data == ord("@"))
     assert find_addresses(batch, at)[1].tolist() == (at.tolist() if is_strange else [])
@@ -149,19 +149,19 @@ def test_a_domain_in_another_script_is_told(text: str, *, is_strange: bool) -> N
         "a@b.1234",
     ],
 )
-def test_other_at_signs_make_no_address(text: str) -> None:
+def test_other_at_signs_are_not_addresses(text: str) -> None:
     batch = Batch.join([text.encode()])
     segments, strange = find_addresses(batch, np.flatnonzero(batch.data == ord("@")))
     assert (segments, strange.tolist()) == ([], [])
 
 
 @pytest.mark.parametrize("label", ["例子", "中国", "网", "一丁丂七"])
-def test_a_chinese_label_has_the_ascii_form_that_the_standard_library_gives(label: str) -> None:
+def test_chinese_domain_agrees_with_standard_idna(label: str) -> None:
     assert email.normalise(f"A@{label}.中国") == f"a@{f'{label}.中国'.encode('idna').decode()}"
 
 
 @pytest.mark.parametrize("domain", ["例" * 60 + ".cn", ".中国", "例..cn"])
-def test_a_domain_without_an_ascii_form_is_no_domain(domain: str) -> None:
+def test_domain_without_ascii_form_is_rejected(domain: str) -> None:
     assert email.normalise(f"a@{domain}") == ""
 
 
@@ -182,7 +182,7 @@ def test_a_domain_without_an_ascii_form_is_no_domain(domain: str) -> None:
         max_size=9,
     )
 )
-def test_rare_kinds_stand_where_their_pattern_says(parts: list[str]) -> None:
+def test_rare_kinds_agree_with_their_pattern(parts: list[str]) -> None:
     text = " ".join(parts)
     batch = Batch.join([text.encode("utf-8", "surrogatepass")])
     for segment in find_by_pattern(batch, batch.classes, np.empty(0, np.int64)):
@@ -198,7 +198,7 @@ def test_rare_kinds_stand_where_their_pattern_says(parts: list[str]) -> None:
         ]
 
 
-def test_more_at_signs_than_a_step_takes_are_each_looked_at(
+def test_at_signs_beyond_one_chunk_are_examined(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(mail, "PIECE", 3)

@@ -76,7 +76,9 @@ def load(ullage: Ullage, path: Path, *more: str) -> Result:
     ("count", "is_refused"),
     [(0, True), (5, True), (269, True), (270, False), (300, False), (400, False)],
 )
-def test_load(bank: Context, ullage: Ullage, tmp_path: Path, count: int, is_refused: bool) -> None:
+def test_load_refuses_a_list_that_shrank(
+    bank: Context, ullage: Ullage, tmp_path: Path, count: int, is_refused: bool
+) -> None:
     result = load(ullage, write(tmp_path, count))
     assert isinstance(result.exception, ConfigError) == is_refused
     assert customers(bank) == (ALL if is_refused else count)
@@ -84,7 +86,7 @@ def test_load(bank: Context, ullage: Ullage, tmp_path: Path, count: int, is_refu
         assert loads(bank) == 1, "what was refused was not done"
 
 
-def test_load_that_is_meant_to_shrink_is_done_and_counts_from_then_on(
+def test_load_with_shrink_option_sets_the_new_size(
     bank: Context, ullage: Ullage, tmp_path: Path
 ) -> None:
     assert load(ullage, write(tmp_path, 5), "--shrink").exit_code == 0
@@ -93,7 +95,7 @@ def test_load_that_is_meant_to_shrink_is_done_and_counts_from_then_on(
     assert isinstance(load(ullage, write(tmp_path, 5)).exception, ConfigError)
 
 
-def test_a_list_whose_folder_is_gone_is_compared_all_the_same(
+def test_size_is_compared_even_without_the_installed_folder(
     bank: Context, ullage: Ullage, tmp_path: Path
 ) -> None:
     (bank.data / installation.FOLDER).rename(tmp_path / "away")
@@ -101,7 +103,7 @@ def test_a_list_whose_folder_is_gone_is_compared_all_the_same(
     assert load(ullage, write(tmp_path, 300)).exit_code == 0
 
 
-def test_install(bank: Context, ullage: Ullage, tmp_path: Path) -> None:
+def test_install_refuses_a_list_that_shrank(bank: Context, ullage: Ullage, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert (
         ullage("watchlist", "build", write(tmp_path, 5), "--tenant", "bank", "--out", out).exit_code
@@ -114,7 +116,9 @@ def test_install(bank: Context, ullage: Ullage, tmp_path: Path) -> None:
     assert customers(bank) == 5
 
 
-def test_a_rotation_is_no_way_around_it(bank: Context, ullage: Ullage, tmp_path: Path) -> None:
+def test_key_rotation_refuses_a_list_that_shrank(
+    bank: Context, ullage: Ullage, tmp_path: Path
+) -> None:
     assert ullage("watchlist", "rotate-key", "--tenant", "bank").exit_code == 0
     assert isinstance(load(ullage, write(tmp_path, 5)).exception, ConfigError)
     assert load(ullage, write(tmp_path, 290)).exit_code == 0
@@ -123,7 +127,7 @@ def test_a_rotation_is_no_way_around_it(bank: Context, ullage: Ullage, tmp_path:
 
 
 @pytest.mark.usefixtures("bank")
-def test_build_beside_a_larger_list(ullage: Ullage, tmp_path: Path) -> None:
+def test_build_refuses_a_list_smaller_than_the_last(ullage: Ullage, tmp_path: Path) -> None:
     words = ("watchlist", "build", "--tenant", "bank", "--out", tmp_path / "out")
     assert ullage(*words, write(tmp_path, 300)).exit_code == 0
     assert isinstance(ullage(*words, write(tmp_path, 200)).exception, ConfigError)
@@ -131,7 +135,9 @@ def test_build_beside_a_larger_list(ullage: Ullage, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("out", [False, True])
-def test_a_day_s_changes(bank: Context, ullage: Ullage, tmp_path: Path, out: bool) -> None:
+def test_update_refuses_removing_too_many_customers(
+    bank: Context, ullage: Ullage, tmp_path: Path, out: bool
+) -> None:
     more: tuple[object, ...] = ("--out", tmp_path / "out") if out else ()
     if out:
         assert (
@@ -154,7 +160,7 @@ def test_a_day_s_changes(bank: Context, ullage: Ullage, tmp_path: Path, out: boo
     assert out or customers(bank) == 240
 
 
-def test_erasure_is_never_refused_and_lowers_what_is_expected(
+def test_erasure_is_always_allowed_and_lowers_the_expected_size(
     bank: Context, ullage: Ullage, tmp_path: Path
 ) -> None:
     [lists] = installation.load(bank)
@@ -182,9 +188,7 @@ def test_erasure_is_never_refused_and_lowers_what_is_expected(
     assert load(ullage, write(tmp_path, 260)).exit_code == 0
 
 
-def test_a_number_that_was_changed_by_hand_is_not_believed(
-    bank: Context, ullage: Ullage, tmp_path: Path
-) -> None:
+def test_tampered_size_is_rejected(bank: Context, ullage: Ullage, tmp_path: Path) -> None:
     path = bank.data / SIZES / "bank.size"
     path.write_text(path.read_text().replace("300", "3"))
     with pytest.raises(CorruptError):
@@ -193,7 +197,7 @@ def test_a_number_that_was_changed_by_hand_is_not_believed(
     assert load(ullage, write(tmp_path, 5), "--shrink").exit_code == 0
 
 
-def test_check_scan_and_assess_say_that_customers_are_missing(
+def test_check_scan_and_assess_report_missing_customers(
     bank: Context, ullage: Ullage, tmp_path: Path
 ) -> None:
     def run_check() -> str:

@@ -66,7 +66,7 @@ def find_values(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_row_is_whole(name: str) -> None:
+def test_every_row_is_complete(name: str) -> None:
     row = ROWS[name]
     assert len(ROWS) == len(list_spellings())
     assert len(row.examples) >= 2
@@ -128,7 +128,7 @@ def fail_row(
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_row_that_fails_costs_its_own_line(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_failing_rule_loses_only_its_own_line(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     row = ROWS[name]
     other_lines = [
         r"\u0031\u0033700137001",
@@ -151,7 +151,7 @@ def test_row_that_fails_costs_its_own_line(monkeypatch: pytest.MonkeyPatch, name
 
 
 @pytest.mark.parametrize("name", ["backslash escape", "digit groups", "groups in brackets"])
-def test_fault_of_a_row_ends_a_batch_and_an_error_with_an_answer_every_guard(
+def test_rule_failure_is_contained_but_expected_errors_propagate(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     text = ROWS[name].examples[0][0]
@@ -167,7 +167,7 @@ def test_fault_of_a_row_ends_a_batch_and_an_error_with_an_answer_every_guard(
         )
 
 
-def test_scan_names_the_file_in_which_a_row_failed(
+def test_scan_names_the_file_in_which_a_rule_failed(
     data: Path,
     enrol_once: Callable[..., None],
     ullage: Any,

@@ -109,7 +109,7 @@ def list_misread(pairs: Iterable[tuple[str, str]]) -> list[str]:
 
 
 @pytest.mark.parametrize("value", [PHONE, ID, CARD])
-def test_single_digits_are_read_whatever_stands_between(value: str) -> None:
+def test_single_digits_are_read_with_any_separator(value: str) -> None:
     assert list_misread((value, sign.join(value)) for sign in (*SINGLES, *WIDE_SINGLES)) == []
 
 
@@ -122,7 +122,7 @@ def test_single_digits_are_read_in_any_script(value: str, script: str) -> None:
     )
 
 
-def test_single_digits_are_read_with_one_sign_and_another() -> None:
+def test_single_digits_are_read_with_mixed_separators() -> None:
     assert (
         list_misread(
             [(PHONE, "1 3 8-0 0 1 3-8 0 0 0"), (ID, "1.1.0.1.0.5-1.9.4.9 1 2 3 1-0 0 2-X")]
@@ -133,12 +133,12 @@ def test_single_digits_are_read_with_one_sign_and_another() -> None:
 
 @pytest.mark.parametrize("sign", SIGNS)
 @pytest.mark.parametrize("value", GROUPS)
-def test_groups_are_read_whatever_stands_between(value: str, sign: str) -> None:
+def test_digit_groups_are_read_with_any_separator(value: str, sign: str) -> None:
     assert list_misread((value, split_groups(value, sizes, sign)) for sizes in GROUPS[value]) == []
 
 
 @pytest.mark.parametrize("value", LABELS)
-def test_what_parts_cells_is_read_behind_a_label(value: str) -> None:
+def test_cell_separators_join_groups_only_after_a_label(value: str) -> None:
     written = [split_groups(value, sizes, sign) for sizes in GROUPS[value] for sign in ",|;\t"]
     assert list_misread((value, LABELS[value] + text) for text in written) == []
     assert find_valid([text for text in written if "\t" not in text]) == [set()] * (
@@ -159,7 +159,7 @@ def test_what_parts_cells_is_read_behind_a_label(value: str) -> None:
         *(r"\t13800138000", r"\\n+86 138 0013 8000", "86 1380 0138 000"),
     ],
 )  # fmt: skip
-def test_a_phone_is_read_in_brackets_words_and_formulas(text: str) -> None:
+def test_phone_is_read_in_brackets_words_and_formulas(text: str) -> None:
     assert list_misread([(PHONE, text)]) == []
 
 
@@ -175,7 +175,7 @@ def test_a_phone_is_read_in_brackets_words_and_formulas(text: str) -> None:
         *("[+49] 17096259826", "+49_17096259826", "+49 0170 96259826", "(+49)(0)17096259826"),
     ],
 )  # fmt: skip
-def test_a_number_from_abroad_is_read_however_it_is_written(text: str) -> None:
+def test_foreign_number_is_read_in_any_notation(text: str) -> None:
     assert list_misread([(GERMAN, text)]) == []
 
 
@@ -193,7 +193,7 @@ def test_a_number_from_abroad_is_read_however_it_is_written(text: str) -> None:
         "00{d}-{p}",
     ],
 )
-def test_pairs_and_plans_of_other_countries(written: str) -> None:
+def test_paired_digits_of_other_countries_are_read(written: str) -> None:
     numbers = (
         ("+33", "612345678"),
         ("+34", "612345678"),
@@ -225,7 +225,7 @@ def test_pairs_and_plans_of_other_countries(written: str) -> None:
         *(split_groups(IBAN, (4,) * 5, s) for s in ("·", "/", "_", "，", " - ", "  ")),
     ],
 )
-def test_an_iban_is_read_glued_and_in_groups(text: str) -> None:
+def test_iban_is_read_glued_and_in_groups(text: str) -> None:
     assert list_misread([(IBAN, text)]) == []
 
 
@@ -237,13 +237,13 @@ def test_an_iban_is_read_glued_and_in_groups(text: str) -> None:
         "＠", " ＠ ",
     ],
 )  # fmt: skip
-def test_an_address_is_read_with_another_at_sign(at: str) -> None:
+def test_address_is_read_with_another_at_sign(at: str) -> None:
     assert list_misread([(MAIL, MAIL.replace("@", at))]) == []
 
 
 @pytest.mark.parametrize("dot", ["[dot]", "点", "[.]", "(.)", " . ", "。", "{dot}", "[点]", "·"])
 @pytest.mark.parametrize("at", ["@", "[at]", "艾特", " @ "])
-def test_an_address_is_read_with_another_dot(at: str, dot: str) -> None:
+def test_address_is_read_with_another_dot(at: str, dot: str) -> None:
     local, domain = MAIL.split("@")
     assert list_misread([(MAIL, f"{local}{at}{domain.replace('.', dot)}")]) == []
 
@@ -252,7 +252,7 @@ def test_an_address_is_read_with_another_dot(at: str, dot: str) -> None:
 @pytest.mark.parametrize(
     "sign", [*SINGLES, "|", ";", ":", "\t", "#", "'", "丶", "点", "➜", "🔥", " x "]
 )
-def test_an_iban_is_read_one_by_one_and_in_groups(number: str, sign: str) -> None:
+def test_iban_is_read_digit_by_digit_and_in_groups(number: str, sign: str) -> None:
     ways = ((1,) * len(number), (4,) * 8, (2, 2, *(4,) * 7))
     assert (
         list_misread(
@@ -306,7 +306,7 @@ NAMED_DOT = (
 
 
 @pytest.mark.parametrize("at", NAMED_AT)
-def test_an_address_is_read_with_any_name_of_its_signs(at: str) -> None:
+def test_address_is_read_with_named_signs(at: str) -> None:
     for mail in (MAIL, "li.wei8@mail.example.com"):
         local, domain = mail.split("@")
         assert (
@@ -328,7 +328,7 @@ def test_digits_are_read_as_words_of_other_languages(words: str) -> None:
 
 
 @pytest.mark.parametrize("last", range(10))
-def test_digits_are_read_whatever_word_is_the_last(last: int) -> None:
+def test_digit_words_are_read_with_any_last_word(last: int) -> None:
     words = "zero one two three four five six seven eight nine".split()
     number = f"1540000123{last}"
     assert list_misread([(number, " ".join(words[int(digit)] for digit in number))]) == []
@@ -353,11 +353,11 @@ def test_digits_are_read_in_morse_code(between: str) -> None:
         "l i . w e i 8 @ e x a m p l e . c o m",
     ],
 )
-def test_an_address_is_read_with_all_its_signs_spelt(written: str) -> None:
+def test_address_is_read_with_all_signs_spelt_out(written: str) -> None:
     assert list_misread([("li.wei8@example.com", written)]) == []
 
 
-def test_an_address_is_read_with_every_dot_in_brackets() -> None:
+def test_address_is_read_with_every_dot_in_brackets() -> None:
     assert list_misread([(MAIL, "li[.]wei8[@]example[.]com")]) == []
 
 
@@ -384,11 +384,11 @@ NOBODYS = [
 
 
 @pytest.mark.parametrize("text", NOBODYS)
-def test_what_only_looks_like_one_stays(text: str) -> None:
+def test_lookalike_text_matches_nothing(text: str) -> None:
     assert find_valid([text, f"李某：{text}。"]) == [set(), set()]
 
 
-def test_a_number_beside_others_stays_what_it_is() -> None:
+def test_number_beside_others_stays_unchanged() -> None:
     texts = [
         "17 13800138000 18",
         "3412 13800138000",
@@ -408,13 +408,13 @@ PIECES = (
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=30))
-def test_what_is_read_takes_the_room_that_it_had(parts: list[str]) -> None:
+def test_rewriting_keeps_the_length(parts: list[str]) -> None:
     text = "".join(parts)
     assert len(unescape(text, markup=False)) == len(text)
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=30))
-def test_a_chain_is_a_number_in_columns_where_it_is_one_by_a_plain_pattern(
+def test_column_search_agrees_with_the_reference_pattern(
     parts: list[str],
 ) -> None:
     """The columns read it as well, or the search finds it by itself; the digits they read are

@@ -62,7 +62,7 @@ def quickly(text: str) -> FoldedText:
 
 
 @pytest.mark.parametrize(("value", "text"), ALONE)
-def test_a_spelling_is_read_alone_in_its_document(value: str, text: str) -> None:
+def test_spelling_alone_in_a_document_is_read(value: str, text: str) -> None:
     folded = quickly(text)
     assert value in {candidate.normal for candidate in find(folded.text) if candidate.valid}
     assert same(folded, fold(unescape(text, markup=False)))
@@ -78,13 +78,13 @@ def test_a_spelling_is_read_alone_in_its_document(value: str, text: str) -> None
         "C:\\users",
     ],
 )
-def test_what_is_nearly_one_stays(text: str) -> None:
+def test_near_miss_stays_unchanged(text: str) -> None:
     assert quickly(text).text == text
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("first", range(6))
-def test_a_line_among_many_is_read_as_in_a_text_undone_whole(end: str, first: int) -> None:
+def test_spliced_line_equals_rewriting_the_whole_text(end: str, first: int) -> None:
     """Each sample behind clean lines and before them, where it is spliced in."""
     texts = [
         end.join((*CLEAN, f"x {text} y", *CLEAN, text, *CLEAN[:9])) for text in SAMPLES[first::6]
@@ -99,7 +99,7 @@ def test_a_line_among_many_is_read_as_in_a_text_undone_whole(end: str, first: in
     st.sampled_from(["\n", "\r\n", "\n\n"]),
     st.integers(0, 40),
 )
-def test_lines_in_any_order_are_read_as_a_text_undone_whole(
+def test_spliced_lines_in_any_order_equal_rewriting_the_whole_text(
     lines: list[str], end: str, between: int
 ) -> None:
     text = end.join(part for line in lines for part in (line, *CLEAN[:between]))

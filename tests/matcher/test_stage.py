@@ -138,7 +138,7 @@ def match(bank: Context):
         yield running
 
 
-def test_a_sealed_capture_comes_out_as_a_finding_and_is_counted(match: MatchProcess) -> None:
+def test_sealed_capture_becomes_a_counted_finding(match: MatchProcess) -> None:
     match.put(f"{BANK[1]['name']}----{phone(1)}")
     match.put("内料 担保 nothing of ours", post_id="43")
     [finding] = match.drain()
@@ -158,7 +158,7 @@ def test_a_sealed_capture_comes_out_as_a_finding_and_is_counted(match: MatchProc
     )
 
 
-def test_what_was_not_read_is_counted_and_an_offer_of_nobody_is_no_finding(
+def test_unread_offer_without_a_brand_is_counted_but_not_published(
     match: MatchProcess,
 ) -> None:
     match.put(b"\x89PNG\r\n\x1a\n" + bytes(99), title="出售 内料")
@@ -172,7 +172,7 @@ def test_what_was_not_read_is_counted_and_an_offer_of_nobody_is_no_finding(
     assert (match.value("jargon_only_total"), match.value("unread_offers_total")) == (2, 1)
 
 
-def test_what_was_drained_is_not_matched_again(match: MatchProcess) -> None:
+def test_drained_captures_are_not_matched_again(match: MatchProcess) -> None:
     match.put(phone(1))
     assert len(match.drain()) == 1
     assert match.drain() == []
@@ -188,7 +188,7 @@ def test_what_was_drained_is_not_matched_again(match: MatchProcess) -> None:
         ({}, b"", "malformed"),
     ],
 )
-def test_a_poison_record_becomes_a_dead_letter_and_the_others_go_on(
+def test_poison_record_becomes_a_dead_letter_without_blocking_others(
     match: MatchProcess, headers: dict[str, str], value: bytes | None, reason: str
 ) -> None:
     match.put(phone(1), post_id="1")
@@ -198,7 +198,7 @@ def test_a_poison_record_becomes_a_dead_letter_and_the_others_go_on(
     assert match.reasons() == [reason]
 
 
-def test_what_is_sealed_but_is_no_capture_becomes_a_dead_letter(match: MatchProcess) -> None:
+def test_sealed_non_capture_becomes_a_dead_letter(match: MatchProcess) -> None:
     sealer, signer = (
         keys.load_sealer(match.context.keys),
         keys.load_signer(match.context.keys, "crawl"),
@@ -220,7 +220,7 @@ def test_what_is_sealed_but_is_no_capture_becomes_a_dead_letter(match: MatchProc
     assert sorted(match.reasons()) == ["malformed", "malformed", "malformed", "not_authentic"]
 
 
-def test_a_new_watchlist_is_used_from_the_next_batch_on(match: MatchProcess) -> None:
+def test_new_watchlist_is_used_from_the_next_batch(match: MatchProcess) -> None:
     match.put(phone(50))
     assert match.drain() == []
     enrol(match.context, "bank", [*BANK, customer(50)])
@@ -231,7 +231,7 @@ def test_a_new_watchlist_is_used_from_the_next_batch_on(match: MatchProcess) -> 
 
 
 @pytest.mark.parametrize("is_gone", [True, False])
-def test_a_list_that_is_gone_or_shrinks_below_match_leaves_the_old_in_use_and_is_told(
+def test_missing_or_shrunken_list_keeps_the_old_one_and_is_reported(
     match: MatchProcess, tmp_path: Path, is_gone: bool
 ) -> None:
     context, folder = match.context, match.context.data / installation.FOLDER
@@ -259,9 +259,7 @@ def test_a_list_that_is_gone_or_shrinks_below_match_leaves_the_old_in_use_and_is
     assert match.value("watchlist_customers", tenant="bank") == (10 if is_gone else 8)
 
 
-def test_a_match_that_starts_without_its_list_says_so_and_reads_nothing(
-    bank: Context, tmp_path: Path
-) -> None:
+def test_match_without_a_list_reads_nothing(bank: Context, tmp_path: Path) -> None:
     folder, stop = bank.data / installation.FOLDER, threading.Event()
     folder.rename(tmp_path / "away")
     with match_of(bank) as match:
@@ -281,7 +279,7 @@ def test_a_match_that_starts_without_its_list_says_so_and_reads_nothing(
         assert len(match.drain()) == 1
 
 
-def test_match_is_not_ready_while_a_tenant_of_the_settings_has_no_list(bank: Context) -> None:
+def test_match_is_not_ready_while_a_configured_tenant_has_no_list(bank: Context) -> None:
     bank.settings.tenants["shop"] = Tenant()
     with match_of(bank) as match:
         assert not match.stage.ready()
@@ -295,7 +293,7 @@ def test_match_is_not_ready_while_a_tenant_of_the_settings_has_no_list(bank: Con
         assert match.value("watchlist_customers", tenant="shop") == 0
 
 
-def test_a_broken_new_watchlist_leaves_the_old_in_use_and_is_told(match: MatchProcess) -> None:
+def test_broken_watchlist_keeps_the_old_one_and_is_reported(match: MatchProcess) -> None:
     path = installation.path_of(match.context.data, "bank", 1)
     whole = path.read_bytes()
     broken = path.with_suffix(".new")
@@ -310,7 +308,7 @@ def test_a_broken_new_watchlist_leaves_the_old_in_use_and_is_told(match: MatchPr
     assert match.value("watchlist_last_reload_success") == 1
 
 
-def test_a_key_that_becomes_another_leaves_the_list_in_use_is_told_and_mended(
+def test_damaged_key_keeps_the_loaded_list_and_is_reported(
     match: MatchProcess,
 ) -> None:
     key = match.context.keys.root / "bank" / "match-1.key"
@@ -329,7 +327,7 @@ def test_a_key_that_becomes_another_leaves_the_list_in_use_is_told_and_mended(
         assert match.value("watchlist_last_reload_success") == 1
 
 
-def test_a_lexicon_that_is_put_into_force_is_used_from_the_next_batch_on(
+def test_activated_lexicon_is_used_from_the_next_batch(
     match: MatchProcess,
 ) -> None:
     jargon, data = list_themes()["jargon"], match.context.data
@@ -347,14 +345,14 @@ def test_a_lexicon_that_is_put_into_force_is_used_from_the_next_batch_on(
     )
 
 
-def test_a_process_does_not_start_on_a_broken_watchlist(bank: Context) -> None:
+def test_process_does_not_start_on_a_broken_watchlist(bank: Context) -> None:
     path = installation.path_of(bank.data, "bank", 1)
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(CorruptError):
         MatchProcess(bank)
 
 
-def test_lag_is_told_at_every_turn(match: MatchProcess, clock) -> None:
+def test_lag_is_reported_on_every_turn(match: MatchProcess, clock) -> None:
     match.put(phone(1))
     clock.advance(60.0)
     match.stage.alive()
@@ -364,9 +362,7 @@ def test_lag_is_told_at_every_turn(match: MatchProcess, clock) -> None:
     assert (match.value("lag_records"), match.value("lag_seconds")) == (0, 0.0)
 
 
-def test_seal_keys_turn_over_at_midnight_and_yesterdays_still_open(
-    match: MatchProcess, clock
-) -> None:
+def test_seal_keys_rotate_at_midnight_and_old_ones_still_open(match: MatchProcess, clock) -> None:
     match.put(phone(1))
     first = keys.load_sealer(match.context.keys).key_id
     clock.advance(DAY)
@@ -378,7 +374,7 @@ def test_seal_keys_turn_over_at_midnight_and_yesterdays_still_open(
     assert match.reasons() == []
 
 
-def test_a_key_is_destroyed_when_nothing_that_it_sealed_is_kept(match: MatchProcess, clock) -> None:
+def test_key_is_destroyed_after_retention(match: MatchProcess, clock) -> None:
     store = match.context.keys
     sealer = keys.load_sealer(store)
     sealed = sealer.seal(b"x", purpose=PURPOSE, topic=CAPTURES, schema=1)
@@ -397,7 +393,7 @@ def test_a_key_is_destroyed_when_nothing_that_it_sealed_is_kept(match: MatchProc
 
 
 @pytest.mark.parametrize("jump", [2, 200, -30])
-def test_no_key_is_destroyed_and_no_list_ends_by_a_clock_that_is_set(
+def test_clock_jump_destroys_no_key_and_expires_no_list(
     match: MatchProcess, clock, jump: float
 ) -> None:
     store = match.context.keys
@@ -417,7 +413,7 @@ def test_no_key_is_destroyed_and_no_list_ends_by_a_clock_that_is_set(
     assert match.reasons() == []
 
 
-def test_after_a_time_is_accepted_a_key_goes_when_its_running_time_is_over(
+def test_key_is_destroyed_by_running_time_once_the_clock_is_accepted(
     match: MatchProcess, clock
 ) -> None:
     store, first = match.context.keys, keys.load_sealer(match.context.keys).key_id
@@ -434,9 +430,7 @@ def test_after_a_time_is_accepted_a_key_goes_when_its_running_time_is_over(
     assert not store.exists(f"seal/{first}.key")
 
 
-def test_after_a_long_outage_what_crawl_sealed_meanwhile_still_opens(
-    match: MatchProcess, clock
-) -> None:
+def test_captures_sealed_during_a_long_outage_still_open(match: MatchProcess, clock) -> None:
     clock.advance(30 * DAY)
     match.put(phone(1))
     match.stage.alive()
@@ -444,7 +438,7 @@ def test_after_a_long_outage_what_crawl_sealed_meanwhile_still_opens(
     assert match.reasons() == []
 
 
-def test_keys_that_somebody_else_keeps_are_left_alone(bank: Context, clock) -> None:
+def test_externally_managed_keys_are_not_rotated(bank: Context, clock) -> None:
     external = keys.KeyStore(bank.keys.root, ("kms", "get"))
     before = bank.keys.list_names("seal", ".key")
     clock.advance(90 * DAY)
@@ -455,7 +449,7 @@ def test_keys_that_somebody_else_keeps_are_left_alone(bank: Context, clock) -> N
 
 
 @pytest.mark.parametrize(("credential", "turned"), [("capture.key", 1), ("seal.20260921.key", 0)])
-def test_only_seal_keys_that_come_as_credentials_are_left_to_others(
+def test_only_seal_keys_from_credentials_stop_rotation(
     bank: Context, clock, tmp_path: Path, credential: str, turned: int
 ) -> None:
     """As in the unit of systemd, which hands over other keys and leaves the pairs of each day to
@@ -502,7 +496,7 @@ def list_published(match: MatchProcess) -> list[Heartbeat | str]:
     ]
 
 
-def test_a_heartbeat_is_passed_on_bare_behind_the_findings_of_its_batch(
+def test_heartbeat_follows_the_findings_of_its_batch_without_details(
     match: MatchProcess,
 ) -> None:
     match.put(phone(1), post_id="1")
@@ -521,7 +515,7 @@ def test_a_heartbeat_is_passed_on_bare_behind_the_findings_of_its_batch(
     assert (match.value("captures_total"), match.reasons()) == (2, [])
 
 
-def test_copies_and_repeats_of_a_heartbeat_are_passed_on_once(match: MatchProcess, clock) -> None:
+def test_repeated_heartbeat_is_forwarded_once(match: MatchProcess, clock) -> None:
     first = put_beat(match)
     again = match.captures
     record = match.bus.subscribe(CAPTURES, "look").poll(1, 0.0)[0]
@@ -534,13 +528,13 @@ def test_copies_and_repeats_of_a_heartbeat_are_passed_on_once(match: MatchProces
     assert match.registry.get_sample_value("ullage_pipe_seconds_count", {"stage": "match"}) == 2
 
 
-def test_heartbeats_alone_are_no_captures_that_were_dealt_with(match: MatchProcess) -> None:
+def test_heartbeat_alone_does_not_count_as_a_capture(match: MatchProcess) -> None:
     put_beat(match)
     assert len(list_published(match)) == 1
     assert (match.value("captures_total"), match.value("last_success_timestamp_seconds")) == (0, 0)
 
 
-def test_a_damaged_heartbeat_is_a_dead_letter_and_costs_no_capture(match: MatchProcess) -> None:
+def test_damaged_heartbeat_is_a_dead_letter_and_loses_no_capture(match: MatchProcess) -> None:
     match.put(phone(1), post_id="1")
     put_beat(match, value=b"not sealed")
     match.put(phone(2), post_id="2")
@@ -548,7 +542,7 @@ def test_a_damaged_heartbeat_is_a_dead_letter_and_costs_no_capture(match: MatchP
     assert match.reasons() == ["not_authentic"]
 
 
-def test_a_capture_sealed_as_one_is_no_heartbeat(match: MatchProcess) -> None:
+def test_capture_sealed_as_heartbeat_is_rejected(match: MatchProcess) -> None:
     sealer = keys.load_sealer(match.context.keys)
     put_beat(
         match,
@@ -560,7 +554,7 @@ def test_a_capture_sealed_as_one_is_no_heartbeat(match: MatchProcess) -> None:
     assert match.reasons() == ["not_authentic"]
 
 
-def test_only_behind_a_gap_match_shows_the_sites_of_the_outer_zone(
+def test_match_behind_a_gap_exports_the_metrics_of_crawled_sites(
     match: MatchProcess, clock
 ) -> None:
     put_beat(match)
@@ -592,11 +586,11 @@ def test_only_behind_a_gap_match_shows_the_sites_of_the_outer_zone(
         ({"captures": "spool:///s"}, True),
     ],
 )
-def test_where_a_gap_is(bus: dict[str, str], behind: bool) -> None:
+def test_gap_is_recognised_by_the_bus_url(bus: dict[str, str], behind: bool) -> None:
     assert is_behind_gap(Settings(bus=BusSettings(**bus))) is behind
 
 
-def test_that_a_post_is_gone_is_told_to_those_whom_it_no_longer_concerns(
+def test_withdrawn_post_is_reported_to_tenants_it_concerned(
     match: MatchProcess,
 ) -> None:
     row, post = f"{BANK[1]['name']}----{phone(1)}", {"post_name": "ab" * 16}
@@ -630,7 +624,7 @@ def test_that_a_post_is_gone_is_told_to_those_whom_it_no_longer_concerns(
     ],
     ids=["edited, no name", "deleted, no name", "a post like any", "the rest was cut off"],
 )
-def test_nothing_is_told_of_what_nobody_knows_to_be_gone(
+def test_post_not_known_to_be_gone_is_not_reported(
     match: MatchProcess, changes: dict[str, Any]
 ) -> None:
     match.put("nothing of ours", **changes)

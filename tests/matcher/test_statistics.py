@@ -70,20 +70,20 @@ def logins(rows: int, form: str) -> str:
 STEALER = "https://site{n}.example.org/login:{phone}:{password}\n"
 
 
-def test_rows_of_a_stealers_form_are_counted_over_all_parts(key: CaptureKey) -> None:
+def test_stealer_rows_are_counted_over_all_parts(key: CaptureKey) -> None:
     counted = tally_parts(
         key, logins(30, STEALER), logins(20, "{phone}:{password}\n"), logins(10, STEALER)
     )
     assert (counted.rows, counted.stealer_rows, counted.field_map["PASSWORD"]) == (60, 40, 60)
 
 
-def test_of_very_many_rows_some_tell_how_many_have_a_stealers_form(key: CaptureKey) -> None:
+def test_stealer_rows_are_estimated_from_a_sample(key: CaptureKey) -> None:
     by_turns = STEALER + "{password} {phone}\n"
     assert tally_parts(key, logins(5000, STEALER)).stealer_rows == 5000
     assert 0.4 < tally_parts(key, logins(5000, by_turns)).stealer_rows / 10_000 < 0.6
 
 
-def test_without_passwords_no_row_has_a_stealers_form(key: CaptureKey) -> None:
+def test_rows_without_passwords_are_not_stealer_rows(key: CaptureKey) -> None:
     assert (
         tally_parts(key, logins(30, "https://site{n}.example.org/?user={phone}\n")).stealer_rows
         == 0
@@ -113,12 +113,12 @@ def sort_numbers(numbers: list[int]) -> np.ndarray:
     ([1, 1002, 2003], 0),
      ([9, 7, 8, 7], 3), ([1, 3, 5, 7, 8, 9, 10, 11], 5), ([10**18 + 1, 10**18 + 2], 2)],
 )  # fmt: skip
-def test_the_longest_run_with_one_small_step(numbers: list[int], length: int) -> None:
+def test_longest_run_has_one_small_step(numbers: list[int], length: int) -> None:
     assert longest_run(sort_numbers(numbers)) == length
 
 
 @given(st.sets(st.integers(0, 60), max_size=25))
-def test_a_run_is_as_long_as_a_naive_search_says(numbers: set[int]) -> None:
+def test_longest_run_agrees_with_a_naive_search(numbers: set[int]) -> None:
     ordered, best = sorted(numbers), 0
     for start in range(len(ordered) - 1):
         end = start + 1
@@ -132,7 +132,7 @@ def test_a_run_is_as_long_as_a_naive_search_says(numbers: set[int]) -> None:
 
 
 @given(st.lists(st.from_regex(r"\+?[0-9]{0,19}", fullmatch=True), max_size=8))
-def test_numbers_are_read_from_rows_of_bytes(texts: list[str]) -> None:
+def test_numbers_are_read_from_byte_rows(texts: list[str]) -> None:
     lengths = np.array([len(text) for text in texts], np.int64)
     table = np.frombuffer(
         b"".join(text.encode().ljust(24, b"\0") for text in texts), np.uint8
@@ -151,7 +151,7 @@ def test_numbers_are_read_from_rows_of_bytes(texts: list[str]) -> None:
      ("2023-02-29", None), ("12024-05-01", None), ("2024-5-311", None), ("1999-01-01", None),
      ("", None)],
 )  # fmt: skip
-def test_the_newest_date_that_is_not_to_come(text: str, newest: str | None) -> None:
+def test_newest_date_is_not_in_the_future(text: str, newest: str | None) -> None:
     expected = date.fromisoformat(newest) if newest else None
     dates = newest_dates(
         Batch.join([b"x", text.encode(), b"2001-1-1"]), TODAY, lambda places: places >= 0
@@ -186,19 +186,19 @@ SCRAPS = st.sampled_from(
 
 
 @given(st.lists(st.lists(SCRAPS, max_size=14).map("".join), min_size=1, max_size=4))
-def test_dates_are_those_that_the_expression_finds(texts: list[str]) -> None:
+def test_dates_agree_with_the_regular_expression(texts: list[str]) -> None:
     newest = newest_dates(
         Batch.join([text.encode() for text in texts]), TODAY, lambda places: places >= 0
     )
     assert newest == [newest_date(text) for text in texts]
 
 
-def test_tags_in_hex_have_sixteen_digits_each() -> None:
+def test_tags_in_hex_have_sixteen_digits() -> None:
     words = [0, 1, 2**60, 2**64 - 1]
     assert format_hex(np.array(words, np.uint64)) == tuple(f"{word:016x}" for word in words)
 
 
-def test_a_sketch_is_the_256_lowest_whatever_the_order(key: CaptureKey) -> None:
+def test_sketch_is_the_256_lowest_in_any_order(key: CaptureKey) -> None:
     values = [f"phone:{phone(n)}" for n in range(1000)]
     everything = sorted(tag for value in values for tag in key.sketch([value]))
     shuffled = random.Random(5).sample(values * 2, 2000)
@@ -215,7 +215,7 @@ def test_a_sketch_is_the_256_lowest_whatever_the_order(key: CaptureKey) -> None:
     st.integers(1, 5),
     st.integers(0, 30),
 )
-def test_the_lowest_numbers_are_kept(parts: list[list[int]], size: int, pending: int) -> None:
+def test_lowest_numbers_are_kept(parts: list[list[int]], size: int, pending: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(distinct.SortedNumbers, "least_pending", pending)
         lowest = Lowest(size)
@@ -227,7 +227,7 @@ def test_the_lowest_numbers_are_kept(parts: list[list[int]], size: int, pending:
     )
 
 
-def test_sketches_of_overlapping_lists_share_what_the_lists_share(key: CaptureKey) -> None:
+def test_sketches_overlap_as_their_lists_do(key: CaptureKey) -> None:
     everything, half = (
         set(tally_parts(key, "\n".join(map(phone, numbers))).sketch)
         for numbers in (range(200), range(100))
@@ -235,7 +235,7 @@ def test_sketches_of_overlapping_lists_share_what_the_lists_share(key: CaptureKe
     assert half < everything
 
 
-def test_a_short_post_is_known_by_its_text_and_a_long_one_by_its_values(key: CaptureKey) -> None:
+def test_short_posts_are_sketched_by_text_and_long_ones_by_values(key: CaptureKey) -> None:
     def sketch(count: int, after: str = "") -> tuple[str, set[str]]:
         counted = tally_parts(key, "\n".join([*map(phone, range(count)), after]))
         return counted.sketch_of, set(counted.sketch)
@@ -247,7 +247,7 @@ def test_a_short_post_is_known_by_its_text_and_a_long_one_by_its_values(key: Cap
     assert len(sketch(8)[1]) == 8
 
 
-def test_the_shingles_of_a_capture_are_those_of_its_beginning(key: CaptureKey) -> None:
+def test_shingles_are_taken_from_the_beginning_of_a_capture(key: CaptureKey) -> None:
     text = "".join(chr(0x4E00 + n % 5000) for n in range(SHINGLE_TEXT + 500))
     assert tally_parts(key, text[:70], text[70:], "no more").sketch == key.sketch(shingles(text))
 
@@ -270,7 +270,7 @@ LINES = st.lists(
 
 
 @given(st.lists(st.lists(LINES, max_size=6).map("\n".join), min_size=1, max_size=4))
-def test_counts_are_those_of_sets_and_parts_give_what_the_whole_gives(texts: list[str]) -> None:
+def test_counts_of_parts_equal_counts_of_the_whole(texts: list[str]) -> None:
     key = CaptureKey(type("Keys", (), {"read": staticmethod(lambda name: bytes(32))})())
     everything = "\n".join(texts)
     candidates = [c for text in texts for c in find(text)]
@@ -294,7 +294,7 @@ def test_counts_are_those_of_sets_and_parts_give_what_the_whole_gives(texts: lis
         )
 
 
-def test_documents_of_a_batch_are_told_apart(key: CaptureKey) -> None:
+def test_documents_of_a_batch_are_counted_separately(key: CaptureKey) -> None:
     texts = [
         "",
         f"{phone(1)}\n{phone(2)} 2024-01-02",
@@ -312,7 +312,7 @@ def test_documents_of_a_batch_are_told_apart(key: CaptureKey) -> None:
 @given(
     st.lists(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 3)), max_size=30), max_size=5)
 )
-def test_distinct_values_are_counted_a_kind(parts: list[list[tuple[int, int]]]) -> None:
+def test_distinct_values_are_counted_by_kind(parts: list[list[tuple[int, int]]]) -> None:
     counter = Distinct()
     for part in parts:
         tags = np.array([value << 32 for value, _ in part], np.uint64)
@@ -322,7 +322,7 @@ def test_distinct_values_are_counted_a_kind(parts: list[list[tuple[int, int]]]) 
     assert (len(counter), counter.is_exact) == (len(everything), True)
 
 
-def test_beyond_its_limit_a_count_is_an_estimate_and_says_so(key: CaptureKey) -> None:
+def test_count_beyond_its_limit_is_marked_as_estimated(key: CaptureKey) -> None:
     rng = np.random.default_rng(1)
     tags = rng.integers(0, 2**64, 300_000, np.uint64)
     counter = Distinct(limit=20_000)
@@ -342,7 +342,7 @@ def test_beyond_its_limit_a_count_is_an_estimate_and_says_so(key: CaptureKey) ->
     assert tally_parts(key, text, limit=300).candidates["phone"] == pytest.approx(500, rel=0.3)
 
 
-def test_numbers_stop_at_their_limit() -> None:
+def test_number_set_stops_at_its_limit() -> None:
     numbers = NumberSet(limit=101)
     for start in (0, 80, 160, 240):
         numbers.add(np.arange(start, start + 100))
@@ -350,7 +350,7 @@ def test_numbers_stop_at_their_limit() -> None:
     assert numbers.list_sorted().tolist() == list(range(180))
 
 
-def test_groups_come_by_size_and_are_few() -> None:
+def test_groups_are_sorted_by_size_and_limited() -> None:
     counts = {frozenset({"PHONE"}): 3, frozenset({"PHONE", "NAME"}): 1, frozenset[str](): 3}
     assert [(g.fields, g.rows) for g in groups_of(counts)] == [
         ((), 3),
@@ -360,7 +360,7 @@ def test_groups_come_by_size_and_are_few() -> None:
     assert len(groups_of({frozenset({f"F{n}"}): 1 for n in range(100)})) == 64
 
 
-def test_rows_with_customers_are_counted_in_the_groups_that_their_layouts_have(
+def test_matched_rows_are_counted_by_layout_group(
     key: CaptureKey,
 ) -> None:
     part = part_of(key, "\n".join([*(f"张某|{phone(n)}" for n in range(3)), phone(9)]))
@@ -374,12 +374,12 @@ def test_rows_with_customers_are_counted_in_the_groups_that_their_layouts_have(
     ]
 
 
-def test_today_is_the_last_day_that_counts(key: CaptureKey) -> None:
+def test_dates_after_today_do_not_count(key: CaptureKey) -> None:
     text = f"{phone(1)} {TODAY} {TODAY + timedelta(1)}"
     assert tally_parts(key, text).newest_date == TODAY
 
 
-def test_a_date_outside_of_all_rows_tells_no_age(key: CaptureKey) -> None:
+def test_date_outside_rows_does_not_count(key: CaptureKey) -> None:
     assert tally_parts(key, f"{TODAY}\n{phone(1)},2024-01-02\nprinted {TODAY}").newest_date == date(
         2024, 1, 2
     )

@@ -58,7 +58,7 @@ PLACES = (
 
 
 @pytest.mark.parametrize("what", WRITTEN)
-def test_nothing_that_was_written_is_kept(bank: Context, what: str) -> None:
+def test_finding_keeps_no_text_of_the_post(bank: Context, what: str) -> None:
     text = WRITTEN[what]
     matcher = matcher_of(bank)
     captures = [
@@ -78,11 +78,11 @@ def test_nothing_that_was_written_is_kept(bank: Context, what: str) -> None:
         ] == []
 
 
-def test_a_platform_of_another_shape_is_other(bank: Context) -> None:
+def test_unknown_platform_becomes_other(bank: Context) -> None:
     assert facts_of(bank, platform="诸葛文昭")[0].platform == "other"
 
 
-def test_an_author_is_found_under_the_index_key_whatever_the_case(bank: Context) -> None:
+def test_author_tag_ignores_case(bank: Context) -> None:
     facts, _ = facts_of(bank, author="Zhuge_1888")
     assert facts.author.startswith("@")
     assert [facts.author_tag] == values.tags(bank.keys, "bank", Secret(" @zhuge_1888 "))
@@ -95,7 +95,7 @@ def test_an_author_is_found_under_the_index_key_whatever_the_case(bank: Context)
         ) == ("", "")
 
 
-def test_a_channel_and_a_thread_are_tagged_under_the_index_key_and_a_threads_tag_is_of_its_channel(
+def test_channel_and_thread_are_tagged_with_the_index_key(
     bank: Context,
 ) -> None:
     facts, _ = facts_of(bank, channel="@诸葛 内料", thread="77", edited=True)
@@ -111,7 +111,7 @@ def test_a_channel_and_a_thread_are_tagged_under_the_index_key_and_a_threads_tag
     assert (none.channel_tag, none.thread_tag) == ("", "")
 
 
-def test_an_authors_tag_is_no_identifiers_tag(bank: Context) -> None:
+def test_author_tag_differs_from_identifier_tags(bank: Context) -> None:
     facts, _ = facts_of(bank, author=ONE["phone"])
     keys = TagKeys(bank.keys, "bank", "index", 1)
     of_kinds = {
@@ -123,7 +123,7 @@ def test_an_authors_tag_is_no_identifiers_tag(bank: Context) -> None:
     assert facts.author_tag not in of_kinds
 
 
-def test_a_tenant_is_told_its_own_brands_and_no_other_tenants(bank: Context) -> None:
+def test_tenant_sees_only_its_own_brands(bank: Context) -> None:
     enrol(bank, "other", [ONE])
     matcher = matcher_of(bank, brands={"bank": ["某某银行"], "other": ["另一银行"]})
     captured = capture(body=ONE["phone"].encode(), title="某某银行 另一银行 内料", author="zhuge")
@@ -133,7 +133,7 @@ def test_a_tenant_is_told_its_own_brands_and_no_other_tenants(bank: Context) -> 
     assert first.capture.author_tag != second.capture.author_tag
 
 
-def test_of_a_url_the_section_stays(bank: Context) -> None:
+def test_url_is_reduced_to_its_section(bank: Context) -> None:
     facts, _ = facts_of(
         bank,
         url="https://forum.example/c/trade/zhuge-wenzhao/138/0013/8000",
@@ -145,9 +145,7 @@ def test_of_a_url_the_section_stays(bank: Context) -> None:
 @pytest.mark.parametrize(
     ("number", "is_kept"), [(15400138000, False), (154001380001, False), (1_700_000_000, True)]
 )
-def test_a_number_in_the_place_of_a_time_is_not_kept(
-    bank: Context, number: int, is_kept: bool
-) -> None:
+def test_number_in_place_of_a_time_is_not_kept(bank: Context, number: int, is_kept: bool) -> None:
     """A collector that fills the field with a phone writes a moment of the year 2458, to the
     second.
     """

@@ -71,7 +71,7 @@ def folder(bank: Context, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("end", [CRASH, HANG], ids=["crash", "hang"])
-def test_scan_skips_the_part_that_ended_a_process_and_prints_nothing_twice(
+def test_scan_skips_the_crashing_part_and_prints_nothing_twice(
     bank: Context, folder: Path, end: str
 ) -> None:
     result = run(bank, end, "scan", str(folder))
@@ -97,7 +97,7 @@ def test_scan_reads_standard_input_again(bank: Context, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("end", [CRASH, HANG], ids=["crash", "hang"])
-def test_assess_gives_its_verdict_once(bank: Context, folder: Path, end: str) -> None:
+def test_assess_prints_one_verdict_after_a_crash(bank: Context, folder: Path, end: str) -> None:
     result = run(bank, end, "assess", "--json", str(folder / "c.txt"))
     verdict = json.loads(result.stdout)
     assert (verdict["tenants"][0]["kinds"], result.returncode) == (
@@ -108,9 +108,7 @@ def test_assess_gives_its_verdict_once(bank: Context, folder: Path, end: str) ->
 
 
 @pytest.mark.parametrize("beside", [0, 3], ids=["alone", "among others"])
-def test_match_publishes_all_but_the_part_that_ended_its_process(
-    bank: Context, beside: int
-) -> None:
+def test_match_publishes_all_but_the_crashing_part(bank: Context, beside: int) -> None:
     with match_of(bank) as match:
         match.put(f"POISON {customer(1)['name']} {phone(1)} {resident_id(1)}", post_id="faulty")
         for number in range(2, 2 + beside):
@@ -133,7 +131,7 @@ def test_match_publishes_all_but_the_part_that_ended_its_process(
     assert letters == ["internal"]
 
 
-def test_run_without_a_fault_ends_with_its_own_code(bank: Context, folder: Path) -> None:
+def test_run_without_a_fault_keeps_its_exit_code(bank: Context, folder: Path) -> None:
     for words, code in (
         (["scan", str(folder / "a.txt")], Exit.DONE),
         (["scan", "--fail", str(folder / "a.txt")], Exit.EXPOSED),

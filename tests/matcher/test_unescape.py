@@ -41,7 +41,7 @@ def plain(markup: str) -> str:
         "138<wbr/>00138000",
     ],
 )  # fmt: skip
-def test_a_number_is_whole_again(written: str) -> None:
+def test_escaped_number_is_restored(written: str) -> None:
     assert PHONE in plain(written)
 
 
@@ -56,7 +56,7 @@ def test_a_number_is_whole_again(written: str) -> None:
         "<13800138000>", "a<13800138000",
     ],
 )  # fmt: skip
-def test_values_in_attributes_and_comments_stand_alone(written: str) -> None:
+def test_values_in_attributes_and_comments_are_separated(written: str) -> None:
     assert re.search(rf"(?<![0-9A-Za-z]){PHONE}(?![0-9A-Za-z])", plain(written))
 
 
@@ -64,7 +64,7 @@ def test_octets_of_chinese_text_are_read() -> None:
     assert plain("q=%E6%89%8B%E6%9C%BA%3D13800138000") == "q=手机=13800138000"
 
 
-def test_the_cells_of_a_table_row_stay_on_one_line() -> None:
+def test_cells_of_a_table_row_stay_on_one_line() -> None:
     table = (
         "<table>\n<tr>\n  <td>张某</td>\n  <td"
         " class='n'>13800138000</td>\n</tr><tr><th>李某<td>13800138001</table>"
@@ -76,7 +76,7 @@ def test_the_cells_of_a_table_row_stay_on_one_line() -> None:
 
 
 @pytest.mark.parametrize("tag", ["br", "p", "/div", "li", "tr", "h3"])
-def test_blocks_end_a_line(tag: str) -> None:
+def test_block_elements_end_a_line(tag: str) -> None:
     assert plain(f"13800138000<{tag}>13800138001").split() == ["13800138000", "13800138001"]
 
 
@@ -85,11 +85,11 @@ def test_text_without_markup_keeps_its_angle_brackets() -> None:
 
 
 @given(SOUP, st.booleans())
-def test_the_length_never_changes(text: str, markup: bool) -> None:
+def test_unescaping_keeps_the_length(text: str, markup: bool) -> None:
     assert len(unescape(text, markup=markup)) == len(text)
 
 
-def test_tags_within_tags_are_each_taken_once() -> None:
+def test_deeply_nested_tags_are_removed() -> None:
     depth = 200_000
     text = "<b>" * depth + PHONE + "</b>" * depth
     assert len(TAG.findall(text)) == 2 * depth
@@ -104,7 +104,7 @@ def test_tags_within_tags_are_each_taken_once() -> None:
      "&" + "\N{WORD JOINER}" * 200_000],
 )  # fmt: skip
 @pytest.mark.timeout(60)
-def test_what_looks_like_a_tag_or_escape_and_is_none_costs_one_pass(hostile: str) -> None:
+def test_invalid_tags_and_escapes_cost_one_pass(hostile: str) -> None:
     assert len(unescape(hostile, markup=True)) == len(hostile)
 
 
@@ -156,5 +156,5 @@ TEXT = st.lists(PARTS, max_size=9).map("".join) | st.text(max_size=9)
 
 
 @given(st.lists(TEXT, max_size=6), st.booleans())
-def test_each_text_is_unescaped_as_it_would_be_alone(texts: list[str], markup: bool) -> None:
+def test_texts_are_unescaped_independently(texts: list[str], markup: bool) -> None:
     assert unescape_all(texts, markup=markup) == [unescape(text, markup=markup) for text in texts]

@@ -44,9 +44,7 @@ def reveal_text(text: str) -> str:
         "x {} y",
     ],
 )
-def test_a_block_is_read_where_it_stands(
-    around: str, encoding: str, padded: bool, safe: bool
-) -> None:
+def test_block_is_read_in_any_context(around: str, encoding: str, padded: bool, safe: bool) -> None:
     for start in range(16):  # whatever its alignment
         text = "。" * start + around.format(
             block(LEAKED + "甲" * (start % 3), encoding, safe=safe, padded=padded)
@@ -57,17 +55,17 @@ def test_a_block_is_read_where_it_stands(
 
 @pytest.mark.parametrize("width", [60, 64, 76])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_a_block_in_lines_is_read_as_one(width: int, end: str) -> None:
+def test_wrapped_block_is_read_as_one(width: int, end: str) -> None:
     text = LEAKED * 9
     for behind in ("", end, f"{end}The end", f"{end}{end}QUJD"):
         assert reveal_text(end.join(textwrap.wrap(block(text), width)) + behind) == text + behind
 
 
-def test_a_block_within_a_block_is_read() -> None:
+def test_nested_block_is_read() -> None:
     assert LEAKED in read(block(block(LEAKED)).encode()).text
 
 
-def test_what_stands_in_a_block_leads_back_to_it() -> None:
+def test_decoded_block_maps_back_to_its_place() -> None:
     text = f"before {block(LEAKED)} after"
     folded = read(text.encode())
     for candidate in find(folded.text):
@@ -88,7 +86,7 @@ def test_what_stands_in_a_block_leads_back_to_it() -> None:
         base64.b64encode(b"short 1").decode(),
     ],
 )  # fmt: skip
-def test_what_is_no_block_of_text_with_a_number_stays(text: str) -> None:
+def test_block_without_text_and_number_stays_unchanged(text: str) -> None:
     assert reveal(f"a {text} b") == f"a {text} b"
 
 
@@ -98,7 +96,7 @@ def test_what_is_no_block_of_text_with_a_number_stays(text: str) -> None:
         max_size=6,
     ).map("".join)
 )
-def test_the_length_never_changes_and_nothing_fails(text: str) -> None:
+def test_decoding_keeps_the_length_and_never_fails(text: str) -> None:
     assert len(reveal(text)) == len(text)
     assert len(unescape(text, markup=False)) == len(text)
 
@@ -134,7 +132,7 @@ ALIKE = [char for char in map(chr, range(0x4E00, 0x9FA6)) if hexadecimal(char)]
 @example("妴" * 18, "", 0)
 @example("", "妴" * 40, 5)
 @example("妴" * 40 + "一" + "妴" * 40, "", 3)
-def test_a_number_in_what_looks_like_a_digest_is_read_from_where_its_block_begins(
+def test_number_in_a_digest_like_block_is_read_from_its_start(
     before: str, behind: str, start: int
 ) -> None:
     text = before + PHONE + behind
@@ -142,7 +140,7 @@ def test_a_number_in_what_looks_like_a_digest_is_read_from_where_its_block_begin
         assert reveal_text(" " * start + block(text)) == " " * start + text
 
 
-def test_a_number_is_found_wherever_in_a_block_and_at_whatever_place_it_stands() -> None:
+def test_number_is_found_at_any_offset_in_a_block() -> None:
     assert len(ALIKE) > 100
     for char in ALIKE[:3]:
         for before in range(20):
@@ -156,9 +154,7 @@ def test_a_number_is_found_wherever_in_a_block_and_at_whatever_place_it_stands()
 @pytest.mark.parametrize("encoding", ["utf-8", "gbk"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("width", [60, 64, 76])
-def test_of_lines_with_other_bytes_among_them_those_of_text_are_read(
-    width: int, end: str, encoding: str
-) -> None:
+def test_text_lines_among_binary_lines_are_read(width: int, end: str, encoding: str) -> None:
     size = width // 4 * 3
     noise = random.Random(7).randbytes(size * 9)
     text = (LEAKED.encode(encoding) * 9)[: size * 8].decode(encoding, "ignore")
@@ -166,7 +162,7 @@ def test_of_lines_with_other_bytes_among_them_those_of_text_are_read(
     assert text in reveal_text(end.join(textwrap.wrap(whole, width)))
 
 
-def test_each_of_several_records_in_lines_of_one_width_is_read_beside_other_bytes() -> None:
+def test_each_record_among_binary_lines_is_read() -> None:
     rng, lines, expected = random.Random(7), [], []
     for number in range(60):
         body = (
@@ -180,7 +176,7 @@ def test_each_of_several_records_in_lines_of_one_width_is_read_beside_other_byte
     assert [value for value in expected if value not in read_] == []
 
 
-def test_a_block_right_behind_a_word_as_long_as_its_lines_is_read() -> None:
+def test_block_after_a_word_as_long_as_its_lines_is_read() -> None:
     text = LEAKED * 9
     for width in (60, 64, 76):
         word = base64.b64encode(random.Random(3).randbytes(57)).decode()
@@ -206,7 +202,7 @@ WRAPPED = {
     "widths", [[76], [64], [60], [61], [76, 75, 74, 73, 72], [60, 61, 62, 63]], ids=str
 )
 @pytest.mark.parametrize("kind", WRAPPED)
-def test_what_wrapped_blocks_cost_grows_with_their_length_alone(
+def test_wrapped_blocks_cost_linear_work(
     kind: str, widths: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Counted in characters that are decoded, which no other load of the machine changes."""
@@ -234,5 +230,5 @@ def test_what_wrapped_blocks_cost_grows_with_their_length_alone(
      ("aB" * 38 + "\n") * 4_000, ("aB" * 38 + "\r") * 4_000, "=" * 300_000, "/" * 300_000],
 )  # fmt: skip
 @pytest.mark.timeout(60)
-def test_what_is_nearly_a_block_costs_one_pass(hostile: str) -> None:
+def test_near_block_costs_one_pass(hostile: str) -> None:
     assert reveal(hostile) == hostile

@@ -91,13 +91,13 @@ def find_valid(text: str) -> set[str]:
 
 @pytest.mark.parametrize(("normal", "text"), WRITTEN)
 @pytest.mark.parametrize("around", ["{}", "李某,{},x", "联系{}。", "17\t{}\t北京\n"])
-def test_a_number_is_read_however_it_is_written(normal: str, text: str, around: str) -> None:
+def test_number_is_read_in_any_notation(normal: str, text: str, around: str) -> None:
     assert find_valid(around.format(text)) == {normal}
 
 
 @pytest.mark.parametrize("text", NOBODYS)
 @pytest.mark.parametrize("around", ["{}", "李某：{}。"])
-def test_what_only_looks_like_it_stays(text: str, around: str) -> None:
+def test_lookalike_number_stays_unchanged(text: str, around: str) -> None:
     written = around.format(text)
     assert find_valid(written) == set()
     assert reveal_numbers(written) == written
@@ -106,7 +106,7 @@ def test_what_only_looks_like_it_stays(text: str, around: str) -> None:
 @pytest.mark.parametrize(
     ("normal", "text"), [pair for pair in WRITTEN if not pair[1][:1].isalpha()]
 )
-def test_what_was_rewritten_is_known_by_its_place(normal: str, text: str) -> None:
+def test_rewritten_number_maps_back_to_its_place(normal: str, text: str) -> None:
     folded = read(f"李某，{text}，北京".encode())
     (candidate,) = (c for c in find(folded.text) if c.normal == normal)
     start, end = folded.span(candidate.start, candidate.end)
@@ -118,7 +118,7 @@ def test_what_was_rewritten_is_known_by_its_place(normal: str, text: str) -> Non
 
 
 @pytest.mark.parametrize("text", ["13800138000110105194912310029", "110105194912310029" + PHONE])
-def test_fields_of_fixed_width_are_told_by_their_check(text: str) -> None:
+def test_fixed_width_fields_are_split_by_check_digit(text: str) -> None:
     expected = {PHONE, "440524188001010014"}
     text = text.replace("110105194912310029", "440524188001010014")
     assert find_valid(f"张三{text}") == expected
@@ -128,7 +128,7 @@ def test_fields_of_fixed_width_are_told_by_their_check(text: str) -> None:
     assert find_valid(f"张三{text}1") == set()
 
 
-def test_a_wechat_name_and_the_phone_in_it_are_both_found() -> None:
+def test_wechat_name_and_its_phone_are_both_found() -> None:
     assert [c.normal for c in find("微信:wx13800138000") if c.valid] == ["wx13800138000", PHONE]
 
 
@@ -136,7 +136,7 @@ def test_a_wechat_name_and_the_phone_in_it_are_both_found() -> None:
     "text",
     ["1\0" + PHONE + "\0" + "17", f"a@example.com\0{PHONE}\0", f"{PHONE}\0李某\0{ID}\0{CARD}"],
 )
-def test_nuls_part_values(text: str) -> None:
+def test_nul_bytes_separate_values(text: str) -> None:
     assert decode(text.encode()) == text
     assert PHONE in find_valid(text)
 

@@ -32,7 +32,7 @@ def addresses(text: str) -> list[str]:
 )
 @pytest.mark.parametrize("dot", [".", "[dot]", "(dot)", " [dot] ", "（dot）", "．"])
 @pytest.mark.parametrize("around", ["{}", "邮箱{}。", "a,{},13800138000", "mail: {} now"])
-def test_an_address_is_read_however_its_signs_are_written(at: str, dot: str, around: str) -> None:
+def test_address_is_read_in_any_notation(at: str, dot: str, around: str) -> None:
     if at == " at " and dot in ("[dot]", "(dot)", "（dot）", " [dot] "):
         dot = " dot "
     written = around.format(f"li.wei17{at}example{dot}com")
@@ -42,7 +42,7 @@ def test_an_address_is_read_however_its_signs_are_written(at: str, dot: str, aro
 @pytest.mark.parametrize(
     "written", ["liwei at example dot com", "liwei at mail dot example dot com"]
 )
-def test_with_its_dots_spelt_out_a_plain_word_is_a_local_part(written: str) -> None:
+def test_plain_word_is_a_local_part_if_dots_are_spelt_out(written: str) -> None:
     assert addresses(f"write to {written}, please") == [
         written.replace(" at ", "@").replace(" dot ", ".")
     ]
@@ -54,7 +54,7 @@ def test_with_its_dots_spelt_out_a_plain_word_is_a_local_part(written: str) -> N
     "a (at) b", "dot at dot",
      "he is at it again", "version at large", "17 at night", "f(at)", "x[dot]"],
 )  # fmt: skip
-def test_words_of_prose_are_no_addresses(prose: str) -> None:
+def test_words_of_prose_are_not_addresses(prose: str) -> None:
     assert addresses(prose) == []
 
 
@@ -94,13 +94,13 @@ PARTS = [
         max_size=12,
     )
 )
-def test_signs_in_brackets_are_those_of_a_pattern(parts: list[str]) -> None:
+def test_bracketed_signs_agree_with_a_pattern(parts: list[str]) -> None:
     text = "".join(parts)
     assert reveal(text) == replace_signs(text)
 
 
 @given(st.text(st.sampled_from(" atdo[]().@a1张\u2060"), max_size=60))
-def test_the_length_never_changes(text: str) -> None:
+def test_rewriting_keeps_the_length(text: str) -> None:
     assert len(reveal(text)) == len(text)
 
 
@@ -111,5 +111,5 @@ def test_the_length_never_changes(text: str) -> None:
      "1" * 200_000 + " at a.b", "1 at b dot c" * 20_000],
 )  # fmt: skip
 @pytest.mark.timeout(60)
-def test_what_is_nearly_an_address_costs_one_pass(hostile: str) -> None:
+def test_near_address_costs_one_pass(hostile: str) -> None:
     assert len(reveal(hostile)) == len(hostile)

@@ -93,7 +93,7 @@ def unread(matcher: Matcher, body: str) -> dict[str, int]:
 
 @pytest.mark.parametrize("row", ROWS)
 @pytest.mark.parametrize("how", UNREAD)
-def test_a_column_of_it_is_counted(matcher: Matcher, how: str, row: str) -> None:
+def test_column_of_unreadable_values_is_counted(matcher: Matcher, how: str, row: str) -> None:
     reason, write = UNREAD[how]
     body = "\n".join(
         ROWS[row].format(write(value), number=n + 1) for n, value in enumerate(NUMBERS)
@@ -102,7 +102,9 @@ def test_a_column_of_it_is_counted(matcher: Matcher, how: str, row: str) -> None
 
 
 @pytest.mark.parametrize("how", ["sha512", "md5 with salt", "masked"])
-def test_a_column_of_it_gives_no_verdict(ullage, bank: Context, tmp_path: Path, how: str) -> None:
+def test_column_of_unreadable_values_gives_no_verdict(
+    ullage, bank: Context, tmp_path: Path, how: str
+) -> None:
     reason, write = UNREAD[how]
     path = tmp_path / "leak.txt"
     path.write_text("\n".join(map(write, NUMBERS)), encoding="utf-8")
@@ -115,7 +117,7 @@ def test_a_column_of_it_gives_no_verdict(ullage, bank: Context, tmp_path: Path, 
     assert verdict["unread"] == {reason: len(NUMBERS)}
 
 
-def test_it_is_said_in_words(ullage, bank: Context, tmp_path: Path) -> None:
+def test_unreadable_values_are_described_in_words(ullage, bank: Context, tmp_path: Path) -> None:
     path = tmp_path / "leak.txt"
     path.write_text("\n".join(digest("sha512", value) for value in NUMBERS))
     shown = " ".join(ullage("assess", path).stdout.split())
@@ -126,7 +128,9 @@ def test_it_is_said_in_words(ullage, bank: Context, tmp_path: Path) -> None:
     assert "1 masked value, not looked up" in " ".join(ullage("assess", path).stdout.split())
 
 
-def test_scan_says_it_and_has_no_verdict(ullage, bank: Context, tmp_path: Path) -> None:
+def test_scan_reports_unreadable_values_without_a_verdict(
+    ullage, bank: Context, tmp_path: Path
+) -> None:
     path = tmp_path / "leak.txt"
     path.write_text("\n".join(digest("sha512", value) for value in NUMBERS))
     result = ullage("scan", path)
@@ -134,7 +138,7 @@ def test_scan_says_it_and_has_no_verdict(ullage, bank: Context, tmp_path: Path) 
     assert f"{path}: 60 digests in a form that is not enrolled (probably SHA-512)" in result.stderr
 
 
-def test_digests_that_no_list_has_are_in_no_enrolled_form(
+def test_digests_without_an_enrolled_form_are_reported(
     ullage, context: Context, tmp_path: Path
 ) -> None:
     enrol(context, "bank", BANK, "none")
@@ -146,7 +150,7 @@ def test_digests_that_no_list_has_are_in_no_enrolled_form(
     ]
 
 
-def test_digests_by_which_somebody_is_found_are_read(ullage, bank: Context, tmp_path: Path) -> None:
+def test_enrolled_digests_count_as_read(ullage, bank: Context, tmp_path: Path) -> None:
     path = tmp_path / "leak.txt"
     path.write_text("\n".join(digest("md5", value) for value in (*NUMBERS, BANK[3]["phone"])))
     verdict = json.loads(ullage("assess", path, "--json").stdout)
@@ -155,19 +159,19 @@ def test_digests_by_which_somebody_is_found_are_read(ullage, bank: Context, tmp_
     assert (result.exit_code, "digests" in result.stderr) == (Exit.DONE, False)
 
 
-def test_beside_customers_it_is_counted_in_the_finding(bank: Context) -> None:
+def test_finding_counts_unreadable_values_beside_customers(bank: Context) -> None:
     rows = [BANK[1]["phone"], *(f"{value[:3]}****{value[7:]}" for value in NUMBERS)]
     [finding] = find(matcher_of(bank), "\n".join(rows))
     assert (finding.total_subjects, finding.statistics.unread) == (1, {"masked": 60})
 
 
-def test_beside_the_brand_it_makes_a_finding(bank: Context) -> None:
+def test_unreadable_values_beside_the_brand_make_a_finding(bank: Context) -> None:
     rows = "\n".join(digest("sha512", value) for value in NUMBERS)
     [finding] = find(matcher_of(bank, brands={"bank": ["某某银行"]}), f"某某银行客户\n{rows}")
     assert (finding.total_subjects, finding.statistics.unread) == (0, {"digests": 60})
 
 
-def test_it_is_counted_over_the_windows_of_a_long_text(
+def test_unreadable_values_are_counted_over_all_windows(
     ullage, bank: Context, tmp_path: Path
 ) -> None:
     path, count = tmp_path / "leak.csv", 60_000
@@ -238,13 +242,11 @@ ORDINARY = {
 
 
 @pytest.mark.parametrize("name", ORDINARY)
-def test_an_ordinary_text_is_read_whole(matcher: Matcher, name: str) -> None:
+def test_ordinary_text_is_read_whole(matcher: Matcher, name: str) -> None:
     assert unread(matcher, ORDINARY[name]) == {}
 
 
-def test_masks_by_which_somebody_is_found_are_read(
-    ullage, context: Context, tmp_path: Path
-) -> None:
+def test_matching_masks_count_as_read(ullage, context: Context, tmp_path: Path) -> None:
     people = [customer(n) for n in range(60)]
     enrol(context, "bank", people)
     path = tmp_path / "leak.txt"

@@ -33,13 +33,13 @@ LOANS = [
 
 @pytest.mark.parametrize("word", LOANS)
 @pytest.mark.parametrize("separator", [",", "|", "\t", "----"])
-def test_a_header_of_such_words_names_loans(word: str, separator: str) -> None:
+def test_loan_header_labels_its_column(word: str, separator: str) -> None:
     lines = [("姓名", "手机号", word), *(("张某", phone(n), str(n * 700)) for n in range(3))]
     assert read_labels("\n".join(map(separator.join, lines))) == [{"LOAN", "NAME", "PHONE"}] * 3
 
 
 @pytest.mark.parametrize("encoding", ["gb18030", "big5", "utf-16", "utf-8-sig"])
-def test_in_other_encodings_too(encoding: str) -> None:
+def test_loan_header_is_read_in_other_encodings(encoding: str) -> None:
     text = "姓名,手機,放款狀態\n" + "\n".join(f"李某,{phone(n)},已放款" for n in range(3))
     assert (
         read_labels(read(text.encode(encoding), "", "text/plain").text)
@@ -48,7 +48,7 @@ def test_in_other_encodings_too(encoding: str) -> None:
 
 
 @pytest.mark.parametrize("word", LOANS)
-def test_a_label_of_such_a_word_names_a_loan_in_a_record_downwards(word: str) -> None:
+def test_loan_label_is_read_in_key_value_records(word: str) -> None:
     record = f"{word}: 8000\n姓名: 张某\n手机: {{}}\n"
     assert (
         read_labels(record.format(phone(1)) + record.format(phone(2)))
@@ -75,9 +75,7 @@ def test_a_label_of_such_a_word_names_a_loan_in_a_record_downwards(word: str) ->
         ("loaned", None),
     ],
 )
-def test_a_word_that_is_made_of_parts_is_what_its_end_says(
-    word: str, label: FieldLabel | None
-) -> None:
+def test_compound_label_is_read_by_its_ending(word: str, label: FieldLabel | None) -> None:
     assert label_of(word) == label
     assert block_label(f"{word}:") == str(label or "")
 
@@ -113,7 +111,7 @@ SAID = [
         "张某；{}；{}",
     ],
 )
-def test_a_cell_that_speaks_of_a_loan_is_one_without_a_header(line: str, said: str) -> None:
+def test_loan_cell_is_recognised_without_a_header(line: str, said: str) -> None:
     assert all(
         "LOAN" in fields
         for fields in read_labels("\n".join(line.format(phone(n), said) for n in range(3)))
@@ -121,7 +119,7 @@ def test_a_cell_that_speaks_of_a_loan_is_one_without_a_header(line: str, said: s
     assert "LOAN" in read_labels(line.format(phone(9), said))[0]
 
 
-def test_a_long_table_is_read_by_its_samples() -> None:
+def test_long_table_is_read_by_samples() -> None:
     text = "\n".join(f"张某|{phone(n)}|借款{n % 9 + 1}万|{n}" for n in range(500))
     assert read_labels(text) == [{"LOAN", "NAME", "PHONE"}] * 500
 
@@ -130,7 +128,7 @@ def test_a_long_table_is_read_by_its_samples() -> None:
     "glued",
     ["张某{}借款8万", "{}，借款8万，已逾期", "姓名张某 电话{} 借款8万", "张某 {} 申请金额 50000"],
 )
-def test_a_loan_in_one_line_with_a_number_is_seen(glued: str) -> None:
+def test_loan_in_a_line_with_a_number_is_found(glued: str) -> None:
     assert "LOAN" in read_labels(glued.format(phone(1)))[0]
 
 
@@ -145,7 +143,7 @@ PROSE = [
 
 
 @pytest.mark.parametrize("text", PROSE)
-def test_prose_products_and_other_values_are_no_loans(text: str) -> None:
+def test_prose_products_and_other_values_are_not_loans(text: str) -> None:
     assert all("LOAN" not in fields for fields in read_labels(text.format(phone(1))))
 
 
@@ -170,7 +168,7 @@ def combo(line: str, rows_: int) -> str:
     "{0}:{2}:https://shop.example/",
      "+86{0}:{2}", "{0}：{2}", "{0}－－－－{2}" ],
 )  # fmt: skip
-def test_a_password_behind_a_login_needs_no_header(line: str, count: int) -> None:
+def test_password_after_a_login_needs_no_header(line: str, count: int) -> None:
     text = read(combo(line, count).encode("gb18030"), "", "text/plain").text
     if count == 1 and "{0}:{2}:" in line:
         pytest.skip("one line of three parts may be anything")
@@ -183,12 +181,12 @@ def test_a_password_behind_a_login_needs_no_header(line: str, count: int) -> Non
     "line",
     ["{0}|{2}", "{0},{2}", "{1}\t{2}", "{1};{2}", "{0} {2}", "{0}----{2}----x", "{1},{2},{0}"],
 )
-def test_behind_other_signs_a_whole_column_says_so(line: str) -> None:
+def test_other_separators_need_a_whole_column_of_passwords(line: str) -> None:
     assert all("PASSWORD" in fields for fields in read_labels(combo(line, 40)))
     assert "PASSWORD" not in read_labels(combo(line, 1))[0]
 
 
-def test_lines_with_several_signs_are_read_each_by_its_own() -> None:
+def test_mixed_separators_are_read_line_by_line() -> None:
     lines = [
         f"{phone(n)}{sign}abc{n}xyz" for n, sign in enumerate([":", "----", "|", ":", "----", ":"])
     ]
@@ -211,7 +209,7 @@ NO_PASSWORDS = [
 
 @pytest.mark.parametrize("count", [1, 40])
 @pytest.mark.parametrize("line", NO_PASSWORDS)
-def test_other_things_behind_a_number_are_no_passwords(line: str, count: int) -> None:
+def test_other_values_after_a_number_are_not_passwords(line: str, count: int) -> None:
     filled = (
         line.format(phone(n), f"user{n}@example.com", "", 5000 + 37 * n, 10**9 + n)
         for n in range(count)
@@ -228,7 +226,7 @@ def digest(number: int) -> str:
 
 @pytest.mark.parametrize("count", [1, 5, 60])
 @pytest.mark.parametrize("line", ["{0},{1}", "{1}|{0}", "{0}\t{1}\t3", "{0}----{1}", "{0},{1},{1}"])
-def test_a_column_of_tags_beside_digests_is_no_name(line: str, count: int) -> None:
+def test_column_of_tags_beside_digests_is_not_a_name(line: str, count: int) -> None:
     assert not any(
         "NAME" in fields
         for fields in read_labels(
@@ -237,12 +235,12 @@ def test_a_column_of_tags_beside_digests_is_no_name(line: str, count: int) -> No
     )
 
 
-def test_tags_that_no_list_knows_are_told_by_coming_again() -> None:
+def test_unknown_tags_are_recognised_by_repetition() -> None:
     text = "\n".join(f"{digest(n)},{['石榴籽', '马蹄莲', '金盏花'][n % 3]}" for n in range(30))
     assert read_labels(text) == [set()] * 30
 
 
-def test_traditional_tags_and_those_beside_phones_are_none_either() -> None:
+def test_traditional_tags_and_tags_beside_phones_are_not_names() -> None:
     assert read_labels("\n".join(f"{digest(n)},高淨值" for n in range(3))) == [set()] * 3
     assert read_labels("\n".join(f"{phone(n)},高净值" for n in range(3))) == [{"PHONE"}] * 3
 
@@ -265,7 +263,7 @@ def test_names_beside_digests_stay_names(name: str) -> None:
     )
 
 
-def test_a_cell_says_what_it_is_though_its_column_does_not() -> None:
+def test_cell_may_have_a_label_that_its_column_lacks() -> None:
     labels = read_labels(
         "\n".join(f"张三|{phone(n)}|{remark}" for n, remark in enumerate(("借款8万", "x", "y")))
     )

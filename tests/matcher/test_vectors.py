@@ -15,13 +15,13 @@ VECTORS = [
 ]
 
 
-def test_what_the_vectors_name_is_known() -> None:
+def test_vectors_name_only_known_kinds() -> None:
     assert len(VECTORS) == 78
     assert {e["kind"] for v in VECTORS for e in v["expect"]} <= {*kinds(), DIGEST}
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda v: v["name"])
-def test_a_vector_gives_what_it_says_and_nothing_else(vector: dict) -> None:
+def test_vector_gives_exactly_its_expected_candidates(vector: dict) -> None:
     text = read(vector["input"].encode())
     candidates = sorted((c.kind, c.form, c.normal) for c in find(text.text) if c.valid)
     assert candidates == sorted(

@@ -66,7 +66,7 @@ def update(ullage, *words):
     return ullage("watchlist", "update", *words, "--tenant", "bank", "--shrink")
 
 
-def test_who_came_and_went_is_known_at_once(
+def test_added_and_removed_customers_take_effect_at_once(
     ullage, bank_with_list: Context, tmp_path: Path
 ) -> None:
     before = installation.path_of(bank_with_list.data, "bank", 1).read_bytes()
@@ -93,7 +93,7 @@ def test_who_came_and_went_is_known_at_once(
     assert resolved.stdout.splitlines()[1:] == [f"{handle(bank_with_list, 20)},C000020"]
 
 
-def test_the_next_days_changes_are_on_top_of_the_last(
+def test_next_daily_changes_build_on_the_last(
     ullage, bank_with_list: Context, tmp_path: Path
 ) -> None:
     update(
@@ -114,7 +114,7 @@ def test_the_next_days_changes_are_on_top_of_the_last(
     assert not installation.path_of(bank_with_list.data, "bank", 1).with_suffix(".delta").exists()
 
 
-def test_two_fields_of_one_customer_are_one_customers_though_one_came_later(
+def test_field_added_later_belongs_to_the_same_customer(
     ullage, bank_with_list: Context, tmp_path: Path
 ) -> None:
     update(ullage, put(tmp_path, [{"customer_ref": "C000003", "phone": phone(99)}], "a.csv"))
@@ -123,7 +123,7 @@ def test_two_fields_of_one_customer_are_one_customers_though_one_came_later(
     assert {m.own_fields for m in finding.matches} == {("ID", "PHONE")}
 
 
-def test_a_customer_of_whom_only_the_name_is_given_goes_whole(
+def test_removal_by_reference_removes_the_whole_customer(
     ullage, bank_with_list: Context, tmp_path: Path
 ) -> None:
     rows = [
@@ -135,7 +135,7 @@ def test_a_customer_of_whom_only_the_name_is_given_goes_whole(
     assert installation.load(bank_with_list)[0].customers == 8
 
 
-def test_totals_of_a_days_changes_must_be_what_was_read(
+def test_control_totals_of_daily_changes_must_match(
     ullage, bank_with_list: Context, tmp_path: Path
 ) -> None:
     added, totals = put(tmp_path, [customer(20)], "came.csv"), tmp_path / "control.txt"
@@ -149,7 +149,7 @@ def test_totals_of_a_days_changes_must_be_what_was_read(
     assert find_subjects(bank_with_list, phone(20)) == [handle(bank_with_list, 20)]
 
 
-def test_a_kind_that_came_later_is_asked_for(ullage, context: Context, tmp_path: Path) -> None:
+def test_kind_added_later_is_looked_up(ullage, context: Context, tmp_path: Path) -> None:
     ullage(
         "watchlist",
         "load",
@@ -167,7 +167,7 @@ def test_a_kind_that_came_later_is_asked_for(ullage, context: Context, tmp_path:
     assert find_subjects(context, "late@example.com") == [handle(context, 2)]
 
 
-def test_changes_are_built_here_and_installed_there(
+def test_changes_are_built_on_one_host_and_installed_on_another(
     ullage, context: Context, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
@@ -185,7 +185,7 @@ def test_changes_are_built_here_and_installed_there(
     assert "amends another list than the one of epoch 1 here: install that one first" in str(stale)
 
 
-def test_a_removal_that_cannot_be_read_is_refused_and_nothing_changes(
+def test_unreadable_removal_is_rejected_and_changes_nothing(
     ullage, bank_with_list: Context, tmp_path: Path
 ) -> None:
     refused = update(
@@ -227,7 +227,7 @@ def find_traces(context: Context, number: int) -> list[bool]:
     return [trace in files for trace in traces(context, number)]
 
 
-def test_an_erased_customer_is_found_no_more_and_no_byte_is_left(
+def test_erased_customer_is_not_found_and_leaves_no_byte(
     ullage, bank_with_list: Context, tmp_path: Path
 ) -> None:
     update(
@@ -268,7 +268,7 @@ def test_an_erased_customer_is_found_no_more_and_no_byte_is_left(
     assert (again.exit_code, "watchlists: 0 removed" in again.output) == (0, True)
 
 
-def test_all_customers_are_erased_one_after_the_other(bank_with_list: Context) -> None:
+def test_all_customers_are_erased_in_turn(bank_with_list: Context) -> None:
     remaining = list(range(10))
     random.Random(5).shuffle(remaining)
     while remaining:
@@ -287,7 +287,7 @@ def test_all_customers_are_erased_one_after_the_other(bank_with_list: Context) -
     assert not any(any(find_traces(bank_with_list, n)) for n in range(10))
 
 
-def test_of_a_shared_value_one_customer_is_erased_and_the_others_stay(context: Context) -> None:
+def test_erasing_one_owner_of_a_shared_value_keeps_the_others(context: Context) -> None:
     enrol(context, "bank", [customer(n, phone=phone(1)) for n in range(40)])
     remaining = list(range(40))
     random.Random(6).shuffle(remaining)
@@ -309,7 +309,7 @@ def asks_each(epoch: installation.Epoch, number: str, subjects: list[str]) -> li
     return (epoch.list.belongs(tags, np.maximum(rows, 0)) & (rows >= 0)).tolist()
 
 
-def test_what_belongs_to_whom_is_what_a_look_up_says(
+def test_ownership_of_values_agrees_with_look_up(
     ullage, bank_with_list: Context, tmp_path: Path
 ) -> None:
     changed = {"customer_ref": "C000003", "phone": phone(99)}
@@ -334,7 +334,7 @@ def test_what_belongs_to_whom_is_what_a_look_up_says(
     assert epoch.list.belongs(tags[:0], rows[:0]).tolist() == []
 
 
-def test_a_running_match_reads_through_an_erasure(bank_with_list: Context) -> None:
+def test_running_match_keeps_reading_during_an_erasure(bank_with_list: Context) -> None:
     [lists] = installation.load(bank_with_list)
     tags = lists.epochs[0].tags.tagger("phone", "plain").tag([phone(n).encode() for n in range(10)])
     erase_customer(bank_with_list.data, bank_with_list.keys, "bank", handle(bank_with_list, 3))
@@ -343,7 +343,7 @@ def test_a_running_match_reads_through_an_erasure(bank_with_list: Context) -> No
     assert sorted(hits.tolist()) == [n for n in range(10) if n != 3]
 
 
-def test_an_erasure_that_was_cut_off_leaves_a_file_that_is_whole_and_is_finished(
+def test_interrupted_erasure_leaves_a_valid_file_and_is_completed(
     bank_with_list: Context, monkeypatch
 ) -> None:
     def cut(*_: object) -> int:
@@ -363,7 +363,7 @@ def test_an_erasure_that_was_cut_off_leaves_a_file_that_is_whole_and_is_finished
     assert find_subjects(bank_with_list, phone(3)) == []
 
 
-def test_notes_of_erasure_are_of_this_host_and_this_list(
+def test_erasure_notes_apply_to_one_host_and_list(
     ullage, bank_with_list: Context, tmp_path: Path
 ) -> None:
     path = installation.path_of(bank_with_list.data, "bank", 1)
@@ -381,7 +381,7 @@ def test_notes_of_erasure_are_of_this_host_and_this_list(
 
 
 @pytest.mark.parametrize("subject", ["xyz", "12", "é" * 32])
-def test_only_a_handle_names_a_customer(ullage, bank_with_list: Context, subject: str) -> None:
+def test_erase_accepts_only_a_pseudonym(ullage, bank_with_list: Context, subject: str) -> None:
     error = ullage(
         "erase", "--case", "C-1", "--reason", "asked", "--tenant", "bank", "--subject", subject
     ).exception
@@ -448,7 +448,7 @@ def change(context: Context, folder: Path, rows: list[dict[str, str]]) -> None:
     )
 
 
-def test_many_days_of_changes_are_what_a_dictionary_of_them_is(
+def test_many_daily_changes_agree_with_a_dictionary(
     ullage, context: Context, tmp_path: Path
 ) -> None:
     """Lists, changes, removals and erasures in any order, against one plain dictionary."""

@@ -60,7 +60,7 @@ def at_once(kind: str, cells: list[str]) -> tuple[dict[int, str], dict[int, str]
 
 
 @pytest.mark.parametrize("kind", CELLS)
-def test_a_column_of_known_cells(kind: str) -> None:
+def test_known_cells_are_normalised_alike_singly_and_together(kind: str) -> None:
     cells = [*CELLS[kind], "", "  ", "x", "0", "\0" * 11, "é", "张"]
     assert at_once(kind, cells) == by_cell(kind, cells)
     for cell in cells:
@@ -83,19 +83,19 @@ LIKE = st.one_of(
 
 
 @given(st.sampled_from([*kinds(), "name"]), st.lists(LIKE, max_size=12))
-def test_any_column(kind: str, cells: list[str]) -> None:
+def test_any_column_is_normalised_alike_singly_and_together(kind: str, cells: list[str]) -> None:
     assert at_once(kind, cells) == by_cell(kind, cells)
 
 
 @given(st.sampled_from(sorted(CELLS)), st.data())
-def test_known_cells_with_one_character_changed(kind: str, data) -> None:
+def test_changed_cells_are_normalised_alike_singly_and_together(kind: str, data) -> None:
     cell = data.draw(st.sampled_from(CELLS[kind]))
     place = data.draw(st.integers(0, len(cell) - 1))
     changed = cell[:place] + data.draw(ALPHABET) + cell[place + data.draw(st.integers(0, 1)) :]
     assert at_once(kind, [changed, cell]) == by_cell(kind, [changed, cell])
 
 
-def test_a_cell_of_megabytes_is_a_fault_and_takes_no_room() -> None:
+def test_oversized_cell_is_a_fault_and_takes_no_memory() -> None:
     texts = Texts.pack([b"1" * 5_000_000, phone(1).encode()])
     assert texts.table.shape == (2, MOST)
     rows, normals, faults = normalise_column("phone", texts)
@@ -105,7 +105,7 @@ def test_a_cell_of_megabytes_is_a_fault_and_takes_no_room() -> None:
 REFERENCES = ["C1", " C2 ", "", "  ", "C\n3", "客户4", "\u3000C5", "C 6", "C\u200b7", "x" * 600]
 
 
-def test_references_are_stripped_and_those_of_nobody_named() -> None:
+def test_references_are_stripped_and_invalid_ones_named() -> None:
     texts, faults = clean_references(Texts.pack([text.encode() for text in REFERENCES]))
     assert [texts.strings()[row] for row in (0, 1, 5, 6, 7)] == ["C1", "C2", "客户4", "C5", "C 6"]
     assert faults == {
@@ -115,7 +115,7 @@ def test_references_are_stripped_and_those_of_nobody_named() -> None:
 
 
 @given(st.lists(st.binary(max_size=20), max_size=10), st.lists(st.binary(max_size=5), max_size=10))
-def test_texts_keep_what_they_were_given(first: list[bytes], second: list[bytes]) -> None:
+def test_texts_return_what_was_packed(first: list[bytes], second: list[bytes]) -> None:
     joined = concatenate([Texts.pack(first), Texts.pack(second)])
     assert joined.messages() == first + second
     rows = [i for i in range(len(joined)) if i % 2]
@@ -129,7 +129,7 @@ def test_texts_show_no_value() -> None:
     assert "table" not in repr(Texts.pack([b"13800138000"]))
 
 
-def test_texts_that_hold_more_than_spaces() -> None:
+def test_texts_of_only_spaces_are_empty() -> None:
     assert Texts.pack([b"", b"  ", b" a", "\u5f20".encode()]).are_filled().tolist() == [
         False,
         False,

@@ -87,7 +87,7 @@ def count_labels(context: Context, numbers: range | list[int]) -> dict[str, int]
     return cohorts | {f"canary={c.label}": c.customers for c in finding.canaries}
 
 
-def test_a_finding_counts_the_cohorts_of_its_customers_and_the_whole_list(
+def test_finding_counts_cohorts_of_its_customers_and_of_the_list(
     bank_with_list: Context,
 ) -> None:
     finding = finding_of(bank_with_list, range(60))
@@ -99,7 +99,7 @@ def test_a_finding_counts_the_cohorts_of_its_customers_and_the_whole_list(
     assert (finding.total_subjects, finding.verified) == (60, 60)
 
 
-def test_fewer_than_twenty_people_are_told_by_no_cohort_but_bait_is(
+def test_cohorts_need_twenty_customers_but_honeytokens_do_not(
     bank_with_list: Context,
 ) -> None:
     assert count_labels(bank_with_list, [*range(19), 97]) == {"canary=sms A": 1}
@@ -108,15 +108,13 @@ def test_fewer_than_twenty_people_are_told_by_no_cohort_but_bait_is(
     assert (bait.label, bait.customers, bait.verified) == ("短信通道乙", 1, 1)
 
 
-def test_a_label_that_few_customers_share_is_in_no_file(bank_with_list: Context) -> None:
+def test_rare_label_is_not_written_to_a_file(bank_with_list: Context) -> None:
     body = installation.path_of(bank_with_list.data, "bank", 1).read_bytes()
     assert b"loan" in body
     assert b"rare" not in body
 
 
-def test_columns_are_cohorts_by_name_or_by_mapping(
-    ullage, context: Context, tmp_path: Path
-) -> None:
+def test_cohort_columns_are_named_or_mapped(ullage, context: Context, tmp_path: Path) -> None:
     header = ("customer_ref", "phone", "name", "Filiale", "Köder", "note")
     rows = [
         {**customer(n), "Filiale": "Nord", "Köder": "x" if n == 1 else "", "note": "?"}
@@ -149,7 +147,7 @@ def test_columns_are_cohorts_by_name_or_by_mapping(
      ("canary", customer(1)["name"]), ("cohort_product", "x" * 41),
      ("canary", "110101 1899 0101 0010")],
 )  # fmt: skip
-def test_what_may_be_a_customers_value_is_no_label_and_is_not_shown(
+def test_label_that_may_be_a_value_is_rejected_without_showing_it(
     ullage, context: Context, tmp_path: Path, column: str, label: str
 ) -> None:
     result = ullage(
@@ -164,7 +162,7 @@ def test_what_may_be_a_customers_value_is_no_label_and_is_not_shown(
     assert label not in str(result.exception)
 
 
-def test_changes_of_a_day_bring_labels_and_keep_those_of_the_day_before(
+def test_daily_changes_add_labels_and_keep_earlier_ones(
     ullage, bank_with_list: Context, tmp_path: Path
 ) -> None:
     moved = customer(0, cohort_product="card", cohort_export="E1")
@@ -192,7 +190,7 @@ def test_changes_of_a_day_bring_labels_and_keep_those_of_the_day_before(
     assert "canary=new" not in count_labels(bank_with_list, [*range(20), 200])
 
 
-def test_a_new_epoch_has_the_labels_of_its_list(
+def test_new_key_generation_has_the_labels_of_its_list(
     ullage, bank_with_list: Context, tmp_path: Path
 ) -> None:
     ullage("watchlist", "rotate-key", "--tenant", "bank")
@@ -211,7 +209,7 @@ def test_a_new_epoch_has_the_labels_of_its_list(
     assert finding_of(bank_with_list, range(50)).epoch == 2
 
 
-def test_who_is_erased_loses_the_labels_too(ullage, bank_with_list: Context) -> None:
+def test_erased_customer_loses_their_labels(ullage, bank_with_list: Context) -> None:
     epoch = installation.load(bank_with_list)[0].epochs[0].list
     [row] = [n for n in range(100) if epoch.labels(np.array([n])).get(("canary", "sms A"))]
     assert (
@@ -234,7 +232,7 @@ def test_who_is_erased_loses_the_labels_too(ullage, bank_with_list: Context) -> 
     after.check()
 
 
-def test_labels_cost_two_bytes_a_customer_and_less_an_entry(
+def test_labels_take_two_bytes_for_each_customer(
     ullage, bank_with_list: Context, tmp_path: Path
 ) -> None:
     labelled = installation.load(bank_with_list)[0].epochs[0].list.header
@@ -254,7 +252,7 @@ def test_labels_cost_two_bytes_a_customer_and_less_an_entry(
     assert 2 * labelled.subjects <= 2 * labelled.entries
 
 
-def test_a_customer_on_several_rows_has_the_labels_of_the_last_that_has_any(
+def test_customer_on_several_rows_has_the_last_label(
     ullage, context: Context, tmp_path: Path
 ) -> None:
     rows = [customer(1, canary="first"), customer(1, canary="second"), customer(1)]
@@ -262,7 +260,7 @@ def test_a_customer_on_several_rows_has_the_labels_of_the_last_that_has_any(
     assert count_labels(context, [1]) == {"canary=second": 1}
 
 
-def test_a_damaged_table_is_seen() -> None:
+def test_damaged_table_is_rejected() -> None:
     good = (("a", 30),)
     for text, combination in (
         (b"[", [[1]]),
@@ -290,7 +288,7 @@ LABELS = st.sampled_from(["", "a", "b", "c"])
 @given(
     st.lists(st.lists(st.tuples(LABELS, LABELS), min_size=1, max_size=30), min_size=1, max_size=4)
 )
-def test_counts_are_those_of_a_plain_count_for_labels_that_are_shared(
+def test_cohort_counts_agree_with_a_plain_count(
     batches: list[list[tuple[str, str]]],
 ) -> None:
     coder = Coder()
@@ -312,7 +310,7 @@ def test_counts_are_those_of_a_plain_count_for_labels_that_are_shared(
     ]
 
 
-def test_too_many_labels_are_no_cohort() -> None:
+def test_too_many_labels_are_rejected() -> None:
     labels = [(f"L{n}", "") for n in range(4096)]
     with pytest.raises(
         ConfigError, match=r"line 4097, column one: more than 4,095 different labels"
@@ -320,7 +318,7 @@ def test_too_many_labels_are_no_cohort() -> None:
         Coder().codes(batch(*labels))
 
 
-def test_more_combinations_than_two_bytes_number_take_four(context: Context) -> None:
+def test_many_label_combinations_take_four_bytes(context: Context) -> None:
     """Of 260 by 260 labels every pair is somebody's."""
     source = context.data / "many.csv"
     pairs = [(product, branch) for product in range(260) for branch in range(260)]

@@ -52,7 +52,7 @@ def files(folder: Path) -> dict[str, str]:
     }
 
 
-def test_load_makes_keys_installs_and_says_what_it_read(
+def test_load_makes_keys_installs_and_reports_counts(
     ullage, context: Context, export: Path
 ) -> None:
     result = ullage("watchlist", "load", export, "--tenant", "bank")
@@ -65,7 +65,7 @@ def test_load_makes_keys_installs_and_says_what_it_read(
     assert not list(context.data.glob("build-*"))
 
 
-def test_what_is_put_in_place_stands_after_a_loss_of_power(
+def test_installed_files_survive_a_loss_of_power(
     ullage, context: Context, export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names, more, out = Names(monkeypatch), tmp_path / "more.csv", tmp_path / "out"
@@ -92,9 +92,7 @@ def test_what_is_put_in_place_stands_after_a_loss_of_power(
     } <= put
 
 
-def test_a_column_that_was_passed_over_is_named_with_what_it_may_hold(
-    ullage, tmp_path: Path
-) -> None:
+def test_unread_column_is_named_with_a_suggested_mapping(ullage, tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
     path.write_text("客户号,手机号码,mobile\nC1,15400000001,15400000002\n", encoding="utf-8")
     result = ullage("watchlist", "load", path, "--tenant", "bank", "--digests", "none")
@@ -107,7 +105,7 @@ def test_a_column_that_was_passed_over_is_named_with_what_it_may_hold(
 
 
 @pytest.mark.parametrize(("digests", "entries"), [("none", 70), ("phone", 190), ("all", 270)])
-def test_digests_are_entries_of_their_own(
+def test_digests_are_separate_entries(
     ullage, data: Path, export: Path, digests: str, entries: int
 ) -> None:
     assert (
@@ -116,9 +114,7 @@ def test_digests_are_entries_of_their_own(
     )
 
 
-def test_one_row_an_identifier_and_standard_input_and_mapped_columns(
-    ullage, context: Context
-) -> None:
+def test_mapped_columns_are_read_from_standard_input(ullage, context: Context) -> None:
     body = "ref|tel\nC1|15400000001\nC1|15400000002\nC2|+86 154-0000-0003\n".encode("gb18030")
     result = ullage(
         "watchlist",
@@ -137,9 +133,7 @@ def test_one_row_an_identifier_and_standard_input_and_mapped_columns(
     assert first == second != third
 
 
-def test_rejects_are_named_by_line_and_column_and_left_out(
-    ullage, export: Path, data: Path
-) -> None:
+def test_rejected_values_are_named_by_line_and_column(ullage, export: Path, data: Path) -> None:
     bad = [
         "C91,,123456,,,",
         "C92,,,110105194912310021,,",
@@ -164,7 +158,7 @@ def test_rejects_are_named_by_line_and_column_and_left_out(
     assert not [v for v in values if v in result.output]
 
 
-def test_a_poor_list_is_refused_whole_and_what_was_live_stays(
+def test_poor_list_is_rejected_and_the_live_one_stays(
     ullage, context: Context, export: Path
 ) -> None:
     ullage("watchlist", "load", export, "--tenant", "bank")
@@ -191,7 +185,7 @@ def test_a_poor_list_is_refused_whole_and_what_was_live_stays(
         "phone\n1\n", "customer_ref,phone\nC1\n",
     ],
 )  # fmt: skip
-def test_a_list_without_anyone_to_find_is_refused(
+def test_list_without_identifiers_is_rejected(
     ullage, context: Context, export: Path, body: str
 ) -> None:
     export.write_text(body, encoding="utf-8")
@@ -208,13 +202,17 @@ def test_a_list_without_anyone_to_find_is_refused(
      (["--tenant", "bank", "--map", "tel"], "write COLUMN=KIND"),
      (["--tenant", "bank", "--digests", "some"], "use none, phone, all")],
 )  # fmt: skip
-def test_wrong_options_are_one_line(ullage, export: Path, words: list[str], said: str) -> None:
+def test_invalid_options_are_a_one_line_error(
+    ullage, export: Path, words: list[str], said: str
+) -> None:
     error = ullage("watchlist", "load", export, *words).exception
     assert isinstance(error, ConfigError)
     assert said in str(error)
 
 
-def test_build_here_install_there(ullage, context: Context, export: Path, tmp_path: Path) -> None:
+def test_list_built_on_one_host_is_installed_on_another(
+    ullage, context: Context, export: Path, tmp_path: Path
+) -> None:
     built = ullage("watchlist", "build", export, "--tenant", "bank", "--out", tmp_path / "out")
     assert "bank.subjects stays here" in built.stdout
     assert installation.tenants(context.data) == []
@@ -224,14 +222,16 @@ def test_build_here_install_there(ullage, context: Context, export: Path, tmp_pa
     assert len(handles(context, phone(3))) == 1
 
 
-def test_estimate_says_how_much_and_makes_nothing(ullage, context: Context, export: Path) -> None:
+def test_estimate_prints_the_size_and_creates_nothing(
+    ullage, context: Context, export: Path
+) -> None:
     before = files(context.data)
     result = ullage("watchlist", "build", export, "--tenant", "bank", "--estimate")
     assert re.fullmatch(r"270 tags, 0\.0 MiB, about 1 min\n", result.stdout)
     assert files(context.data) == before
 
 
-def test_stats_count_entries_a_kind_and_days_left(ullage, bank: Context) -> None:
+def test_stats_count_entries_by_kind_and_days_left(ullage, bank: Context) -> None:
     [line] = ullage("watchlist", "show").stdout.splitlines()
     assert re.match(
         r"bank epoch 1: 10 customers, expires in 10[34] days: email 10, email\.md5 20, .*,"
@@ -253,7 +253,7 @@ def refusal(context: Context, file: Path, tenant: str = "bank") -> str:
     return str(error.value)
 
 
-def test_install_refuses_what_is_foreign_expired_damaged_or_of_another_key(
+def test_install_rejects_foreign_expired_or_damaged_lists(
     context: Context, built: Path, tmp_path: Path
 ) -> None:
     make_tenant(context.keys, "other")
@@ -281,7 +281,7 @@ def test_install_refuses_what_is_foreign_expired_damaged_or_of_another_key(
     )
 
 
-def test_a_damaged_file_that_is_installed_is_not_used(bank: Context) -> None:
+def test_damaged_installed_file_is_not_used(bank: Context) -> None:
     path = installation.path_of(bank.data, "bank", 1)
     body = path.read_bytes()
     path.write_bytes(body[:-40] + bytes([body[-40] ^ 1]) + body[-39:])
@@ -338,7 +338,7 @@ def test_resolving_needs_a_case_a_reason_and_the_building_host(
     assert not (context.data / "audit").exists()
 
 
-def test_every_change_of_a_list_is_in_the_audit_log(
+def test_every_change_of_a_list_is_audited(
     ullage, context: Context, export: Path, tmp_path: Path
 ) -> None:
     ullage("watchlist", "load", export, "--tenant", "bank")
@@ -365,7 +365,9 @@ def test_every_change_of_a_list_is_in_the_audit_log(
     assert not audit.walk_all(context.data / "audit", context.keys)[0].faults
 
 
-def test_a_key_is_rotated_filled_and_retired(ullage, context: Context, export: Path) -> None:
+def test_key_rotation_fills_the_new_key_and_retires_the_old(
+    ullage, context: Context, export: Path
+) -> None:
     def rotate(*words: str):
         return ullage("watchlist", "rotate-key", "--tenant", "bank", *words)
 
@@ -387,7 +389,7 @@ def test_a_key_is_rotated_filled_and_retired(ullage, context: Context, export: P
     assert not context.keys.exists("bank/match-1.key")
 
 
-def test_check_names_each_tenant_that_nobody_is_looked_for(ullage, context: Context) -> None:
+def test_check_names_each_tenant_without_a_live_list(ullage, context: Context) -> None:
     """One tenant's live list says nothing of another's that was never loaded, or is gone, or
     expired.
     """

@@ -44,7 +44,7 @@ def look_up(path: Path, tags: np.ndarray) -> list[tuple[int, int]]:
     ]
 
 
-def test_a_whole_list_answers_and_is_checked_little_by_little(large: Path, whole: bytes) -> None:
+def test_valid_list_answers_and_is_verified_gradually(large: Path, whole: bytes) -> None:
     large.write_bytes(whole)
     assert sorted(look_up(large, TAGS)) == [(i, n) for i, (_, n) in enumerate(ENTRIES)]
     opened = Index(large, PUBLIC)
@@ -66,7 +66,7 @@ def flips() -> list[int]:
 
 
 @pytest.mark.parametrize("place", flips())
-def test_a_flipped_bit_names_no_wrong_customer_and_is_noticed(
+def test_flipped_bit_names_no_wrong_customer_and_is_detected(
     large: Path, whole: bytes, place: int
 ) -> None:
     place = BODY + place % (len(whole) - BODY)
@@ -93,13 +93,15 @@ def test_a_flipped_bit_names_no_wrong_customer_and_is_noticed(
 
 
 @pytest.mark.parametrize("length", flips())
-def test_a_truncated_list_is_refused_at_once(large: Path, whole: bytes, length: int) -> None:
+def test_truncated_list_is_rejected_at_once(large: Path, whole: bytes, length: int) -> None:
     large.write_bytes(whole[: BODY + length % (len(whole) - BODY)])
     with pytest.raises(CorruptError, match="bytes instead of"):
         Index(large, PUBLIC)
 
 
-def test_a_damaged_directory_leads_nowhere_outside(large: Path, whole: bytes, monkeypatch) -> None:
+def test_damaged_directory_does_not_lead_outside_the_file(
+    large: Path, whole: bytes, monkeypatch
+) -> None:
     large.write_bytes(whole)
     section = Index(large, PUBLIC).places["directory"]
     start = BODY + section.start
@@ -112,7 +114,7 @@ def test_a_damaged_directory_leads_nowhere_outside(large: Path, whole: bytes, mo
         look_up_until_all_is_checked(opened)
 
 
-def test_a_value_that_many_share_is_found_with_all_its_customers(tmp_path: Path) -> None:
+def test_shared_value_is_found_with_all_its_customers(tmp_path: Path) -> None:
     entries = (
         [(b"\5" * 16, n) for n in range(500)]
         + ENTRIES[:300]
@@ -129,7 +131,7 @@ def test_a_value_that_many_share_is_found_with_all_its_customers(tmp_path: Path)
     ]  # fmt: skip
 
 
-def test_rows_of_handles_are_found_by_halving(tmp_path: Path) -> None:
+def test_pseudonym_rows_are_found_by_binary_search(tmp_path: Path) -> None:
     opened = write_watchlist(tmp_path / "a.watchlist", ENTRIES[:1000]).main
     stored = opened.handles(np.arange(opened.header.subjects))
     assert opened.rows_of(stored).tolist() == list(range(len(stored)))

@@ -51,16 +51,14 @@ def compute_tags(context: Context, customers: list[dict[str, str]]) -> list[tupl
     return sorted(computed)
 
 
-def test_it_is_off_unless_it_is_asked_for(ullage, context: Context, tmp_path: Path) -> None:
+def test_registry_is_off_by_default(ullage, context: Context, tmp_path: Path) -> None:
     export = write(tmp_path / "export.csv", BANK)
     assert ullage("watchlist", "load", export, "--tenant", "bank").exit_code == 0
     assert EnrolledLists(context.data, context.keys).tenants() == []
     assert "no list here, so a look-up has two answers" in ullage("check").stdout
 
 
-def test_load_writes_a_pair_for_each_value_that_may_be_typed(
-    ullage, context: Context, tmp_path: Path
-) -> None:
+def test_load_records_a_pair_for_each_value(ullage, context: Context, tmp_path: Path) -> None:
     people = [*BANK, customer(11, phone=BANK[0]["phone"])]
     export = write(tmp_path / "export.csv", people)
     result = ullage("watchlist", "load", export, "--tenant", "bank", "--enrolled")
@@ -74,7 +72,9 @@ def test_load_writes_a_pair_for_each_value_that_may_be_typed(
     assert not path_of(context.data, "bank").exists()
 
 
-def test_a_plus_tag_is_recorded_both_ways(ullage, context: Context, tmp_path: Path) -> None:
+def test_email_is_recorded_with_and_without_plus_tag(
+    ullage, context: Context, tmp_path: Path
+) -> None:
     export = write(
         tmp_path / "export.csv", [{"customer_ref": "C1", "email": "li+shop@example.com"}]
     )
@@ -93,7 +93,7 @@ def test_a_plus_tag_is_recorded_both_ways(ullage, context: Context, tmp_path: Pa
     assert recorded == {"li+shop": True, "li": True, "li+x": True, "wang": False}
 
 
-def test_a_list_that_was_built_apart_serves_a_host_with_two_keys(
+def test_list_built_elsewhere_serves_a_host_with_two_keys(
     ullage, context: Context, tmp_path: Path
 ) -> None:
     out, search = tmp_path / "out", Context(tmp_path / "search")
@@ -128,7 +128,7 @@ def test_a_list_that_was_built_apart_serves_a_host_with_two_keys(
 
 
 @pytest.mark.parametrize("apart", [False, True])
-def test_a_days_changes_leave_the_list_as_a_new_one_would_be(
+def test_daily_changes_give_the_same_list_as_a_new_load(
     ullage, context: Context, tmp_path: Path, apart: bool
 ) -> None:
     people, out = [customer(n) for n in range(300)], tmp_path / "out"
@@ -154,7 +154,9 @@ def test_a_days_changes_leave_the_list_as_a_new_one_would_be(
     assert pairs(context, path) == compute_tags(context, now)
 
 
-def test_an_erased_customer_is_recorded_no_more(ullage, context: Context, tmp_path: Path) -> None:
+def test_erased_customer_is_removed_from_the_registry(
+    ullage, context: Context, tmp_path: Path
+) -> None:
     ullage(
         "watchlist", "load", write(tmp_path / "export.csv", BANK), "--tenant", "bank", "--enrolled"
     )
@@ -198,9 +200,7 @@ def test_an_erased_customer_is_recorded_no_more(ullage, context: Context, tmp_pa
     assert "32 hexadecimal digits" in str(refused.exception)
 
 
-def test_a_load_that_fails_leaves_the_list_as_it_was(
-    ullage, context: Context, tmp_path: Path
-) -> None:
+def test_failed_load_leaves_the_list_unchanged(ullage, context: Context, tmp_path: Path) -> None:
     control = tmp_path / "totals"
     control.write_text("rows 999\n")
     export = write(tmp_path / "export.csv", BANK)
@@ -214,7 +214,7 @@ def test_a_load_that_fails_leaves_the_list_as_it_was(
 
 
 @pytest.mark.parametrize("command", [("check",), ("watchlist", "show")])
-def test_a_damaged_list_is_said_in_one_line(
+def test_damaged_list_is_a_one_line_error(
     ullage, context: Context, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     ullage(

@@ -81,7 +81,7 @@ TAGS = st.binary(min_size=16, max_size=16) | st.tuples(
     st.lists(st.tuples(TAGS, st.integers(0, 5)), min_size=1, max_size=40),
     st.lists(TAGS, max_size=10),
 )
-def test_a_look_up_gives_what_a_dictionary_gives(tmp_path_factory, entries, others) -> None:
+def test_look_up_agrees_with_a_dictionary(tmp_path_factory, entries, others) -> None:
     watchlist = write_watchlist(tmp_path_factory.mktemp("w") / "a.watchlist", entries)
     queries = [tag for tag, _ in entries] + others
     expected: dict[bytes, set[int]] = {}
@@ -93,7 +93,7 @@ def test_a_look_up_gives_what_a_dictionary_gives(tmp_path_factory, entries, othe
     watchlist.check()
 
 
-def test_a_hundred_thousand_entries(tmp_path: Path) -> None:
+def test_hundred_thousand_entries_are_found(tmp_path: Path) -> None:
     chance = random.Random(7)
     entries = [(chance.randbytes(16), n // 3) for n in range(100_000)]
     entries += [(entries[0][0], 77_777), (entries[0][0], 88_888)]
@@ -108,7 +108,7 @@ def test_a_hundred_thousand_entries(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=20), st.integers(14, 40))
-def test_a_tag_has_two_marks_in_a_word(highs: list[int], bitmap: int) -> None:
+def test_tag_sets_two_bits_in_one_word(highs: list[int], bitmap: int) -> None:
     high = np.array(highs, np.uint64)
     tag_marks = [1 << (n >> (64 - bitmap)) % 64 for n in highs]
     assert marks(high, bitmap).tolist() == [
@@ -116,7 +116,7 @@ def test_a_tag_has_two_marks_in_a_word(highs: list[int], bitmap: int) -> None:
     ]
 
 
-def test_few_tags_that_are_not_there_pass_the_bitmap(tmp_path: Path) -> None:
+def test_few_absent_tags_pass_the_bitmap(tmp_path: Path) -> None:
     chance = random.Random(4)
     stored = np.frombuffer(chance.randbytes(16 * 10_000), np.uint8).reshape(-1, 16)
     watchlist = write_watchlist(tmp_path / "a.watchlist", [(tag.tobytes(), 1) for tag in stored])
@@ -125,13 +125,13 @@ def test_few_tags_that_are_not_there_pass_the_bitmap(tmp_path: Path) -> None:
     assert len(watchlist.main.in_bitmap(upper(stored))) == len(stored)
 
 
-def test_nothing_asked_and_nothing_found(tmp_path: Path) -> None:
+def test_empty_query_and_absent_tag_find_nothing(tmp_path: Path) -> None:
     watchlist = write_watchlist(tmp_path / "a.watchlist", [(bytes(16), 1)])
     assert look_up(watchlist, []) == []
     assert look_up(watchlist, [b"\1" * 16]) == []
 
 
-def test_the_same_entry_twice_is_kept_once(tmp_path: Path) -> None:
+def test_duplicate_entry_is_kept_once(tmp_path: Path) -> None:
     assert write_watchlist(tmp_path / "a.watchlist", [(bytes(16), 1)] * 3).header.entries == 1
 
 
@@ -148,7 +148,7 @@ def whole(tmp_path: Path) -> bytes:
     return (tmp_path / "whole.watchlist").read_bytes()
 
 
-def test_any_flipped_byte_is_seen(tmp_path: Path, whole: bytes) -> None:
+def test_any_flipped_byte_is_detected(tmp_path: Path, whole: bytes) -> None:
     chance = random.Random(11)
     header_end = whole.index(b"}") + 64
     places = [
@@ -166,7 +166,7 @@ def test_any_flipped_byte_is_seen(tmp_path: Path, whole: bytes) -> None:
             open_checked(path)
 
 
-def test_any_truncation_and_any_addition_is_seen(tmp_path: Path, whole: bytes) -> None:
+def test_any_truncation_or_addition_is_detected(tmp_path: Path, whole: bytes) -> None:
     chance = random.Random(13)
     path = tmp_path / "bad.watchlist"
     for length in [
@@ -187,14 +187,14 @@ def test_any_truncation_and_any_addition_is_seen(tmp_path: Path, whole: bytes) -
         open_checked(path)
 
 
-def test_another_signer_is_refused(tmp_path: Path, whole: bytes) -> None:
+def test_other_signer_is_rejected(tmp_path: Path, whole: bytes) -> None:
     path = tmp_path / "whole.watchlist"
     with pytest.raises(ConfigError, match="not signed by this tenant"):
         Watchlist(path, Ed25519PrivateKey.generate().public_key())
 
 
 @pytest.mark.parametrize("changes", [{"version": 0}, {"version": 5}, {"algorithm": "sm4-cmac"}])
-def test_what_another_version_wrote_is_refused_and_said_so(tmp_path: Path, changes: dict) -> None:
+def test_file_of_another_version_is_rejected_by_name(tmp_path: Path, changes: dict) -> None:
     with pytest.raises(
         ConfigError, match=f"has version {changes.get('version', VERSION)}, .* build it again"
     ):
@@ -204,14 +204,14 @@ def test_what_another_version_wrote_is_refused_and_said_so(tmp_path: Path, chang
 @pytest.mark.parametrize(
     "said", [{"version": 15400000001}, {"version": "15400000001"}, {"algorithm": "15400000001"}]
 )
-def test_a_head_that_nobody_signed_is_not_repeated(tmp_path: Path, said: dict) -> None:
+def test_unsigned_header_values_are_not_shown(tmp_path: Path, said: dict) -> None:
     head = json.dumps({"version": VERSION, "algorithm": ALGORITHM, **said}).encode()
     with pytest.raises(ConfigError, match="build it again") as raised:
         WatchlistHeader.decode(tmp_path / "a.watchlist", head)
     assert "154" not in str(raised.value).removeprefix(str(tmp_path))
 
 
-def test_the_file_is_its_owners_alone_and_no_draft_is_left(tmp_path: Path) -> None:
+def test_file_is_owner_only_and_no_draft_is_left(tmp_path: Path) -> None:
     write_watchlist(tmp_path / "a.watchlist", [(bytes(16), 1)])
     assert (tmp_path / "a.watchlist").stat().st_mode & 0o077 == 0
     assert [p.name for p in tmp_path.iterdir()] == ["a.watchlist"]

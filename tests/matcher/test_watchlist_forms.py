@@ -28,7 +28,7 @@ def digests(value: str, row: int = 0) -> set[tuple[str, int, str]]:
     return expected | {("md5", row, hashlib.md5(value.encode()).hexdigest()[8:24])}
 
 
-def test_a_phone_number_in_every_form() -> None:
+def test_phone_has_all_its_forms() -> None:
     enrolments = forms("phone", "13800138000")
     expected = {("plain", 0, "13800138000"), ("masked", 0, "138****8000")}
     for written in ("13800138000", "8613800138000", "+8613800138000"):
@@ -40,7 +40,7 @@ def test_a_phone_number_in_every_form() -> None:
     assert ("md5", 0, "709559e9597fadc042d59c664fe27e7e") in enrolments
 
 
-def test_a_resident_id_in_every_form() -> None:
+def test_resident_id_has_all_its_forms() -> None:
     enrolments = forms("resident_id", "11010519491231002X")
     assert set(enrolments) == {
         ("plain", 0, "11010519491231002X"), ("masked", 0, "1101**********002X"),
@@ -50,7 +50,7 @@ def test_a_resident_id_in_every_form() -> None:
     assert len(enrolments) == entries_of("resident_id", digested=True)
 
 
-def test_an_address_with_a_plus_tag_is_enrolled_without_it_too() -> None:
+def test_address_is_enrolled_with_and_without_plus_tag() -> None:
     enrolments = forms("email", "a@example.com", "b+x@example.com")
     assert set(enrolments) == {
         ("plain", 0, "a@example.com"), ("plain", 1, "b+x@example.com"),
@@ -60,12 +60,12 @@ def test_an_address_with_a_plus_tag_is_enrolled_without_it_too() -> None:
 
 
 @pytest.mark.parametrize("kind", ["card", "iban", "name", "qq"])
-def test_others_are_enrolled_as_they_are(kind: str) -> None:
+def test_other_kinds_are_enrolled_unchanged(kind: str) -> None:
     assert forms(kind, "6200000000000005", digested=False) == [("plain", 0, "6200000000000005")]
     assert entries_of(kind, digested=False) == 1
 
 
-def test_without_digests_and_without_values() -> None:
+def test_digests_and_values_can_be_left_out() -> None:
     assert {form for form, *_ in forms("phone", "13800138000", digested=False)} == {
         "plain",
         "masked",
@@ -74,7 +74,7 @@ def test_without_digests_and_without_values() -> None:
 
 
 @pytest.mark.parametrize("number", ["+85291234567", "+6591234567"])
-def test_a_foreign_number_has_neither_domestic_prefix_nor_mask(number: str) -> None:
+def test_foreign_number_has_no_domestic_prefix_or_mask(number: str) -> None:
     enrolments = forms("phone", number, "13800138000")
     assert {entry for entry in enrolments if entry[1] == 0} == {
         ("plain", 0, number),
@@ -83,7 +83,7 @@ def test_a_foreign_number_has_neither_domestic_prefix_nor_mask(number: str) -> N
     assert sum(row == 1 for _, row, _ in enrolments) == 14
 
 
-def test_masks_are_those_that_are_searched_for() -> None:
+def test_enrolled_masks_are_those_searched_for() -> None:
     for kind, value, masks in (
         ("phone", "13800138000", {"138****8000"}),
         ("phone", "+14155552671", set()),
@@ -106,7 +106,7 @@ EACH = sorted({(kind.name, normal) for kind in kinds().values() for _, normal in
 @pytest.mark.parametrize(
     ("kind", "value"), [*EACH, ("phone", "+85291234567"), ("email", "b+x@example.com")]
 )
-def test_a_look_up_asks_for_all_that_is_enrolled_but_masks(kind: str, value: str) -> None:
+def test_look_up_covers_every_enrolled_form_but_masks(kind: str, value: str) -> None:
     enrolments = {
         (form, text)
         for form, _, text in forms(kind, value, digested=kind in DIGESTED)

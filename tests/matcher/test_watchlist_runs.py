@@ -39,7 +39,7 @@ def read(runs: Runs, renumbered: np.ndarray | None = None) -> list[tuple[bytes, 
     ("run", "at_once"), [(10**9, 10**9), (700, 10**9), (700, 100), (10**9, 1), (1, 1)]
 )
 @pytest.mark.parametrize("distinct", [0, 3])
-def test_any_run_length_and_any_step(
+def test_runs_of_any_length_are_sorted(
     tmp_path: Path, monkeypatch, run: int, at_once: int, distinct: int
 ) -> None:
     monkeypatch.setattr(module, "RUN", run)
@@ -54,7 +54,7 @@ def test_any_run_length_and_any_step(
     runs.close()
 
 
-def test_numbers_are_exchanged_before_sorting(tmp_path: Path) -> None:
+def test_numbers_are_replaced_before_sorting(tmp_path: Path) -> None:
     tags, numbers = some(1000, 10)
     runs = Runs(tmp_path)
     runs.add(tags, numbers)
@@ -62,12 +62,12 @@ def test_numbers_are_exchanged_before_sorting(tmp_path: Path) -> None:
     assert read(runs, exchanged) == sort_pairs(tags, exchanged[numbers])
 
 
-def test_nothing_added_is_nothing_read(tmp_path: Path) -> None:
+def test_empty_runs_give_nothing(tmp_path: Path) -> None:
     assert read(Runs(tmp_path)) == []
 
 
 @pytest.mark.parametrize("bits", [2, 24])
-def test_a_range_with_more_records_than_places_is_sorted_too(monkeypatch, bits: int) -> None:
+def test_range_larger_than_its_buffer_is_sorted(monkeypatch, bits: int) -> None:
     monkeypatch.setattr(module, "PLACE_BITS", bits)
     rng = np.random.default_rng(1)
     high = rng.integers(0, 1 << 63, 500, np.uint64) >> np.uint64(40)  # many tie in their top bits
@@ -78,16 +78,14 @@ def test_a_range_with_more_records_than_places_is_sorted_too(monkeypatch, bits: 
     assert records == sorted(zip(high.tolist(), low.tolist(), number.tolist(), strict=True))
 
 
-def test_fresh_rows_differ_from_the_one_before() -> None:
+def test_fresh_marks_rows_that_differ_from_the_previous() -> None:
     first, second = np.array([1, 1, 1, 2]), np.array([1, 1, 2, 2])
     assert fresh(first).tolist() == [True, False, False, True]
     assert fresh(first, second).tolist() == [True, False, True, True]
     assert fresh(np.empty(0)).tolist() == []
 
 
-def test_more_than_a_list_can_number_is_refused_and_not_cut_off(
-    tmp_path: Path, monkeypatch
-) -> None:
+def test_too_many_records_for_a_list_are_rejected(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(module, "MOST", 1000)
     runs, (tags, numbers) = Runs(tmp_path), some(1001)
     runs.add(tags[:1000], numbers[:1000])

@@ -39,7 +39,7 @@ def update(ullage: Callable[..., Result], context: Context, *customers: dict[str
     )
 
 
-def test_it_is_in_every_list_and_counts_as_no_customer(
+def test_self_test_entry_is_in_every_list_but_not_a_customer(
     bank: Context, ullage: Callable[..., Result]
 ) -> None:
     header = header_of(bank)
@@ -54,18 +54,18 @@ def test_it_is_in_every_list_and_counts_as_no_customer(
     assert "bank 10 customers until" in ullage("check").output
 
 
-def test_what_is_said_of_a_list_that_is_loaded_leaves_it_out(context: Context) -> None:
+def test_load_report_leaves_out_the_self_test_entry(context: Context) -> None:
     report = enrol(context, "bank", [customer(1)], "none")
     assert (report.customers, report.entries) == (1, sum(header_of(context).counts))
 
 
-def test_a_text_with_its_value_is_of_no_concern(bank: Context) -> None:
+def test_self_test_value_in_a_text_makes_no_finding(bank: Context) -> None:
     assert (
         find_all(build_matcher(bank), [capture(body=SELF_TEST[2].encode())], bank.clock.now()) == []
     )
 
 
-def test_a_look_up_that_finds_nothing_is_refused_at_load(
+def test_list_that_does_not_find_its_self_test_is_rejected(
     bank: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Index, "in_bitmap", lambda self, high: np.empty(0, np.int64))
@@ -75,7 +75,7 @@ def test_a_look_up_that_finds_nothing_is_refused_at_load(
         installation.load(bank)
 
 
-def test_a_handle_that_is_anothers_is_refused_at_load(
+def test_list_with_wrong_self_test_pseudonym_is_rejected(
     bank: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = Index.handles
@@ -86,7 +86,7 @@ def test_a_handle_that_is_anothers_is_refused_at_load(
         installation.load(bank)
 
 
-def test_tags_that_are_made_otherwise_than_at_the_build_are_refused_at_load(
+def test_list_with_different_tag_keys_is_rejected(
     bank: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = TagKeys.tagger
@@ -97,7 +97,7 @@ def test_tags_that_are_made_otherwise_than_at_the_build_are_refused_at_load(
         installation.load(bank)
 
 
-def test_a_list_that_lacks_it_and_says_that_it_has_it_is_refused(
+def test_list_that_lacks_its_declared_self_test_is_rejected(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -108,7 +108,7 @@ def test_a_list_that_lacks_it_and_says_that_it_has_it_is_refused(
         installation.load(context)
 
 
-def test_a_days_changes_have_their_own(
+def test_daily_changes_have_their_own_self_test(
     bank: Context, ullage: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     update(ullage, bank, customer(10), customer(11))
@@ -129,7 +129,7 @@ def test_a_days_changes_have_their_own(
         installation.load(bank)
 
 
-def test_erasing_spares_it_and_erasing_it_is_refused(
+def test_self_test_entry_survives_and_cannot_be_erased(
     bank: Context, ullage: Callable[..., Result]
 ) -> None:
     update(ullage, bank, customer(10))
@@ -158,7 +158,7 @@ def test_erasing_spares_it_and_erasing_it_is_refused(
     assert "self-test entry" in str(refused.exception)
 
 
-def test_the_header_tells_another_index_key_and_another_key_of_handles(
+def test_header_reveals_a_changed_index_or_pseudonym_key(
     bank: Context, ullage: Callable[..., Result]
 ) -> None:
     load = {"index-1.key": (), "handle.key": (bank.data / "bank.csv", "--tenant", "bank")}
@@ -179,7 +179,7 @@ def test_the_header_tells_another_index_key_and_another_key_of_handles(
     installation.load(bank)
 
 
-def test_a_list_built_elsewhere_is_installed_without_the_keys_that_only_the_builder_has(
+def test_list_built_elsewhere_installs_without_builder_keys(
     context: Context, tmp_path: Path
 ) -> None:
     enrol(context, "bank", [customer(1)])

@@ -35,7 +35,7 @@ def put(tmp_path: Path, body: bytes, name: str = "list.csv") -> Path:
 @pytest.mark.parametrize("delimiter", [",", "|", "\t", ";", "^"])
 @pytest.mark.parametrize("zipped", [False, True])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_any_encoding_delimiter_line_end_and_compression(
+def test_any_encoding_delimiter_line_end_and_compression_is_read(
     tmp_path: Path, encoding: str, delimiter: str, zipped: bool, end: str
 ) -> None:
     body = to_csv(PEOPLE, delimiter).replace("\r\n", end).encode(encoding)
@@ -45,7 +45,7 @@ def test_any_encoding_delimiter_line_end_and_compression(
     assert [line for line, *_ in rows] == [2, 3, 4]
 
 
-def test_parquet_with_numbers_dates_and_gaps(tmp_path: Path) -> None:
+def test_parquet_with_numbers_dates_and_gaps_is_read(tmp_path: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet
 
@@ -65,7 +65,7 @@ def test_parquet_with_numbers_dates_and_gaps(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
-def test_a_header_in_chinese_maps_by_itself(tmp_path: Path, encoding: str) -> None:
+def test_chinese_header_is_mapped(tmp_path: Path, encoding: str) -> None:
     kinds = {
         "name": ["姓名"], "phone": ["电话", "手机", "手机号", "手机号码"],
         "resident_id": ["身份证", "身份证号", "证件号码"],
@@ -95,19 +95,19 @@ def test_a_header_in_chinese_maps_by_itself(tmp_path: Path, encoding: str) -> No
         ("编号,客户号,手机", {"编号": "customer_ref"}, 0),
     ],
 )
-def test_of_several_columns_of_references_one_is_read(
+def test_one_of_several_reference_columns_is_read(
     tmp_path: Path, header: str, mapping: dict[str, str], column: int
 ) -> None:
     [batch] = Source(put(tmp_path, f"{header}\n0,1,2\n".encode()), mapping).batches()
     assert batch.references.strings() == [str(column)]
 
 
-def test_a_column_that_is_mapped_to_a_dash_is_left_out(tmp_path: Path) -> None:
+def test_column_mapped_to_a_dash_is_left_out(tmp_path: Path) -> None:
     [batch] = Source(put(tmp_path, "客户号,手机,电话\nC1,1,2\n".encode()), {"电话": "-"}).batches()
     assert [column.name for column in batch.columns] == ["手机"]
 
 
-def test_columns_that_were_passed_over_and_may_hold_something_are_known(tmp_path: Path) -> None:
+def test_unread_columns_get_a_suggested_mapping(tmp_path: Path) -> None:
     source = Source(
         put(tmp_path, "客户号,手机,mobile,手机号2,账号,备注,idcrad_no\nC1,1,2,3,4,5,6\n".encode()),
         {},
@@ -121,7 +121,7 @@ def test_columns_that_were_passed_over_and_may_hold_something_are_known(tmp_path
     }
 
 
-def test_lines_are_counted_over_blank_lines_and_quoted_line_ends(tmp_path: Path) -> None:
+def test_line_numbers_count_blank_and_quoted_lines(tmp_path: Path) -> None:
     body = b'customer_ref,name,phone\n\nC1,"a\nb",1\n\n"C2",c,2\n'
     assert [line for line, *_ in read(put(tmp_path, body))] == [3, 6]
 
@@ -135,7 +135,7 @@ def test_two_columns_of_one_kind_are_both_read(tmp_path: Path) -> None:
     ]
 
 
-def test_a_long_list_comes_in_batches_with_the_right_lines(tmp_path: Path) -> None:
+def test_long_list_is_read_in_batches_with_right_line_numbers(tmp_path: Path) -> None:
     path = put(tmp_path, b"customer_ref,phone\n" + b"".join(b"%d,1\n" % n for n in range(ROWS + 2)))
     first, second = Source(path, {}).batches()
     assert (len(first.lines), list(second.lines), second.references.strings()) == (
@@ -190,7 +190,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_says_where_and_never_what(tmp_path: Path, fault: str) -> None:
+def test_error_names_the_place_but_not_the_value(tmp_path: Path, fault: str) -> None:
     body, message = FAULTS[fault]
     path = put(tmp_path, body)
     with pytest.raises(ConfigError, match=message) as error:
@@ -200,12 +200,12 @@ def test_a_fault_says_where_and_never_what(tmp_path: Path, fault: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["gone.csv", "gone.parquet"])
-def test_a_file_that_is_not_there_is_named(tmp_path: Path, name: str) -> None:
+def test_missing_file_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match=f"{name} cannot be read"):
         read(tmp_path / name)
 
 
-def test_what_only_calls_itself_parquet_is_refused(tmp_path: Path) -> None:
+def test_invalid_parquet_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is no Parquet file"):
         read(put(tmp_path, b"customer_ref,phone\n", "list.parquet"))
 
@@ -219,14 +219,14 @@ def test_what_only_calls_itself_parquet_is_refused(tmp_path: Path) -> None:
         ({"phne": "phone"}, "no column 'phne' to map .did you mean 'phone'"),
     ],
 )
-def test_a_mapping_that_fits_nothing_is_refused(
+def test_mapping_that_fits_no_column_is_rejected(
     tmp_path: Path, mapping: dict[str, str], said: str
 ) -> None:
     with pytest.raises(ConfigError, match=said):
         read(put(tmp_path, b"customer_ref,phone\nC1,1\n"), **mapping)
 
 
-def test_several_files_are_read_one_after_the_other_each_with_its_own_shape(tmp_path: Path) -> None:
+def test_several_files_are_read_each_with_its_own_format(tmp_path: Path) -> None:
     first = put(tmp_path, b"customer_ref,phone\nC1,1\n", "a.csv")
     second = put(
         tmp_path,
@@ -240,7 +240,7 @@ def test_several_files_are_read_one_after_the_other_each_with_its_own_shape(tmp_
     assert str(Source([first, second], {})) == f"{first} and 1 more"
 
 
-def test_gzip_files_that_were_joined_are_read_to_the_end(tmp_path: Path) -> None:
+def test_concatenated_gzip_files_are_read_to_the_end(tmp_path: Path) -> None:
     path = put(
         tmp_path,
         b"".join(
@@ -251,7 +251,7 @@ def test_gzip_files_that_were_joined_are_read_to_the_end(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("delimiter", ["----", "|@|", "|!|", "||", "\x01", "~", "\t"])
-def test_odd_delimiters_are_recognised(tmp_path: Path, delimiter: str) -> None:
+def test_unusual_delimiters_are_recognised(tmp_path: Path, delimiter: str) -> None:
     body = "customer_ref,phone,name\nC1,13800138000,张某\n\nC2,13800138001,\n".replace(
         ",", delimiter
     )
@@ -261,14 +261,14 @@ def test_odd_delimiters_are_recognised(tmp_path: Path, delimiter: str) -> None:
     ]  # fmt: skip
 
 
-def test_a_delimiter_that_is_given_is_not_guessed(tmp_path: Path) -> None:
+def test_given_delimiter_is_not_guessed(tmp_path: Path) -> None:
     path = put(tmp_path, b"customer_ref phone\nC1 1\n")
     [batch] = Source(path, {}, delimiter=" ").batches()
     assert batch.references.strings() == ["C1"]
 
 
 @pytest.mark.parametrize("delimiter", [",", "|", "||", "\t"])
-def test_a_file_without_a_header(tmp_path: Path, delimiter: str) -> None:
+def test_file_without_a_header_is_read(tmp_path: Path, delimiter: str) -> None:
     path = put(tmp_path, "C1,,13800138000\nC2,x,13800138001\n".replace(",", delimiter).encode())
     [batch] = Source(path, {}, ["customer_ref", "-", "phone"]).batches()
     assert (list(batch.lines), batch.references.strings()) == ([1, 2], ["C1", "C2"])
@@ -279,7 +279,7 @@ def test_a_file_without_a_header(tmp_path: Path, delimiter: str) -> None:
         list(Source(path, {}, ["customer_ref", "phone"], delimiter=delimiter).batches())
 
 
-def test_one_row_an_identifier(tmp_path: Path) -> None:
+def test_list_with_one_identifier_on_each_row_is_read(tmp_path: Path) -> None:
     path = put(
         tmp_path, "id,what,value\nC1,phone,1\nC1,邮箱,a@example.com\nC2, phone ,2\n".encode()
     )
@@ -301,16 +301,14 @@ def test_one_row_an_identifier(tmp_path: Path) -> None:
         (["id", "value", "what"], "line 2: a kind that is none of"),
     ],
 )
-def test_a_long_list_that_does_not_fit_is_refused(
-    tmp_path: Path, long: list[str], said: str
-) -> None:
+def test_invalid_long_list_is_rejected(tmp_path: Path, long: list[str], said: str) -> None:
     path = put(tmp_path, b"id,what,value\nC1,phone,13800138000\n")
     with pytest.raises(ConfigError, match=said) as error:
         list(Source(path, {}, long=long).batches())
     assert SECRET not in str(error.value)
 
 
-def test_parquet_columns_of_every_type_are_texts(tmp_path: Path) -> None:
+def test_parquet_columns_of_every_type_become_text(tmp_path: Path) -> None:
     pa = pytest.importorskip("pyarrow")
     from pyarrow import parquet
 

@@ -33,7 +33,7 @@ def control(folder: Path, totals: str, body: str = BODY, **options) -> None:
     "phone.sum 27600276001",
      "account.sum 15\naccount 3\ncard 3\ncard.sum 15"],
 )  # fmt: skip
-def test_totals_that_are_what_was_read(tmp_path: Path, totals: str) -> None:
+def test_matching_totals_are_accepted(tmp_path: Path, totals: str) -> None:
     control(tmp_path, totals)
 
 
@@ -50,7 +50,7 @@ def test_totals_that_are_what_was_read(tmp_path: Path, totals: str) -> None:
         ("# nothing\n", "holds no totals"),
     ],
 )
-def test_totals_that_are_not_are_one_line_without_a_value(
+def test_differing_totals_are_a_one_line_error_without_a_value(
     tmp_path: Path, totals: str, said: str
 ) -> None:
     with pytest.raises(ConfigError, match=said) as error:
@@ -58,12 +58,12 @@ def test_totals_that_are_not_are_one_line_without_a_value(
     assert "13800138" not in str(error.value)
 
 
-def test_totals_of_a_list_with_one_row_an_identifier(tmp_path: Path) -> None:
+def test_totals_of_a_long_list_are_checked(tmp_path: Path) -> None:
     body = "r,k,v\nC1,phone,5\nC1,card,6\nC2,phone,7\n"
     control(tmp_path, "rows 3\nphone 2\ncard.sum 6\ncustomer_ref 3", body, long=["r", "k", "v"])
 
 
-def test_a_control_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_control_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"gone\.txt cannot be read"):
         Control(tmp_path / "gone.txt")
 
@@ -74,7 +74,9 @@ def context(data: Path) -> Context:
     return Context(data)
 
 
-def test_a_list_in_many_files_with_a_control_file(ullage, context: Context, tmp_path: Path) -> None:
+def test_list_in_many_files_is_checked_against_its_control_file(
+    ullage, context: Context, tmp_path: Path
+) -> None:
     for part in range(3):
         body = to_csv([customer(part * 10 + n) for n in range(10)]).encode("gb18030")
         (tmp_path / f"part-{part}.csv.gz").write_bytes(gzip.compress(body))
@@ -97,7 +99,7 @@ def test_a_list_in_many_files_with_a_control_file(ullage, context: Context, tmp_
     assert ullage(*words).stdout.startswith("bank: 30 customers, 90 identifiers")
 
 
-def test_a_list_without_header_and_one_with_a_row_an_identifier(
+def test_list_without_header_and_long_list_are_loaded(
     ullage, context: Context, tmp_path: Path
 ) -> None:
     path = tmp_path / "list.txt"
@@ -129,7 +131,7 @@ def test_a_list_without_header_and_one_with_a_row_an_identifier(
     )
 
 
-def test_many_rejects_are_shown_in_part_and_counted_by_reason(
+def test_many_rejects_are_sampled_and_counted_by_reason(
     ullage, context: Context, tmp_path: Path
 ) -> None:
     rows = [customer(n) for n in range(400)]
@@ -148,7 +150,7 @@ def test_many_rejects_are_shown_in_part_and_counted_by_reason(
     ]
 
 
-def test_rejects_are_kept_up_to_a_number_and_all_counted(tmp_path: Path) -> None:
+def test_all_rejects_are_counted_but_few_are_kept(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("customer_ref,phone\n" + "C,1\n" * 3000, encoding="utf-8")
     report = Report()
     for batch in Source(tmp_path / "a.csv", {}).batches():

@@ -101,7 +101,7 @@ def rows(
         "one row",
     ],
 )
-def test_enrolled_cards_of_our_ranges_say_ours(
+def test_enrolled_cards_of_own_ranges_prove_the_list_is_ours(
     context: Context, assess_list, cards, expected: str
 ) -> None:
     """Beside strangers' names and numbers."""
@@ -122,7 +122,7 @@ def test_enrolled_cards_of_our_ranges_say_ours(
     ],
     ids=["half", "fewer than half", "sorted by range", "hardly a customer", "none of ours"],
 )
-def test_a_range_is_public_and_needs_half_of_the_rows_and_customers(
+def test_unenrolled_own_cards_need_half_of_the_rows(
     context: Context, assess_list, customers: list, ours: int, held: int, expected: str
 ) -> None:
     enrol(context, "bank", customers, "none")
@@ -150,7 +150,7 @@ def test_a_range_is_public_and_needs_half_of_the_rows_and_customers(
         ("青山贷 速借宝", 40, "unknown"),  # names us as well
     ],
 )
-def test_another_platform_named_in_half_of_the_rows_says_elsewhere(
+def test_other_platform_in_half_of_the_rows_means_elsewhere(
     context: Context, assess_list, note: str, named: int, expected: str
 ) -> None:
     enrol(context, "bank", NO_CARDS, "none")
@@ -184,7 +184,7 @@ def write_lines(form: str, ours: int, head: str = "") -> list[str]:
 
 
 @pytest.mark.parametrize("form", LISTS)
-def test_a_list_that_says_whose_it_is_is_elsewhere(
+def test_list_naming_another_platform_is_elsewhere(
     context: Context, assess_list, form: str
 ) -> None:
     enrol(context, "bank", NO_CARDS, "none")
@@ -197,7 +197,7 @@ NOT_IN_EACH_ROW = [form for form, (_, row) in LISTS.items() if "速借宝" not i
 
 
 @pytest.mark.parametrize("form", NOT_IN_EACH_ROW)
-def test_a_list_of_which_half_agrees_is_ours_whatever_it_is_called(
+def test_list_with_half_matching_our_records_is_ours(
     context: Context, assess_list, form: str
 ) -> None:
     enrol(context, "bank", NO_CARDS, "none")
@@ -205,7 +205,7 @@ def test_a_list_of_which_half_agrees_is_ours_whatever_it_is_called(
 
 
 @pytest.mark.parametrize("form", NOT_IN_EACH_ROW)
-def test_a_list_that_names_us_above_is_not_anothers(
+def test_heading_that_names_us_too_decides_nothing(
     context: Context, assess_list, form: str
 ) -> None:
     enrol(context, "bank", NO_CARDS, "none")
@@ -213,7 +213,7 @@ def test_a_list_that_names_us_above_is_not_anothers(
 
 
 @pytest.mark.parametrize("value", ["安卓", "微信", "青山贷", "7", "a@quickloan.example.com"])
-def test_devices_channels_and_our_own_name_in_a_column_are_no_other_platform(
+def test_devices_channels_and_our_own_name_are_not_other_platforms(
     context: Context, assess_list, value: str
 ) -> None:
     enrol(context, "bank", NO_CARDS, "none")
@@ -223,13 +223,13 @@ def test_devices_channels_and_our_own_name_in_a_column_are_no_other_platform(
     assert "another platform" not in why
 
 
-def test_a_column_of_many_lenders_are_people(context: Context, assess_list) -> None:
+def test_column_of_many_lenders_is_not_a_platform(context: Context, assess_list) -> None:
     enrol(context, "bank", NO_CARDS, "none")
     lines = rows(10, 40, lambda _: "", lambda n: f"王{chr(0x4E00 + n)}")
     assert assess_list([lines[0].replace("备注", "lender"), *lines[1:]])[0] == "unknown"
 
 
-def test_our_own_cards_go_before_another_platforms_name(context: Context, assess_list) -> None:
+def test_own_cards_outweigh_another_platform_name(context: Context, assess_list) -> None:
     enrol(context, "bank", CUSTOMERS, "none")
     assert (
         assess_list(rows(10, 40, lambda n: card(n) if n < 10 else "", lambda _: "速借宝"))[0]
@@ -237,7 +237,7 @@ def test_our_own_cards_go_before_another_platforms_name(context: Context, assess
     )
 
 
-def test_a_long_list_counts_the_rows_of_all_its_pieces(context: Context) -> None:
+def test_long_list_counts_rows_of_all_its_windows(context: Context) -> None:
     """And the finding carries them, as does the sighting that becomes of it."""
     enrol(context, "bank", CUSTOMERS, "none")
     filler = [

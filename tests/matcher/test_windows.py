@@ -24,7 +24,7 @@ def texts() -> dict[str, str]:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "utf-16", "utf-16-be"])
 @pytest.mark.parametrize("shape", sorted(texts()))
-def test_cut_windows_hold_all_and_part_no_number(shape: str, encoding: str) -> None:
+def test_windows_cover_everything_and_split_no_number(shape: str, encoding: str) -> None:
     text = texts()[shape]
     body = text.encode(encoding)
     chunks = (body[i : i + 100_001] for i in range(0, len(body), 100_001))

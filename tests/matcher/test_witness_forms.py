@@ -48,24 +48,24 @@ NO_DATES = [
 @pytest.mark.parametrize(
     ("cents", "text"), [(cents, text) for cents, texts in AMOUNTS.items() for text in texts]
 )
-def test_an_amount_has_one_form_in_cents(cents: int, text: str) -> None:
+def test_amount_is_normalised_to_cents(cents: int, text: str) -> None:
     assert amount_of(text) == cents
 
 
 @pytest.mark.parametrize("text", NO_AMOUNTS)
-def test_what_is_no_plausible_amount_is_not_compared(text: str) -> None:
+def test_implausible_amount_is_not_compared(text: str) -> None:
     assert amount_of(text) is None
 
 
 @pytest.mark.parametrize(
     ("day", "text"), [(day, text) for day, texts in DATES.items() for text in texts]
 )
-def test_a_date_has_one_form(day: int, text: str) -> None:
+def test_date_is_normalised(day: int, text: str) -> None:
     assert date_of(text) == day
 
 
 @pytest.mark.parametrize("text", NO_DATES)
-def test_what_is_no_plausible_date_is_not_compared(text: str) -> None:
+def test_implausible_date_is_not_compared(text: str) -> None:
     assert date_of(text) is None
 
 
@@ -87,7 +87,7 @@ def find(text: str) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
         ("额度 3000-5000 $1200 10:2000", [], []),
     ],
 )
-def test_amounts_and_dates_are_found_in_a_cell_with_the_word_before(
+def test_amounts_and_dates_are_found_with_their_preceding_word(
     text: str, amounts: list[tuple[int, str]], dates: list[tuple[int, str]]
 ) -> None:
     assert find(text) == (amounts, dates)
@@ -111,7 +111,7 @@ def test_amounts_and_dates_are_found_in_a_cell_with_the_word_before(
         "12:",
     ],
 )
-def test_time_is_linear_in_the_text(unit: str) -> None:
+def test_reading_takes_linear_time(unit: str) -> None:
     def cost(length: int) -> float:
         text = (unit * length)[:length]
         best = float("inf")

@@ -121,7 +121,7 @@ LOAN_HEAD = "姓名|手机|放款金额|放款日期"
 OTHER_HEAD = "姓名|手机|余额|注册时间"
 
 
-def test_five_in_a_hundred_customers_are_chosen_and_the_same_at_each_load(
+def test_same_five_percent_of_customers_are_chosen_at_each_load(
     ullage, bank_with_list: Context, tmp_path: Path
 ) -> None:
     before = chosen(bank_with_list)
@@ -152,9 +152,7 @@ def test_five_in_a_hundred_customers_are_chosen_and_the_same_at_each_load(
         assert set(hits.tolist()) == before
 
 
-def test_two_entries_a_witness_are_all_that_is_enrolled_and_are_counted(
-    ullage, bank_with_list: Context
-) -> None:
+def test_each_private_attribute_has_two_counted_entries(ullage, bank_with_list: Context) -> None:
     opened = installation.open_installed(bank_with_list.data, bank_with_list.keys, "bank", 1)
     counts, number = opened.list.counts(), len(chosen(bank_with_list))
     assert (counts[f"{WITNESS}.{HOLDER}"], counts[f"{WITNESS}.{PAIR}"]) == (number, number)
@@ -174,7 +172,7 @@ def numbers(written: bytes) -> set[bytes]:
     return matches
 
 
-def test_no_amount_and_no_date_is_in_any_file_nor_in_what_is_said(
+def test_amounts_and_dates_are_not_stored_or_printed(
     ullage, context: Context, tmp_path: Path
 ) -> None:
     source = put(tmp_path / "list.csv", [person(n) for n in range(PEOPLE)])
@@ -202,7 +200,7 @@ def test_no_amount_and_no_date_is_in_any_file_nor_in_what_is_said(
         "姓名|手机|金额(元)|日期",
     ],
 )
-def test_where_a_header_names_them_our_list_agrees_and_anothers_does_not(
+def test_named_columns_match_our_list_but_not_a_rival_list(
     bank_with_list: Context, head: str
 ) -> None:
     number = len(chosen(bank_with_list))
@@ -211,15 +209,13 @@ def test_where_a_header_names_them_our_list_agrees_and_anothers_does_not(
 
 
 @pytest.mark.parametrize("head", ["", OTHER_HEAD, "姓名|手机|申请金额|申请时间"])
-def test_where_none_does_half_must_agree_and_else_nothing_is_said(
-    bank_with_list: Context, head: str
-) -> None:
+def test_unnamed_columns_need_half_of_the_rows_to_match(bank_with_list: Context, head: str) -> None:
     number = len(chosen(bank_with_list))
     assert count_agreeing(bank_with_list, add_header(head, ours)) == (number, number)
     assert count_agreeing(bank_with_list, add_header(head, rivals)) == (0, 0)
 
 
-def test_a_list_of_both_counts_each_as_it_is(bank_with_list: Context) -> None:
+def test_mixed_list_counts_each_row_separately(bank_with_list: Context) -> None:
     mixed = add_header(LOAN_HEAD, lambda n: ours(n) if n % 2 else rivals(n))
     people = chosen(bank_with_list)
     assert count_agreeing(bank_with_list, mixed) == (len(people), sum(n % 2 for n in people))
@@ -254,20 +250,18 @@ LAYOUTS: dict[str, Callable[[int], str]] = {
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_it_is_read_however_it_is_written(bank_with_list: Context, layout: str) -> None:
+def test_attributes_are_read_in_every_layout(bank_with_list: Context, layout: str) -> None:
     number = len(chosen(bank_with_list))
     assert count_agreeing(bank_with_list, add_header("", LAYOUTS[layout])) == (number, number)
 
 
 @pytest.mark.parametrize("layout", ["json", "blocks", "sql"])
-def test_where_the_row_itself_names_them_anothers_is_known_too(
-    bank_with_list: Context, layout: str
-) -> None:
+def test_labelled_records_reveal_a_rival_list(bank_with_list: Context, layout: str) -> None:
     text = "\n".join(LAYOUTS[layout](n).replace(day(n), day(n + 3)) for n in range(PEOPLE))
     assert count_agreeing(bank_with_list, text) == (len(chosen(bank_with_list)), 0)
 
 
-def test_a_customer_counts_once_and_agrees_by_any_row_and_any_pair(
+def test_customer_counts_once_and_may_match_by_any_row(
     ullage, context: Context, tmp_path: Path
 ) -> None:
     twice = [
@@ -296,7 +290,7 @@ def test_a_customer_counts_once_and_agrees_by_any_row_and_any_pair(
     assert count_agreeing(context, text) == (number, number)
 
 
-def test_a_row_that_lacks_one_or_holds_what_is_not_plausible_is_not_compared(
+def test_incomplete_or_implausible_row_is_not_compared(
     bank_with_list: Context,
 ) -> None:
     for row in (
@@ -314,7 +308,7 @@ def test_a_row_that_lacks_one_or_holds_what_is_not_plausible_is_not_compared(
         assert count_agreeing(bank_with_list, text) == (0, 0)
 
 
-def test_a_long_text_is_compared_by_the_header_at_its_beginning(bank_with_list: Context) -> None:
+def test_header_applies_to_the_whole_long_text(bank_with_list: Context) -> None:
     strangers = "\n".join(
         f"{'王' * 40}|{phone(1_000_000 + n)}|5000|2025-01-01" for n in range(60_000)
     )
@@ -327,7 +321,7 @@ def test_a_long_text_is_compared_by_the_header_at_its_beginning(bank_with_list: 
     assert (comparable, agreeing) == (len(people), sum(n < 300 for n in people))
 
 
-def test_a_list_without_witnesses_compares_nothing(
+def test_list_without_private_attributes_compares_nothing(
     ullage, context: Context, tmp_path: Path
 ) -> None:
     source = put(tmp_path / "list.csv", map(person, range(PEOPLE)))
@@ -337,7 +331,7 @@ def test_a_list_without_witnesses_compares_nothing(
     assert count_agreeing(context, add_header(LOAN_HEAD, ours)) == (0, 0)
 
 
-def test_changes_of_a_day_bring_witnesses_and_take_them_with_their_customer(
+def test_daily_changes_add_and_remove_private_attributes(
     ullage, bank_with_list: Context, tmp_path: Path
 ) -> None:
     people = sorted(chosen(bank_with_list))
@@ -374,7 +368,7 @@ def test_changes_of_a_day_bring_witnesses_and_take_them_with_their_customer(
     assert count_agreeing(bank_with_list, new) == (5, 5)
 
 
-def test_an_erased_customer_is_no_witness(ullage, bank_with_list: Context) -> None:
+def test_erased_customer_has_no_private_attributes(ullage, bank_with_list: Context) -> None:
     number = len(chosen(bank_with_list))
     finding = find(
         matcher_of(bank_with_list),
@@ -399,7 +393,7 @@ def test_an_erased_customer_is_no_witness(ullage, bank_with_list: Context) -> No
     assert count_agreeing(bank_with_list, add_header(LOAN_HEAD, ours)) == (number - 1, number - 1)
 
 
-def test_a_pair_is_bound_to_its_customer(bank_with_list: Context) -> None:
+def test_attributes_of_another_customer_do_not_match(bank_with_list: Context) -> None:
     people = sorted(chosen(bank_with_list))
     swapped = dict(zip(people, people[1:] + people[:1], strict=True))
     text = add_header(
@@ -428,7 +422,7 @@ def test_a_pair_is_bound_to_its_customer(bank_with_list: Context) -> None:
         (["--witness", "date,amount"], "--witness finds no amount and date"),
     ],
 )
-def test_a_wrong_use_is_one_line_and_makes_no_tenant(
+def test_invalid_option_is_a_one_line_error_and_makes_no_tenant(
     ullage, context: Context, tmp_path: Path, words: list[str], told: str
 ) -> None:
     source = put(tmp_path / "list.csv", map(person, range(PEOPLE)))
@@ -439,7 +433,7 @@ def test_a_wrong_use_is_one_line_and_makes_no_tenant(
     assert not installation.tenants(context.data)
 
 
-def test_columns_that_are_called_otherwise_are_mapped_or_named(
+def test_differently_named_columns_are_mapped_or_named(
     ullage, context: Context, tmp_path: Path
 ) -> None:
     columns = (*HEADER, "放款额", "放款日")
@@ -456,7 +450,7 @@ def test_columns_that_are_called_otherwise_are_mapped_or_named(
         assert count_agreeing(context, add_header(LOAN_HEAD, ours)) == (len(chosen(context)),) * 2
 
 
-def test_an_estimate_counts_witnesses(ullage, context: Context, tmp_path: Path) -> None:
+def test_estimate_counts_private_attributes(ullage, context: Context, tmp_path: Path) -> None:
     source = put(tmp_path / "list.csv", map(person, range(PEOPLE)))
     tags = [
         int(
@@ -484,7 +478,7 @@ def test_an_estimate_counts_witnesses(ullage, context: Context, tmp_path: Path) 
         )
     )
 )
-def test_any_row_is_read_and_gives_a_bounded_number_of_pairs(parts: list[str]) -> None:
+def test_any_row_gives_a_bounded_number_of_pairs(parts: list[str]) -> None:
     text = "".join(parts).encode("latin-1", "ignore") + "".join(parts).encode()
     for style in (LINE, OBJECT, TUPLE, BLOCK):
         for columns in (
@@ -496,14 +490,14 @@ def test_any_row_is_read_and_gives_a_bounded_number_of_pairs(parts: list[str]) -
             assert pairs is None or 0 < len(pairs.cents) == len(pairs.days) <= MOST_VALUES**2
 
 
-def test_a_row_of_very_many_values_costs_what_its_first_8_kib_cost() -> None:
+def test_very_long_row_costs_as_much_as_its_first_8_kib() -> None:
     row = b"|".join([b"1200|2025-01-05"] * 4_000)
     pairs = read_pairs(b"|".join([row] * 50), LINE, HeaderColumns("|"))
     assert pairs == read_pairs(row, LINE, HeaderColumns("|"))
     assert "1200" not in repr(pairs) + repr(list(amounts_in("放款1200"))) + str(pairs)
 
 
-def test_assess_says_whose_list_it_is_by_its_witnesses(
+def test_private_attributes_decide_the_origin_of_a_list(
     ullage, bank_with_list: Context, tmp_path: Path
 ) -> None:
     (bank_with_list.data / "ullage.toml").write_text("[tenants.bank]\ncirculation = 200000.0\n")
@@ -518,7 +512,7 @@ def test_assess_says_whose_list_it_is_by_its_witnesses(
         assert "amount and date agree" in result.stdout
 
 
-def test_what_cannot_be_read_is_said_with_its_number_and_without_its_value(
+def test_unreadable_attributes_are_counted_without_their_value(
     ullage, context: Context, tmp_path: Path
 ) -> None:
     source = put(

@@ -100,7 +100,7 @@ ATTEMPTS = {
 }
 
 
-def test_what_the_child_cannot_do(child) -> None:
+def test_child_cannot_use_forbidden_system_calls(child) -> None:
     words = [f"tried(lambda: {attempt})" for attempt in ATTEMPTS.values()]
     unpacked = probe(child, f"[{', '.join(words)}]")
     assert dict(zip(ATTEMPTS, unpacked, strict=True)) == dict.fromkeys(
@@ -108,7 +108,7 @@ def test_what_the_child_cannot_do(child) -> None:
     )
 
 
-def test_memory_cannot_become_code(child) -> None:
+def test_child_cannot_make_memory_executable(child) -> None:
     [line] = probe(
         child,
         "[tried(lambda: mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_EXEC))]",
@@ -117,14 +117,14 @@ def test_memory_cannot_become_code(child) -> None:
     assert line == "PermissionError 1"
 
 
-def test_what_the_child_inherits(child, monkeypatch) -> None:
+def test_child_inherits_no_environment_or_descriptors(child, monkeypatch) -> None:
     monkeypatch.setenv("ULLAGE_SECRET", "x")
     with tempfile.TemporaryFile() as file:
         os.set_inheritable(file.fileno(), True)
         assert probe(child, "before") == ["[]", "[0, 1, 2]", "4"]  # and that of the listing itself
 
 
-def test_its_limits(child) -> None:
+def test_child_has_resource_limits(child) -> None:
     expected = {
         "CORE": 0,
         "FSIZE": 0,
@@ -142,7 +142,7 @@ child.seal = seal"""
     assert probe(child, "held", before) == [*map(str, expected.values()), "1"]
 
 
-def test_a_network_namespace_of_its_own(child) -> None:
+def test_network_namespace_replaces_missing_seccomp(child) -> None:
     """Where system calls cannot be given up, that and the want of descriptors stand in for it."""
     before = "child.seal = lambda libc: False"
     child(PROBE % ('self.text("", [tried(lambda: socket.socket()).encode()])', before))
@@ -154,18 +154,18 @@ def test_a_network_namespace_of_its_own(child) -> None:
         assert unpacked.members == {"": b"OSError 24"}
 
 
-def test_without_any_protection_nothing_is_parsed(child) -> None:
+def test_nothing_is_parsed_without_protection(child) -> None:
     child(PROBE % ("raise SystemExit", "child.seal = child.isolate = lambda *_: False"))
     unpacked = out_of(BODY)
     assert (unpacked.members, unpacked.outcomes, unpacked.flags) == ({}, [("", "unsupported")], 0)
 
 
-def test_what_holds_is_said() -> None:
+def test_active_protection_is_reported() -> None:
     assert out_of(BODY).flags & protocol.SECCOMP
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_the_filter_lets_through_what_it_lists(machine: str) -> None:
+def test_filter_allows_exactly_the_listed_calls(machine: str) -> None:
     audit, mmap, mprotect, numbers = MACHINES[machine]
     for number in range(512):
         listed = number in numbers.values()
@@ -251,7 +251,7 @@ LIES = {
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_a_child_that_lies_or_dies(child, lie: str) -> None:
+def test_lying_or_dying_child_is_reported(child, lie: str) -> None:
     program, reason = LIES[lie]
     child(stands_in(program))
     wall = 0.3 if reason == "timeout" and "processor" not in lie else 20.0
@@ -262,14 +262,14 @@ def test_a_child_that_lies_or_dies(child, lie: str) -> None:
     assert sum(map(len, unpacked.members.values())) <= (4 << 20) + 100 * parent.LONGEST_PATH
 
 
-def test_what_came_before_it_died_is_kept(child) -> None:
+def test_output_before_a_crash_is_kept(child) -> None:
     child(stands_in(SAY + MEMBER + f"say({protocol.DATA}, b'15400000001')\nos.abort()"))
     unpacked = out_of(BODY)
     assert unpacked.members == {"!/a": b"15400000001"}
     assert unpacked.outcomes == [("", "fault")]
 
 
-def test_a_path_is_only_ever_shown(child) -> None:
+def test_paths_are_only_displayed(child) -> None:
     path = "b'\\0\\xff\\0' + b'!/\\x1b[31m\\xff' + b'a' * 5000"
     child(
         stands_in(
@@ -281,7 +281,7 @@ def test_a_path_is_only_ever_shown(child) -> None:
     assert path.isprintable()
 
 
-def test_the_time_between_two_members_is_not_the_childs() -> None:
+def test_time_between_two_members_does_not_count_for_the_child() -> None:
     now, read = [0.0], []
     with parent.UnpackRun(BODY, "a", QUICK, "", clock=lambda: now[0]) as items:
         for item in items:
@@ -290,7 +290,7 @@ def test_the_time_between_two_members_is_not_the_childs() -> None:
     assert read == [b"a.csv", b"15400000001"]
 
 
-def test_a_member_that_is_not_read_is_passed_over() -> None:
+def test_unread_member_is_skipped() -> None:
     files = {f"{n}.csv": bytes(b"x" * 300_000) for n in range(3)}
     with parent.unpack(builders.zip_of(files), "a") as items:
         listed = list(items)
@@ -304,7 +304,7 @@ def children_of(process: int) -> list[int]:
     ]
 
 
-def test_a_run_that_is_given_up_leaves_no_child(child) -> None:
+def test_abandoned_run_leaves_no_child(child) -> None:
     child(PROBE % ('self.text("", [b"x"])\n    while True: pass', ""))
     with parent.ForkServer() as server:
         with parent.unpack(BODY, "a", server=server) as items:
@@ -340,7 +340,7 @@ with server.child("zip", parent.Limits(), test_child.BODY) as child:
             time.sleep(0.01)
 
 
-def test_containers_share_a_server_and_nothing_else(child) -> None:
+def test_containers_share_only_the_server(child) -> None:
     """What a container leaves in the memory of its child is not there for the next one."""
     program = (
         'self.text("", [repr((formats.TEXT, os.getpid() == PARENT)).encode()]); formats.TEXT ='
@@ -367,7 +367,7 @@ def seal(libc):
 child.seal = seal"""
 
 
-def test_what_is_slow_to_load_is_loaded_once_for_all_children(child) -> None:
+def test_slow_library_is_loaded_once_for_all_children(child) -> None:
     child(PROBE % ('self.text("", [held[0].encode()])', BEFORE_THE_SEAL % "os.getppid()"))
     with parent.ForkServer() as server:
         unpacked = []
@@ -381,7 +381,7 @@ def test_what_is_slow_to_load_is_loaded_once_for_all_children(child) -> None:
 @pytest.mark.parametrize(
     "body", [TABLE, builders.parquet_of([["15400000001"]])], ids=["avro", "parquet"]
 )
-def test_a_child_is_one_thread_whatever_its_library_started(child, body: bytes) -> None:
+def test_child_has_one_thread_whatever_its_library_started(child, body: bytes) -> None:
     child(
         PROBE
         % (
@@ -392,7 +392,7 @@ def test_a_child_is_one_thread_whatever_its_library_started(child, body: bytes) 
     assert out_of(body).members == {"": b"1"}
 
 
-def test_a_library_that_brings_its_server_down_costs_its_own_files_alone(child) -> None:
+def test_library_that_kills_its_server_loses_only_its_own_files(child) -> None:
     child("""
 import sys; sys.path.append(sys.argv.pop(1))
 import os
@@ -407,7 +407,7 @@ child.main()
     assert unpacked.outcomes == [("!/a", "unsupported")]
 
 
-def test_a_library_that_loads_without_end_is_given_up(child, monkeypatch) -> None:
+def test_library_that_loads_forever_is_abandoned(child, monkeypatch) -> None:
     monkeypatch.setattr(parent, "LONGEST_LOAD", 0.2)
     child("""
 import sys; sys.path.append(sys.argv.pop(1))
@@ -432,7 +432,7 @@ child.main()
             assert unpacked == (["timeout"] if body is TABLE else [b"a.csv", b"15400000001"])
 
 
-def test_second_servers_end_when_they_are_not_wanted(child) -> None:
+def test_idle_second_servers_end(child) -> None:
     child(PROBE % ('self.text("", [b"x"])', "child.IDLE_SECONDS = 0.01"))
     with parent.ForkServer() as server:
         for _ in range(2):
@@ -444,13 +444,13 @@ def test_second_servers_end_when_they_are_not_wanted(child) -> None:
                 time.sleep(0.01)
 
 
-def test_a_child_cannot_reach_its_server(child) -> None:
+def test_child_cannot_reach_its_server(child) -> None:
     words = ["os.kill(PARENT, 9)", 'open(f"/proc/{PARENT}/mem", "rb")', "os.pidfd_open(PARENT)"]
     unpacked = probe(child, f"[{', '.join(f'tried(lambda: {attempt})' for attempt in words)}]")
     assert unpacked == ["PermissionError 1"] * 3
 
 
-def test_two_containers_at_once() -> None:
+def test_two_containers_are_read_concurrently() -> None:
     with parent.ForkServer() as server, parent.unpack(BODY, "a", server=server) as first_items:
         first = iter(first_items)
         next(first)
@@ -459,7 +459,7 @@ def test_two_containers_at_once() -> None:
         assert [item.read() for item in first] == [b"15400000001"]
 
 
-def test_a_server_that_died_is_replaced() -> None:
+def test_dead_server_is_replaced() -> None:
     with parent.ForkServer() as server:
         for _ in range(2):
             with parent.unpack(BODY, "a", server=server) as items:
@@ -470,7 +470,7 @@ def test_a_server_that_died_is_replaced() -> None:
         assert server.pid == before
 
 
-def test_a_server_that_dies_beside_a_child_is_memory_running_out(child) -> None:
+def test_server_death_during_a_run_is_reported_as_out_of_memory(child) -> None:
     child(PROBE % ('self.text("", [b"x"])\n    while True: pass', ""))
     with parent.ForkServer() as server, parent.unpack(BODY, "a", server=server) as items:
         unpacked = iter(items)
@@ -479,13 +479,13 @@ def test_a_server_that_dies_beside_a_child_is_memory_running_out(child) -> None:
         assert [item.reason for item in unpacked] == ["memory"]
 
 
-def test_a_server_that_cannot_start_is_no_fault_of_the_container(child) -> None:
+def test_server_that_cannot_start_is_an_unavailable_error(child) -> None:
     child("raise SystemExit(1)")
     with pytest.raises(UnavailableError, match=r"cannot be started|ended before it began"):
         out_of(BODY)
 
 
-def test_without_system_calls_given_up_no_server_is_used_twice(child) -> None:
+def test_server_is_not_reused_without_seccomp(child) -> None:
     child(PROBE % ('self.text("", [b"x"])', "child.seal = lambda libc: False"))
     with parent.ForkServer() as server, parent.unpack(BODY, "a", server=server) as items:
         list(items)
@@ -523,7 +523,7 @@ child.main()
 """
 
 
-def test_without_the_libraries_the_rest_is_read(child) -> None:
+def test_missing_libraries_leave_other_formats_readable(child) -> None:
     child(BARE)
     files = {
         "a.csv": b"15400000001",
@@ -536,7 +536,7 @@ def test_without_the_libraries_the_rest_is_read(child) -> None:
     assert unpacked.outcomes == [("!/b", "unsupported"), ("!/c", "unsupported"), ("!/d", "damaged")]
 
 
-def test_a_system_without_room_for_a_child_is_unavailable(monkeypatch) -> None:
+def test_missing_executable_is_an_unavailable_error(monkeypatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(UnavailableError, match="cannot be started"):
         out_of(BODY)

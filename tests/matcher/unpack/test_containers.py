@@ -51,7 +51,7 @@ MADE = {
 
 
 @pytest.mark.parametrize("kind", MADE)
-def test_a_match_says_the_kind_of_its_container_and_no_name(bank: Context, kind: str) -> None:
+def test_match_reports_container_kind_but_no_name(bank: Context, kind: str) -> None:
     body = MADE[kind] if kind != "xlsx" else zips({"诸葛文昭.xlsx": MADE[kind]})
     sent = capture(body=body, media_type="text/plain")
     [finding] = find_all(matcher_of(bank), [sent], sent.fetched_at)
@@ -60,7 +60,7 @@ def test_a_match_says_the_kind_of_its_container_and_no_name(bank: Context, kind:
     assert "诸葛" not in finding.encode().decode()
 
 
-def test_what_follows_an_inner_container_is_of_the_outer_one_again() -> None:
+def test_member_after_an_inner_container_belongs_to_the_outer() -> None:
     inner = zips({"a.txt": b"inside"})
     with unpack(
         zips({"1.gz": gzip.compress(b"first"), "2.zip": inner, "3.txt": b"last"}), ""
@@ -73,6 +73,6 @@ def test_what_follows_an_inner_container_is_of_the_outer_one_again() -> None:
     }
 
 
-def test_every_container_and_media_type_goes_through_one_byte() -> None:
+def test_containers_and_media_types_fit_in_one_byte() -> None:
     assert len(protocol.containers()) * len(protocol.MEDIA) < 256
     assert {"gzip", "bzip2", "xz", "tar", "ole", "xlsx"} < set(protocol.containers())

@@ -57,7 +57,7 @@ FILES = {
 
 @pytest.mark.usefixtures("failing_reader")
 @pytest.mark.parametrize("pack", [zip_of, tar_of])
-def test_other_entries_of_a_container_are_read_once(pack) -> None:
+def test_crash_on_one_member_reads_the_others_once(pack) -> None:
     unpacked = out_of(pack(FILES), alone=True)
     assert sorted(text.strip() for text in unpacked.texts.values()) == [
         "fifth",
@@ -73,12 +73,12 @@ def test_other_entries_of_a_container_are_read_once(pack) -> None:
 
 
 @pytest.mark.usefixtures("failing_reader")
-def test_container_that_is_itself_the_fault_is_named() -> None:
+def test_crashing_container_itself_is_named() -> None:
     unpacked = out_of(FILES["b.pdf"], alone=True)
     assert unpacked.outcomes[-1] == ("", "fault")
 
 
-def test_crashes_without_end_end(monkeypatch: pytest.MonkeyPatch, own_servers: None) -> None:
+def test_repeated_crashes_are_limited(monkeypatch: pytest.MonkeyPatch, own_servers: None) -> None:
     monkeypatch.setattr(parent, "PROGRAM", PROGRAM.format(end=ENDS["crash"]))
     files = {f"{number:02}.pdf": FILES["b.pdf"] for number in range(parent.MOST_CRASHES + 4)}
     unpacked = out_of(zip_of(files), alone=True)

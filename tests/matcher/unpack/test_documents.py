@@ -16,7 +16,7 @@ from tests.matcher.unpack.conftest import out_of
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(99)
 
 
-def test_a_workbook_is_lines_of_cells() -> None:
+def test_workbook_becomes_lines_of_cells() -> None:
     rows = (
         '<row r="1"><c r="A1" t="s"><v>0</v></c><c r="B1" t="s"><v>1</v></c></row><row r="2"><c'
         ' r="A2" t="inlineStr"><is><r><t>张</t></r><r><t>某</t></r></is></c><c'
@@ -37,7 +37,7 @@ def test_a_workbook_is_lines_of_cells() -> None:
     assert unpacked.outcomes == []
 
 
-def test_a_workbook_with_prefixes_and_without_its_directory_of_sheets() -> None:
+def test_workbook_with_prefixes_and_without_sheet_directory_is_read() -> None:
     sheet = (
         b"<x:worksheet"
         b' xmlns:x="urn:x"><x:sheetData><x:row><x:c><x:v>15400000001</x:v></x:c>'
@@ -49,7 +49,7 @@ def test_a_workbook_with_prefixes_and_without_its_directory_of_sheets() -> None:
     assert unpacked.texts == {"!/sheet9": "15400000001\n"}
 
 
-def test_what_else_a_workbook_holds() -> None:
+def test_other_parts_of_a_workbook_are_read() -> None:
     more = {
         "xl/media/image1.png": PNG,
         "xl/embeddings/x.zip": builders.zip_of({"d.csv": b"15400000002"}),
@@ -87,20 +87,20 @@ def test_what_else_a_workbook_holds() -> None:
         ("6200000000000000", "6200000000000000"), ("", ""),
     ],
 )  # fmt: skip
-def test_numbers(stored: str, read: str) -> None:
+def test_cell_numbers_are_read(stored: str, read: str) -> None:
     assert number(stored) == read
 
 
-def test_columns() -> None:
+def test_column_letters_become_numbers() -> None:
     assert [column(letters) for letters in ("", "A", "Z", "AA", "XFD")] == [0, 1, 26, 27, 16384]
 
 
-def test_one_cell_at_the_far_end_does_not_fill_a_line() -> None:
+def test_cell_at_the_far_end_does_not_pad_its_line() -> None:
     unpacked = out_of(builders.xlsx_of({"S": '<row><c r="XFD1"><v>1</v></c></row>' * 3}))
     assert len(unpacked.texts["!/S"]) == 3 * 66
 
 
-def test_a_document_is_paragraphs_and_rows() -> None:
+def test_document_becomes_paragraphs_and_rows() -> None:
     def p(*texts: str) -> str:
         return "<w:p>" + "".join(f"<w:r><w:t>{text}</w:t></w:r>" for text in texts) + "</w:p>"
 
@@ -122,7 +122,7 @@ def test_a_document_is_paragraphs_and_rows() -> None:
     assert unpacked.outcomes == [("!/word/media/i.png", "image")]
 
 
-def test_slides() -> None:
+def test_slides_are_read() -> None:
     slide = (
         "<p:sld"
         f" {builders.DRAWING_NS}><a:p><a:r><a:t>154</a:t></a:r><a:r><a:t>00000001</a:t>"
@@ -140,7 +140,7 @@ def test_slides() -> None:
     assert unpacked.texts == {"!/ppt/slides/slide1": "15400000001\n"}
 
 
-def test_what_is_said_twice_is_read_once() -> None:
+def test_fallback_content_is_read_once() -> None:
     shape = "<w:r><w:t>15400000001</w:t></w:r>"
     unpacked = out_of(
         builders.docx_of(f"<w:p><w:Choice>{shape}</w:Choice><w:Fallback>{shape}</w:Fallback></w:p>")
@@ -148,7 +148,7 @@ def test_what_is_said_twice_is_read_once() -> None:
     assert unpacked.texts == {"!/word/document": "15400000001\n"}
 
 
-def test_open_documents() -> None:
+def test_opendocument_files_are_read() -> None:
     cells = "".join(
         f"<t:table-cell><x:p>{text}</x:p></t:table-cell>"
         for text in ("张某", "154<x:span>00000001</x:span>")
@@ -168,7 +168,7 @@ def test_open_documents() -> None:
     assert unpacked.outcomes == [("!/Pictures/a.png", "image")]
 
 
-def test_entities_of_an_office_file_are_refused() -> None:
+def test_entities_of_an_office_file_are_rejected() -> None:
     bomb = (
         b'<!DOCTYPE d [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]><d>&b;</d>'
     )
@@ -179,7 +179,7 @@ def test_entities_of_an_office_file_are_refused() -> None:
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)
 
 
-def test_an_office_file_with_a_password() -> None:
+def test_encrypted_office_file_is_reported() -> None:
     unpacked = out_of(OLE + "EncryptedPackage".encode("utf-16-le") + bytes(600), "a.xlsx")
     assert (unpacked.members, unpacked.outcomes) == ({}, [("", "encrypted")])
 
@@ -206,7 +206,7 @@ XLS = zlib.decompress(base64.b64decode(
 """Made with xlwt: two sheets, text, numbers, truth and a date."""
 
 
-def test_an_old_workbook() -> None:
+def test_old_workbook_is_read() -> None:
     unpacked = out_of(XLS, "a.xls")
     assert unpacked.texts == {
         "!/客户": (
@@ -218,12 +218,12 @@ def test_an_old_workbook() -> None:
     assert unpacked.outcomes == []
 
 
-def test_a_damaged_old_workbook() -> None:
+def test_damaged_old_workbook_is_reported() -> None:
     damaged = XLS[:2048] + bytes(2560) + XLS[4608:]
     assert out_of(damaged, "a.xls").outcomes == [("", "damaged")]
 
 
-def test_strings_of_an_old_office_file() -> None:
+def test_strings_of_an_old_office_file_are_read() -> None:
     body = (
         OLE
         + "张某，１５４手机15400000001".encode("utf-16-le")
@@ -236,7 +236,7 @@ def test_strings_of_an_old_office_file() -> None:
     assert unpacked.outcomes == [("", "unsupported")]
 
 
-def test_pdf() -> None:
+def test_pdf_text_is_read() -> None:
     unpacked = out_of(
         builders.pdf_of("phone 15400000001", "", "two", "", drawing=b"0 0 m 9 9 l S"), "a.pdf"
     )
@@ -244,7 +244,7 @@ def test_pdf() -> None:
     assert unpacked.outcomes == [("!/page 2 and 1 more", "image")]
 
 
-def test_pdf_in_chinese_without_its_font() -> None:
+def test_chinese_pdf_without_embedded_font_is_read() -> None:
     assert out_of(builders.pdf_of("张某 15400000001", font="STSong-Light")).texts == {
         "!/text": "张某 15400000001\n"
     }
@@ -259,16 +259,14 @@ def test_pdf_in_chinese_without_its_font() -> None:
         (b"590 0 0 700", "recognised words below a scan " * 20, []),
     ],
 )
-def test_a_page_is_a_picture_where_an_image_covers_it_and_hardly_a_word_stands_on_it(
-    size: bytes, text: str, told: list
-) -> None:
+def test_page_covered_by_an_image_is_reported_as_image(size: bytes, text: str, told: list) -> None:
     drawn = b"q %b 0 50 cm BI /W 1 /H 1 /CS /G /BPC 8 ID \x7f EI Q" % size
     unpacked = out_of(builders.pdf_of(text, drawing=drawn))
     assert unpacked.outcomes == told
     assert [page_text.strip() for page_text in unpacked.texts.values()] == [text.strip()]
 
 
-def test_a_page_in_strips_and_in_a_group_is_a_picture_too() -> None:
+def test_page_of_image_strips_is_reported_as_image() -> None:
     drawn = b" ".join(
         b"q 590 0 0 100 0 %d cm BI /W 1 /H 1 /CS /G /BPC 8 ID \x7f EI Q" % low
         for low in range(0, 700, 100)
@@ -278,7 +276,7 @@ def test_a_page_in_strips_and_in_a_group_is_a_picture_too() -> None:
 
 @pytest.mark.parametrize("filters", [b"/FlateDecode", b"[/ASCII85Decode /FlateDecode]"])
 @pytest.mark.parametrize("whole", [True, False])
-def test_a_page_whose_stream_is_damaged_is_no_blank_page(filters: bytes, *, whole: bool) -> None:
+def test_page_with_damaged_stream_is_reported(filters: bytes, *, whole: bool) -> None:
     """PDFium shows of it what it can, and says nothing."""
     drawn = zlib.compress(
         b"BT /F 12 Tf 50 700 Td (15400000001) Tj ET % " + bytes(range(33, 126)) * 9
@@ -295,7 +293,7 @@ def test_a_page_whose_stream_is_damaged_is_no_blank_page(filters: bytes, *, whol
     assert ("15400000001" in "".join(unpacked.texts.values())) is whole
 
 
-def test_pdf_with_a_password() -> None:
+def test_encrypted_pdf_is_reported() -> None:
     locked = (
         f"/Encrypt << /Filter /Standard /V 1 /R 2 /O <{'11' * 32}> /U <{'22' * 32}> /P -4 >> /ID"
         " [<00><00>]"
@@ -319,7 +317,7 @@ def mail(
     return message
 
 
-def test_mail() -> None:
+def test_mail_is_read() -> None:
     unpacked = out_of(mail().as_bytes(), "a.eml")
     headers = unpacked.members.pop("!/headers").decode()
     assert "From: 张某 <a@example.com>\nTo: b@example.com\nSubject: 名单\n" in headers
@@ -329,7 +327,7 @@ def test_mail() -> None:
     assert unpacked.members == {"!/": b"a.csv", "!/a.csv": b"15400000002"}
 
 
-def test_the_charset_of_a_part_comes_with_it() -> None:
+def test_mail_part_keeps_its_charset() -> None:
     from matcher.unpack.parent import unpack
 
     with unpack(mail().as_bytes(), "a.eml") as unpacked:
@@ -338,13 +336,13 @@ def test_the_charset_of_a_part_comes_with_it() -> None:
     assert kinds["a.eml!/part2.html"][0] == "text/html"
 
 
-def test_names_of_attachments_are_listed() -> None:
+def test_attachment_names_are_listed() -> None:
     """As those in an archive are: pictures of papers are named after the people on them."""
     unpacked = out_of(mail(name="张某_15400000001.csv").as_bytes(), "a.eml")
     assert unpacked.members["!/"].decode() == "张某_15400000001.csv"
 
 
-def test_a_formula_without_its_value_and_what_stands_beside_the_cells() -> None:
+def test_uncached_formula_and_notes_are_read() -> None:
     sheet = (
         '<worksheet><sheetData><row r="1"><c r="A1"><f>"1540000"&amp;"0001"</f></c>'
         '<c r="B1"><f>1+1</f><v>2</v></c></row></sheetData>'
@@ -356,7 +354,7 @@ def test_a_formula_without_its_value_and_what_stands_beside_the_cells() -> None:
     assert read == '="1540000"&"0001"\t2\n15400000002\n&C15400000003\n'
 
 
-def test_a_mail_in_a_mail() -> None:
+def test_mail_inside_a_mail_is_read() -> None:
     outer = EmailMessage()
     outer["From"], outer["Subject"], outer["MIME-Version"] = "c@example.com", "Fwd", "1.0"
     outer.set_content("see below")
@@ -366,7 +364,7 @@ def test_a_mail_in_a_mail() -> None:
     assert unpacked.members["!/part2.eml!/a.csv"] == b"15400000002"
 
 
-def test_words_outside_of_all_parts() -> None:
+def test_text_outside_of_all_mail_parts_is_read() -> None:
     text = (
         mail().as_string().replace("\n\n--", "\n\n15400000003 before\n--", 1)
         + "15400000004 after\n"
@@ -380,7 +378,7 @@ def read_outside_lines(text: str) -> list[str]:
     ]
 
 
-def test_mailbox() -> None:
+def test_mailbox_is_read() -> None:
     letter = (
         b"From a@example.com Mon Jan  1 00:00:00 2024\n"
         + mail(text="15400000001").as_bytes()
@@ -391,7 +389,7 @@ def test_mailbox() -> None:
     assert {path.split("!/")[1] for path in unpacked.members} == {"1", "2"}
 
 
-def test_a_text_that_looks_like_mail_is_text() -> None:
+def test_text_resembling_mail_is_text() -> None:
     for text in (
         "From: here\nTo: there\nSubject: x\n\nhello",
         "name: phone: 1",
@@ -430,7 +428,7 @@ def test_a_text_that_looks_like_mail_is_text() -> None:
         ("1 < 2 <<< 3 > <", ["1 < 2 <<< 3 > <"]),
     ],
 )
-def test_like_elements_of_custom_xml_have_a_line_each(xml: str, lines: list[str]) -> None:
+def test_repeated_xml_elements_become_one_line_each(xml: str, lines: list[str]) -> None:
     assert b"".join(one_a_line([xml.encode()])).decode().split("\n") == lines
     assert (
         b"".join(one_a_line(bytes((byte,)) for byte in xml.encode())).decode().split("\n") == lines
@@ -445,7 +443,7 @@ def test_like_elements_of_custom_xml_have_a_line_each(xml: str, lines: list[str]
         max_size=40,
     )
 )
-def test_no_word_of_custom_xml_is_lost_wherever_it_is_cut(parts: list[str]) -> None:
+def test_custom_xml_loses_no_word_at_any_chunk_boundary(parts: list[str]) -> None:
     whole = "".join(parts).encode()
     once = b"".join(one_a_line([whole]))
     assert once.split() == whole.split() or b"".join(once.split()) == b"".join(whole.split())
@@ -453,7 +451,7 @@ def test_no_word_of_custom_xml_is_lost_wherever_it_is_cut(parts: list[str]) -> N
     assert b"".join(one_a_line([wide[:9], wide[9:]])) == wide
 
 
-def test_no_line_of_a_long_header_is_lost() -> None:
+def test_long_mail_header_loses_no_line() -> None:
     fields = "".join(f"X-{number}: {15400000000 + number}\n" for number in range(5000))
     unpacked = out_of(
         (

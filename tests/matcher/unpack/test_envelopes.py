@@ -69,7 +69,7 @@ WRITTEN: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("how", WRITTEN)
-def test_an_archive_is_read_however_it_is_written(how: str) -> None:
+def test_encoded_archive_is_read_in_every_notation(how: str) -> None:
     text = b"the list, as promised:\n\n" + WRITTEN[how](ZIP) + b"\nenjoy\n"
     assert is_container(text)
     unpacked = out_of(text)
@@ -83,13 +83,13 @@ def test_an_archive_is_read_however_it_is_written(how: str) -> None:
     ["hex", "hex in lines of xxd -p", "base32", "base32 in lines", "uuencode", "xxd", "hexdump"],
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
-def test_text_is_read_however_it_is_written(how: str, encoding: str) -> None:
+def test_encoded_text_is_read_in_every_notation(how: str, encoding: str) -> None:
     unpacked = out_of(WRITTEN[how](CSV.encode(encoding)))
     assert CSV.encode(encoding) in unpacked.members.values()
 
 
 @pytest.mark.parametrize("how", WRITTEN)
-def test_it_is_read_in_files_and_in_archives_too(how: str, tmp_path: Path) -> None:
+def test_encoded_archive_is_read_in_large_files_and_archives(how: str, tmp_path: Path) -> None:
     text = b"hello\n" * 60_000 + WRITTEN[how](ZIP) + b"\n"
     (tmp_path / "a.txt").write_bytes(text)
     with (tmp_path / "a.txt").open("rb") as file, unpack(file, "a.txt") as unpacked:
@@ -98,12 +98,12 @@ def test_it_is_read_in_files_and_in_archives_too(how: str, tmp_path: Path) -> No
     assert list(result.texts.values()).count(CSV) == 2
 
 
-def test_one_that_stands_there_twice_is_read_once() -> None:
+def test_repeated_archive_is_read_once() -> None:
     unpacked = out_of(base64.encodebytes(ZIP) + b"\n\n" + base64.encodebytes(ZIP))
     assert list(unpacked.texts.values()).count(CSV) == 1
 
 
-def test_letters_in_letters_end() -> None:
+def test_nested_encodings_are_limited() -> None:
     body = CSV.encode()
     for _ in range(12):
         body = gzip.compress(body).hex().encode()
@@ -125,7 +125,7 @@ CHANCE = random.Random(7)
         b"-" * 999 + b"begin the list\n",
     ],
 )
-def test_digests_keys_and_plain_text_cost_no_child(text: bytes) -> None:
+def test_digests_keys_and_plain_text_start_no_child(text: bytes) -> None:
     assert not is_container(text)
     unpacked = out_of(text)
     assert (unpacked.members, unpacked.flags) == ({"": text}, 0)
@@ -142,7 +142,7 @@ def test_digests_keys_and_plain_text_cost_no_child(text: bytes) -> None:
         b"a\n",
     ],
 )
-def test_a_flood_of_letters_takes_time_in_proportion(what: bytes) -> None:
+def test_encoded_flood_takes_linear_time(what: bytes) -> None:
     assert list(formats.find_enclosed(what * ((1 << 20) // len(what)))) is not None
 
 
@@ -170,12 +170,12 @@ DIGEST = random.Random(4).randbytes(32).hex().encode()
         (b"13912345678a" * 100, False),
     ],
 )
-def test_digests_and_rows_are_no_sign_of_a_file(text: bytes, expected: bool) -> None:
+def test_digests_and_rows_do_not_hint_at_a_file(text: bytes, expected: bool) -> None:
     assert formats.can_hold_file(text) is expected
 
 
 @pytest.mark.parametrize("shift", range(0, 65, 5))
-def test_a_digest_that_is_cut_between_two_chunks_is_no_long_line_of_letters(shift: int) -> None:
+def test_digest_split_across_chunks_does_not_hint_at_a_file(shift: int) -> None:
     """Else every chunk of a dump of digests would be looked through once more for files."""
     dump = b"".join(b"%064x,%d\n" % (number**9 % 2**256, number) for number in range(3_000))[shift:]
     chunks = [dump[: formats.CUT], dump[formats.CUT : 2 * formats.CUT], dump[2 * formats.CUT :]]
@@ -186,9 +186,7 @@ def test_a_digest_that_is_cut_between_two_chunks_is_no_long_line_of_letters(shif
 
 @pytest.mark.parametrize("shift", range(0, 65, 5))
 @pytest.mark.parametrize("how", ["base64 in lines", "hex", "hex in lines of xxd -p"])
-def test_a_file_is_seen_wherever_its_first_line_is_cut_between_two_chunks(
-    how: str, shift: int
-) -> None:
+def test_encoded_file_split_across_chunks_is_detected(how: str, shift: int) -> None:
     text = (
         b"x\n" * ((formats.CUT - shift) // 2) + WRITTEN[how](ZIP * 3) + b"\nx" * (formats.CUT // 2)
     )

@@ -35,7 +35,7 @@ ARCHIVES = {
 
 
 @pytest.mark.parametrize("kind", ARCHIVES)
-def test_archives(kind: str) -> None:
+def test_archives_are_read(kind: str) -> None:
     unpacked = out_of(ARCHIVES[kind]())
     assert unpacked.texts == WANTED
     assert unpacked.members["!/"].decode().splitlines() == list(FILES)
@@ -57,15 +57,13 @@ def test_archives(kind: str) -> None:
         ),
     ],
 )
-def test_a_compressed_file_is_named_after_its_container(
-    name: str, body: Callable[[], bytes]
-) -> None:
+def test_compressed_file_is_named_after_its_container(name: str, body: Callable[[], bytes]) -> None:
     unpacked = out_of(body(), name)
     assert unpacked.texts == {"!/d.csv": TEXT}
     assert unpacked.outcomes == []
 
 
-def test_an_empty_zip_holds_nothing() -> None:
+def test_empty_zip_holds_nothing() -> None:
     unpacked = out_of(builders.zip_of({}))
     assert (unpacked.members, unpacked.outcomes) == ({}, [])
 
@@ -76,7 +74,7 @@ def test_text_needs_no_child() -> None:
     assert unpacked.flags == 0
 
 
-def test_containers_in_containers() -> None:
+def test_nested_containers_are_read() -> None:
     inner = builders.tar_of({"c.zip": builders.zip_of({"d.csv": b"15400000001"})}, "w:gz")
     mail = (
         b"From: a@example.com\r\nTo: b@example.com\r\nMIME-Version: 1.0\r\nContent-Type:"
@@ -93,7 +91,7 @@ def test_containers_in_containers() -> None:
     assert unpacked.outcomes == []
 
 
-def test_what_holds_no_text_is_said() -> None:
+def test_files_without_text_are_reported_by_kind() -> None:
     files = {
         "a.png": b"\x89PNG\r\n\x1a\n" + bytes(99),
         "b.jpg": b"\xff\xd8\xff\xe0" + bytes(99),
@@ -112,23 +110,23 @@ def test_what_holds_no_text_is_said() -> None:
     assert out_of(files["a.png"], "a.png").outcomes == [("", "image")]
 
 
-def test_names_of_a_zip_in_gbk() -> None:
+def test_gbk_names_in_a_zip_are_decoded() -> None:
     body = builders.zip_of({"AAAA": b"x"}).replace(b"AAAA", "客户".encode("gbk"))
     assert out_of(body).texts == {"!/客户": "x"}
 
 
-def test_names_of_what_is_not_read_are_text_too() -> None:
+def test_names_of_unread_members_are_read_as_text() -> None:
     unpacked = out_of(builders.zip_of({"154000000018_正面.jpg": b"\xff\xd8\xff\xe0" + bytes(9)}))
     assert unpacked.members == {"!/": "154000000018_正面.jpg".encode()}
     assert unpacked.outcomes == [("!/154000000018_正面.jpg", "image")]
 
 
-def test_names_cannot_move_a_terminal() -> None:
+def test_names_cannot_control_a_terminal() -> None:
     unpacked = out_of(builders.zip_of({"../\x1b[2J\n.csv": b"x"}))
     assert unpacked.texts == {"!/../�[2J�.csv": "x"}
 
 
-def test_markup_is_known_by_its_name() -> None:
+def test_markup_is_recognised_by_name() -> None:
     from matcher.unpack.parent import unpack
 
     with unpack(builders.zip_of({"a.html": b"<p>", "b.csv": b"x"}), "a.zip") as unpacked:
@@ -137,7 +135,7 @@ def test_markup_is_known_by_its_name() -> None:
         }  # fmt: skip
 
 
-def test_a_file_is_read_as_it_lies(tmp_path) -> None:
+def test_file_on_disk_is_read_in_place(tmp_path) -> None:
     from matcher.unpack.parent import unpack
 
     for name, body in (("a.zip", ARCHIVES["zip"]()), ("a.csv", TEXT.encode())):

@@ -48,12 +48,12 @@ TEXTS = (
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_kinds(kind: str) -> None:
+def test_containers_are_recognised(kind: str) -> None:
     assert sniff(KINDS[kind][:HEAD]) == kind
     assert is_container(KINDS[kind])
 
 
-def test_a_tar_of_before_its_mark() -> None:
+def test_old_tar_without_magic_is_recognised() -> None:
     old = bytearray(builders.tar_of(FILES, fmt=tarfile.USTAR_FORMAT))
     lost = sum(old[257:265])
     old[257:265] = bytes(8)
@@ -64,12 +64,12 @@ def test_a_tar_of_before_its_mark() -> None:
 
 
 @pytest.mark.parametrize("body", TEXTS)
-def test_text(body: bytes) -> None:
+def test_text_is_not_a_container(body: bytes) -> None:
     assert sniff(body) == TEXT
     assert not is_container(body)
 
 
-def test_a_name_helps_with_mail_alone() -> None:
+def test_file_name_decides_only_for_mail() -> None:
     assert sniff(b"Subject: x\n\n", "a.eml") == "mail"
     assert sniff(b"Subject: x\n\n", "a.txt") == TEXT
     assert sniff(b"hello", "a.zip") == TEXT
@@ -87,11 +87,11 @@ def test_any_bytes_have_a_kind(body: bytes) -> None:
         min_size=1,
     )
 )
-def test_text_in_utf8_is_text(text: str) -> None:
+def test_utf_8_text_is_text(text: str) -> None:
     assert sniff(("a" + text).encode()) == TEXT
 
 
-def test_names() -> None:
+def test_media_type_and_stem_come_from_the_name() -> None:
     assert [media_of(name) for name in ("a.html", "A.XHTML", "b.csv", "html")] == [
         "text/html"
     ] * 2 + ["text/plain"] * 2
@@ -108,7 +108,7 @@ def test_names() -> None:
         "<meta charset=gbk>",
     ],
 )
-def test_a_text_that_begins_as_a_page_is_one(head: str) -> None:
+def test_text_beginning_like_a_page_is_html(head: str) -> None:
     assert is_html(head.encode())
     assert is_html(head.strip("\ufeff").encode("utf-16"))
 
@@ -116,5 +116,5 @@ def test_a_text_that_begins_as_a_page_is_one(head: str) -> None:
 @pytest.mark.parametrize(
     "text", ["<tablet> 1", "a <html>", "<NAME>,<PHONE>", "< table>", "", "<p>"]
 )
-def test_a_text_with_a_sign_of_a_page_is_none(text: str) -> None:
+def test_text_with_a_tag_elsewhere_is_not_html(text: str) -> None:
     assert not is_html(text.encode())

@@ -25,7 +25,7 @@ PICTURES = {
 
 
 @pytest.mark.parametrize("how", ["u", "hex"])
-def test_rich_text_is_read_across_its_runs(how: str) -> None:
+def test_rich_text_is_joined_across_runs(how: str) -> None:
     unpacked = out_of(builders.rtf_of(TEXT_OF, how))
     assert unpacked.texts == {"!/text": TEXT_OF}
     assert unpacked.outcomes == []
@@ -45,11 +45,11 @@ def test_rich_text_is_read_across_its_runs(how: str) -> None:
         (b"{\\rtf1 " + b"{" * 9999 + b"x", "x"),
     ],
 )
-def test_control_words_are_undone(body: bytes, text: str) -> None:
+def test_control_words_are_removed(body: bytes, text: str) -> None:
     assert out_of(body).texts == {"!/text": text}
 
 
-def test_what_is_embedded_in_rich_text_is_read() -> None:
+def test_objects_embedded_in_rich_text_are_read() -> None:
     inner = builders.zip_of({"a.csv": b"15400000001"}).hex()
     unpacked = out_of(
         f"{{\\rtf1 x{{\\object{{\\*\\objdata {inner}}}}}{{\\pict\\pngblip {PNG.hex()}}}}}".encode()
@@ -64,7 +64,7 @@ def test_quoted_printable_needs_no_header(encoding: str) -> None:
     assert out_of(body).members == {"": TEXT_OF.encode(encoding)}
 
 
-def test_a_card_of_an_old_phone_is_read() -> None:
+def test_vcard_of_an_old_phone_is_read() -> None:
     name = quopri.encodestring("张某某".encode()).decode()
     card = (
         f"BEGIN:VCARD\nVERSION:2.1\nN;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:{name}\n"
@@ -74,14 +74,14 @@ def test_a_card_of_an_old_phone_is_read() -> None:
     assert "ENCODING=QUOTED-PRINTABLE:张某某\nTEL;CELL:15400000001" in unpacked.texts[""]
 
 
-def test_what_only_looks_like_quoted_printable_stays() -> None:
+def test_text_resembling_quoted_printable_stays_unchanged() -> None:
     text = "=E5=BC=A0" * 9 + "key=13800138000&a=86138\n"
     assert out_of(text.encode()).texts[""] == "张" * 9 + "key=13800138000&a=86138\n"
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 60])
 @pytest.mark.parametrize("end", ["\n", ""])
-def test_quoted_printable_is_the_same_however_it_comes(size: int, end: str) -> None:
+def test_quoted_printable_is_decoded_alike_in_any_chunks(size: int, end: str) -> None:
     text = (
         quopri.encodestring("张某某,154 0000 0001\n".encode() * 9) + f"{'86=' * 90}{end}".encode()
     )
@@ -98,7 +98,7 @@ RECORDS = [
 @pytest.mark.parametrize(
     "body", [builders.msgpack_of(RECORDS), b"".join(map(builders.msgpack_of, RECORDS))]
 )
-def test_records_of_messagepack_are_lines(body: bytes) -> None:
+def test_messagepack_records_become_lines(body: bytes) -> None:
     unpacked = out_of(body)
     [text] = unpacked.texts.values()
     assert "name\tphone\tid\tmore\n张某\t15400000001\t15400000003\t\n" in text
@@ -110,12 +110,12 @@ def test_records_of_messagepack_are_lines(body: bytes) -> None:
 @pytest.mark.parametrize(
     "text", ["倛倛hello 15400000001", "伀伀，张某。15400000001，李某", "亐亐\n"]
 )
-def test_chinese_in_gbk_is_no_messagepack(text: str) -> None:
+def test_chinese_gbk_text_is_not_messagepack(text: str) -> None:
     assert sniff(text.encode("gb18030") * 9) == TEXT
 
 
 @pytest.mark.parametrize("size", [1, 30_000])
-def test_brotli_is_known_by_its_name(size: int) -> None:
+def test_brotli_is_recognised_by_name(size: int) -> None:
     text = "".join(f"{number},15400000001\n" for number in range(size))
     unpacked = out_of(brotli.compress(text.encode()), "a.csv.br")
     assert unpacked.texts == {"!/a.csv": text}
@@ -124,7 +124,7 @@ def test_brotli_is_known_by_its_name(size: int) -> None:
     assert inside.outcomes == []
 
 
-def test_brotli_is_bounded_and_its_damage_said() -> None:
+def test_brotli_is_bounded_and_its_damage_reported() -> None:
     assert [reason for _, reason in out_of(brotli.compress(bytes(64 << 20)), "a.br").outcomes] == [
         "bomb"
     ]
@@ -136,7 +136,7 @@ def test_brotli_is_bounded_and_its_damage_said() -> None:
 
 @pytest.mark.parametrize("picture", PICTURES)
 @pytest.mark.parametrize("what", ["zip", "7z", "rar", "gz"])
-def test_an_archive_behind_a_picture_is_read(picture: str, what: str) -> None:
+def test_archive_after_a_picture_is_read(picture: str, what: str) -> None:
     files = {"a.csv": b"15400000001"}
     builders_of = {
         "zip": lambda: builders.zip_of(files),
@@ -151,7 +151,7 @@ def test_an_archive_behind_a_picture_is_read(picture: str, what: str) -> None:
     assert out_of(PICTURES[picture], "a").outcomes == [("", "image")]
 
 
-def test_what_stands_in_the_words_keeps_nothing_else_from_being_read() -> None:
+def test_unreadable_text_does_not_block_embedded_objects() -> None:
     letters = (
         base64.encodebytes(builders.zip_of({"a.csv": b"x" * 99})).decode().replace("\n", "\\par ")
     )

@@ -40,7 +40,7 @@ STREAMS = ("gz", "bz2", "xz")
     st.text("0123456789张,\n", min_size=1, max_size=50),
 )
 @settings(max_examples=20, deadline=None)
-def test_what_was_planted_comes_out(wraps: list[str], text: str) -> None:
+def test_planted_text_survives_any_nesting(wraps: list[str], text: str) -> None:
     name, body, path = "planted.csv", text.encode(), ""
     for wrap in wraps:
         body = WRAPS[wrap](name, body)

@@ -25,7 +25,7 @@ def _afresh():
 
 
 @pytest.mark.usefixtures("_afresh")
-def test_a_module_among_the_readers_is_all_that_a_format_needs(
+def test_new_format_needs_only_a_reader_module(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "new_for_this_test.py").write_text(NEW.replace("\\\\", "\\"))

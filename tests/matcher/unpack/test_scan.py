@@ -20,7 +20,7 @@ def context(data: Path) -> Context:
     return Context(data)
 
 
-def test_members_have_paths_and_offsets_of_their_own(ullage, bank: Context, tmp_path: Path) -> None:
+def test_members_have_their_own_paths_and_offsets(ullage, bank: Context, tmp_path: Path) -> None:
     text = f"姓名,手机\n张某,{phone(1)}\n"
     inner = builders.zip_of({"c.html": f"<p>{phone(2)[:3]}<b>{phone(2)[3:]}</b>".encode()})
     files = {
@@ -55,7 +55,7 @@ def test_standard_input_may_be_a_container(ullage, bank: Context) -> None:
     assert [json.loads(line)["path"] for line in result.stdout.splitlines()] == ["-!/b.csv"]
 
 
-def test_a_damaged_container_is_read_as_far_as_it_goes_and_gives_no_verdict(
+def test_damaged_container_is_read_partly_and_gives_no_verdict(
     ullage, bank: Context, tmp_path: Path
 ) -> None:
     builders.need_libarchive()
@@ -88,9 +88,7 @@ def test_many_small_archives_share_a_server(
     assert len(server_starts) == 1
 
 
-def test_captures_of_a_batch_share_a_server_and_those_of_two_do_not(
-    bank: Context, server_starts: list[object]
-) -> None:
+def test_each_batch_uses_one_server(bank: Context, server_starts: list[object]) -> None:
     batch = [capture(body=gzip.compress(phone(n).encode())) for n in range(5)]
     matcher = matcher_of(bank)
     for servers in (1, 2):

@@ -31,14 +31,14 @@ TABLES: dict[str, Callable[[list[list[object]]], bytes]] = {
 
 
 @pytest.mark.parametrize("kind", TABLES)
-def test_rows_are_lines(kind: str) -> None:
+def test_rows_become_lines(kind: str) -> None:
     unpacked = out_of(TABLES[kind](ROWS))
     assert unpacked.texts == {"!/rows": LINES}
     assert unpacked.outcomes == []
 
 
 @pytest.mark.parametrize("kind", TABLES)
-def test_rows_are_read_inside_of_archives_too(kind: str) -> None:
+def test_rows_are_read_inside_archives(kind: str) -> None:
     unpacked = out_of(
         builders.tar_of({"a": b"x", "b": builders.zip_of({"t": TABLES[kind](ROWS)}), "c": b"y"})
     )
@@ -47,7 +47,7 @@ def test_rows_are_read_inside_of_archives_too(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["parquet", "arrow", "arrow stream", "orc"])
-def test_points_in_time_need_no_file(kind: str) -> None:
+def test_timestamps_need_no_time_zone_file(kind: str) -> None:
     at = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
     [text] = out_of(TABLES[kind]([["15400000001", at, at.date()]])).texts.values()
     assert text.startswith("c0\tc1\tc2\n15400000001\t2026-01-02 03:04:05.000000")
@@ -55,19 +55,19 @@ def test_points_in_time_need_no_file(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["parquet", "arrow", "avro"])
-def test_cells_that_are_no_text_are_said(kind: str) -> None:
+def test_binary_cells_are_reported(kind: str) -> None:
     unpacked = out_of(TABLES[kind]([["15400000001", b"\xff\0"]]))
     assert unpacked.texts == {"!/rows": "c0\tc1\n15400000001\t\n"}
     assert unpacked.outcomes == [("", "database")]
 
 
 @pytest.mark.parametrize("kind", TABLES)
-def test_a_table_that_is_cut_off_is_damaged(kind: str) -> None:
+def test_truncated_table_is_reported_as_damaged(kind: str) -> None:
     whole = TABLES[kind]([["15400000001", n] for n in range(5000)])
     assert [reason for _, reason in out_of(whole[: len(whole) // 2]).outcomes] == ["damaged"]
 
 
-def test_without_its_library_a_table_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_table_is_reported_when_its_library_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("matcher.unpack.parent._folders", list)
     body = builders.zip_of(
         {"a.parquet": builders.parquet_of(ROWS, "none"), "a.avro": builders.avro_of(ROWS)}
@@ -80,7 +80,7 @@ def test_without_its_library_a_table_is_named(monkeypatch: pytest.MonkeyPatch) -
     assert b"15400000001" in unpacked.members["!/a.parquet"]
 
 
-def test_tables_inside_of_an_archive_share_its_limits() -> None:
+def test_tables_inside_an_archive_share_its_limits() -> None:
     files = {
         f"{n}.parquet": builders.parquet_of([["15400000001" * 9, n] for n in range(5000)])
         for n in range(5)
@@ -92,7 +92,7 @@ def test_tables_inside_of_an_archive_share_its_limits() -> None:
     assert "too_large" in [reason for _, reason in unpacked.outcomes]
 
 
-def test_a_child_of_a_table_has_none_itself() -> None:
+def test_child_of_a_table_starts_no_child() -> None:
     inner = UnpackRun(builders.zip_of({"a": builders.parquet_of(ROWS)}), "a", QUICK, "")
     inner._is_inner = True
     with inner as items:

@@ -180,7 +180,9 @@ ONE_OF_EACH = {reason: name for name, (_, reason) in FILES.items()}
 
 
 @pytest.mark.parametrize("reason", ONE_OF_EACH)
-def test_assess_gives_no_verdict_on_it(ullage, bank: Context, place: Path, reason: str) -> None:
+def test_assess_gives_no_verdict_for_each_reason(
+    ullage, bank: Context, place: Path, reason: str
+) -> None:
     """Which file has which reason is what the scan above says."""
     path = place / ONE_OF_EACH[reason]
     path.write_bytes(FILES[path.name][0])
@@ -192,7 +194,7 @@ def test_assess_gives_no_verdict_on_it(ullage, bank: Context, place: Path, reaso
     assert not re.search(r"none of [\d,]+ customers is in it", shown)
 
 
-def test_assess_says_as_json_what_was_not_read(ullage, bank: Context, folder: Path) -> None:
+def test_assess_json_lists_what_was_not_read(ullage, bank: Context, folder: Path) -> None:
     verdict = json.loads(ullage("assess", folder / "locked.zip", "--json").stdout)
     assert (verdict["verdict"], verdict["unread"]) == ("no verdict", {"encrypted": 1})
     assert [(part["path"], part["reason"]) for part in verdict["not_read"]] == [
@@ -200,7 +202,7 @@ def test_assess_says_as_json_what_was_not_read(ullage, bank: Context, folder: Pa
     ]
 
 
-def test_what_is_read_whole_is_no_doubt(ullage, bank: Context, place: Path) -> None:
+def test_fully_read_files_raise_no_doubt(ullage, bank: Context, place: Path) -> None:
     for name, body in READ.items():
         (place / name).write_bytes(body)
     result = ullage("scan", place)
@@ -214,7 +216,7 @@ def test_what_is_read_whole_is_no_doubt(ullage, bank: Context, place: Path) -> N
 @pytest.mark.parametrize(
     "name", ["a.parquet", "a.h5", "a.sqlite-wal", "a.avro", "memo.dbf", "a.gpg"]
 )
-def test_what_is_no_text_is_named_inside_of_archives_too(
+def test_binary_member_of_an_archive_is_named(
     ullage, bank: Context, tmp_path: Path, kind: str, name: str
 ) -> None:
     body, reason = FILES[name]
@@ -238,7 +240,7 @@ def test_what_is_no_text_is_named_inside_of_archives_too(
         if reason in ("unrecognised", "database") and name not in ("blob.sqlite", "memo.dbf")
     ],
 )
-def test_words_in_clear_are_found_in_what_is_no_text(
+def test_plain_text_in_a_binary_file_is_found(
     ullage, bank: Context, tmp_path: Path, name: str
 ) -> None:
     body = FILES[name][0]
@@ -269,7 +271,7 @@ def test_words_in_clear_are_found_in_what_is_no_text(
         ("a.lzma", lzma.compress(phone(1).encode(), format=lzma.FORMAT_ALONE)),
     ],
 )
-def test_customers_are_found_in_tables_whose_cells_touch(
+def test_customers_are_found_in_tables_with_adjacent_cells(
     ullage, bank: Context, tmp_path: Path, name: str, body: bytes
 ) -> None:
     (tmp_path / name).write_bytes(body)
@@ -303,9 +305,7 @@ ENCODED = {
 
 @pytest.mark.parametrize("name", ENCODED)
 @pytest.mark.parametrize("how", ["scan", "assess"])
-def test_what_is_written_as_letters_and_is_no_text_is_named(
-    ullage, bank: Context, place: Path, how: str, name: str
-) -> None:
+def test_encoded_binary_is_named(ullage, bank: Context, place: Path, how: str, name: str) -> None:
     body, reason = ENCODED[name]
     (place / name).write_bytes(body)
     result = ullage(how, place / name)
@@ -314,9 +314,7 @@ def test_what_is_written_as_letters_and_is_no_text_is_named(
     assert re.search(rf"{re.escape(name)}(?:!/\S[^:]*)?: {re.escape(REASONS[reason][0])}", shown)
 
 
-def test_a_document_whose_main_part_has_another_name_is_read(
-    ullage, bank: Context, place: Path
-) -> None:
+def test_document_with_renamed_main_part_is_read(ullage, bank: Context, place: Path) -> None:
     """Office for the web writes `word/document2.xml`; a number is in several runs."""
     runs = "".join(f"<w:r><w:t>{part}</w:t></w:r>" for part in (phone(1)[:4], phone(1)[4:]))
     body = builders.docx_of(f"<w:p>{runs}</w:p>")
@@ -357,7 +355,7 @@ BEHIND_AN_END = {
 
 
 @pytest.mark.parametrize("name", BEHIND_AN_END)
-def test_what_stands_behind_the_end_of_an_archive_is_read(
+def test_data_after_the_end_of_an_archive_is_read(
     ullage, bank: Context, place: Path, name: str
 ) -> None:
     (place / name).write_bytes(BEHIND_AN_END[name])
@@ -366,7 +364,7 @@ def test_what_stands_behind_the_end_of_an_archive_is_read(
     assert {json.loads(line)["kind"] for line in result.stdout.splitlines()} == {"phone"}
 
 
-def test_tars_in_a_row_are_read_within_zst(ullage, bank: Context, place: Path) -> None:
+def test_consecutive_tars_are_read_within_zst(ullage, bank: Context, place: Path) -> None:
     body = builders.libarchive_of(
         {"data": builders.tar_of(CLEAN) + builders.tar_of(LISTED)}, "raw", "zstd"
     )
@@ -375,14 +373,14 @@ def test_tars_in_a_row_are_read_within_zst(ullage, bank: Context, place: Path) -
 
 
 @pytest.mark.parametrize("body", [builders.zip_of(CLEAN) + NOISE, builders.tar_of(CLEAN) + NOISE])
-def test_what_follows_an_archive_and_is_no_text_is_told(body: bytes) -> None:
+def test_binary_data_after_an_archive_is_reported(body: bytes) -> None:
     assert {reason for _, reason in out_of(body).outcomes} <= {"unrecognised", "damaged"}
     assert out_of(body).outcomes or any(
         NOISE in content for content in out_of(body).members.values()
     )
 
 
-def test_an_archive_written_as_a_stream_is_read_whole() -> None:
+def test_streamed_archive_is_read_whole() -> None:
     class Stream(io.RawIOBase):
         def __init__(self) -> None:
             self.held = bytearray()
@@ -402,7 +400,7 @@ def test_an_archive_written_as_a_stream_is_read_whole() -> None:
     assert (len(unpacked.texts), unpacked.outcomes) == (5, [])
 
 
-def test_somebody_found_beside_something_unread_is_at_least_so_many(
+def test_customers_beside_unread_members_are_a_lower_bound(
     ullage, bank: Context, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.zip"
@@ -416,9 +414,7 @@ def test_somebody_found_beside_something_unread_is_at_least_so_many(
     assert json.loads(ullage("assess", path, "--json").stdout)["verdict"] == "exposed"
 
 
-def test_nothing_to_read_is_told_and_leaves_the_verdict_of_a_scan(
-    ullage, bank: Context, place: Path
-) -> None:
+def test_empty_file_is_reported_but_keeps_the_verdict(ullage, bank: Context, place: Path) -> None:
     (place / "a.csv").touch()
     (place / "b.csv").write_text("x")
     result = ullage("scan", place)
@@ -429,7 +425,7 @@ def test_nothing_to_read_is_told_and_leaves_the_verdict_of_a_scan(
     ]
 
 
-def test_what_cannot_be_opened_is_told_and_the_rest_is_read(
+def test_file_that_cannot_be_opened_is_reported_and_skipped(
     ullage, bank: Context, place: Path, monkeypatch
 ) -> None:
     for name in ("a.csv", "b.csv", "c/d.csv"):
@@ -462,7 +458,7 @@ def test_what_cannot_be_opened_is_told_and_the_rest_is_read(
 @pytest.mark.parametrize(
     "start", [s for s, kind in STARTS.items() if kind in (*UNREADABLE, "database")]
 )
-def test_each_known_beginning_is_named(start: bytes) -> None:
+def test_each_known_file_start_is_named(start: bytes) -> None:
     body = start + NOISE
     assert [reason for _, reason in out_of(body).outcomes] == [STARTS[start]]
 
@@ -476,7 +472,7 @@ def test_each_known_mark_is_named(mark: tuple[int, bytes]) -> None:
     assert [reason for _, reason in out_of(body).outcomes] == [FURTHER_IN[mark]]
 
 
-def test_a_gzip_beyond_a_limit_keeps_its_beginning() -> None:
+def test_gzip_beyond_a_limit_keeps_its_beginning() -> None:
     lines = b"".join(b"%d\n" % n for n in range(200_000))
     for limits in (QUICK._replace(member_bytes=1 << 16), QUICK._replace(total_bytes=1 << 16)):
         unpacked = out_of(gzip.compress(lines), "a.csv.gz", limits)
@@ -488,12 +484,12 @@ def test_a_gzip_beyond_a_limit_keeps_its_beginning() -> None:
     assert lines.startswith(*unpacked.members.values())
 
 
-def test_words_for_each_reason_stand_in_both_languages() -> None:
+def test_each_reason_has_a_description_in_both_languages() -> None:
     assert IN_WORDS.keys() == REASONS.keys()
     assert REASONS.keys() >= LOSES_NOTHING
 
 
-def test_a_database_is_read_whatever_it_asks_to_run(bank: Context) -> None:
+def test_hostile_database_is_read_without_running_it(bank: Context) -> None:
     """A view and a trigger are not run, and a column that is computed costs no more than any
     container may.
     """
@@ -510,7 +506,7 @@ def test_a_database_is_read_whatever_it_asks_to_run(bank: Context) -> None:
     assert "!/v" not in unpacked.members
 
 
-def test_the_daemon_counts_it_by_reason(context: Context) -> None:
+def test_daemon_counts_unread_files_by_reason(context: Context) -> None:
     enrol(context, "bank", [customer(1)])
     by_name = {"a.br"}  # a capture has none
     bodies = {
@@ -527,7 +523,7 @@ def test_the_daemon_counts_it_by_reason(context: Context) -> None:
 
 
 @pytest.mark.parametrize("name", ENCODED)
-def test_the_daemon_counts_what_is_written_as_letters_once(context: Context, name: str) -> None:
+def test_daemon_counts_encoded_binary_once(context: Context, name: str) -> None:
     """A paste of an encoded archive was said to hold none of our customers."""
     enrol(context, "bank", [customer(1)])
     body, reason = ENCODED[name]
@@ -540,7 +536,7 @@ def test_the_daemon_counts_what_is_written_as_letters_once(context: Context, nam
 @pytest.mark.parametrize(
     "what", ["PGP PUBLIC KEY BLOCK", "PGP SIGNATURE", "CERTIFICATE", "RSA PRIVATE KEY"]
 )
-def test_a_key_or_a_signature_is_nothing_unread(context: Context, what: str) -> None:
+def test_key_or_signature_is_not_unread(context: Context, what: str) -> None:
     """Sellers put theirs into their posts."""
     enrol(context, "bank", [customer(1)])
     head = f"contact me\n-----BEGIN {what}-----\n\n".encode()
@@ -549,7 +545,7 @@ def test_a_key_or_a_signature_is_nothing_unread(context: Context, what: str) -> 
     assert not reading.is_unread
 
 
-def test_a_length_that_lies_is_no_table() -> None:
+def test_wrong_length_field_is_reported_as_damage() -> None:
     body = bytearray(builders.dbf_of([("PHONE", 11)], [["15400000001"]]))
     body[10:12] = struct.pack("<H", 5)
     unpacked = out_of(bytes(body))

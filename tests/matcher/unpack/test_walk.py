@@ -76,7 +76,7 @@ def kind_of(name: str, body: bytes) -> str:
 
 
 @pytest.mark.parametrize("kind", SOUND)
-def test_sound(kind: str) -> None:
+def test_intact_file_is_read(kind: str) -> None:
     body = SOUND[kind]()
     frames = walk(body, kind_of(kind, body))
     text = b"".join(payload for what, payload in frames if what == protocol.DATA)
@@ -84,13 +84,13 @@ def test_sound(kind: str) -> None:
     assert frames[-1] == (protocol.DONE, b"")
 
 
-def test_a_database_whose_list_of_tables_is_lost_is_said_to_be_damaged() -> None:
+def test_database_without_table_list_is_damaged() -> None:
     body = bytearray(SOUND["sqlite"]())
     del body[101:108]
     assert len(walk(bytes(body), "sqlite")) > 1
 
 
-def test_a_schema_of_avro_without_a_type_is_said_to_be_damaged() -> None:
+def test_avro_schema_without_type_is_damaged() -> None:
     before, mark, behind = SOUND["avro"]().rpartition(b'"type"')
     assert mark
     assert len(walk(before + b'"typo"' + behind, "avro")) > 1
@@ -99,7 +99,7 @@ def test_a_schema_of_avro_without_a_type_is_said_to_be_damaged() -> None:
 @pytest.mark.parametrize("kind", SOUND)
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_damaged(kind: str, data: st.DataObject) -> None:
+def test_damaged_file_is_reported(kind: str, data: st.DataObject) -> None:
     sound = SOUND[kind]()
     body = bytearray(sound)
     for _ in range(data.draw(st.integers(1, 6))):
@@ -112,7 +112,7 @@ def test_damaged(kind: str, data: st.DataObject) -> None:
     assert len(frames) > 1 or kind == "envelope"
 
 
-def test_a_view_is_a_file() -> None:
+def test_body_file_acts_as_a_file() -> None:
     view = BodyFile(b"0123456789")
     assert (view.seek(-3, os.SEEK_END), view.read(2), view.tell(), view.read()) == (
         7,
