@@ -1,8 +1,10 @@
 """Read time and randomness through objects that are passed in, so that tests control both.
 
-`Clock` has three sources, all in seconds: wall time for what is stored, monotonic time for
-durations, and uptime for durations that outlive a process. Moments are aware `datetime` objects in
-UTC, between the years 1970 and 2100. `Backoff` computes waiting times between retries.
+`Clock` reads three clocks, all in seconds: wall time, which is stored but can be set back;
+monotonic time for durations within a process; and uptime for durations that outlive one. Every
+`datetime` here is aware, in UTC and between the years 1970 and 2100; `in_range` and `parse_moment`
+return None for any other. `Backoff` gives growing, random waits between retries. Code that wants to
+know the time takes a `Clock` and never calls `time.time()` itself.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ UPTIME, BOOT = Path("/proc/uptime"), Path("/proc/sys/kernel/random/boot_id")
 def read_uptime() -> float:
     """Return the seconds since this machine started, including sleep.
 
-    They do not depend on the wall clock.
+    Setting the wall clock does not change them. Never fails: without `/proc/uptime` the kernel's
+    boot clock is read.
     """
     with contextlib.suppress(OSError, ValueError, IndexError):
         return float(UPTIME.read_text(encoding="ascii").split()[0])
@@ -42,7 +45,11 @@ def read_boot_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Wall time, monotonic time and uptime in seconds, and the id of the current boot."""
+    """The sources of time, each a function that tests replace.
+
+    `wall` returns Unix seconds, `monotonic` and `uptime` return seconds from an arbitrary start and
+    from the start of the machine, `boot` the kernel's id of that start.
+    """
 
     wall: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
@@ -55,7 +62,7 @@ class Clock:
 
 
 def in_range(moment: datetime | None) -> datetime | None:
-    """Return `moment` as an aware time, or None if it is out of range.
+    """Return `moment` as an aware time, or None if it is None or outside of 1970 to 2100.
 
     A naive time is taken as UTC.
     """
@@ -83,14 +90,14 @@ def parse_moment(text: str, zone: tzinfo) -> datetime | None:
 def ensure_after(now: datetime, earlier: Iterable[datetime]) -> datetime:
     """Return `now`, or a microsecond after the latest of `earlier` if that is later.
 
-    Entries that are sorted by time stay in order when the clock is set back.
+    So entries that are sorted by time stay in order when the clock is set back.
     """
     return max([now, *(moment + timedelta(microseconds=1) for moment in earlier)])
 
 
 @dataclass(slots=True)
 class Backoff:
-    """Waiting times that double from `first` to `cap` seconds.
+    """Gives waits in seconds that double from `first` to `cap`.
 
     Each is reduced by a random 0–50 %, so that peers do not retry at the same moment.
     """
@@ -102,9 +109,9 @@ class Backoff:
     _step: int = 0
 
     def next(self, at_least: float | None = None) -> float:
-        """Return the seconds to wait before the next try.
+        """Return the seconds to wait before the next try, and double the wait after it.
 
-        At least `at_least`, and at most an hour.
+        The result is at least `at_least`, such as the server's Retry-After, and at most an hour.
         """
         wait = min(self.cap, self.first * float(2 ** min(self._step, 16)))
         self._step += 1

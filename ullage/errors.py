@@ -1,9 +1,11 @@
-"""Define the errors of this project: what happens to the record in hand, and the exit code.
+"""Define the errors of this project, what happens to a record after each, and the exit codes.
 
-Code that processes a record raises one of these errors, and the worker loop reads its `action`: try
-the same record again, drop it, or stop the process. A command that ends with such an error exits
-with its `exit_code`. `docs/exit-codes.md` and `--help` print the tables below; no command defines
-codes of its own.
+The services read *records* (a captured post, a finding) from a message bus, one after the other.
+Code that cannot process a record raises one of the errors below, and the loop of the service
+(`ullage.runtime.worker`) reads the `action` of its class: try the same record again, drop it, or
+stop the process. A command that ends with such an error exits with its `exit_code`: 2 for
+ConfigError, 1 for all others. No command defines codes of its own; `--help` and
+`docs/exit-codes.md` print the tables of this module.
 
     UllageError
     ├── ConfigError        stop   a setting, key or file is wrong
@@ -13,8 +15,8 @@ codes of its own.
     ├── RecordError        drop   this record can never be processed: sealed dead letter, counted
     └── UnavailableError   retry  a dependency is down; try the same record again
 
-A message is one line that says what is wrong, where, and what to do. It never contains a value
-from a record.
+A message is one line that says what is wrong, where, and what to do. It never contains a value from
+a record.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from typing import TypeVar
 
 
 class Exit(IntEnum):
-    """Exit codes of all commands."""
+    """Exit codes of all commands; `MEANING` explains each."""
 
     DONE = 0
     FAILED = 1
@@ -141,12 +143,18 @@ Any other code means what `MEANING` says.
 
 
 def render_exit_codes() -> str:
-    """Render the exit codes of all commands for the end of `ullage --help`."""
+    """Render the exit codes of all commands for the end of `ullage --help`.
+
+    Returns one text: a heading, then the number and meaning of each code, wrapped at 74 columns.
+    """
     return _render_codes(MEANING)
 
 
 def render_command_exit_codes(command: str) -> str:
-    """Render the special exit codes of `command` for its help; "" if it has none."""
+    """Render the codes that have a special meaning for `command`, for the end of its help.
+
+    Returns "" for a command without any, and for an unknown command.
+    """
     return _render_codes(COMMANDS.get(command, {}))
 
 
@@ -166,7 +174,11 @@ T = TypeVar("T")
 
 
 class Action(Enum):
-    """Actions of the worker loop after an error."""
+    """What the loop of a service does after an error.
+
+    RETRY repeats the same record after a pause, DROP makes it a dead letter and goes on, STOP ends
+    the process.
+    """
 
     RETRY = "retry"
     DROP = "drop"
@@ -174,7 +186,11 @@ class Action(Enum):
 
 
 class UllageError(Exception):
-    """Base class of all errors that this project raises on purpose."""
+    """Base class of all errors that this project raises on purpose.
+
+    A subclass states what happens to the current record (`action`) and how a command exits
+    (`exit_code`).
+    """
 
     action = Action.STOP
     exit_code = Exit.FAILED
@@ -187,9 +203,9 @@ class ConfigError(UllageError):
 
 
 class FaultsError(ConfigError):
-    """Several faults, one message each.
+    """Several faults, one message each in `faults`.
 
-    Where there is room for one line, it shows the first fault and the number of the others.
+    Where there is room for one line, `str()` shows the first fault and the number of the others.
     """
 
     def __init__(self, faults: Iterable[str]) -> None:
@@ -201,19 +217,20 @@ class FaultsError(ConfigError):
 
     @classmethod
     def from_errors(cls, errors: Iterable[ConfigError]) -> FaultsError:
-        """Combine the faults of one or more errors."""
+        """Return one error with the faults of all `errors`, of which there is at least one."""
         return cls(fault for error in errors for fault in list_faults(error))
 
 
 def list_faults(error: Exception) -> tuple[str, ...]:
-    """List the messages of an error; only `FaultsError` has more than one."""
+    """Return the messages of an error: each fault of a `FaultsError`, else its one message."""
     return error.faults if isinstance(error, FaultsError) else (str(error),)
 
 
 def run_all(actions: Iterable[Callable[[], T]]) -> list[T]:
-    """Run all actions and return their results.
+    """Run every action, even after one fails, and return their results in order.
 
-    Raises FaultsError, with the faults of all failed actions, after every action was tried.
+    A ConfigError does not stop the others: its faults are collected, and one FaultsError with all
+    of them is raised at the end. Any other error is raised at once.
     """
     results, errors = [], list[ConfigError]()
     for action in actions:
@@ -238,9 +255,10 @@ class ExhaustedError(UllageError):
 
 
 class RecordError(UllageError):
-    """The record can never be processed.
+    """The record can never be processed; it becomes a dead letter.
 
-    `reason` is from a closed set of short words, because it becomes a metric label.
+    `reason` is one short word from a closed set, because it becomes the label of a metric; it is
+    also the message unless one is given.
     """
 
     action = Action.DROP
@@ -251,7 +269,10 @@ class RecordError(UllageError):
 
 
 class UnavailableError(UllageError):
-    """A dependency is down or busy; `retry_after` is in seconds if the dependency gave it."""
+    """A dependency is down or busy, and the same call may succeed later.
+
+    `retry_after` is how many seconds the dependency asked to wait, or None.
+    """
 
     action = Action.RETRY
 

@@ -1,11 +1,13 @@
-"""Write structured logs: one event name per line, fields from a closed set, never a leaked value.
+"""Write structured logs: one JSON object per line, with fields from a closed set.
 
-A field that is not declared in `FIELDS` is dropped and counted in `_dropped`, so that a careless
-`log.info("x", text=…)` cannot carry a leaked value to disk. URLs, titles and authors are not
-declared on purpose.
+    log.get("match").warning("waiting", error=str(error), wait=1.5)
+    {"role": "match", "event": "waiting", "error": "…", "wait": 1.5, "level": "warning", …}
 
-Of lines that differ only in numbers, at most `MOST_EQUAL` are written per minute, so that a
-repeating fault does not fill the disk; the next line reports how many were left out (`repeated`).
+The first argument is the name of an event, not a sentence. A field that is not in `FIELDS` is
+removed and counted in `_dropped`, so that a careless `log.info("x", text=…)` cannot carry a leaked
+value to disk; URLs, titles and authors are not in it on purpose. Of lines that differ only in
+numbers, at most `MOST_EQUAL` are written per minute, so that a repeating fault does not fill the
+disk; the next line says how many were left out (`repeated`).
 """
 
 from __future__ import annotations
@@ -67,7 +69,10 @@ class RepetitionLimit:
     def __call__(
         self, _: Any, __: str, event: MutableMapping[str, Any]
     ) -> MutableMapping[str, Any]:
-        """Return the event, or raise structlog.DropEvent to leave it out."""
+        """Return the event, or raise structlog.DropEvent to leave it out.
+
+        The first event of the next minute gets the number of those left out as `repeated`.
+        """
         from structlog import DropEvent  # noqa: PLC0415  see `configure`
 
         words = [
@@ -90,10 +95,10 @@ class RepetitionLimit:
 
 
 def configure(level: str = "info", stream: TextIO | None = None) -> None:
-    """Send JSON lines to `stream`, by default standard error; called once, by the command line.
+    """Send JSON lines of at least `level` to `stream`, by default standard error.
 
-    It takes effect with the first logger: most commands log nothing, and importing structlog
-    takes a tenth of a second.
+    The command line calls this once. An unknown level counts as `info`. It takes effect with the
+    first logger: most commands log nothing, and importing structlog takes a tenth of a second.
     """
     _pending[:] = [partial(_configure, level, stream)]
     if "structlog" in sys.modules:
@@ -126,7 +131,7 @@ def _configure(level: str, stream: TextIO | None) -> None:
 
 
 def get(role: str) -> FilteringBoundLogger:
-    """Return a logger that names the role on each line."""
+    """Return a logger whose lines name the service `role`, such as `match`."""
     import structlog  # noqa: PLC0415  see `configure`
 
     if _pending:

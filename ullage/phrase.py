@@ -1,8 +1,12 @@
 """Keep texts for people translatable until they are shown.
 
 An error or a verdict is written by code that does not know the reader's language. It therefore
-holds a `Phrase`: an English text with named values. A terminal shows the English; the console
-renders the same phrase in the language and the time zone of its reader.
+holds a `Phrase`: an English text with named values. `str()` gives the English, for a terminal; the
+console calls `render` with the reader's translation and time zone (`alerts.translation`). The
+English text is also the key of the translation, so nothing but the text itself has to be marked:
+
+    Phrase("%(hours)s h %(minutes)s", hours=3, minutes=5)   str():    3 h 5
+           └── id: key of the catalogue                     render(): 3 小时 5 分
 """
 
 from __future__ import annotations
@@ -14,9 +18,8 @@ from datetime import datetime, tzinfo
 class Phrase:
     """A text in English, `id`, with `%(name)s` where `values` go.
 
-    An error's message may be a phrase: `QueryError(Phrase("at most %(most)s days", most=180))`.
-    A value
-    may itself be a phrase or a moment.
+    An error's message may be a phrase: `QueryError(Phrase("at most %(most)s days", most=180))`. A
+    value may itself be a phrase, a moment, or a tuple of both.
 
     >>> str(Phrase("at most %(most)s days", most=180))
     'at most 180 days'
@@ -42,9 +45,11 @@ class Phrase:
         return hash(self.id)
 
     def render(self, translate: Callable[[str], str], zone: tzinfo | None = None) -> str:
-        """Render the text with `translate`, including values that are phrases.
+        """Return the text as `translate` gives it for `id`, with the values filled in.
 
-        Moments are shown in `zone`, or in this machine's zone if it is None.
+        Values that are phrases are translated too, and those of a tuple are joined with commas.
+        Moments are shown to the minute in `zone`, or in this machine's zone, then named, if it is
+        None. Raises KeyError if the text names a value that is missing.
         """
         values = {
             name: _render_value(value, translate, zone) for name, value in self.values.items()
@@ -63,8 +68,8 @@ def _render_value(value: object, translate: Callable[[str], str], zone: tzinfo |
 
 
 def mark_for_translation(text: str) -> str:
-    """Return `text` unchanged, and mark it for translation.
+    """Return `text` unchanged; the call marks it for the message catalogue.
 
-    For tables whose texts stay strings until they are shown.
+    Use it for tables whose texts stay strings until they are shown.
     """
     return text

@@ -1,7 +1,11 @@
-"""Write files completely or not at all, by default readable by their owner only.
+"""Write files completely or not at all, and take locks between processes.
 
-`take_lock` is for a lock that a process keeps for its lifetime, `wait_for_lock` for a short task
-that others wait for.
+`write_whole` replaces a file: it writes a draft beside it, syncs the draft to the disk, and renames
+it, so that a reader or a crash sees the old content or all of the new. `write_new` creates a file
+and never overwrites one. Files are readable by their owner only unless a mode is given. A lock is
+an `flock` on a file or folder, which the kernel releases when its process ends: `take_lock` fails
+at once if it is held, for a lock that a process keeps for its lifetime; `wait_for_lock` waits, for
+a short task. A disk that fails raises OSError; `disk_errors` makes it an error that is retried.
 """
 
 from __future__ import annotations
@@ -20,13 +24,14 @@ from ullage.errors import ConfigError, UnavailableError
 
 
 class HeldError(ConfigError):
-    """Another process holds the lock."""
+    """Another process holds the lock; the message has its process id."""
 
 
 def take_lock(path: Path, what: str) -> int:
-    """Take the lock on `path` and return its file descriptor; close it to release the lock.
+    """Take the lock on the file `path`, created if missing, and return its file descriptor.
 
-    Raises HeldError, with the text `what` and the holder's process id.
+    Closing the descriptor releases the lock. Raises HeldError at once if another process holds it;
+    its message is `what`, as in `the audit log is sent`, and the holder's process id.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -62,10 +67,10 @@ OF_A_DISK = frozenset({errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 @contextlib.contextmanager
 def disk_errors(what: str = "", only: Collection[int] = ()) -> Iterator[None]:
-    """Convert errors of a full or failing disk into UnavailableError, so that they are retried.
+    """Return a context that turns OSError into UnavailableError, so that the work is retried.
 
-    The message names `what`, by default the error's file. `only` are the errnos to convert, ()
-    for all.
+    The message names `what`, by default the file of the error. `only` are the errnos to convert, ()
+    for all; an OSError with another errno is raised as it is.
     """
     try:
         yield
@@ -79,11 +84,11 @@ def disk_errors(what: str = "", only: Collection[int] = ()) -> Iterator[None]:
 
 
 def write_whole(content: bytes, file: Path, mode: int = 0o600, *, lasts: bool = True) -> None:
-    """Replace `file` by `content`, durably; readers see the old content or all of the new.
+    """Replace `file` by `content`; readers see the old content or all of the new.
 
-    Without `lasts`, a loss of power may bring the old content back. Raises OSError, which names
-    `file`,
-    if it cannot be written; the old content then stays. A device or a pipe is written to directly.
+    Durable on return, unless `lasts` is off: then a loss of power may bring the old content back.
+    `mode` is that of the new file. Raises OSError, which names `file`, if it cannot be written; the
+    old content then stays. A device or a pipe is written to directly.
     """
     if file.exists() and not file.is_file() and not file.is_dir():
         file.write_bytes(content)
@@ -105,7 +110,7 @@ def write_whole(content: bytes, file: Path, mode: int = 0o600, *, lasts: bool = 
 
 
 def write_new(content: bytes, file: Path, mode: int = 0o600) -> None:
-    """Create `file` with that mode, whatever the umask, durably.
+    """Create `file` with exactly this `mode`, whatever the umask; durable on return.
 
     Raises FileExistsError if it exists, and leaves it unchanged.
     """
@@ -116,20 +121,23 @@ def write_new(content: bytes, file: Path, mode: int = 0o600) -> None:
 
 
 def write_through(file: BinaryIO, content: bytes) -> None:
-    """Write and sync to the disk; a new file's name is durable only after its folder is synced."""
+    """Write `content` to an open file and sync it to the disk.
+
+    The name of a new file is durable only after `sync_folder` of its folder.
+    """
     file.write(content)
     file.flush()
     os.fsync(file.fileno())
 
 
 def put_in_place(draft: Path, file: Path) -> None:
-    """Replace `file` by the synced `draft`, durably."""
+    """Rename `draft`, which must be synced already, to `file`; durable on return."""
     draft.replace(file)
     sync_folder(file.parent)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable."""
+    """Make created, renamed and removed names in `folder` durable."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(handle)
@@ -143,7 +151,7 @@ def is_standard_output(file: Path | None) -> bool:
 
 
 def write_out(content: bytes, file: Path | None) -> None:
-    """Write to `file`, or to standard output for None and `-`."""
+    """Write `content` to `file` as `write_whole` does, or to standard output for None and `-`."""
     if file is not None and not is_standard_output(file):
         write_whole(content, file)
         return

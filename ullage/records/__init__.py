@@ -1,7 +1,12 @@
-"""Define the two records that cross stages: `Capture` and `Finding`.
+"""Define the records that travel between services: `Capture` and `Finding`.
 
-Crawl seals a `Capture` for match; match publishes a `Finding` for alert. Both carry a schema
-version, which a reader of another version refuses, and have a size limit.
+    crawl ── Capture, encrypted ──▶ match ── Finding, signed ──▶ alert
+
+A `Capture` is one post, paste or attachment as it was served, with where and when. A `Finding` is
+what match says about one capture for one tenant: which customers are in it, by pseudonym, and what
+was counted, but no value and no text of the post. Both are frozen pydantic models; `encode` and
+`decode` turn them into bytes and back. Both carry a schema version and have a size limit: a reader
+raises RecordError for another version, for damaged bytes and for values that are out of range.
 """
 
 from ullage.records.capture import (

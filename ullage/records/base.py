@@ -1,4 +1,16 @@
-"""Share the common parts of records: validation without values, and a header before a body."""
+"""Share what all records on the bus have: strict validation, times in range, and framing.
+
+A record is a small head in JSON and, for a captured post, a large body of raw bytes. `frame` puts
+them one after the other and `unframe` splits them, so that the body is never copied through base64:
+
+    ┌────────────────┬───────────────┬──────────────┐
+    │ length of head │     head      │     body     │
+    │ 4 bytes, ">I"  │ length bytes  │ all the rest │
+    └────────────────┴───────────────┴──────────────┘
+
+`STRICT` makes a model frozen, refuses undeclared fields, and keeps values out of error messages: a
+value may be a customer's.
+"""
 
 from __future__ import annotations
 
@@ -35,15 +47,15 @@ Also when it was stored before this check existed.
 
 
 def frame(head: bytes, body: bytes) -> bytes:
-    """Return the 4-byte big-endian length of `head`, `head`, `body`.
-
-    A large body is never copied through base64.
-    """
+    """Return the length of `head` (4 bytes, big-endian), then `head`, then `body`."""
     return _LENGTH.pack(len(head)) + head + body
 
 
 def unframe(data: bytes) -> tuple[bytes, bytes]:
-    """Split into head and body; raises RecordError `malformed` if the head is cut."""
+    """Return the head and the body of a record that `frame` built.
+
+    Raises RecordError `malformed` if the record is cut.
+    """
     try:
         (length,) = _LENGTH.unpack_from(data)
     except struct.error:

@@ -1,9 +1,12 @@
-"""Load the configuration: `ullage.toml` in the data folder, then environment, then options.
+"""Load the configuration: `ullage.toml` in the data folder, overridden by the environment.
 
-Variables are called `ULLAGE_…`. The command line reads the settings once and passes them down as
-values. Each setting has a default, a unit where it has one, and an explanation; `ullage config
-show` prints them all. Secrets are never here: keys have files of their own
-(`ullage.security.keys`).
+The *data folder* holds everything that one machine keeps: settings, keys, queues, databases. `load`
+returns its `Settings`, one frozen model with a table per service; a variable such as
+`ULLAGE_SEARCH__PORT` overrides `port` in table `search`. The command line loads them once, puts
+them into a `Context` with the folder, keys and clock, and passes that to each command. A wrong
+setting raises ConfigError with its name and fault, and never its value. Each setting has a default,
+a unit where it has one, and a reason; `ullage config show` prints them all. Secrets are never here:
+keys have files of their own (`ullage.security.keys`).
 """
 
 from ullage.settings.context import Context

@@ -1,4 +1,10 @@
-"""Find the known tenants, and reject an unknown name: an empty list would look reassuring."""
+"""Find the tenants that this machine knows, and reject an unknown name.
+
+A *tenant* is one financial platform with its own keys, customer list and incidents. A command or
+page that is asked about a misspelt tenant would find nothing and look reassuring. So each calls
+`require_tenant` first, which raises UnknownTenantError with similar and known names. A name that
+looks like a customer's number is never repeated in the message.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +22,13 @@ KEYS = ("verify.pub", "match-*.key", "index-*.key")
 
 
 class UnknownTenantError(ConfigError):
-    """The named tenant is unknown."""
+    """The named tenant is unknown; the message lists the known ones."""
 
 
 def find_tenants(context: Context) -> set[str]:
-    """Return the tenants in the settings or with a key on this machine.
+    """Return the tenants that have a table in the settings or a key on this machine.
 
-    The canary tenant is left out.
+    The tenant of canary posts, which is nobody's, is left out.
     """
     with_keys = {path.parent.name for name in KEYS for path in context.keys.root.glob(f"*/{name}")}
     if context.keys.credentials:
@@ -35,7 +41,10 @@ def find_tenants(context: Context) -> set[str]:
 
 
 def require_tenant(name: str, known: Iterable[str]) -> None:
-    """Raise UnknownTenantError, which lists the known tenants, unless `name` is known."""
+    """Raise UnknownTenantError unless `name` is one of `known`.
+
+    The message lists at most ten known tenants, those with similar names first.
+    """
     names = sorted({*known})
     if name in names:
         return
