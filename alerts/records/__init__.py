@@ -1,33 +1,35 @@
-"""The documents in the store, one class each.
+"""Collect the documents of the incident store, one class each.
 
-Each class declares how a store must index it: `columns` hold one value, `sets` several, `time`
-orders documents and lets them expire, and `words()` returns the text for free-text search. So a new
-backend needs no knowledge of any class.
+Match sends a *finding* for each post with customers of a tenant. Alert stores it as a `Sighting`,
+groups sightings that belong together into an `Incident`, and writes one `Exposure` for each
+customer in it. People add `Decision`s, which are never changed. A *projection* is computed from
+other documents and can be computed again. Each class declares how a store indexes it
+(`alerts.records.document`), so a store knows none of them.
 
-    class          id                          written by
-    Sighting       the finding's id            alert
-    Exposure       incident:subject            alert
-    Background     the finding's id            alert
-    Original       the finding's id            alert, sealed
-    Claim          tenant:of:value             alert
-    Holding        tenant:incident:digest      alert, append-only
-    Presence       tenant:token of a post      alert
-    KeyCheck       the key's name              alert
-    CollectorHeartbeat  a crawl host's name    alert
-    SiteDay        day:site                    alert
-    DaySheet       day:number                  alert, append-only
-    GapReason      GAP-…                       a command, append-only
-    Incident       INC-…, of its first finding alert (a projection)
-    Decision       incident:form token         search, append-only
-    PendingDecision     that of its first decision   search and alert, append-only
-    Suppression    SUP-…; SUP-…:lifted         search, append-only
-    Hold           incident:time               a command, append-only
-    FraudOutcome   incident:subject:digest     search, append-only
-    Audit          random                      search, append-only
-    Notification   incident:channel:what       alert
-    WorkItem       the incident's              alert and search (a projection)
-    DutyRecord     incident:regime:stage       alert (a projection)
-    DutiesKnown    there is only one           alert
+    class               id                                written by
+    Sighting            the finding's id                  alert
+    Exposure            incident:subject                  alert
+    Background          the finding's id                  alert (a benign post)
+    Original            the finding's id                  alert, encrypted
+    Claim               tenant:of:value                   alert
+    Holding             tenant:incident:digest            alert, append-only
+    Presence            tenant:token of a post            alert
+    KeyCheck            the key's name                    alert
+    CollectorHeartbeat  a crawl host's name               alert
+    SiteDay             day:site                          alert
+    DaySheet            day:number                        alert, append-only
+    GapReason           GAP-…                             a command, append-only
+    Incident            INC-…, of its first finding       alert (a projection)
+    Decision            incident:form token               search, append-only
+    PendingDecision     the id of its first decision      search and alert, append-only
+    Suppression         SUP-…; SUP-…:lifted               search, append-only
+    Hold                incident:time                     a command, append-only
+    FraudOutcome        incident:subject:digest           search, append-only
+    Audit               random                            search, append-only
+    Notification        incident:channel:what             alert
+    WorkItem            the incident's id                 alert and search (a projection)
+    DutyRecord          incident:regime:stage             alert (a projection)
+    DutiesKnown         one document                      alert
 """
 
 from alerts.records.coverage import DaySheet, GapReason, SiteDay

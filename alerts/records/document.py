@@ -1,6 +1,10 @@
-"""Define the common parts of all documents: immutability, indexing hints and closed lists.
+"""Define what all documents of the incident store share.
 
-The words of a closed list are in the order in which they are shown.
+A *document* is a frozen pydantic model with an `id`, such as an incident or a decision. Its class
+declares in class variables how a store must index it: by which columns it is filtered, by which
+time it is ordered, which words find it. A store reads only these, so a new document class needs no
+change of a store. `parse_stored` reads a document back and raises CorruptError if it is damaged.
+Closed lists of words, such as `Status`, are in the order in which they are shown.
 """
 
 from __future__ import annotations
@@ -54,7 +58,15 @@ class StoredRecord(Frozen):
 
 
 class Document(StoredRecord):
-    """A document of the store; see `alerts.records`."""
+    """A document of the store; each subclass says by which fields a store finds it.
+
+        columns   fields with one value each, to filter and count by
+        sets      fields with several values each, to filter by any of them
+        time      the field that orders documents and lets them expire
+        words()   the texts that free-text search finds, if `searchable`
+
+    The other class variables make particular queries fast.
+    """
 
     columns: ClassVar[tuple[str, ...]] = ()
     sets: ClassVar[tuple[str, ...]] = ()
@@ -91,12 +103,18 @@ class Document(StoredRecord):
     """
 
     def words(self) -> Iterable[str]:
-        """Return the texts that free-text search finds; none of them is a leaked value."""
+        """Return the texts by which free-text search finds this document; () for none.
+
+        None of them is a leaked value.
+        """
         return ()
 
 
 class Excerpt(StoredRecord):
-    """Some fields of a document, validated as in the document; others are ignored."""
+    """Some fields of a document, read without the others.
+
+    A subclass declares the fields it needs, and they are validated as in the document.
+    """
 
     model_config = ConfigDict(extra="ignore")
 
@@ -109,9 +127,10 @@ R = TypeVar("R", bound=StoredRecord)
 def parse_stored(
     kind: type[Document], id_: str, content: str | Mapping[str, Any], where: str, read_as: type[R]
 ) -> R:
-    """Parse the document `id_` of a class from `content`, as that class or an excerpt of it.
+    """Return the document `id_` of class `kind`, parsed from `content` as `read_as`.
 
-    `content` is JSON or parsed JSON from the store `where`. Raises CorruptError if it is invalid.
+    `content` is JSON, as text or parsed; `read_as` is the class itself or an excerpt of it. Raises
+    CorruptError, which names the store `where`, if the content is invalid or has another id.
     """
     try:
         read = (
@@ -130,9 +149,10 @@ def parse_stored(
 
 
 class QueryError(UllageError):
-    """A query that cannot be answered; the message says why and never repeats it.
+    """A query that cannot be answered, raised before anything is read.
 
-    `members` are the fields that are wrong.
+    The message says why and never repeats the query. `members` are the names of the faulty fields,
+    so that a form can mark them. A command exits with code 2.
     """
 
     exit_code = Exit.USAGE
