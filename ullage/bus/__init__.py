@@ -1,6 +1,15 @@
-"""Define the bus between stages: topics of records, consumer groups, offsets.
+"""Define the bus that carries records between the services.
 
-Requirements of every bus, which `tests/contracts/test_bus.py` verifies:
+Records of one kind form a *topic*, which is split into numbered *partitions*; a record has an
+*offset*, its number within its partition. A *group* is a service that reads a topic: it remembers a
+committed offset per partition and continues there after a restart.
+
+    partition 0   │ 4 │ 5 │ 6 │ 7 │ 8 │ 9 │        waiting: 7, 8, 9
+                    ↑           ↑           ↑
+                  first      position      end     (`PartitionPosition`)
+
+`open_bus` returns the bus of a URL: SQLite files, Kafka, or a folder of sealed files that anything
+may carry one way (spool). Requirements of every bus, which `tests/contracts/test_bus.py` verifies:
 
 1. `append` returns when its records are durable, in order within one key; a record is never changed
    afterwards.
@@ -41,7 +50,7 @@ TOPICS = (CAPTURES, FINDINGS, DEAD_LETTERS)
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A record to append. Records with the same key keep their order."""
+    """A record to append; records with the same key keep their order. Headers are readable."""
 
     key: str
     value: bytes
@@ -49,7 +58,7 @@ class Outgoing:
 
 
 class Record(NamedTuple):
-    """A record as read; `timestamp` is when the bus accepted it, in Unix seconds."""
+    """A record as read. `timestamp` is when the bus accepted it, in Unix seconds."""
 
     topic: str
     partition: int
@@ -73,11 +82,9 @@ class PartitionPosition:
     """The position of a group in one partition, as offsets.
 
     `first` is the oldest record that retention has left; records between `position` and a later
-    `first`
-    expired unread. `position` is the next record that the group processes, `end` the next to be
-    assigned. `oldest` is when the bus accepted the oldest waiting record, in Unix seconds; None
-    if none
-    waits.
+    `first` expired unread. `position` is the next record that the group processes, `end` the next
+    to be assigned. `oldest` is when the bus accepted the oldest waiting record, in Unix seconds;
+    None if none waits.
     """
 
     first: int
@@ -92,7 +99,10 @@ class PartitionPosition:
 
 
 def lag_of(places: Iterable[PartitionPosition], now: float) -> Lag:
-    """Return the lag of a group with these positions; `now` is in Unix seconds."""
+    """Return how many records wait in all these partitions, and the age of the oldest.
+
+    `now` is in Unix seconds; the age is 0 if none waits.
+    """
     positions = list(places)
     oldest = min((place.oldest for place in positions if place.oldest is not None), default=now)
     return Lag(sum(place.waiting for place in positions), max(0.0, now - oldest))
@@ -107,12 +117,13 @@ class Retention:
 
 
 class Publisher(Protocol):
-    """Appends to one topic."""
+    """Appends to one topic; both ways raise UnavailableError while the bus is down."""
 
     def append(self, records: Sequence[Outgoing]) -> None:
         """Make `records` durable, in order within a key.
 
-        A crash may leave some keys written and others not.
+        Raises UnavailableError if the bus is down; some of the records may be written then, and a
+        repeated call writes them again.
         """
 
     def spread(self, record: Outgoing) -> None:
@@ -123,7 +134,10 @@ class Publisher(Protocol):
 
 
 class Subscription(Protocol):
-    """One consumer of a group on one topic."""
+    """One consumer of a group on one topic.
+
+    `poll`, `commit` and `lag` raise UnavailableError while the bus is down.
+    """
 
     def poll(self, max_records: int, timeout: float) -> list[Record]:
         """Return the next records, up to `max_records` and about 64 MiB.
@@ -136,7 +150,7 @@ class Subscription(Protocol):
         """Confirm everything up to and including `record`, in its partition."""
 
     def lag(self) -> Lag:
-        """Return what the group has not committed."""
+        """Return how many records the group has not committed, and the age of the oldest."""
 
     @property
     def expired(self) -> int:
@@ -167,21 +181,21 @@ class Bus(Protocol):
         """Open `topic` for appending."""
 
     def subscribe(self, topic: str, group: str) -> Subscription:
-        """Join `group` on `topic`.
+        """Join `group` on `topic` and return its consumer.
 
         Raises ConfigError if another live process is the consumer on an embedded bus.
         """
 
     def lag(self, topic: str, group: str) -> Lag:
-        """Return what `group` has not committed, without joining it."""
+        """Return what `group` has not committed in all partitions, without joining it."""
 
     def places(self, topic: str, group: str) -> Mapping[int, PartitionPosition]:
-        """Return the position of `group` in each partition, without joining it."""
+        """Return the position of `group` in each partition, by number, without joining it."""
 
     def check(self, topic: str) -> None:
-        """Read all local records of `topic`; raises CorruptError if one is damaged.
+        """Read all local records of `topic`, and return nothing if they are sound.
 
-        A broker checks its own.
+        Raises CorruptError if one is damaged. A broker checks its own.
         """
 
     def expire(self) -> int:
@@ -201,10 +215,11 @@ def open_bus(
     clock: Clock,
     inventory: Inventory | None = None,
 ) -> Bus:
-    """Return the bus of a `url`.
+    """Return the bus that `url` names.
 
-    `sqlite:///FOLDER` (relative to the data folder), `kafka://HOST:PORT` or `spool:///DIR`. New
-    topics that are files are entered in `inventory`.
+    `sqlite:///FOLDER` and `spool:///FOLDER` are relative to the folder `data`, with four slashes
+    absolute; `kafka://HOST:PORT` is a broker. `retention` gives the limits of each topic. New
+    topics that are files are entered in `inventory`. Raises ConfigError for any other URL.
     """
     scheme, _, location = url.partition("://")
     running = RunningTime(data, clock, inventory)

@@ -1,11 +1,11 @@
-"""Parse JSON and TOML, and list every fault without repeating a value.
+"""Parse JSON and TOML, and describe faults without repeating a value of the file.
 
-A message never contains values of the file, only names of settings: a value may be a secret. A word
-of the file that is repeated passes `redact_word` or `quote_word`, so that a value pasted into the
-wrong place is not shown.
-
-The standard library's parsers raise RecursionError where a text nests too deeply, and that of TOML
-a plain ValueError for a number with more digits than Python converts; both are converted here.
+A value may be a password or a customer's number, so messages contain names of settings only, and
+each word of the file passes `redact_word` or `quote_word` first, which show only short, plain words
+without many digits. `describe_faults` turns pydantic's errors into lines such as `search.prot: did
+you mean port?`. `read_json` and `read_toml` also convert what the standard parsers raise
+unexpectedly: RecursionError for deep nesting, and a bare ValueError for a TOML number with too many
+digits.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ LIBRARY = re.compile(
 
 
 def describe_faults(error: ValidationError, model: type[BaseModel]) -> list[str]:
-    """Describe each fault as `setting: problem`, in the order of the model.
+    """Return one line `setting: problem` per fault, in the order of the model.
 
-    For an unknown setting, suggests a similar one.
+    Equal lines are listed one time. An unknown setting or word gets a suggestion if a similar one
+    exists.
     """
     descriptions = dict[str, None]()
     for fault in error.errors(include_url=False, include_context=True):
@@ -54,9 +55,10 @@ def describe_faults(error: ValidationError, model: type[BaseModel]) -> list[str]
 
 
 def redact_word(word: str) -> str:
-    """Return `word` if a message may repeat it, else only its length.
+    """Return `word` if a message may repeat it, else only its length in brackets.
 
-    Other words may be a value, a key or a text.
+    At most 64 printable characters, 6 digits and no `@` may be shown: anything else may be a value,
+    a key or a text.
 
     >>> redact_word("colour"), redact_word("15400000001")
     ('colour', '(11 characters)')
@@ -65,14 +67,14 @@ def redact_word(word: str) -> str:
 
 
 def quote_word(word: str) -> str:
-    """Return `redact_word` of a word, in quotation marks if it is shown."""
+    """Return `word` in quotation marks if a message may repeat it, else only its length."""
     return repr(word) if _is_plain(word) else redact_word(word)
 
 
 def redact_message(message: str) -> str:
-    """Redact the words of a file in a library's message.
+    """Return a parser's message with the words that it quotes from the file redacted.
 
-    Such as `Cannot declare ('a',) twice (at line 1, column 4)`.
+    The place behind them stays, as in `Cannot declare ('a',) twice (at line 1, column 4)`.
     """
     parts = LIBRARY.fullmatch(message)
     return (
@@ -92,7 +94,7 @@ def _is_plain(word: str) -> bool:
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
-    """Return `: did you mean …?`, or "" if no known word is similar."""
+    """Return `: did you mean …?` with the most similar known word; "" if none is similar."""
     near = difflib.get_close_matches(word, list(known), 1, NEAR)
     return f": did you mean {near[0]}?" if near else ""
 
@@ -148,7 +150,10 @@ def _list_settings(model: type[BaseModel], before: tuple[str, ...]) -> Iterator[
 
 
 def read_json(text: str | bytes) -> Any:
-    """Parse JSON; raises ValueError if the text is invalid or nests too deeply."""
+    """Return the parsed JSON.
+
+    Raises ValueError if the text is invalid or nests too deeply.
+    """
     try:
         return json.loads(text)
     except RecursionError:
@@ -156,10 +161,10 @@ def read_json(text: str | bytes) -> Any:
 
 
 def read_toml(text: str) -> dict[str, Any]:
-    """Parse TOML.
+    """Return the tables of a TOML text; a byte order mark at its beginning is ignored.
 
-    Raises `tomllib.TOMLDecodeError` if the text is invalid, nests too deeply or has too long a
-    number. A byte order mark at its beginning, as some editors write it, is ignored.
+    Raises `tomllib.TOMLDecodeError`, which repeats no value, if the text is invalid, nests too
+    deeply or has a number with too many digits.
     """
     try:
         return tomllib.loads(text.removeprefix("\ufeff"))
@@ -172,7 +177,10 @@ def read_toml(text: str) -> dict[str, Any]:
 
 
 def read_claimed_version(content: bytes) -> int | None:
-    """Return the `version` of JSON before any validation; None if there is none."""
+    """Return the `version` that a JSON object claims, before any validation.
+
+    None if the content is no JSON object, or the version no whole number from 0 to 999.
+    """
     try:
         claimed = json.loads(content)
     except (ValueError, RecursionError):

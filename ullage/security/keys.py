@@ -1,15 +1,18 @@
-"""Store keys, one file each; services read only the keys they need.
+"""Read and write the keys of a machine, one file each, and find out when a file was damaged.
 
-A flipped bit turns a key into another one, whose tags and seals look valid and match nothing. So a
-key's file contains a check value behind the key, wherever the file is copied; the inventory
-(`ullage.inventory`) lists the values of the keys made here; and data made under a key carry it:
-customer list, frontier, incident store.
+A service asks its `KeyStore` for a key by name and may read only the keys that it needs. A flipped
+bit turns a key into another one, whose hashes and encrypted records look valid and match nothing.
+So each file has a *check value* behind the key, the inventory (`ullage.inventory`) lists the values
+of the keys made here, and data made under a key carry it: customer list, frontier, incident store.
+
+    0                                32      37 bytes
+    ├───── key, 32 random bytes ──────┼─ check ┤
 
 The check value is the leftmost 40 bits of AES-256-CMAC (NIST SP 800-38B) over a block of zeros, as
-ANSI X9.24-1-2017 has it for AES, but under a key derived for this purpose (HKDF) from key and name:
-it is no tag of anything, and keys exchanged for one another are detected. It allows testing a
-guessed key, which is useless with 256 random bits; an accident passes once in 10^12. Secrets that
-people choose (addresses, passwords) have none, because it would let others test guesses.
+ANSI X9.24-1-2017 has it for AES, but under a key derived (HKDF) from key and name: so exchanged
+keys are detected, and the value is the hash of nothing else. A damaged file passes by accident once
+in 10^12. A guess can be tested with it, which is useless with 256 random bits; secrets that people
+choose (addresses, passwords) therefore have no check value.
 
     seal/<id>.pub         crawl, everything that seals
     seal/<id>.key         match
@@ -34,11 +37,13 @@ people choose (addresses, passwords) have none, because it would let others test
     notify/<channel>      alert (text: an address, then the signing secret, one per line)
     oidc.secret           search (text: the console's secret at the identity provider)
 
-Each generation has its own random key, so that destroying its file destroys the key. A secret file
-must have mode 0600 and is refused if it is wider, foreign or a link (`ullage.files.ownership`). If
-`keys.command` is set, it is run with the key's name and must print the key in hex, with or without
-its check value (KMS, Vault); if systemd's `CREDENTIALS_DIRECTORY` has the name (with `/` as `.`),
-that is read first. A key never comes from the environment itself.
+T is a tenant and <n> a key generation; each generation has its own random key, so destroying its
+file destroys the key. A secret file must have mode 0600 and is refused if it is wider, foreign or a
+link (`ullage.files.ownership`). If `keys.command` is set, it is run with the key's name and must
+print the key in hex, with or without its check value (KMS, Vault); if systemd's
+`CREDENTIALS_DIRECTORY` has the name (with `/` as `.`), that is read first. A key never comes from
+the environment itself. A key that is missing, damaged or another one raises ConfigError, which
+names the file and never shows the key.
 """
 
 from __future__ import annotations
@@ -78,15 +83,15 @@ def compute_check_value(key: bytes, name: str) -> str:
 
 
 def with_check_value(key: bytes, name: str) -> bytes:
-    """Return the content of the file of key `name`: the key, then its check value."""
+    """Return the 37 bytes of the file of key `name`: the key, then its check value."""
     return key + bytes.fromhex(compute_check_value(key, name))
 
 
 def split_key_file(content: bytes, name: str, shown: Path) -> tuple[bytes, bool]:
-    """Return the key of a file's content, and whether a check value follows it.
+    """Return the key in a file's `content`, and whether a check value follows it.
 
-    Raises ConfigError, which names the file `shown`, if the value is another key's or the
-    length is wrong.
+    Raises ConfigError, which names the file `shown`, if the value is that of another key or name,
+    or the length is wrong.
     """
     key, value = content[:KEY_BYTES], content[KEY_BYTES:]
     if len(key) != KEY_BYTES or len(value) not in (0, CHECK_BYTES):
@@ -104,14 +109,18 @@ COMMAND_SECONDS = 30
 
 
 def find_credentials_folder() -> Path | None:
-    """Return the folder of this process's systemd credentials, if any."""
+    """Return the folder of this process's systemd credentials, or None."""
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
     return Path(folder) if folder else None
 
 
 @dataclass(frozen=True, slots=True)
 class KeyStore:
-    """Reads and writes keys by name under one folder; `credentials` is systemd's folder, if any."""
+    """Reads and writes keys by name, such as `T/match-1.key`, in the folder `root`.
+
+    `command` is the program that prints private keys, () for none; `credentials` is systemd's
+    folder, if any.
+    """
 
     root: Path
     command: Sequence[str] = ()
@@ -141,10 +150,10 @@ class KeyStore:
         )
 
     def read(self, name: str) -> bytes:
-        """Return the 32 bytes of key `name`; it must be the one that the inventory lists, if any.
+        """Return the 32 bytes of key `name`.
 
-        ConfigError says where the key was looked for, or that it is another one, but never
-        shows it.
+        It must match its check value and the one in the inventory. Raises ConfigError, which says
+        where the key was looked for but never shows it, if it is missing, damaged or another key.
         """
         key, has_value = self._read(name)
         listed = None if self.is_draft else self.inventory.parts().get(f"{KEYS}{name}")
@@ -173,9 +182,10 @@ class KeyStore:
         return split_key_file(self._read_file(name, missing), name, self.root / name)
 
     def inventory_key(self, name: str, *, make: bool = False) -> bytes:
-        """Return an inventory's own key, which no inventory lists.
+        """Return the key that signs an inventory; no inventory lists it.
 
-        With `make`, creates it if it does not exist anywhere.
+        With `make`, creates it if it exists nowhere. Raises ConfigError if it is missing or
+        damaged.
         """
         if self.exists(name):  # before the command, which runs a process
             return split_key_file(
@@ -189,17 +199,25 @@ class KeyStore:
         return self._cache[name]
 
     def read_check_value(self, name: str) -> str:
-        """Return the check value of the current key, whatever the inventory lists."""
+        """Return the check value (10 hex digits) of the current key `name`.
+
+        It may differ from the one that the inventory lists. Raises ConfigError if the key is
+        missing or damaged.
+        """
         return compute_check_value(self._read(name)[0], name)
 
     def enter(self, names: Collection[str]) -> None:
-        """Enter keys in the inventory that were just put in place."""
+        """Enter keys, which were just put in place, in the inventory.
+
+        Raises ConfigError if one is missing or damaged.
+        """
         self.inventory.enter_all({f"{KEYS}{name}": self.read_check_value(name) for name in names})
 
     def read_lines(self, name: str) -> list[str]:
         """Return the lines of the text secret `name` (an address, a password).
 
-        A command prints it as it is. ConfigError says where it was looked for, but never shows it.
+        Blanks around each line are removed. A command prints the text as it is. Raises ConfigError,
+        which says where it was looked for but never shows it, if it is missing, empty or not UTF-8.
         """
         if (credential := self._read_credential(name)) is not None:
             return self._split_lines(name, credential)
@@ -211,7 +229,10 @@ class KeyStore:
         )
 
     def read_optional_lines(self, name: str) -> list[str] | None:
-        """Return the lines of an optional text secret, or None; a command is not asked."""
+        """Return the lines of a text secret that may be absent, or None; the command is not asked.
+
+        Raises ConfigError if it exists and cannot be read.
+        """
         if self._read_credential(name) is None and not self.exists(name):
             return None
         return replace(self, command=()).read_lines(name)
@@ -232,11 +253,11 @@ class KeyStore:
             raise ConfigError(missing) from None
 
     def write(self, name: str, key: bytes) -> None:
-        """Create key `name` (0600; a public half 0644) durably, and list it in the inventory.
+        """Create key `name` durably (0600; a public half 0644), and list it in the inventory.
 
-        `key` may be followed by its check value, as in a copied file. An existing key is
-        never overwritten.
-        Raises ConfigError if the inventory lists a key of that name that is gone.
+        `key` may be followed by its check value, as in a copied file. Raises FileExistsError rather
+        than overwrite a key, and ConfigError if the key is damaged or the inventory lists a lost
+        key of that name.
         """
         key = split_key_file(key, name, self.root / name)[0]
         if not self.is_draft and not self.exists(name):
@@ -255,7 +276,10 @@ class KeyStore:
         write_new(with_check_value(key, name), path, 0o644 if name.endswith(".pub") else 0o600)
 
     def make(self, name: str) -> bytes:
-        """Return key `name`, created at random if it does not exist."""
+        """Return key `name`; creates it at random if there is no file.
+
+        Raises ConfigError if the file is damaged, or the inventory lists a lost key of that name.
+        """
         if self.exists(name):
             return self.read(name)
         key = secrets.token_bytes(KEY_BYTES)
@@ -263,7 +287,7 @@ class KeyStore:
         return key
 
     def exists(self, name: str) -> bool:
-        """Return whether a file of that name exists (credentials and commands are not asked)."""
+        """Return whether a file of that name exists; credentials and the command are not asked."""
         return (self.root / name).is_file()
 
     def is_available(self, name: str) -> bool:
@@ -271,18 +295,19 @@ class KeyStore:
         return self.exists(name) or self._read_credential(name) is not None
 
     def are_external(self, folder: str) -> bool:
-        """Return whether the private keys in `folder` come from a command or credentials.
+        """Return whether the private keys in `folder` come from the command or from credentials.
 
-        Otherwise they are files.
+        False if they are files.
         """
         return bool(self.command) or (
             self.credentials is not None and any(self.credentials.glob(f"{folder}.*.key"))
         )
 
     def list_names(self, folder: str, suffix: str) -> list[str]:
-        """List the keys in `folder` that end in `suffix`, credentials included, sorted.
+        """List the names of the keys in `folder` that end in `suffix`, sorted.
 
-        A command cannot list its keys; those in the inventory are listed.
+        Names begin with the folder, as in `T/match-1.key`. Credentials are included. A command
+        cannot list its keys, so those in the inventory are listed instead.
         """
         names = {f"{folder}/{p.name}" for p in (self.root / folder).glob(f"*{suffix}")}
         if self.command and folder != FOLDER:
@@ -300,7 +325,11 @@ class KeyStore:
         return sorted(names)
 
     def destroy(self, name: str) -> None:
-        """Overwrite and remove key `name`; data hashed or sealed under it become unreadable."""
+        """Overwrite and remove the file of key `name`, and strike it from the inventory.
+
+        What was hashed or encrypted under it becomes unreadable for good. Raises FileNotFoundError
+        if the key is no file.
+        """
         path = self.root / name
         self.inventory.strike(f"{KEYS}{name}")
         with path.open("r+b") as file:
@@ -337,9 +366,10 @@ class KeyStore:
 
 
 def make_seal_pair(keys: KeyStore, key_id: str) -> None:
-    """Create the seal key pair `key_id`.
+    """Create the key pair `key_id` (a UTC date) that encrypts captures, or complete half a pair.
 
-    The private half is written first, so that nothing is sealed to a lost key.
+    The private half is written first, so that nothing is encrypted to a lost key. Raises
+    ConfigError if both halves exist and do not match.
     """
     _make_pair(keys, f"seal/{key_id}.key", f"seal/{key_id}.pub")
 
@@ -371,9 +401,10 @@ def match_halves(keys: KeyStore, private: str, public: str) -> None:
 
 
 def load_sealer(keys: KeyStore) -> Sealer:
-    """Return a sealer for the newest public key.
+    """Return a sealer, which encrypts, for the newest public key.
 
-    Key ids are UTC dates, so the newest is the last by name.
+    Key ids are UTC dates, so the newest is the last by name. Raises ConfigError if there is no
+    public key here.
     """
     names = keys.list_names("seal", ".pub")
     if not names:
@@ -385,10 +416,10 @@ def load_sealer(keys: KeyStore) -> Sealer:
 
 
 def load_opener(keys: KeyStore) -> SealOpener:
-    """Return an opener for every private seal key that still exists.
+    """Return an opener, which decrypts, for every private seal key that still exists.
 
-    A command is asked for the private half of each public key. ConfigError names a half that
-    was changed, or does not match the other.
+    A command is asked for the private half of each public key. Raises ConfigError, which names the
+    file, if a half was changed or does not match the other.
     """
     names = keys.list_names("seal", ".key")
     if keys.command:
@@ -432,10 +463,10 @@ def load_signer(keys: KeyStore, role: str) -> Signer:
 
 
 def load_verifier(keys: KeyStore, topic: str) -> Verifier:
-    """Return a verifier of the signers of `topic`; added or removed keys count within a minute.
+    """Return a verifier of the records of `topic`, signed by anybody whose public key is here.
 
-    Raises ConfigError for a damaged public key. One that is damaged later is logged, and its
-    signer not trusted.
+    Added and removed keys count within a minute. Raises ConfigError for a damaged public key; one
+    that is damaged later is logged, and its signer no longer trusted.
     """
     for name in keys.list_names(f"signers/{topic}", ".pub"):
         _load_signer_key(keys, name)
@@ -467,9 +498,9 @@ def _load_signer_key(keys: KeyStore, name: str) -> Ed25519PublicKey:
 
 
 def load_console_sealer(keys: KeyStore, tenant: str) -> Sealer | None:
-    """Return the sealer of originals for the console of `tenant`.
+    """Return what encrypts originals to the console of `tenant`, or None.
 
-    None if match has no console key, so that no originals are stored.
+    None means that its public key is not here, so that no originals are stored.
     """
     name = f"{tenant}/console.pub"
     if not keys.exists(name):
@@ -479,38 +510,44 @@ def load_console_sealer(keys: KeyStore, tenant: str) -> Sealer | None:
 
 
 def load_console_opener(keys: KeyStore, tenant: str) -> SealOpener:
-    """Return the opener of originals of `tenant`.
+    """Return what decrypts originals of `tenant`.
 
-    Raises ConfigError if this machine is not the console's.
+    Raises ConfigError if the private key is not here, as on every machine but the console's.
     """
     private = X25519PrivateKey.from_private_bytes(keys.read(f"{tenant}/console.key"))
     return SealOpener({to_fingerprint(private.public_key().public_bytes_raw()): private})
 
 
 def make_console_pair(keys: KeyStore, tenant: str) -> None:
-    """Create the key pair of a tenant's console."""
+    """Create the key pair of a tenant's console, or complete half a pair."""
     _make_pair(keys, f"{tenant}/console.key", f"{tenant}/console.pub")
 
 
 def list_tenants(keys: KeyStore) -> list[str]:
-    """List the tenants whose customer lists can be verified here."""
+    """List the tenants whose customer lists can be verified here, by name."""
     return sorted(path.parent.name for path in keys.root.glob("*/verify.pub"))
 
 
 def load_signing_key(keys: KeyStore, tenant: str) -> Ed25519PrivateKey:
-    """Return the key of the building host that signs customer lists of `tenant`."""
+    """Return the key of the building host that signs customer lists of `tenant`.
+
+    Raises ConfigError on other machines, which lack it.
+    """
     return Ed25519PrivateKey.from_private_bytes(keys.read(f"{tenant}/sign.key"))
 
 
 def load_verify_key(keys: KeyStore, tenant: str) -> Ed25519PublicKey:
-    """Return the key that verifies customer lists of `tenant` before they are installed."""
+    """Return the key that verifies customer lists of `tenant` before they are installed.
+
+    Raises ConfigError if it is missing or damaged.
+    """
     return Ed25519PublicKey.from_public_bytes(keys.read(f"{tenant}/verify.pub"))
 
 
 def list_generations(keys: KeyStore, tenant: str, purpose: str) -> list[int]:
-    """List the key generations of `tenant` for `purpose` (match or index), oldest first.
+    """List the key generations of `tenant` for `purpose` (match or index) that exist, oldest first.
 
-    There are two while keys are being rotated.
+    There are two while keys are being rotated, and none if this machine has no such key.
     """
     numbers = (Path(n).stem.removeprefix(f"{purpose}-") for n in keys.list_names(tenant, ".key"))
     return sorted(int(number) for number in numbers if number.isdecimal())
@@ -531,7 +568,10 @@ def make_tenant(keys: KeyStore, tenant: str) -> None:
 
 
 def list_faults(keys: KeyStore) -> list[str]:
-    """List the faults of the key files: unreadable, changed, or halves of two pairs."""
+    """List the faults of the key files, one message each; [] if there is none.
+
+    A file may be unreadable, changed, or one half of another pair.
+    """
     faults = []
     for name in list_files(keys):
         try:
@@ -544,11 +584,10 @@ def list_faults(keys: KeyStore) -> list[str]:
 
 
 def list_missing(keys: KeyStore) -> list[str]:
-    """List the missing keys.
+    """List the missing keys, one message each; [] if there is none.
 
-    These are keys that every machine needs, or that the key command should have. Lost files
-    that the
-    inventory lists are reported by `Inventory.faults`.
+    Expected are the keys that every machine needs and, if there is a key command, the listed ones.
+    Lost files that the inventory lists are reported by `Inventory.faults`.
     """
     listed = {part.removeprefix(KEYS) for part in keys.inventory.parts() if part.startswith(KEYS)}
     needed = {"capture.key", "frontier.key", *(f"sign/{role}.key" for role in SIGNERS)}

@@ -1,9 +1,11 @@
-"""Define the closed list of field labels, and how the law weighs each of them.
+"""List the labels of leaked fields, and say how the law weighs each of them.
 
-A label names a column of a leaked row. Only labels are ever stored of a row, never its values.
-The class is that of 法释〔2017〕10 art. 5: A (tracks, communication, credit, property), B
-(lodging, call records, health, transactions), C (all other). `PIPL 28` marks financial accounts
-and health as sensitive; JR/T 0171-2020 puts PASSWORD, CVV and EXPIRY in its highest class.
+A leaked row is never stored; what is stored is which fields it had, by label, as in NAME, PHONE,
+LOAN. Three questions are answered from a set of labels alone: `classify` gives its class in
+法释〔2017〕10 art. 5, `shows` what somebody could do to the person, and `SENSITIVE` which labels
+PIPL 28 calls sensitive. Classes are A (tracks, communication, credit, property), B (lodging, call
+records, health, transactions) and C (all other). JR/T 0171-2020 puts PASSWORD, CVV and EXPIRY in
+its highest class. Unknown labels count as class C and never raise.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from functools import cache
 
 
 class FieldLabel(StrEnum):
-    """A field label."""
+    """The label of a column in leaked rows; it is stored, values never are."""
 
     NAME = "NAME"
     PHONE = "PHONE"
@@ -102,9 +104,10 @@ They are financial accounts and what opens them, specific identity, and health.
 
 @cache
 def classify(fields: frozenset[str]) -> str:
-    """Return the highest class among `fields`.
+    """Return the highest class ("A", "B" or "C") among these labels; "C" for none.
 
-    One class per customer (our proposal, based on the law's text).
+    CARD with ID counts as B. That a customer has one class is our proposal, based on the law's
+    text.
     """
     classes = {CLASS.get(FieldLabel(f), "C") for f in fields if f in FieldLabel.__members__}
     if {FieldLabel.CARD, FieldLabel.ID} <= fields:
@@ -137,7 +140,10 @@ _FOUR_ELEMENTS = frozenset((FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.ID, Fi
 
 @cache
 def shows(fields: frozenset[str]) -> frozenset[Shows]:
-    """Return what a row with these fields shows."""
+    """Return everything that a row with these labels allows somebody to do to its subject.
+
+    May be empty, as for a phone number alone.
+    """
     conditions = {
         Shows.GRAVE: bool(HIGHEST & fields) or fields >= _FOUR_ELEMENTS,
         Shows.PRIVATE: bool({FieldLabel.PHONE, FieldLabel.ID} & fields) and bool(_AFFAIRS & fields),
