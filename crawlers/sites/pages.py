@@ -1,4 +1,15 @@
-"""The result of reading a page: the posts on it and the pages that it leads to."""
+"""Hold what was read from one page of a site: its posts, and the pages that it leads to.
+
+Sites of all kinds are read alike. A *list* names threads or pastes and is read at every visit; a
+*thread* has posts and is read when its list shows a change; an *item* is a single paste or file and
+is read once. Each platform (`crawlers.platforms`) parses a response into one `PageContent`; its
+`posts` are published and its `pages` go to the frontier, the queue of pages to fetch.
+
+    list ── PageAddress(role="thread", stamp="12 replies") ──▶ thread ──▶ Post, Post, …
+      └──── PageAddress(role="item") ────────────────────────▶ item ────▶ Post
+
+Nothing here fetches or raises; a page that is incomplete says so in `whole` and `lacking`.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +34,7 @@ PARENT = "parent"
 
 @dataclass(frozen=True, slots=True)
 class PageAddress:
-    """A page to fetch.
+    """The address of a page to fetch.
 
     Lists are read at every visit, threads when their `stamp` has changed, items once.
 
@@ -49,9 +60,10 @@ class PageAddress:
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One post, paste or file, as served.
+    """One post, paste or file, as served and not yet decoded.
 
-    `published_at` has a time zone; `url` is where a person reads the post.
+    `post_id` is the site's own id. `published_at` has a time zone; `url` is where a person reads
+    the post.
     """
 
     post_id: str
