@@ -1,12 +1,23 @@
-"""Many texts in one buffer, as the arrays that the vectorised steps work on.
+r"""Store many texts in one buffer, and the arrays that vectorised steps compute from it.
 
-A `Batch` holds several folded texts in one buffer of UTF-8 bytes. `Texts` holds the cells of a
-column, one row of bytes per cell; lists of millions of values are read, normalised and hashed in
-this form. A numpy call costs about a microsecond whatever its length, so vectorised steps pay only
-over a mebibyte or more: batches span documents.
+A numpy call costs about a microsecond whatever its length, so a step pays off over a mebibyte or
+more. Match therefore joins the texts of many documents into one `Batch`, and every offset that a
+step finds, called a *place*, is one into the whole buffer:
 
-Groups of different sizes are stored one behind the other in a flat array; `index_in_groups` and
-`ranges` replace the loop over each group.
+    data     \n × PAD │ first text │ \n │ second text │ \n × PAD
+                      ↑            ↑    ↑             ↑
+             starts[0]=PAD   ends[0]  starts[1]  ends[1]
+
+`documents` maps places back to texts. The padding lets a step read up to 136 bytes around any place
+without a check for the edges. `Texts` holds the cells of a column instead, one row of bytes per
+cell, for lists of millions of values:
+
+    table    1 3 8 0 0 1 3 8 0 0 0     lengths   11
+             a @ b . c n · · · · ·                6
+
+Groups of different sizes lie one behind the other in a flat array; `index_in_groups` and `ranges`
+replace a loop over them. These functions check no arguments: a place outside of the buffer raises
+IndexError or gives a wrong result.
 """
 
 from __future__ import annotations
@@ -47,7 +58,10 @@ class Batch:
 
     @classmethod
     def join(cls, texts: Sequence[bytes]) -> Batch:
-        """Build a batch from `texts`; any of them may be empty."""
+        """Build a batch from `texts` (UTF-8), any of which may be empty.
+
+        An empty batch has no texts, but still its padding.
+        """
         ends_line = b"\n" * PAD
         data = np.frombuffer(b"\n".join((ends_line[1:], *texts, ends_line)), np.uint8)
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))
@@ -55,17 +69,23 @@ class Batch:
         return cls(data, ends - lengths, ends)
 
     def windows(self, places: Places, width: int) -> Bytes:
-        """Return a copy of the `width` (at most 136) bytes from each place on: u8[n, width]."""
+        """Return a copy of the `width` (at most 136) bytes from each place on: u8[n, width].
+
+        Places lie in the texts; the padding behind them fills a window at the end.
+        """
         view = np.ndarray((len(self.data) - width + 1,), f"V{width}", self.data.data, 0, (1,))
         # `take` would copy the whole overlapping view first
         return view[places].view(np.uint8).reshape(-1, width)
 
     def documents(self, places: Places) -> Places:
-        """Return the number of the text that holds each place."""
+        """Return the index of the text that holds each place: i64[n].
+
+        A place in the padding before the first text gives -1.
+        """
         return np.searchsorted(self.starts, places, "right") - 1
 
     def by_document(self, places: Places) -> Iterator[tuple[int, slice]]:
-        """Yield the number of each text that holds a place, and the slice of `places` inside it.
+        """Yield the index of each text that holds a place, and the slice of `places` in it.
 
         `places` must ascend.
         """
@@ -76,12 +96,12 @@ class Batch:
 
     @cached_property
     def classes(self) -> bits.Classes:
-        """Return the offsets of each byte class in the buffer."""
+        """Return the places of each byte class in the buffer; computed at first use."""
         return bits.Classes(self.data)
 
     @cached_property
     def line_starts(self) -> Places:
-        """Return the start of each line of the buffer, those of the padding included."""
+        """Return the place where each line of the buffer begins, padding included: i64[lines]."""
         return np.concatenate(([0], bits.places(self.classes.line_end) + 1))
 
     @cached_property
@@ -89,7 +109,7 @@ class Batch:
         return bits.Ranks(self.classes.line_end)
 
     def lines(self, places: Places) -> Places:
-        """Return the number, in the buffer, of the line that holds each place."""
+        """Return the number of the buffer's line, from 0, that holds each place: i64[n]."""
         return self._lines_before.count_below(places)
 
     @cached_property
@@ -102,14 +122,14 @@ class Batch:
         return self._characters.count_below(places)
 
     def text(self, start: int, end: int) -> Any:
-        """Return the bytes [start, end)."""
+        """Return the bytes from place `start` up to `end`, as `bytes`."""
         return self.data[start:end].tobytes()
 
 
 def texts_holding(places: Places, first: Places) -> Flags:
     """Return whether each text holds one of `places`: bool[texts].
 
-    `first` are the starts of the texts, ascending.
+    `first` are the starts of the texts, ascending. No place may lie before the first start.
     """
     holds_place = np.zeros(len(first), bool)
     holds_place[np.searchsorted(first, places, "right") - 1] = True
@@ -117,11 +137,14 @@ def texts_holding(places: Places, first: Places) -> Flags:
 
 
 class KeyedMembers(NamedTuple):
-    """Members grouped by a key.
+    """Members grouped by a key, such as candidates by their document.
 
-    `keys` are the distinct keys, ascending; `number` (i64[members]) is the index of each member's
-    key. `order` (i64[members]) sorts the members by key, and `first` is where each key's members
-    begin in it.
+        keys (i64[keys])         the distinct keys, ascending
+        number (i64[members])    the index in `keys` of each member's key
+        order (i64[members])     the members, sorted by key
+        first (i64[keys])        where in `order` the members of each key begin
+
+    Built by `group`.
     """
 
     keys: Places
@@ -145,12 +168,12 @@ class KeyedMembers(NamedTuple):
         return cls(ordered[first], number, order, first)
 
     def combine_bits(self, bits: Places) -> Places:
-        """Return the bitwise or of `bits` over the members of each key: i64[keys]."""
+        """Return, for each key, the bitwise or of its members' `bits`: i64[keys]."""
         combined: Places = np.bitwise_or.reduceat(bits[self.order], self.first)
         return combined
 
     def any(self, flags: Flags) -> Flags:
-        """Return whether any member of each key has a flag: bool[keys]."""
+        """Return whether any member of each key has its flag set: bool[keys]."""
         flagged: Flags = np.logical_or.reduceat(flags[self.order], self.first)
         return flagged
 
@@ -239,11 +262,11 @@ class Texts:
         return len(self.lengths)
 
     def take(self, rows: npt.NDArray[Any]) -> Texts:
-        """Return the texts of these rows."""
+        """Return the texts of these rows (indices), in this order."""
         return Texts(self.table.take(rows, axis=0), self.lengths.take(rows))
 
     def messages(self) -> list[bytes]:
-        """Return each text as bytes."""
+        """Return each text as bytes; a truncated one as far as the table holds it."""
         if len(self) and (self.lengths == self.lengths[0]).all():
             width = int(self.lengths[0])
             joined = self.table[:, :width].tobytes()
@@ -266,7 +289,7 @@ class Texts:
         return [message.decode("utf-8", "replace") for message in self.messages()]
 
     def are_filled(self) -> npt.NDArray[np.bool_]:
-        """Return whether each text holds more than spaces: bool[n]."""
+        """Return whether each text holds more than spaces and control characters: bool[n]."""
         return np.asarray(((self.table > ord(" ")) & self.mask_contents()).any(axis=1))
 
     def mask_contents(self) -> npt.NDArray[np.bool_]:
@@ -275,7 +298,10 @@ class Texts:
 
 
 def concatenate(parts: Sequence[Texts]) -> Texts:
-    """Return the texts of several tables, one table after the other."""
+    """Return the texts of several tables as one, in order.
+
+    The result is as wide as the widest table; without parts it is empty.
+    """
     if len(parts) == 1:
         return parts[0]
     width = max((part.table.shape[1] for part in parts), default=1)
