@@ -65,7 +65,7 @@ class Document(StoredRecord):
         time      the field that orders documents and lets them expire
         words()   the texts that free-text search finds, if `searchable`
 
-    The other class variables make particular queries fast.
+    Each of the remaining class variables is explained below it.
     """
 
     columns: ClassVar[tuple[str, ...]] = ()
