@@ -25,7 +25,7 @@ def incidents(store):
     return list(store.scroll(Incident, DocumentFilter()))
 
 
-def test_a_finding_opens_an_incident_with_all_its_facts(store, clock):
+def test_finding_opens_an_incident_with_all_its_facts(store, clock):
     fold_all(store, clock, [finding("f", range(10), people="ab", kinds=("phone", "resident_id"))])
     (incident,) = incidents(store)
     assert incident.id == incident_id("f")
@@ -43,7 +43,7 @@ def test_a_finding_opens_an_incident_with_all_its_facts(store, clock):
     assert (holding.incident, len(holding.values)) == (incident.id, 11)
 
 
-def test_a_repost_shares_the_incident_and_counts_nobody_twice(store, clock):
+def test_repost_joins_its_incident_without_double_counting(store, clock):
     fold_all(
         store,
         clock,
@@ -130,7 +130,7 @@ def test_parts_of_a_long_finding_are_one_sighting(store, clock):
     assert (incident.customers, incident.sightings) == (150, 1)
 
 
-def test_an_alarm_without_a_customer_is_an_incident_too(store, clock):
+def test_offer_without_a_customer_is_an_incident(store, clock):
     fold_all(
         store,
         clock,
@@ -239,7 +239,7 @@ def sliding(count: int) -> list:
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("at", range(1, 11))
-def test_a_crash_around_any_write_ends_in_the_same_facts(tmp_path, store, clock, at, after):
+def test_crash_at_any_write_ends_in_the_same_facts(tmp_path, store, clock, at, after):
     """Five writes a batch, two batches; the batch comes again as the bus would bring it."""
     findings = [
         *sliding(4),
@@ -310,7 +310,7 @@ def test_document_rejected_by_the_store_dead_letters_its_record(store, clock, mo
         ({"schema": "1"}, b"{}", "malformed"),
     ],
 )
-def test_record_that_is_no_finding_is_named(headers, value, reason):
+def test_invalid_record_is_rejected_with_its_reason(headers, value, reason):
     good = record(finding("f"))
     bad = type(good)(good.topic, 0, 1, 0.0, "bank", headers, good.value if value is None else value)
     with pytest.raises(RecordError) as caught:

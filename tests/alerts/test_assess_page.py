@@ -170,7 +170,7 @@ def test_dropped_file_gets_verdict_pseudonyms_and_incident(page, match, store, c
     assert len([*store.scroll(Decision, DocumentFilter())]) == 1
 
 
-def test_a_file_of_logins_alone_is_not_said_to_hold_customers(data, browser, clock):
+def test_file_with_logins_only_is_not_said_to_contain_customers(data, browser, clock):
     (data / "ullage.toml").write_text(
         '[tenants.bank]\ndomains = ["bank.example"]\n', encoding="utf-8"
     )
@@ -198,7 +198,7 @@ def folding(context: Context) -> Iterator[None]:
             alert.terminate()
 
 
-def test_it_can_be_opened_as_it_is_dropped(page, match, store, context):
+def test_dropped_file_can_open_an_incident_at_once(page, match, store, context):
     with folding(context):
         place = drop(page, open="1").headers["location"]
     [incident] = store.scroll(Incident, DocumentFilter())
@@ -255,12 +255,12 @@ def test_rejected_form_keeps_its_input_with_the_reason_at_its_field(page, fields
     assert "13800138000" not in answer.text
 
 
-def test_a_form_without_a_file_says_so(page):
+def test_form_without_a_file_is_rejected(page):
     answer = page.ask("POST", "/assess", data=FIELDS, files={"file": ("", b"")}, headers=OURS)
     assert (answer.status_code, "choose the file" in answer.text) == (400, True)
 
 
-def test_without_match_the_page_says_that_nothing_was_examined(page, context):
+def test_page_says_that_nothing_was_examined_without_match(page, context):
     assert "match is not running" in page.get("/assess").text.lower()
     answer = drop(page)
     assert (answer.status_code, "was not processed" in answer.text) == (503, True)
@@ -578,7 +578,7 @@ def test_results_of_another_tenant_evict_none_of_ours(clock) -> None:
     assert cache.get(names[-1], ours) is None
 
 
-def test_only_the_form_that_shows_its_progress_may_send_by_script(page: Browser) -> None:
+def test_only_the_upload_page_may_send_by_script(page: Browser) -> None:
     allowed = {
         path: "connect-src 'self'" in page.get(path).headers["content-security-policy"]
         for path in ("/assess", "/", "/exposed")

@@ -83,7 +83,7 @@ def test_open_groups_without_a_daemon_and_prints_the_incident(
     assert "Customers: 60" in shown.stdout
 
 
-def test_the_number_as_json_and_what_it_joins(assess, bank: Context, leak: Path) -> None:
+def test_json_names_the_incident_that_a_repost_joins(assess, bank: Context, leak: Path) -> None:
     [first] = json.loads(assess(leak, "--open", "--json").stdout)["incidents"]
     assert (first["tenant"], first["is_new"], first["why_not"]) == ("bank", True, "")
     again = json.loads(assess(leak, "--open", "--json").stdout)
@@ -121,7 +121,7 @@ def test_repost_names_its_incident(assess, bank: Context, leak: Path, tmp_path: 
     assert f"100% of these customers stood with the same fields in {incident.id}" in shown
 
 
-def test_new_people_or_fields_are_no_repost(
+def test_new_people_or_fields_are_not_a_repost(
     assess, bank: Context, leak: Path, tmp_path: Path
 ) -> None:
     assess(leak, "--open")

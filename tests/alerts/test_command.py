@@ -274,7 +274,7 @@ def test_incident_can_be_drawn_in_any_zone(store, clock):
     assert "CST" in draw(incident_in_full(load_details(store, A), BEIJING))
 
 
-def test_the_command_group_is_what_the_entry_point_names():
+def test_command_group_matches_its_entry_point():
     assert {c.name for c in incidents.incidents.registered_commands} >= {"list", "show", "deadline"}
 
 
@@ -292,7 +292,7 @@ def test_only_web_addresses_become_links(url, followed):
     assert link(url) == (url if followed else "")
 
 
-def test_small_forms():
+def test_terminal_helpers_format_text_durations_and_times():
     assert safe("a\tb\u200b\ufeff客") == r"a\tb\u200b\ufeff客"
     assert brief(("a", "b", "c"), 2) == "a, b +1"
     assert [str(duration(s)) for s in (None, 0.04, 59.4, 61, 5400, 90_000)] == [

@@ -61,7 +61,7 @@ def test_calendar_has_the_announced_working_days(year, days):
     assert len([d for d in worked if d.weekday() >= 5]) == {2025: 5, 2026: 6}[year]
 
 
-def test_a_holiday_and_its_make_up_days_are_whole():
+def test_holidays_and_make_up_days_are_known():
     """Spring Festival of 2026: nine days off, both Saturdays around it worked."""
     off = [date(2026, 2, 15) + n * DAY for n in range(9)]
     assert not any(load_china().is_working_day(day) for day in off)

@@ -504,7 +504,7 @@ def test_unacknowledged_deadline_without_a_rule_counts_after_half_an_hour(
     assert unheard(store, clock, regimes=()) == 1
 
 
-def test_a_confirmed_incident_is_in_the_metric_too(store, clock, incident, start):
+def test_confirmed_incident_is_in_the_metric(store, clock, incident, start):
     update(store, incident, clock="if confirmed")
     duties = Duties(store, lambda _: Tenant(regimes=("gdpr-33",)), clock.as_clock())
     assert earliest(duties, "bank") == {}

@@ -108,7 +108,7 @@ def test_export_without_incidents_is_well_formed(store, form):
         json.loads(text)
 
 
-def test_a_bundle_passes_the_validator_offline(store, incidents, monkeypatch):
+def test_bundle_passes_the_validator_offline(store, incidents, monkeypatch):
     monkeypatch.setattr(socket, "socket", None)
     # it builds grammars for a second, which whoever only collects this would wait for
     import stix2validator
@@ -127,7 +127,7 @@ def test_a_bundle_passes_the_validator_offline(store, incidents, monkeypatch):
     )
 
 
-def test_a_second_bundle_is_a_new_version_of_the_same_objects(store, clock, incidents):
+def test_second_bundle_is_a_new_version_of_the_same_objects(store, clock, incidents):
     before = objects(store, A)
     decide(store, clock, A, "confirmed")
     after = objects(store, A)
@@ -295,7 +295,7 @@ def test_missing_library_is_reported_with_what_to_install(store, incidents, monk
         format_named("xml")
 
 
-def test_the_command_writes_a_private_file_and_an_audit_entry(data, incidents, tmp_path):
+def test_command_writes_a_private_file_and_an_audit_entry(data, incidents, tmp_path):
     (data / "ullage.toml").write_text("metrics = false\n[tenants.bank]\n")
     target = tmp_path / "out.csv"
     words = ["--data", str(data), "incidents", "export", A, "--format", "csv", "-o", str(target)]
@@ -333,7 +333,7 @@ def test_api_exports_the_same_text(store, incidents, browser, form):
     assert answer.headers["content-disposition"].startswith('attachment; filename="incidents.')
 
 
-def test_pages_lead_to_the_export_of_what_they_show_and_no_other_site_does(incidents, browser):
+def test_pages_link_to_their_export_and_other_sites_cannot(incidents, browser):
     assert f'href="/v1/export/stix?id={A}"' in browser.get(f"/incidents/{A}").text
     link = "/v1/export/csv?tenant=bank"
     assert f'href="{link}"' in browser.get("/?tenant=bank").text

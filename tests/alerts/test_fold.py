@@ -112,7 +112,7 @@ def test_candidates_and_shingles_are_never_compared():
     assert place(new, claims, incidents)[:3] == (OWN, True, ())
 
 
-def test_another_tenants_incident_is_never_joined():
+def test_incident_of_another_tenant_is_never_joined():
     new, foreign = (
         finding("new", range(20), people="x"),
         make_known("INC-OLD", range(20), tenant="shop"),

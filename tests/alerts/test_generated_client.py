@@ -75,7 +75,7 @@ client made it right.
     TOOL is None,
     reason="openapi-python-client is not here: pip install it, in an environment of its own",
 )
-def test_a_generated_client_lists_reads_decides_and_is_told_of_errors(
+def test_generated_client_lists_reads_decides_and_receives_errors(
     address, accounts, tmp_path: Path
 ) -> None:
     scope = ["incident.read", "incident.decide", "incident.export", "file.assess"]

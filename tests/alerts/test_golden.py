@@ -9,7 +9,7 @@ from tests.alerts import golden
 from tests.matcher.golden import digests
 
 
-def test_the_later_stages_leave_what_is_frozen(tmp_path: Path) -> None:
+def test_later_stages_agree_with_golden_files(tmp_path: Path) -> None:
     frozen = json.loads(golden.FROZEN.read_text(encoding="utf-8"))
     now = digests(golden.texts(tmp_path))
     changed = sorted(

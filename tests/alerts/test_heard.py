@@ -46,7 +46,7 @@ def test_empty_store_says_that_nothing_was_collected(worth) -> None:
     )
 
 
-def test_full_reading_says_since_when_and_until_when(listen, worth, clock) -> None:
+def test_full_coverage_is_reported_with_its_period(listen, worth, clock) -> None:
     listen(beat(ok=3, quiet=1))
     clock.advance(1_200)
     listen(beat(1_200, ok=3, quiet=1))
@@ -160,7 +160,7 @@ def test_unavailable_store_is_left_to_the_loop(listen, store, monkeypatch) -> No
         listen(beat())
 
 
-def test_lookup_without_a_result_says_it_too(browser, listen) -> None:
+def test_lookup_without_a_result_reports_coverage(browser, listen) -> None:
     page, api = (
         browser.post("/exposed", ASKED).text,
         browser.ask("POST", "/v1/exposed", json=ASKED).json(),
@@ -178,7 +178,7 @@ def test_lookup_without_a_result_says_it_too(browser, listen) -> None:
     assert (api["exposed"], api["coverage"]["worth"]) == (False, "monitored")
 
 
-def test_the_page_and_the_api_say_it_too(browser, store, clock, listen) -> None:
+def test_page_and_api_report_coverage(browser, store, clock, listen) -> None:
     page, api = browser.get("/").text, browser.get("/v1/incidents").json()
     assert "Nothing was collected: alert has received no heartbeat" in page
     assert "未采集到任何内容" in browser.get("/", headers={"accept-language": "zh"}).text

@@ -81,7 +81,7 @@ def test_findings_are_grouped_and_heartbeats_recorded(
     assert registry.get_sample_value("ullage_pipe_seconds_sum", {"stage": "alert"}) == 6
 
 
-def test_heartbeats_alone_group_nothing_and_replays_count_once(
+def test_heartbeats_group_nothing_and_replays_count_once(
     handle: Dispatch, grouping: FakeGrouping, registry: CollectorRegistry
 ) -> None:
     for _ in range(3):

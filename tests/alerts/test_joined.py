@@ -504,7 +504,7 @@ def test_damaged_benign_fact_costs_no_other(store, clock, log_stream):
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("at", range(1, 11))
-def test_a_crash_around_any_write_ends_in_the_same_incidents(tmp_path, store, clock, at, after):
+def test_crash_at_any_write_ends_in_the_same_incidents(tmp_path, store, clock, at, after):
     """A lone number, two incidents, and the post that ties all three: two batches, the second
     comes again.
     """

@@ -120,14 +120,14 @@ def test_identifier_kind_is_named_in_the_readers_language(typed):
 
 
 @pytest.mark.parametrize("kind", kinds().values(), ids=lambda kind: kind.name)
-def test_a_kind_has_its_noun_in_chinese(kind):
+def test_every_kind_has_a_chinese_noun(kind):
     assert HAN.search(kind.noun_zh)
     assert catalogue("zh").gettext(kind.noun) in {
         same_noun.noun_zh for same_noun in kinds().values() if same_noun.noun == kind.noun
     }
 
 
-def test_a_page_is_in_one_language_and_can_be_switched(browser):
+def test_page_is_in_one_language_and_can_be_switched(browser):
     for accepted, tag in (("zh-CN,zh;q=0.9", "zh-Hans"), ("de", "en")):
         answer = browser.get("/noise", headers={"accept-language": accepted})
         assert f'<html lang="{tag}">' in answer.text

@@ -111,7 +111,7 @@ def test_none_of_400_near_misses_is_looked_up():
     assert [miss for miss in wrong if miss[2]] == []
 
 
-def test_near_miss_is_asked_again_on_the_page_and_in_the_api(browser, context, monkeypatch):
+def test_near_miss_is_questioned_on_the_page_and_in_the_api(browser, context, monkeypatch):
     misses = random.Random(1).sample(near_misses(), 12)
     for _, _, typed in misses:
         page = browser.post("/exposed", {**ASKED, "value": typed}).text

@@ -144,7 +144,7 @@ def parts_of(whole_one: Finding, size: int) -> list[Finding]:
 
 
 @pytest.mark.parametrize("batch", [1, 2, 64])
-def test_parts_replace_it_in_turn_and_count_customers_once(
+def test_parts_of_the_whole_finding_replace_the_incomplete_one(
     store: SqliteStore, clock: HeldClock, batch: int
 ) -> None:
     fold_all(store, clock, [*parts_of(cut("abx"), 1), *parts_of(full(), 2)], batch)

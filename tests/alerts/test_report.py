@@ -185,7 +185,7 @@ def test_both_forms_hold_the_same_lines(case, language):
         assert text.count(drafted.mark) >= 2
 
 
-def test_the_same_case_gives_the_same_bytes(case):
+def test_same_case_gives_the_same_bytes(case):
     later = replace(case, now=case.now + timedelta(hours=1))
     for form in ReportForm:
         first, second = (
@@ -295,7 +295,7 @@ def test_times_and_deadlines_are_in_the_tenants_zone(store, clock, context, inci
     ("people", "grade"),
     [(999_999, "一般"), (1_000_000, "较大"), (10_000_000, "重大"), (100_000_000, "特别重大")],
 )
-def test_the_grade_uses_the_words_of_the_measures(case, people, grade):
+def test_grade_uses_the_words_of_the_regulation(case, people, grade):
     assert lines(with_incident(case, customers=people), "grade_cac") == (grade,)
 
 

@@ -240,7 +240,9 @@ def ask(log_in, by_api, accounts, context) -> Callable[[str, str, str], None]:
 
 
 @pytest.mark.parametrize(("act", "place"), WAYS)
-def test_nobody_alone_ends_or_hides_a_running_deadline(running, duties, context, ask, act, place):
+def test_no_single_person_can_end_or_hide_a_running_deadline(
+    running, duties, context, ask, act, place
+):
     assert len(running) == 3
     store = duties.store
     for role in ROLES:
@@ -360,7 +362,7 @@ def test_deadline_that_waits_for_a_decision_can_be_waived(store, cases, clock):
 
 
 @pytest.mark.parametrize("chosen", ["reported pipl-57 first", "waived pipl-57"])
-def test_deadline_that_does_not_run_yet_needs_a_second_person_too(store, cases, clock, chosen):
+def test_deadline_that_has_not_started_needs_a_second_person(store, cases, clock, chosen):
     """Else somebody would confirm the leak later, and find a deadline that was ended before it
     began.
     """

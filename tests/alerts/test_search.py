@@ -378,12 +378,12 @@ def test_list_is_filtered_and_paged(browser, store, clock):
     assert browser.get("/", params={"after": "nonsense"}).status_code == 400
 
 
-def test_an_empty_page_says_what_to_do_next(browser, phone_incident):
+def test_empty_page_says_what_to_do_next(browser, phone_incident):
     assert "No matches" in browser.get("/?q=龙").text
     assert "No incidents yet" not in browser.get("/").text
 
 
-def test_a_new_installation_says_what_to_do_next(browser):
+def test_new_installation_says_what_to_do_next(browser):
     page = browser.get("/").text
     assert "No incidents yet" in page
     assert "ullage watchlist load" in page

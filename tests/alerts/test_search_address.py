@@ -133,7 +133,7 @@ def test_tls_browser_gets_hsts(console_under):
     )
 
 
-def test_one_reader_behind_a_proxy_blocks_no_other(console_under):
+def test_rate_limit_behind_a_proxy_is_per_reader(console_under):
     who = console_under(PROXIED)
     for n in range(OF_SOURCE):
         who.post(

@@ -129,7 +129,7 @@ def test_request_with_two_lengths_ends_its_connection(port: int, method: str, pa
     assert b"connection: close" in received.lower()
 
 
-def test_no_answer_waits_for_the_acknowledgement_of_its_head() -> None:
+def test_answer_does_not_wait_for_the_acknowledgement_of_its_head() -> None:
     with (
         listening("search", "127.0.0.1", 0) as (listener, port),
         connect(port),
@@ -185,7 +185,7 @@ def test_head_and_body_are_one_packet(
     assert later_packets == [b"5\r\nalone\r\n", b"0\r\n\r\n"]
 
 
-def test_the_bounds_are_those_that_are_promised() -> None:
+def test_limits_are_as_documented() -> None:
     assert http_server.REQUEST_SECONDS <= 10
     assert middleware.MAX_BODY == 16 * 1024
 
@@ -193,7 +193,7 @@ def test_the_bounds_are_those_that_are_promised() -> None:
 @pytest.mark.parametrize(
     "extra", [b"", b"content-length: 7\r\n"], ids=["chunked", "chunked with a length"]
 )
-def test_a_chunked_body_is_cut_at_the_cap_while_it_comes(port, extra) -> None:
+def test_chunked_body_is_cut_at_the_limit(port, extra) -> None:
     """The rest is not waited for: the answer comes before the last chunk."""
     with closing(connect(port)) as peer:
         peer.sendall(request(port, "POST") + extra + chunk_body(32 * 1024))
@@ -201,7 +201,7 @@ def test_a_chunked_body_is_cut_at_the_cap_while_it_comes(port, extra) -> None:
 
 
 @pytest.mark.parametrize(("extra", "expected"), [(b"", 411), (b"content-length: 3\r\n", 400)])
-def test_a_small_chunked_body_is_refused_too(port, extra, expected) -> None:
+def test_small_chunked_body_is_rejected(port, extra, expected) -> None:
     with closing(connect(port)) as peer:
         peer.sendall(
             request(port, "POST")
@@ -211,7 +211,7 @@ def test_a_small_chunked_body_is_refused_too(port, extra, expected) -> None:
         assert status(answer(peer)) == expected
 
 
-def test_a_body_of_a_get_is_bounded_too(port) -> None:
+def test_body_of_a_get_is_limited(port) -> None:
     with closing(connect(port)) as peer:
         peer.sendall(request(port, "GET") + chunk_body(32 * 1024))
         assert status(answer(peer)) == 413
@@ -244,7 +244,7 @@ def test_client_that_keeps_sending_reads_the_whole_answer(port, monkeypatch) -> 
 
 
 @pytest.mark.parametrize("tls", [True], indirect=True)
-def test_it_is_over_tls_too(port, monkeypatch) -> None:
+def test_rejection_is_readable_over_tls(port, monkeypatch) -> None:
     monkeypatch.setattr(http_server, "LINGER_SECONDS", SOON)
     anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
@@ -261,13 +261,13 @@ def test_client_that_never_stops_after_a_rejection_is_cut(port, monkeypatch) -> 
             send_for_ever(peer)
 
 
-def test_a_length_beyond_any_number_is_too_large(port) -> None:
+def test_excessive_content_length_is_too_large(port) -> None:
     with closing(connect(port)) as peer:
         peer.sendall(request(port, "POST") + b"content-length: " + b"9" * 19 + b"\r\n\r\n")
         assert status(answer(peer)) == 413
 
 
-def test_a_head_without_end_is_refused(port) -> None:
+def test_endless_head_is_rejected(port) -> None:
     with closing(connect(port)) as peer:
         peer.sendall(request(port, "GET") + b"x: " + b"a" * (http_server.MAX_HEAD + 1))
         assert status(answer(peer)) == 400
@@ -320,7 +320,7 @@ def test_endless_exchange_is_cut(port, token, monkeypatch) -> None:
     release.set()
 
 
-def test_a_request_in_its_time_is_answered_and_the_next_on_the_same_connection(port) -> None:
+def test_connection_serves_several_requests_in_time(port) -> None:
     with closing(connect(port)) as peer:
         for _ in range(3):
             peer.sendall(request(port, "GET", b"\r\n"))
@@ -337,7 +337,7 @@ def test_requests_sent_ahead_are_all_answered(port) -> None:
             got += more
 
 
-def test_a_connection_ends_after_its_last_request_and_says_so(port, monkeypatch) -> None:
+def test_connection_announces_its_last_request(port, monkeypatch) -> None:
     monkeypatch.setattr(middleware, "MOST_REQUESTS", 3)
     with closing(connect(port)) as peer:
         ends = []
@@ -348,7 +348,7 @@ def test_a_connection_ends_after_its_last_request_and_says_so(port, monkeypatch)
         assert peer.recv(1) == b""
 
 
-def test_many_slow_connections_keep_nobody_out(port, monkeypatch) -> None:
+def test_many_slow_connections_lock_nobody_out(port, monkeypatch) -> None:
     monkeypatch.setattr(http_server, "MOST_CONNECTIONS", 10)
     slow = [connect(port) for _ in range(40)]
     for peer in slow:
@@ -391,7 +391,7 @@ def test_running_answer_is_not_cut_for_a_new_connection(port, token, monkeypatch
         peer.close()
 
 
-def test_a_route_whose_body_streams_has_longer_for_it(port, accounts, monkeypatch) -> None:
+def test_upload_route_has_a_longer_timeout(port, accounts, monkeypatch) -> None:
     token = accounts.add_token(
         "files", ["file.assess"], ["*"], purpose="a test", days=1, by="test"
     )[1]

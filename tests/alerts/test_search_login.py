@@ -79,12 +79,12 @@ def trail(context, *about: str) -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize("path", OPEN)
-def test_what_holds_counts_alone_is_for_everybody(stranger, path) -> None:
+def test_public_path_needs_no_login(stranger, path) -> None:
     assert stranger.get(path).status_code == 200
 
 
 @pytest.mark.parametrize("path", CLOSED)
-def test_nobody_else_reads_anything(stranger, path) -> None:
+def test_stranger_reads_nothing(stranger, path) -> None:
     answer = stranger.get(path)
     assert answer.status_code == 401
     assert "content-security-policy" in answer.headers
@@ -96,14 +96,14 @@ def test_nobody_else_reads_anything(stranger, path) -> None:
         assert "INC-" not in answer.text.replace(f'value="{path}"', "")
 
 
-def test_nobody_else_asks_or_changes_anything(stranger, store, context) -> None:
+def test_stranger_changes_nothing(stranger, store, context) -> None:
     assert stranger.post("/exposed", ASKED).status_code == 401
     assert stranger.ask("POST", "/v1/exposed", json=ASKED).status_code == 401
     assert stranger.post("/incidents/INC-X/decisions", {"status": "confirmed"}).status_code == 401
     assert list(audit.read_entries(context.data / "audit")) == []
 
 
-def test_name_and_password_open_a_session_whose_cookie_is_neither(stranger) -> None:
+def test_login_opens_a_session_with_an_opaque_cookie(stranger) -> None:
     answer = stranger.log_in(ASKER)
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
     cookie = answer.headers.get_list("set-cookie")[0]
@@ -118,11 +118,11 @@ def test_name_and_password_open_a_session_whose_cookie_is_neither(stranger) -> N
 
 
 @pytest.mark.parametrize("name", [ASKER.upper(), ASKER.lower(), f" {ASKER} ", "Ｌｉ Ｗｅｉ"])
-def test_a_name_is_the_same_however_it_is_written(stranger, name) -> None:
+def test_account_name_is_accepted_in_any_spelling(stranger, name) -> None:
     assert stranger.log_in(name).status_code == 303
 
 
-def test_two_sessions_have_two_ids_and_either_ends_alone(browser, stranger) -> None:
+def test_sessions_have_different_ids_and_end_separately(browser, stranger) -> None:
     stranger.log_in(ASKER)
     assert stranger.cookies != browser.cookies
     assert stranger.post("/logout").status_code == 303
@@ -134,11 +134,11 @@ def test_two_sessions_have_two_ids_and_either_ends_alone(browser, stranger) -> N
     "cookie",
     ["", "x", "ullage_session", "ullage_session=", "ullage_session=" + "a" * 43, "other=1; x=2"],
 )
-def test_a_cookie_of_no_session_is_nobodys(stranger, cookie) -> None:
+def test_unknown_session_cookie_is_rejected(stranger, cookie) -> None:
     assert stranger.get("/", headers={"cookie": cookie}).status_code == 401
 
 
-def test_a_session_that_is_not_used_is_over(browser, clock, context) -> None:
+def test_idle_session_ends(browser, clock, context) -> None:
     idle = context.settings.search.idle_minutes * 60
     for _ in range(3):
         clock.advance(idle - 1)
@@ -147,9 +147,7 @@ def test_a_session_that_is_not_used_is_over(browser, clock, context) -> None:
     assert browser.get("/").status_code == 401
 
 
-def test_a_session_is_over_after_half_a_day_however_much_it_is_used(
-    browser, clock, context
-) -> None:
+def test_session_ends_after_half_a_day_even_if_used(browser, clock, context) -> None:
     step = context.settings.search.idle_minutes * 60 - 1
     for _ in range(int(12 * 3600 // step)):
         clock.advance(step)
@@ -169,16 +167,14 @@ def test_a_session_is_over_after_half_a_day_however_much_it_is_used(
     ],
     ids=["closed", "other roles", "other password"],
 )
-def test_a_session_ends_with_the_next_request_after_its_account_changed(
-    browser, accounts, change
-) -> None:
+def test_session_ends_once_its_account_changed(browser, accounts, change) -> None:
     assert browser.get("/").status_code == 200
     change(accounts)
     assert browser.get("/").status_code == 401
     assert browser.post("/exposed", ASKED).status_code == 401
 
 
-def test_a_closed_account_is_let_in_again_when_it_is_open(stranger, accounts) -> None:
+def test_reopened_account_can_log_in(stranger, accounts) -> None:
     accounts.set_disabled(ASKER, is_disabled=True)
     assert stranger.log_in(ASKER).status_code == 401
     accounts.set_disabled(ASKER, is_disabled=False)
@@ -203,7 +199,9 @@ def test_failed_logins_get_one_answer_for_every_cause(stranger, accounts) -> Non
     assert next(iter(answers))[0] == 401
 
 
-def test_a_password_is_looked_at_whatever_else_is_wrong(stranger, accounts, monkeypatch) -> None:
+def test_password_is_verified_even_for_unknown_or_closed_accounts(
+    stranger, accounts, monkeypatch
+) -> None:
     """An unknown name and a closed account take as long as a wrong password: each is digested
     once.
     """
@@ -222,9 +220,7 @@ def test_a_password_is_looked_at_whatever_else_is_wrong(stranger, accounts, monk
 
 
 @pytest.mark.parametrize("name", [ASKER, "nobody"])
-def test_attempts_on_an_account_wait_longer_each_time(
-    stranger, clock, registry, context, name
-) -> None:
+def test_failed_attempts_wait_longer_each_time(stranger, clock, registry, context, name) -> None:
     for _ in range(OF_ACCOUNT):
         assert stranger.log_in(name, "guess").status_code == 401
     waits = []
@@ -241,7 +237,7 @@ def test_attempts_on_an_account_wait_longer_each_time(
     assert [entry[0] for entry in trail(context)].count("account.locked") == 9, "one entry a wait"
 
 
-def test_whoever_waits_long_enough_gets_in_and_begins_anew(stranger, clock) -> None:
+def test_waiting_long_enough_resets_the_attempts(stranger, clock) -> None:
     for _ in range(OF_ACCOUNT):
         stranger.log_in(ASKER, "guess")
     clock.advance(FIRST_WAIT)
@@ -251,7 +247,7 @@ def test_whoever_waits_long_enough_gets_in_and_begins_anew(stranger, clock) -> N
     assert stranger.log_in(ASKER).status_code == 303
 
 
-def test_a_source_that_tries_many_names_has_to_wait_for_all_of_them(stranger) -> None:
+def test_source_that_tries_many_names_is_limited(stranger) -> None:
     for n in range(OF_SOURCE):
         assert stranger.log_in(f"name{n}x", "guess").status_code == 401
     assert stranger.log_in(ASKER).status_code == 429
@@ -264,14 +260,12 @@ def test_logged_in_user_stays_while_others_are_rejected(browser, stranger, token
     assert stranger.get("/v1/incidents", headers=bearer(token)).status_code == 200
 
 
-def test_a_desk_that_changes_shifts_is_not_limited(stranger) -> None:
+def test_shift_change_is_not_limited(stranger) -> None:
     for _ in range(2 * OF_SOURCE):
         assert stranger.log_in(ASKER).status_code == 303
 
 
-def test_logins_and_refusals_are_in_the_audit_log_and_nothing_that_was_typed(
-    stranger, context
-) -> None:
+def test_logins_and_rejections_are_audited_without_typed_text(stranger, context) -> None:
     stranger.log_in("my password is hunter2", "x")
     stranger.log_in(ASKER, "wrong")
     stranger.log_in(ASKER)
@@ -333,20 +327,20 @@ def test_user_continues_after_changing_the_password(newcomer, desk) -> None:
         ({"old": "wrong", "new": NEW, "again": NEW}, "current password is wrong"),
     ],
 )
-def test_a_password_that_is_not_taken_says_why(newcomer, typed, says) -> None:
+def test_rejected_password_is_explained(newcomer, typed, says) -> None:
     answer = newcomer.post("/password", {"old": PASSWORD, **typed})
     assert answer.status_code in (400, 401)
     assert says in answer.text
     assert newcomer.get("/").headers["location"] == "/password"
 
 
-def test_a_password_of_somebody_elses_runs_out_unused(stranger, accounts, clock) -> None:
+def test_unused_initial_password_expires(stranger, accounts, clock) -> None:
     accounts.add("Zhao Min", ["analyst"], ["*"], digest=CHEAP.hash(PASSWORD), by="test", hours=1)
     clock.advance(3601)
     assert stranger.log_in("Zhao Min").status_code == 401
 
 
-def test_the_old_password_is_guessed_no_oftener_at_its_change_than_at_the_door(newcomer) -> None:
+def test_password_change_has_the_same_attempt_limit_as_login(newcomer) -> None:
     typed = {"old": "guess", "new": NEW, "again": NEW}
     assert [newcomer.post("/password", typed).status_code for _ in range(OF_ACCOUNT + 1)] == [
         401
@@ -356,7 +350,7 @@ def test_the_old_password_is_guessed_no_oftener_at_its_change_than_at_the_door(n
 # Programs.
 
 
-def test_a_program_sends_its_token_itself(stranger, token) -> None:
+def test_program_authenticates_with_a_bearer_token(stranger, token) -> None:
     assert stranger.get("/v1/incidents", headers=bearer(token)).json()["items"] == []
     assert stranger.ask("POST", "/v1/exposed", json=ASKED, headers=bearer(token)).status_code == 200
     for wrong in (token[:-1], token + "x", "", token.swapcase(), "ü" * 43):
@@ -368,7 +362,7 @@ def test_a_program_sends_its_token_itself(stranger, token) -> None:
     )
 
 
-def test_a_token_is_good_for_its_scope_alone(stranger, token, phone_incident) -> None:
+def test_token_is_limited_to_its_scope(stranger, token, phone_incident) -> None:
     decided = {"by": "Li", "decision": "confirmed"}
     answer = stranger.ask(
         "POST", f"/v1/incidents/{phone_incident}/decisions", json=decided, headers=bearer(token)
@@ -409,7 +403,7 @@ def test_person_acts_in_their_own_name(browser, phone_incident, context) -> None
     assert [entry[1] for entry in trail(context, "lookup")] == [ASKER]
 
 
-def test_a_token_is_never_taken_from_the_address(stranger, token) -> None:
+def test_token_in_the_address_is_not_accepted(stranger, token) -> None:
     assert stranger.get("/", params={"token": token}).status_code == 401
     assert stranger.get("/login", params={"token": token}).status_code == 400
 
@@ -450,7 +444,7 @@ def test_another_site_cannot_log_a_browser_in_or_out(browser, stranger, headers)
 @pytest.mark.parametrize(
     "path", ["/", "/incidents/INC-ABCDEFGHIJ", "/?severity=high&status=open", "/exposed"]
 )
-def test_who_had_to_log_in_comes_to_what_was_asked_for(stranger, path) -> None:
+def test_login_returns_to_the_requested_page(stranger, path) -> None:
     page = stranger.get(path).text
     assert f'name="then" value="{path.replace("&", "&amp;")}"' in page
     assert stranger.log_in(ASKER, then=path).headers["location"] == path
@@ -467,13 +461,11 @@ def test_who_had_to_log_in_comes_to_what_was_asked_for(stranger, path) -> None:
         "/\r\nx: y",
     ],
 )
-def test_a_login_leads_to_no_other_host(stranger, then) -> None:
+def test_login_never_redirects_to_another_host(stranger, then) -> None:
     assert stranger.log_in(ASKER, then=then).headers["location"] == "/"
 
 
-def test_a_link_from_elsewhere_can_be_followed_with_the_session_that_there_is(
-    browser, stranger
-) -> None:
+def test_link_from_elsewhere_can_continue_an_existing_session(browser, stranger) -> None:
     page = stranger.get("/incidents/INC-ABCDEFGHIJ", headers={"sec-fetch-site": "cross-site"}).text
     assert '<a href="/incidents/INC-ABCDEFGHIJ">I am logged in' in page
     assert "I am logged in" not in stranger.get("/", headers={"sec-fetch-site": "none"}).text
@@ -556,7 +548,9 @@ def test_lookup_is_audited_by_tag_before_it_is_answered(
     assert PHONE.encode() not in log
 
 
-def test_without_an_entry_there_is_no_answer(browser, phone_incident, monkeypatch) -> None:
+def test_lookup_without_an_audit_entry_is_not_answered(
+    browser, phone_incident, monkeypatch
+) -> None:
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
@@ -567,7 +561,7 @@ def test_without_an_entry_there_is_no_answer(browser, phone_incident, monkeypatc
         assert phone_incident not in answer.text
 
 
-def test_audit_list_shows_look_ups(browser, phone_incident, data, capsys, monkeypatch) -> None:
+def test_audit_list_shows_lookups(browser, phone_incident, data, capsys, monkeypatch) -> None:
     from typer.testing import CliRunner
 
     from ullage.audit_command import app
@@ -601,9 +595,7 @@ ROUTES += ["/v1/incidents", "/v1/openapi.json", "/v1/export/csv"]
 
 
 @pytest.mark.parametrize("path", ROUTES)
-def test_a_parameter_that_is_not_known_is_an_error_on_every_route(
-    browser, phone_incident, path
-) -> None:
+def test_unknown_parameter_is_rejected_on_every_route(browser, phone_incident, path) -> None:
     for query in ({"whose": "ours"}, {PHONE: "1"}, {"Severity": "high"}):
         answer = browser.get(path, params=query)
         assert answer.status_code == 400, query
@@ -612,19 +604,17 @@ def test_a_parameter_that_is_not_known_is_an_error_on_every_route(
 
 
 @pytest.mark.parametrize("path", ["/incidents/{}", "/v1/incidents/{}"])
-def test_a_parameter_that_is_not_known_is_an_error_of_one_incident_too(
-    browser, phone_incident, path
-) -> None:
+def test_unknown_parameter_of_an_incident_page_is_rejected(browser, phone_incident, path) -> None:
     assert browser.get(path.format(phone_incident)).status_code == 200
     assert browser.get(path.format(phone_incident), params={"limit": 1}).status_code == 400
 
 
-def test_a_form_is_posted_to_an_address_without_parameters(browser, phone_incident) -> None:
+def test_form_target_accepts_no_parameters(browser, phone_incident) -> None:
     assert browser.post("/exposed?whose=ours", ASKED).status_code == 400
     assert browser.ask("POST", "/v1/exposed?x=1", json=ASKED, headers=OURS).status_code == 400
 
 
-def test_the_parameters_that_are_known_are_named(browser) -> None:
+def test_rejection_lists_the_known_parameters(browser) -> None:
     assert (
         "severity, since, site, status"
         in browser.get("/v1/incidents", params={"whose": "ours"}).json()["detail"]
@@ -632,7 +622,7 @@ def test_the_parameters_that_are_known_are_named(browser) -> None:
     assert "accepts none" in browser.get("/noise", params={"q": "x"}).text
 
 
-def test_one_of_two_values_is_not_ignored(browser) -> None:
+def test_repeated_parameter_is_rejected(browser) -> None:
     answer = browser.get("/v1/incidents?severity=high&severity=low")
     assert (answer.status_code, answer.json()["detail"]) == (400, "severity: given more than once")
     # of which there may be several
@@ -655,7 +645,7 @@ def from_(browser: Browser, address: str, password: str = "guess", name: str = A
     return asyncio.run(send())
 
 
-def test_nobody_elsewhere_locks_a_named_person_out(stranger, desk) -> None:
+def test_attacker_elsewhere_cannot_lock_out_a_person(stranger, desk) -> None:
     for _ in range(4 * OF_ACCOUNT):
         from_(stranger, "198.51.100.7")
     assert from_(stranger, "198.51.100.7", PASSWORD).status_code == 429
@@ -692,7 +682,7 @@ def test_device_cookie_is_bound_to_account_and_password(stranger, desk, accounts
     )
 
 
-def test_known_device_has_no_more_attempts(desk) -> None:
+def test_known_device_has_the_same_number_of_attempts(desk) -> None:
     device = Browser(desk.app)
     device.cookies |= dict(from_(device, "192.0.2.1", PASSWORD).cookies)
     assert [from_(device, f"192.0.2.{n}").status_code for n in range(OF_ACCOUNT + 1)] == [

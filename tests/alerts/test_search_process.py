@@ -120,7 +120,7 @@ def run_refused(data: Path, **settings: str) -> tuple[str, str]:
     return out, err.splitlines()[-1]
 
 
-def test_a_taken_port_is_one_line_and_exit_2(data):
+def test_port_in_use_is_a_one_line_error(data):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         lines = run_refused(data, search__port=str(port))
@@ -133,18 +133,18 @@ def test_a_taken_port_is_one_line_and_exit_2(data):
     )
 
 
-def test_a_host_that_is_not_loopback_is_refused(data):
+def test_non_loopback_host_is_rejected(data):
     assert "is not loopback" in run_refused(data, search__host="0.0.0.0")[1]
 
 
-def test_it_does_not_outlive_a_supervisor_that_is_gone(data):
+def test_search_ends_with_its_supervisor(data):
     with start(data, **{SUPERVISOR: "1"}) as process:
         _, err = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "supervisor" in err
 
 
-def test_on_a_socket_file_it_answers_by_the_public_name_and_leaves_no_file(data):
+def test_socket_file_serves_the_public_name_and_is_removed(data):
     (data / "ullage.toml").write_text(
         '[search]\nsocket = "desk.sock"\nproxies = ["unix"]\npublic = ["https://desk.example"]\n'
     )
@@ -167,7 +167,7 @@ def test_on_a_socket_file_it_answers_by_the_public_name_and_leaves_no_file(data)
     assert not path.exists()
 
 
-def test_with_a_certificate_it_speaks_tls_and_nothing_else(data, tmp_path):
+def test_certificate_enables_tls_only(data, tmp_path):
     certificate, key = own_certificate(tmp_path)
     (data / "ullage.toml").write_text(
         f'[search]\nport = 0\ncertificate = "{certificate}"\nkey = "{key}"\n'

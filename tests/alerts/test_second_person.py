@@ -141,9 +141,7 @@ def confirm(desk, log_in, accounts, context) -> Callable[[str, str, str], None]:
 
 @pytest.mark.parametrize("channel", CHANNELS)
 @pytest.mark.parametrize("role", ROLES)
-def test_a_lead_or_dpo_of_whom_the_machine_knows_it_confirms_and_nobody_else(
-    waiting, duties, confirm, role, channel
-):
+def test_only_an_identified_lead_or_dpo_confirms(waiting, duties, confirm, role, channel):
     running = deadlines(duties)
     confirm(channel, role, waiting.id)
     is_confirmed = (role, channel) in SECONDS
@@ -175,7 +173,7 @@ NOT_SECOND = {
 
 
 @pytest.mark.parametrize("case", NOT_SECOND)
-def test_first_person_in_another_role_is_no_second(case):
+def test_first_person_in_another_role_is_not_a_second(case):
     by, behind, users = NOT_SECOND[case]
     proposer = Actor(
         replace(WANG.principal(), name=by.split(" via ")[-1], behind=behind), tuple(users)
@@ -187,7 +185,7 @@ def test_first_person_in_another_role_is_no_second(case):
         second.require_second("bank", by, proposers)
 
 
-def test_whoever_makes_accounts_and_tokens_does_not_make_them_one_person():
+def test_accounts_made_by_one_operator_are_different_people():
     """An operator makes both; the operator alone is no second person."""
     users = (account("op", "operator", "lead"), account("Wang Fang", made_by="op"))
     program = Actor(replace(WANG.principal(), name="crm", behind=frozenset({"op"})), users)
@@ -196,7 +194,7 @@ def test_whoever_makes_accounts_and_tokens_does_not_make_them_one_person():
     )
 
 
-def test_another_lead_is_a_second_person_and_is_named():
+def test_another_lead_is_named_as_second_person():
     users = (
         LEAD,
         account("Zhou Li", "dpo"),
@@ -214,7 +212,7 @@ def test_another_lead_is_a_second_person_and_is_named():
     )
 
 
-def test_passwords_roles_and_logins_that_others_give_are_remembered(accounts):
+def test_changes_made_to_an_account_by_others_are_recorded(accounts):
     add_account(accounts, "Zhou Li", ["lead"])
     accounts.set_password("Zhou Li", "digest", is_own=True, by="Zhou Li")
     assert accounts.get_user("Zhou Li").changed_by == ()
@@ -224,7 +222,7 @@ def test_passwords_roles_and_logins_that_others_give_are_remembered(accounts):
     assert accounts.get_user("Zhou Li").changed_by == ("op", "root")
 
 
-def test_what_was_proposed_before_is_given_as_it_was_stored(waiting, duties, context, clock, store):
+def test_repeated_proposal_returns_the_stored_one(waiting, duties, context, clock, store):
     clock.advance(60)
     whose = {"id": waiting.id, "incident": A, "tenant": "bank", "by": "Li Na"}
     proposed = Cases(Work(duties), context.trail())._decisions.propose(
@@ -234,7 +232,7 @@ def test_what_was_proposed_before_is_given_as_it_was_stored(waiting, duties, con
     assert find_pending(store, [A]) == [waiting]
 
 
-def test_two_concurrent_answers_leave_one(waiting, duties, context):
+def test_only_one_of_two_concurrent_answers_counts(waiting, duties, context):
     seconds = [
         SecondPersons(Cases(Work(duties), context.trail(), SECOND)._decisions) for _ in range(2)
     ]
@@ -245,7 +243,7 @@ def test_two_concurrent_answers_leave_one(waiting, duties, context):
     assert deadlines(duties) == ("pipl-57 first",)
 
 
-def test_what_a_crash_left_unwritten_after_an_answer_is_written(waiting, duties, context, store):
+def test_decision_lost_in_a_crash_after_its_answer_is_written(waiting, duties, context, store):
     cases = Cases(Work(duties), context.trail(), SECOND)
     cases.answer(A, waiting.id, by="Wang Fang", confirm=True)
     store.delete(Decision, [waiting.id])
@@ -254,7 +252,7 @@ def test_what_a_crash_left_unwritten_after_an_answer_is_written(waiting, duties,
     assert deadlines(duties) == ()
 
 
-def test_what_would_end_more_than_was_proposed_is_not_confirmed(
+def test_act_that_would_end_more_than_proposed_is_not_confirmed(
     waiting, duties, context, clock, store
 ):
     more = replace(duties, tenant=lambda _: Tenant(regimes=("pipl-57", "pboc-2025")))
@@ -265,7 +263,7 @@ def test_what_would_end_more_than_was_proposed_is_not_confirmed(
     assert find_pending(store, [A]) == [waiting]
 
 
-def test_whoever_proposed_it_may_take_it_back(waiting, duties, context, store):
+def test_proposer_may_withdraw(waiting, duties, context, store):
     proposer = Actor(replace(WANG.principal(), name="Li Na"), ())
     Cases(Work(duties), context.trail(), proposer).answer(
         A, waiting.id, by="Li Na", confirm=False, note="a mistake"
@@ -430,7 +428,9 @@ def test_report_before_a_merge_does_not_meet_the_others_deadline(
     assert [*dues(duties, b)] == ([] if is_of_part else ["first"])
 
 
-def test_a_merge_that_would_end_a_deadline_waits(store, clock, duties, pair, context):
+def test_merge_that_would_end_a_deadline_waits_for_a_second_person(
+    store, clock, duties, pair, context
+):
     """Judged by the shipped rules both together start no clock."""
     a, b = (member.id for member in pair)
     store.put([pair[1].model_copy(update={"clock": "none"})])

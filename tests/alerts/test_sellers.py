@@ -70,20 +70,20 @@ def sold(store, clock, context):
     return store
 
 
-def test_a_seller_is_found_by_any_spelling_of_the_name(sold, context):
+def test_seller_is_found_by_any_spelling_of_the_name(sold, context):
     for name in (NAME, "zhuge_1888", " @ZHUGE_1888 "):
         assert find_tokens(sold, context.keys, ["bank"], Secret(name)) == (TOKEN,)
     assert find_tokens(sold, context.keys, ["bank"], Secret("nobody")) == ()
 
 
-def test_a_name_that_is_none_or_no_key_is_said(sold, context):
+def test_invalid_name_or_missing_key_is_reported(sold, context):
     with pytest.raises(QueryError, match="1 to 320"):
         find_tokens(sold, context.keys, ["bank"], Secret("  "))
     with pytest.raises(ConfigError, match="no index key"):
         find_tokens(sold, context.keys, [], Secret(NAME))
 
 
-def test_the_history_counts_all_that_was_seen(sold):
+def test_seller_history_counts_all_sightings(sold):
     f1 = sold.get(Sighting, "f1")
     (seller,) = find_sellers(sold, "bank", [f1])
     assert (seller.author, seller.sightings, seller.incidents) == (TOKEN, 3, 2)
@@ -92,7 +92,7 @@ def test_the_history_counts_all_that_was_seen(sold):
     assert find_sellers(sold, "other", [f1]) == ()
 
 
-def test_a_list_can_be_of_one_seller(sold):
+def test_list_can_be_limited_to_one_seller(sold):
     assert len(find_page(sold, Filters(seller=TOKEN), 50).items) == 2
     assert len(find_page(sold, Filters(seller=f"{TOKEN},{OTHER}"), 50).items) == 3
     assert len(find_page(sold, Filters(seller=TOKEN, status="open"), 50).items) == 2
@@ -101,15 +101,13 @@ def test_a_list_can_be_of_one_seller(sold):
 
 
 @pytest.mark.parametrize("text", ["zhuge_1888", "@zhuge", "@a1b2c3d4e5f6;", "13800138000"])
-def test_a_name_is_no_token_and_is_not_repeated(text):
+def test_name_is_not_a_token_and_is_not_echoed(text):
     with pytest.raises(QueryError) as caught:
         parse_tokens(text)
     assert text not in str(caught.value)
 
 
-def test_seller_name_on_the_page_leads_to_the_list_and_is_in_no_address(
-    sold, browser: Browser, context
-):
+def test_seller_is_looked_up_without_the_name_in_an_address(sold, browser: Browser, context):
     answer = browser.post("/sellers", {"name": NAME})
     assert (answer.status_code, answer.headers["location"]) == (
         303,
@@ -158,7 +156,7 @@ def run(context, *words: str, text: str = "") -> str:
     return result.output
 
 
-def test_on_a_terminal_a_seller_is_asked_for_by_name_or_token(sold, context):
+def test_terminal_looks_up_a_seller_by_name_or_token(sold, context):
     sold.close()
     for words, text in (
         (("--author", NAME), ""),
@@ -179,7 +177,7 @@ def test_on_a_terminal_a_seller_is_asked_for_by_name_or_token(sold, context):
     )
 
 
-def test_a_terminal_shows_what_a_judgement_needs(sold, context):
+def test_terminal_shows_seller_claims_and_history(sold, context):
     incident = sold.get(Sighting, "f1").incident
     sold.close()
     shown = " ".join(run(context, "incidents", "show", incident).split())

@@ -53,7 +53,7 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     return ran
 
 
-def test_every_command_finds_the_password_in_the_key_folder_of_the_settings(folder, run):
+def test_every_command_finds_the_store_password(folder, run):
     context = Context(folder)
     context.bus().publisher(FINDINGS).append(
         [sign_finding_record(context.keys, finding("f", range(10), people="ab").encode())]
@@ -66,7 +66,7 @@ def test_every_command_finds_the_password_in_the_key_folder_of_the_settings(fold
     assert "ok     incident store: 1 incidents" in run("check", code=1).stdout
 
 
-def test_without_the_password_each_command_says_where_to_put_it(folder, run):
+def test_missing_store_password_is_reported_with_its_place(folder, run):
     (folder / "keys" / "store.password").unlink()
     for words in (
         ("alert", "--once"),
@@ -158,7 +158,7 @@ def test_decisions_are_stored_only_where_search_runs(as_process, what):
     assert result.exit_code == 0, (result.output, result.exception)
 
 
-def test_sealed_addresses_are_read_by_the_desk_and_not_by_search(as_process):
+def test_sealed_addresses_are_read_by_console_but_not_by_search(as_process):
     words = ("evidence", "open", incident_id("f"), "--case", "2026-7", "--reason", "takedown")
     refused = as_process("search", *words)
     assert "denies a right" in str(refused.exception)

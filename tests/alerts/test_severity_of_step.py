@@ -111,7 +111,7 @@ def incident_of(findings: Sequence[Finding]) -> Incident:
 
 @settings(max_examples=300, deadline=None)
 @given(posts=POSTS)
-def test_grouped_posts_give_no_severity_below_their_next_step(posts):
+def test_severity_is_at_least_that_of_the_next_step(posts):
     incident = incident_of([post(number, **facts) for number, facts in enumerate(posts)])
     assert SEVERITIES.index(incident.severity) >= SEVERITIES.index(incident.next_step.least), (
         incident.next_step.text
@@ -131,7 +131,7 @@ def test_grouped_posts_give_no_severity_below_their_next_step(posts):
         ),
     ],
 )
-def test_cards_with_tracks_and_reports_of_suspicion_in_an_incident(
+def test_cards_with_tracks_and_suspicion_reports_have_their_next_step(
     fields, terms, context, first, severity
 ):
     kinds = ("card",) if "CARD" in fields else ("resident_id",)

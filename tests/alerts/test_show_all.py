@@ -34,7 +34,7 @@ def show(data, *words: str) -> str:
     return result.stdout
 
 
-def test_all_customers_are_shown_each_once_and_in_line(large, data) -> None:
+def test_all_customers_are_shown_once_and_aligned(large, data) -> None:
     shown = show(data)
     assert f"Customers: {ALL:,}" in shown
     assert sorted(HANDLE.findall(shown)) == sorted(handle(n) for n in range(ALL))
@@ -61,14 +61,14 @@ def test_customers_with_expired_pseudonyms_are_counted(large, data) -> None:
     assert "30 more, whose data has expired or was erased" in shown
 
 
-def test_a_few_are_shown_as_before(store, clock, data) -> None:
+def test_short_list_is_shown_without_paging(store, clock, data) -> None:
     (data / "ullage.toml").write_text("metrics = false\n[tenants.bank]\n")
     fold_all(store, clock, [finding("f", range(99), people="ab")])
     assert sorted(HANDLE.findall(show(data))) == sorted(map(handle, "ab"))
     assert "more, whose" not in show(data)
 
 
-def test_the_page_pages_through_all_customers(large, browser) -> None:
+def test_page_lists_all_customers(large, browser) -> None:
     pseudonyms, path, pages = list[str](), f"/incidents/{A}", 0
     while path:
         text, pages = browser.get(path).text, pages + 1
@@ -81,7 +81,7 @@ def test_the_page_pages_through_all_customers(large, browser) -> None:
 
 
 @pytest.mark.parametrize("limit", [None, 500, 467])
-def test_the_api_pages_through_all_customers(large, browser, limit) -> None:
+def test_api_lists_all_customers(large, browser, limit) -> None:
     whole_one = browser.get(f"/v1/incidents/{A}").json()
     first = {item["pseudonym"] for item in whole_one["exposures"]}
     assert len(first) == CUSTOMERS_SHOWN
@@ -101,7 +101,7 @@ def test_the_api_pages_through_all_customers(large, browser, limit) -> None:
     assert not first & {item["pseudonym"] for item in remaining["items"]}
 
 
-def test_the_api_pages_through_all_sightings(store, clock, browser) -> None:
+def test_api_lists_all_sightings(store, clock, browser) -> None:
     fold_all(
         store,
         clock,
@@ -124,7 +124,7 @@ def test_the_api_pages_through_all_sightings(store, clock, browser) -> None:
     assert len(ids) == len(set(ids)) == 205
 
 
-def test_a_mark_that_is_not_ours_and_an_incident_that_is_not_there_are_said(large, browser) -> None:
+def test_invalid_cursor_and_missing_incident_are_reported(large, browser) -> None:
     for path, code in (
         (f"/incidents/{A}?after=nonsense", 400),
         (f"/v1/incidents/{A}/customers?after=nonsense", 400),

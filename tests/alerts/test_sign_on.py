@@ -124,7 +124,7 @@ def entries(context) -> list[tuple[str, str, str]]:
     return [entry for entry in entries if entry[0].startswith("account.")]
 
 
-def test_who_is_in_a_group_gets_an_account_with_what_it_grants(
+def test_group_member_gets_an_account_with_the_granted_roles(
     open_console, issuer, accounts, context
 ) -> None:
     who, issuer.more = (
@@ -303,9 +303,7 @@ def test_valid_token_is_accepted(open_console, issuer) -> None:
         ({"iss": "https://elsewhere.example"}, "another issuer"),
     ],
 )
-def test_a_way_back_that_is_not_ours_opens_nothing(
-    open_console, issuer, context, change, says
-) -> None:
+def test_forged_callback_opens_nothing(open_console, issuer, context, change, says) -> None:
     who, issuer.more = open_console(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
     answer = back(who, begin(who, issuer), **change)
     assert answer.status_code == 403
@@ -313,7 +311,7 @@ def test_a_way_back_that_is_not_ours_opens_nothing(
     assert says in entries(context)[-1][2]
 
 
-def test_an_issuer_that_promises_to_name_itself_must(open_console, issuer, context) -> None:
+def test_issuer_parameter_is_required_where_announced(open_console, issuer, context) -> None:
     who, issuer.more = open_console(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
     issuer.found["authorization_response_iss_parameter_supported"] = True
     assert back(who, begin(who, issuer)).status_code == 403
@@ -378,7 +376,7 @@ def test_user_without_a_grant_gets_no_account(
     assert "13800138000" not in str(entries(context))
 
 
-def test_whoever_has_no_account_reads_by_what_one_can_be_made(open_console, issuer) -> None:
+def test_rejected_user_sees_the_subject_for_an_account(open_console, issuer) -> None:
     who = open_console()
     assert SUBJECT in back(who, begin(who, issuer)).text
 
@@ -417,7 +415,7 @@ def test_changed_groups_change_roles_at_the_next_login_and_end_sessions(
     assert back(second_browser, begin(second_browser, issuer)).status_code == 403
 
 
-def test_an_account_made_for_a_subject_keeps_its_roles_whatever_the_groups(
+def test_account_for_a_subject_keeps_its_roles_despite_groups(
     open_console, issuer, accounts
 ) -> None:
     who = open_console(grants="")
@@ -440,9 +438,7 @@ def test_an_account_made_for_a_subject_keeps_its_roles_whatever_the_groups(
     assert "you are verified by an identity provider" in answer.text
 
 
-def test_the_same_subject_of_another_issuer_is_somebody_else(
-    open_console, issuer, accounts
-) -> None:
+def test_subject_of_another_issuer_is_another_person(open_console, issuer, accounts) -> None:
     accounts.add(
         "Zhao Min",
         ["lead"],
@@ -455,7 +451,7 @@ def test_the_same_subject_of_another_issuer_is_somebody_else(
     assert back(who, begin(who, issuer)).status_code == 403
 
 
-def test_a_closed_account_stays_closed(open_console, issuer, accounts, context) -> None:
+def test_closed_account_stays_closed(open_console, issuer, accounts, context) -> None:
     who, issuer.more = open_console(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
     back(who, begin(who, issuer))
     accounts.set_disabled("Wang Fang@bank", is_disabled=True)
@@ -463,7 +459,7 @@ def test_a_closed_account_stays_closed(open_console, issuer, accounts, context) 
     assert entries(context)[-1][2] == "identity provider: account Wang Fang@bank: is closed"
 
 
-def test_groups_that_the_token_lacks_are_asked_of_the_provider(
+def test_groups_missing_from_the_token_are_read_from_userinfo(
     open_console, issuer, accounts
 ) -> None:
     who, issuer.more = open_console(), {"preferred_username": "Wang Fang"}
@@ -499,9 +495,7 @@ def down(who: Browser, says: str = "cannot be reached") -> None:
     ],
     ids=["broken", "elsewhere", "a page", "nested", "a list", "too long", "another issuer"],
 )
-def test_a_provider_that_does_not_answer_as_it_must_is_said_and_passwords_are_there(
-    open_console, issuer, answer
-) -> None:
+def test_faulty_provider_is_reported_and_passwords_still_work(open_console, issuer, answer) -> None:
     who = open_console()
     issuer.answer = lambda *_: answer
     down(who)
@@ -510,15 +504,13 @@ def test_a_provider_that_does_not_answer_as_it_must_is_said_and_passwords_are_th
 @pytest.mark.parametrize(
     "name", ["authorization_endpoint", "token_endpoint", "jwks_uri", "end_session_endpoint"]
 )
-def test_an_address_without_tls_is_not_gone_to(open_console, issuer, name) -> None:
+def test_provider_address_without_tls_is_not_used(open_console, issuer, name) -> None:
     who = open_console()
     issuer.found[name] = "http://login.bank.example/x"
     down(who)
 
 
-def test_a_provider_that_is_not_there_is_said(
-    clock, data, store, accounts, registry, write
-) -> None:
+def test_unreachable_provider_is_reported(clock, data, store, accounts, registry, write) -> None:
     context = write()
     with serving(clock) as gone:
         url = gone.url
@@ -532,21 +524,21 @@ def test_a_provider_that_is_not_there_is_said(
         look()
 
 
-def test_one_that_fails_at_the_code_is_said_too(open_console, issuer) -> None:
+def test_provider_failing_at_the_code_is_reported(open_console, issuer) -> None:
     who = open_console()
     sent = begin(who, issuer)
     issuer.status = 502
     assert back(who, sent).status_code == 503
 
 
-def test_a_source_begins_so_many_logins(open_console, issuer) -> None:
+def test_logins_begun_by_one_source_are_limited(open_console, issuer) -> None:
     who = open_console()
     assert [who.get("/login/provider").status_code for _ in range(BEGUN + 1)] == [303] * BEGUN + [
         429
     ]
 
 
-def test_where_none_is_configured_there_is_no_such_page(desk) -> None:
+def test_login_routes_of_the_provider_exist_only_where_configured(desk) -> None:
     assert [
         desk.get(path).status_code
         for path in ("/login/provider", "/login/back?code=1&state=2", "/login/away")
@@ -554,7 +546,7 @@ def test_where_none_is_configured_there_is_no_such_page(desk) -> None:
     assert "/login/provider" not in desk.get("/login").text
 
 
-def test_nobody_is_led_to_another_site(open_console, issuer) -> None:
+def test_login_never_redirects_to_another_site(open_console, issuer) -> None:
     for then in ("//evil.example", "https://evil.example", "/\\evil.example", "/a\r\nb"):
         who, issuer.more = (
             open_console(),
@@ -579,7 +571,7 @@ def test_logout_continues_at_the_provider(open_console, issuer) -> None:
     assert query == {"client_id": CLIENT, "post_logout_redirect_uri": f"http://{HOST}/login"}
 
 
-def test_who_logged_in_by_a_password_is_not(open_console, issuer) -> None:
+def test_password_login_does_not_log_out_at_the_provider(open_console, issuer) -> None:
     who = open_console()
     who.log_in(ASKER)
     assert who.post("/logout").headers["location"] == "/login"
@@ -613,7 +605,7 @@ def test_who_logged_in_by_a_password_is_not(open_console, issuer) -> None:
         ('proxy = "nowhere"', "", "proxy is no address"),
     ],
 )
-def test_what_is_wrong_is_said_before_anybody_logs_in(write, accounts, more, grants, says) -> None:
+def test_invalid_configuration_is_reported_at_start(write, accounts, more, grants, says) -> None:
     def start() -> None:
         context = write(more, grants)
         sign_on.open_sign_on(context, accounts, context.trail("search"))
@@ -623,7 +615,7 @@ def test_what_is_wrong_is_said_before_anybody_logs_in(write, accounts, more, gra
 
 
 @pytest.mark.parametrize("issuer_", ["http://login.bank.example", "ftp://x", "login.bank.example"])
-def test_an_issuer_without_tls_is_none(data, clock, issuer_) -> None:
+def test_issuer_without_tls_is_rejected(data, clock, issuer_) -> None:
     (data / "ullage.toml").write_text(
         f'[search.oidc]\nissuer = "{issuer_}"\nclient_id = "x"\n', encoding="utf-8"
     )
@@ -631,7 +623,7 @@ def test_an_issuer_without_tls_is_none(data, clock, issuer_) -> None:
         Context(data, clock.as_clock())
 
 
-def test_check_says_what_lacks_and_what_is_there(write, data, issuer) -> None:
+def test_check_reports_what_is_missing_and_what_works(write, data, issuer) -> None:
     ((name, look),) = sign_on.parts(write())
     assert name == "identity provider"
     assert look() == f"{issuer.url} answers; 5 groups grant something here"
@@ -642,7 +634,7 @@ def test_check_says_what_lacks_and_what_is_there(write, data, issuer) -> None:
     assert "answers" in look()
 
 
-def test_check_has_no_such_line_where_none_is_configured(context) -> None:
+def test_check_has_no_line_without_a_provider(context) -> None:
     assert list(sign_on.parts(context)) == []
 
 

@@ -62,14 +62,14 @@ def get_timed(browser: Browser, path: str) -> tuple[httpx.Response, float]:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_page_over_a_silent_store_answers_in_time_and_says_so(desk_over_silence, path):
+def test_page_over_a_silent_store_answers_in_time(desk_over_silence, path):
     answer, seconds = get_timed(desk_over_silence, path)
     assert seconds < PAGE_SECONDS
     assert answer.status_code == 503
     assert "the incident store cannot be reached" in answer.text or path == "/readyz"
 
 
-def test_a_silent_store_is_not_waited_for_again_by_each_request(silent, tmp_path):
+def test_silent_store_is_not_waited_for_by_each_request(silent, tmp_path):
     with closing(open_store(silent, tmp_path, patience=0.5)) as store:
         for _ in range(2):
             with pytest.raises(UnavailableError, match="cannot be reached"):
@@ -120,7 +120,7 @@ class SlowServer(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def test_a_slow_server_is_waited_for_and_one_that_is_back_is_asked_again(tmp_path, monkeypatch):
+def test_slow_server_is_waited_for_and_a_recovered_one_is_used_again(tmp_path, monkeypatch):
     monkeypatch.setattr("alerts.store.watched_node.PAUSE_SECONDS", 0.0)
     with ThreadingHTTPServer(("127.0.0.1", 0), SlowServer) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -38,13 +38,13 @@ def test_values_above_the_limit_of_a_full_sketch_are_no_evidence():
     assert len(set(whole) & set(half)) < 200, "comparing all 256 would have said otherwise"
 
 
-def test_a_small_complete_sketch_against_a_full_one_compares_only_its_low_values():
+def test_full_and_small_sketches_are_compared_at_their_low_values():
     assert overlap(sketch(range(2_000)), sketch(range(40))).share == 1.0
     assert overlap(sketch(range(2_000)), sketch(range(5_000, 5_200))).share == 0.0
 
 
 @given(numbers, numbers)
-def test_containment_is_exact_where_it_can_be_seen(a, b):
+def test_containment_is_exact_where_visible(a, b):
     compared_sketches = overlap(sketch(a), sketch(a | b))
     assert compared_sketches.share == (1.0 if compared_sketches.compared else 0.0)
 

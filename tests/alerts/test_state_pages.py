@@ -27,9 +27,7 @@ HAN = re.compile(r"[\u4e00-\u9fff]")
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_page_of_state_is_whole_in_each_language_and_claims_nothing_of_an_empty_store(
-    browser, path
-):
+def test_status_page_is_translated_and_claims_nothing_on_an_empty_store(browser, path):
     english, chinese = (
         browser.get(path, headers={"accept-language": name}) for name in ("en", "zh")
     )
@@ -41,7 +39,7 @@ def test_a_page_of_state_is_whole_in_each_language_and_claims_nothing_of_an_empt
     assert len(re.findall("<h1>", english.text)) == 1
 
 
-def test_a_site_that_is_not_read_comes_first_and_is_counted(browser, store, clock):
+def test_unread_site_comes_first_and_is_counted(browser, store, clock):
     alert = Alert(store, clock)
     alert.hears(NINE, NINE + HOUR, "board pastes")
     alert.hears(NINE + HOUR, NINE + 3 * HOUR, "pastes")
@@ -52,7 +50,7 @@ def test_a_site_that_is_not_read_comes_first_and_is_counted(browser, store, cloc
     assert re.search(r">board</a></td><td[^>]*><b class=\"mark bad\">no heartbeat</b>", page)
 
 
-def test_a_site_that_was_heard_of_minutes_ago_is_read(browser, store, clock):
+def test_recently_reported_site_counts_as_read(browser, store, clock):
     alert = Alert(store, clock)
     alert.hears(NINE, NINE + HOUR / 6)
     page = browser.get("/sites").text
@@ -63,7 +61,7 @@ def test_a_site_that_was_heard_of_minutes_ago_is_read(browser, store, clock):
     )
 
 
-def test_watchlists_tell_how_many_and_that_match_has_none(browser, store):
+def test_watchlist_page_shows_customers_and_missing_lists(browser, store):
     for enrolled, expected in (
         (0, "Match had no customer list"),
         (1_234, "Match searches for 1,234 customers."),
@@ -72,7 +70,7 @@ def test_watchlists_tell_how_many_and_that_match_has_none(browser, store):
         assert expected in browser.get("/watchlists").text
 
 
-def test_what_is_overdue_on_a_channel_is_said(browser, store, context, monkeypatch):
+def test_overdue_message_on_a_channel_is_shown(browser, store, context, monkeypatch):
     from ullage.settings.storage import ChannelSettings
 
     monkeypatch.setitem(context.settings.notify.channels, "duty", ChannelSettings())
@@ -112,7 +110,7 @@ def test_channel_without_a_usable_secret_is_reported_with_the_file(
     assert "not usable: secret notify/duty is not in" in page
 
 
-def test_the_audit_log_is_searched_and_a_changed_line_is_found(browser, context):
+def test_audit_log_is_searchable_and_a_changed_line_is_found(browser, context):
     trail = context.trail("search")
     trail.append("coverage.explain", "GAP-1", actor="Li", reason="power")
     trail.append("noise.add", "SUP-1", actor="Wang", reason="hiring")
@@ -176,7 +174,7 @@ def test_every_audited_action_has_a_label():
     assert {f"incident.{act}" for act in get_args(Act) if act} <= set(DID)
 
 
-def test_after_a_form_the_navigation_says_where_one_is(browser):
+def test_navigation_marks_the_current_page_after_a_form(browser):
     answer = browser.post("/coverage/explain", {"site": "paste", "since": "never"})
     assert (
         answer.status_code,

@@ -50,7 +50,7 @@ def decision(status: str, minutes: int = 0, incident: str = A, id_: str = "") ->
         ([("acknowledged", 1), ("false_positive", 1)], "false_positive"),
     ],
 )
-def test_the_last_decision_that_is_no_note_gives_the_status(made, status):
+def test_last_decision_other_than_a_note_sets_the_status(made, status):
     assert compute_status(decision(name, minutes) for name, minutes in made) == status
 
 
@@ -62,7 +62,7 @@ def two_incidents(store, clock):
     )
 
 
-def test_incidents_are_narrowed_to_a_status(store, clock):
+def test_incidents_are_filtered_by_status(store, clock):
     two_incidents(store, clock)
     store.create([decision("confirmed"), decision("note", 1, B)])
     decided = statuses(store)
@@ -76,7 +76,7 @@ def test_incidents_are_narrowed_to_a_status(store, clock):
         )
 
 
-def test_the_tally_counts_each_incident_once(store, clock):
+def test_tally_counts_each_incident_once(store, clock):
     two_incidents(store, clock)
     store.create([decision("confirmed"), decision("resolved", 1, "INC-GONE")])
     Work(Duties(store, lambda _: Tenant(), clock.as_clock())).complete()
@@ -86,7 +86,7 @@ def test_the_tally_counts_each_incident_once(store, clock):
     }
 
 
-def test_everything_goes_when_its_time_has_come(store, clock):
+def test_everything_expires(store, clock):
     two_incidents(store, clock)
     store.create([decision("confirmed")])
     store.create(
@@ -113,7 +113,7 @@ def test_everything_goes_when_its_time_has_come(store, clock):
     assert [kind for kind in CLASSES if store.count(kind, DocumentFilter())] == []
 
 
-def test_one_customer_is_erased_everywhere_and_the_numbers_follow(store, clock, data):
+def test_customer_is_erased_everywhere_and_the_counts_follow(store, clock, data):
     two_incidents(store, clock)
     fold_all(store, clock, [finding("h", range(90, 99), people="a")])
     assert erase(store, "bank", handle("a")).total() == 2

@@ -15,7 +15,7 @@ from ullage.files.database import transaction
 from ullage.settings import Context
 
 
-def test_store_that_is_gone_is_not_begun_anew(context: Context) -> None:
+def test_missing_store_is_not_recreated(context: Context) -> None:
     open_configured_store(context).close()
     (context.data / "incidents.sqlite").unlink()
     with pytest.raises(ConfigError, match=r"incidents\.sqlite"):
@@ -52,7 +52,7 @@ def test_damaged_document_is_named_and_not_shown(tmp_path: Path, doc: str) -> No
             assert raised.value.__suppress_context__ or raised.value.__context__ is None
 
 
-def test_document_in_anothers_place_is_detected(tmp_path: Path) -> None:
+def test_document_stored_under_another_id_is_detected(tmp_path: Path) -> None:
     with closing(open_store("sqlite:///incidents.sqlite", tmp_path)) as store:
         first, second = exposure("a", 10), exposure("b", 10)
         store.put([first])

@@ -62,7 +62,7 @@ def prefix(url: str) -> str:
     return url.partition("prefix=")[2].partition("&")[0]
 
 
-def test_a_frozen_server_is_given_up_in_time_and_nothing_is_doubled(store, backend, url, tmp_path):
+def test_frozen_server_times_out_and_nothing_is_duplicated(store, backend, url, tmp_path):
     documents = [claim(str(n)) for n in range(5)]
     backend.server.freeze()
     try:
@@ -89,9 +89,7 @@ def test_a_frozen_server_is_given_up_in_time_and_nothing_is_doubled(store, backe
     )
 
 
-def test_frozen_server_is_noticed_by_a_page_and_asked_again_when_it_is_back(
-    store, backend, url, tmp_path
-):
+def test_frozen_server_fails_a_page_fast_and_is_used_again_later(store, backend, url, tmp_path):
     store.put([claim("1")])
     store.refresh()
     with contextlib.closing(open_store(url, tmp_path, patience=PAGE_PATIENCE)) as page:
@@ -106,7 +104,7 @@ def test_frozen_server_is_noticed_by_a_page_and_asked_again_when_it_is_back(
         assert again(lambda: page.count(Claim, DocumentFilter())) == 1
 
 
-def test_a_server_without_memory_for_a_request_is_waited_for(store, backend):
+def test_server_short_of_memory_is_retried(store, backend):
     """A real 429: the node's breaker for requests under way is set lower than this one is long."""
     ids = [claim(str(n)).id for n in range(400)]
     breaker = "network.breaker.inflight_requests.limit"
@@ -125,7 +123,7 @@ def big(thread: int, n: int) -> Claim:
 
 
 @pytest.mark.parametrize("version", SERVERS.values())
-def test_writers_that_a_full_server_turns_away_come_again_until_all_is_stored(tmp_path, version):
+def test_writes_rejected_by_a_full_server_are_retried_until_stored(tmp_path, version):
     """Real 429s by indexing pressure, on a node of its own whose limit is below what eight
     writers send at once.
     """
@@ -166,9 +164,7 @@ def test_writers_that_a_full_server_turns_away_come_again_until_all_is_stored(tm
     assert all("429 es_rejected_execution_exception" in error for error in refused)
 
 
-def test_a_server_killed_in_the_middle_of_a_bulk_has_every_document_once_after_it_is_repeated(
-    store, backend, url
-):
+def test_bulk_interrupted_by_a_killed_server_is_stored_once(store, backend, url):
     documents = [claim(str(n)) for n in range(40_000)]
     failed = list[UnavailableError]()
 

@@ -138,7 +138,7 @@ def test_few_results_are_sorted_and_many_read_in_order(store, steps, where, is_c
         ),
     ],
 )
-def test_of_much_a_list_is_read_along_the_index_that_has_its_order_or_all_its_columns(
+def test_long_list_is_read_along_a_fitting_index(
     store, steps, monkeypatch, where, order, first
 ) -> None:
     monkeypatch.setattr(sqlite_queries, "FEW", -1)
@@ -149,7 +149,7 @@ def test_of_much_a_list_is_read_along_the_index_that_has_its_order_or_all_its_co
     )
 
 
-def test_what_an_index_has_counted_apart_is_read_of_it_alone(store, steps, broad) -> None:
+def test_tally_reads_only_its_covering_index(store, steps, broad) -> None:
     tallied = DocumentFilter({"stage": ("open",), "tenant": ("bank",)})
     assert steps(lambda: store.tally(WorkItem, tallied, ("severity",))) == [
         "SEARCH workitem USING COVERING INDEX workitem_by_stage_severity_tenant (stage=?)"
@@ -161,7 +161,7 @@ def test_what_an_index_has_counted_apart_is_read_of_it_alone(store, steps, broad
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
-def test_a_class_gets_tables_with_what_it_is_found_by(kind) -> None:
+def test_document_class_has_tables_and_indexes_for_its_filters(kind) -> None:
     name, database = table_name(kind), apsw.Connection(":memory:")
     list(database.execute(_build_schema(kind)))
     tables = {
@@ -190,7 +190,7 @@ def test_a_class_gets_tables_with_what_it_is_found_by(kind) -> None:
 
 
 @pytest.mark.parametrize("order", ["", "time", "-time", "burns", "-due", "exposure"])
-def test_a_page_goes_on_behind_any_document_that_was_shown(store, order) -> None:
+def test_paging_continues_after_any_document(store, order) -> None:
     store.put([item(f"INC-{n}", "x", exposure=n % 3, customers=n) for n in range(6)])
     shown = store.search(WorkItem, DocumentFilter(), order=order).items
     for number, item_ in enumerate(shown):
@@ -201,7 +201,7 @@ def test_a_page_goes_on_behind_any_document_that_was_shown(store, order) -> None
 
 
 @pytest.mark.parametrize("days", [None, 1])
-def test_what_is_of_a_time_is_found_by_its_time(phone_incident, plans, clock, days) -> None:
+def test_recent_documents_are_found_by_time(phone_incident, plans, clock, days) -> None:
     """SQLite would read all that is older on its way."""
     now = clock.as_clock().now()
     until = None if days is None else now + days * DAY
@@ -222,7 +222,7 @@ def item(id_: str, text: str, **changes: Any) -> WorkItem:
     return build_item(described, IncidentDeadlines((), (), None, Moments(described.first_seen)))
 
 
-def test_words_that_most_have_are_found_as_they_stand_after_every_write(store, data, broad) -> None:
+def test_frequent_words_are_found_after_every_write(store, data, broad) -> None:
     """What has them is worked out once; whoever writes, in this process or another, what they
     wrote counts at once.
     """

@@ -76,11 +76,11 @@ def is_denied(act: Callable[[], object]) -> bool:
     return False
 
 
-def test_the_embedded_store_needs_nothing_from_others(context):
+def test_embedded_store_needs_no_setup(context):
     assert list(process.plan(context)) == []
 
 
-def test_the_plan_names_every_template_index_and_role_and_no_password(data):
+def test_plan_lists_templates_indexes_and_roles_without_password(data):
     requests = requests_of(
         process.plan(configure_store(data, "elasticsearch://10.1.2.3:9200?prefix=leaks-"))
     )
@@ -186,7 +186,7 @@ def password(backend: Backend, data: Path) -> str:
 
 
 @pytest.mark.servers
-def test_check_says_what_is_wrong_with_server_certificate_and_login(backend, url, data, password):
+def test_check_explains_wrong_server_certificate_and_login(backend, url, data, password):
     assert "ok     incident store: 0 incidents, rights of alert" in check_store_line(data, url)
     assert "FAULT" in (line := check_store_line(data, url.partition("&cafile")[0]))
     assert "its certificate is not trusted: cafile= in store.url" in line

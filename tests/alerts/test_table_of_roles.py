@@ -149,7 +149,7 @@ def ask(who: Browser, route: APIRoute, method: str, id_: str):
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_role_may_what_the_table_says_and_sees_no_other_tenant(role, desk, things, log_in):
+def test_role_has_exactly_its_permissions_within_its_tenants(role, desk, things, log_in):
     who, tried = log_in(role, tenants=["bank"]), 0
     for route, method, kind in calls(desk):
         assert not kind or kind in things, f"say in `things` what {route.path} is tried with"
@@ -209,12 +209,12 @@ def without_form_token(page: str) -> str:
 
 
 @pytest.mark.parametrize(("role", "home"), [("agent", "/exposed"), ("operator", "/coverage")])
-def test_who_sees_no_incidents_comes_to_a_page_that_they_see(role, home, log_in):
+def test_user_without_incident_access_starts_on_a_permitted_page(role, home, log_in):
     answer = log_in(role).get("/")
     assert (answer.status_code, answer.headers["location"]) == (303, home)
 
 
-def test_who_sees_all_tenants_sees_both(things, browser):
+def test_user_with_all_tenants_sees_both(things, browser):
     page = browser.get("/").text
     assert A in page
     assert B in page
@@ -238,7 +238,7 @@ def entries(context):
     return audit.read_entries(context.data / "audit")
 
 
-def test_many_at_once_touches_nothing_of_another_tenant(things, log_in, store):
+def test_bulk_action_does_not_touch_another_tenant(things, log_in, store):
     who = log_in("analyst", tenants=["bank"])
     for act in ("acknowledged", "assigned", "resolved", "false_positive"):
         answer = who.post(
@@ -249,7 +249,7 @@ def test_many_at_once_touches_nothing_of_another_tenant(things, log_in, store):
     assert list(store.scroll(Decision, DocumentFilter())) == []
 
 
-def test_filters_for_another_tenant_say_that_it_is_not_known(things, log_in):
+def test_filtering_by_another_tenant_equals_an_unknown_one(things, log_in):
     who = log_in("analyst", tenants=["bank"])
     for path in ("/", "/v1/incidents", "/v1/export/csv"):
         there, nowhere = (
@@ -259,14 +259,14 @@ def test_filters_for_another_tenant_say_that_it_is_not_known(things, log_in):
         assert there.text.replace("zetalend", "T") == nowhere.text.replace("nosuch", "T")
 
 
-def test_an_export_of_another_tenants_incident_is_that_of_none(things, log_in):
+def test_export_of_another_tenants_incident_equals_a_missing_one(things, log_in):
     who = log_in("analyst", tenants=["bank"])
     assert who.get(f"/v1/export/csv?id={B}").text == who.get(f"/v1/export/csv?id={NONE}").text
     assert B not in who.get("/v1/export/csv").text
     assert A in who.get("/v1/export/csv").text
 
 
-def test_the_document_of_the_table_is_the_table():
+def test_documented_role_table_is_current():
     from pathlib import Path
 
     text = (Path(__file__).parents[2] / "docs" / "accounts.md").read_text(encoding="utf-8")

@@ -406,9 +406,7 @@ def make_heartbeat(clock, customers: dict[str, int]) -> CollectorHeartbeat:
 
 
 @pytest.mark.timeout(900)  # thousands of answers, twice
-def test_nothing_that_is_asked_for_tells_a_tenant_of_another(
-    base, clock, tmp_path, random_source
-) -> None:
+def test_no_answer_differs_because_of_another_tenant(base, clock, tmp_path, random_source) -> None:
     alone = make_world(shutil.copytree(base, tmp_path / "alone"), clock, SETTINGS)
     two_tenants = make_world(
         shutil.copytree(base, tmp_path / "both"),

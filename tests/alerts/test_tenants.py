@@ -34,13 +34,13 @@ SUPPRESS = ("suppress", "--site", "x", "--days", "3", "--reason", "x", "--by", "
     ],
     ids=lambda value: " ".join(value[:2]) if isinstance(value, tuple) else "",
 )  # fmt: skip
-def test_an_unknown_tenant_is_an_error_of_every_command(bank, app, words) -> None:
+def test_unknown_tenant_fails_every_command(bank, app, words) -> None:
     result = CliRunner().invoke(app, [*words, "--tenant", "bnak"], obj=bank)
     assert isinstance(result.exception, UnknownTenantError), result.output
     assert (str(result.exception), result.exception.exit_code, result.stdout) == (SAID, 2, "")
 
 
-def test_rules_are_replayed_on_no_unknown_tenant(bank, tmp_path) -> None:
+def test_rules_are_not_replayed_for_an_unknown_tenant(bank, tmp_path) -> None:
     file = tmp_path / "background.toml"
     file.write_text(
         CliRunner().invoke(rules, ["show", "background"], obj=bank).stdout, encoding="utf-8"
@@ -53,9 +53,7 @@ def test_rules_are_replayed_on_no_unknown_tenant(bank, tmp_path) -> None:
     )
 
 
-def test_whoever_the_store_has_something_of_is_known_though_nothing_here_names_them(
-    context, store, clock
-) -> None:
+def test_tenant_with_stored_documents_is_known(context, store, clock) -> None:
     fold_all(store, clock, [finding("f", range(10), people="a", tenant="elsewhere")])
     require_known_tenant(context, store, "elsewhere")
     require_known_tenant(context, store, "")
@@ -68,7 +66,7 @@ def test_whoever_the_store_has_something_of_is_known_though_nothing_here_names_t
     [("/", "T" + SAID[1:]), ("/v1/incidents", API_SAID), ("/v1/export/csv", API_SAID)],
     ids=["page", "list", "csv"],
 )
-def test_an_unknown_tenant_is_an_error_on_the_page_and_the_api(browser, path, said) -> None:
+def test_unknown_tenant_is_rejected_on_the_page_and_in_the_api(browser, path, said) -> None:
     answer = browser.get(path, params={"tenant": "bnak"})
     assert answer.status_code == 400
     assert said in answer.text

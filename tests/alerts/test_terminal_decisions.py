@@ -59,7 +59,7 @@ def run(context):
 @pytest.mark.parametrize(
     ("words", "permission", "may_not", "may"), ROWS, ids=[" ".join(row[0][::2]) for row in ROWS]
 )
-def test_a_role_decides_on_a_terminal_what_it_decides_on_the_page(
+def test_terminal_and_page_require_the_same_permission(
     things,  # noqa: F811
     run,
     accounts,
@@ -78,7 +78,7 @@ def test_a_role_decides_on_a_terminal_what_it_decides_on_the_page(
     assert run(*words, "--by", "zhao min").exit_code == 0
 
 
-def test_what_was_done_last_is_undone_by_who_may_do_it(
+def test_last_decision_is_undone_by_a_permitted_user(
     things,  # noqa: F811
     run,
     accounts,
@@ -106,7 +106,7 @@ def test_what_was_done_last_is_undone_by_who_may_do_it(
         run("note", A, "--undo", decided[1].id, "--by", "Zhao Min")
 
 
-def test_an_incident_is_assigned_to_who_has_an_account_that_may_work_on_it(
+def test_incident_is_assigned_only_to_a_permitted_account(
     things,  # noqa: F811
     run,
     accounts,
@@ -123,7 +123,7 @@ def test_an_incident_is_assigned_to_who_has_an_account_that_may_work_on_it(
     assert run("assign", A, "--to", "-", "--by", "Zhao Min").exit_code == 0
 
 
-def test_without_any_account_an_incident_is_assigned_to_anybody(
+def test_incident_is_assigned_to_anybody_where_no_account_exists(
     phone_incident, context, run, accounts
 ) -> None:
     accounts.close()
@@ -133,7 +133,7 @@ def test_without_any_account_an_incident_is_assigned_to_anybody(
     assert not (context.data / FILE).exists(), "and none is made by that"
 
 
-def test_a_name_that_is_no_account_decides_nothing(
+def test_unknown_account_decides_nothing(
     things,  # noqa: F811
     run,
     accounts,
@@ -156,7 +156,7 @@ def test_a_name_that_is_no_account_decides_nothing(
     assert list(store.scroll(Decision, DocumentFilter())) == []
 
 
-def test_a_user_of_this_machine_decides_as_the_account_that_it_is(
+def test_operating_system_user_decides_as_the_linked_account(
     things,  # noqa: F811
     run,
     accounts,
@@ -194,7 +194,7 @@ def test_a_user_of_this_machine_decides_as_the_account_that_it_is(
         run("acknowledge", A)
 
 
-def test_an_account_of_one_tenant_finds_no_incident_of_another(
+def test_account_of_one_tenant_finds_no_incident_of_another(
     things,  # noqa: F811
     run,
     accounts,
@@ -210,7 +210,7 @@ def test_an_account_of_one_tenant_finds_no_incident_of_another(
     assert run("acknowledge", A, "--by", "Wang Fang").exit_code == 0
 
 
-def test_where_there_is_no_account_that_is_said(phone_incident, context, run, accounts) -> None:
+def test_missing_accounts_are_reported(phone_incident, context, run, accounts) -> None:
     context.data.joinpath("accounts.sqlite").exists()
     accounts.close()
     for file in context.data.glob("accounts.sqlite*"):
@@ -220,7 +220,7 @@ def test_where_there_is_no_account_that_is_said(phone_incident, context, run, ac
     assert "nobody was asked who may do this" in result.stderr
 
 
-def test_silencing_takes_an_account_that_may_silence(
+def test_suppressing_needs_a_permitted_account(
     things,  # noqa: F811
     accounts,
     context,
@@ -236,7 +236,7 @@ def test_silencing_takes_an_account_that_may_silence(
     assert "noise.change" in str(result.exception)
 
 
-def test_rules_and_sealed_evidence_are_for_who_may(
+def test_rules_and_evidence_need_a_permitted_account(
     things,  # noqa: F811
     accounts,
     context,

@@ -27,18 +27,18 @@ chinese = st.text("银行客户信息卡", min_size=1, max_size=6)
         (["--- …"], "·"),
     ],
 )
-def test_what_is_indexed(pieces, words):
+def test_text_is_indexed_in_words_and_character_pairs(pieces, words):
     assert index_words(pieces) == words
 
 
 @given(st.text(max_size=80))
-def test_indexed_words_are_plain_words_between_single_spaces(text):
+def test_indexed_words_are_separated_by_single_spaces(text):
     for word in index_words([text]).split(" "):
         assert word in ("", BREAK) or plain(word)
 
 
 @given(st.text(max_size=60))
-def test_query_words_hold_letters_and_digits_alone(text):
+def test_query_words_contain_only_letters_and_digits(text):
     assert all(word and plain(word) for phrase in query_phrases(text) for word in phrase)
 
 
@@ -50,7 +50,7 @@ def test_every_substring_of_a_run_is_a_phrase_of_its_words(before, query, after)
 
 
 @given(chinese, chinese)
-def test_what_is_not_a_substring_is_no_phrase(text, query):
+def test_text_that_is_not_a_substring_is_not_a_phrase(text, query):
     if query not in text:
         (phrase,) = query_phrases(query)
         assert f" {' '.join(phrase)} " not in f" {index_words([text])} "

@@ -81,7 +81,7 @@ def run(command, context, *args: str):
 
 
 @pytest.mark.parametrize("state", NOT_COVERED, ids=lambda one: one.__name__)
-def test_uncovered_site_is_green_nowhere(state, browser, context, alert, store):
+def test_uncovered_site_is_nowhere_shown_as_good(state, browser, context, alert, store):
     state(alert, store)
     for path in ("/sites", "/coverage?since=17:00", "/handover?since=2026-09-21T17:00"):
         page = browser.get(path).text
@@ -134,7 +134,7 @@ def test_site_reported_as_unread_counts_as_unread_in_any_state(browser, alert):
     assert EVERYTHING not in page
 
 
-def test_covered_site_is_green_everywhere(browser, context, alert, store):
+def test_covered_site_is_shown_as_good_everywhere(browser, context, alert, store):
     alert.hears(NINE, NINE + 2 * HOUR, "board pastes")
     states(alert, store, ok=2)
     assert "All 2 active sites are being read." in browser.get("/sites").text

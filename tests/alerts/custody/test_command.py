@@ -74,7 +74,7 @@ def read_audit(data: Path) -> list[tuple[str, str, str]]:
     return [(entry.action, entry.object, entry.reason) for _, entry in read_entries(data / "audit")]
 
 
-def test_a_list_opens_nothing_and_names_the_incident(data, vault, run):
+def test_list_shows_incidents_without_opening_evidence(data, vault, run):
     rows = [json.loads(line) for line in run("evidence", "list", "--json").output.splitlines()]
     assert [(row["finding"], row["incident"], row["held"]) for row in rows] == [
         ("f1d0", A, False), ("f1d1", A, False), ("f2", incident_id("f2"), False),
@@ -83,7 +83,7 @@ def test_a_list_opens_nothing_and_names_the_incident(data, vault, run):
     assert read_audit(data) == []
 
 
-def test_two_officers_open_a_finding_and_the_log_says_so_first(data, vault, run):
+def test_two_officers_open_evidence_after_an_audit_entry(data, vault, run):
     shown = run("evidence", "open", "f1d0", *CASE)
     assert shown.exit_code == 0, shown.output
     assert "张三----15400000001----Qk7!vexTrout" in shown.output
@@ -95,7 +95,7 @@ def test_two_officers_open_a_finding_and_the_log_says_so_first(data, vault, run)
     ]
 
 
-def test_what_was_posted_cannot_move_a_terminal(data, context, vault, run, tmp_path, monkeypatch):
+def test_evidence_text_cannot_control_a_terminal(data, context, vault, run, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "tests.ullage.custody.support.BODY", b"a\x1b[31mred\xff\n" + b"more\n" * 300
     )
@@ -118,7 +118,7 @@ def test_what_was_posted_cannot_move_a_terminal(data, context, vault, run, tmp_p
         (["li", "wang"], "correct horse 1\nwrong", "the passphrase is wrong"),
     ],
 )
-def test_one_officer_a_stranger_or_a_wrong_passphrase_opens_nothing(
+def test_invalid_officers_or_passphrases_open_nothing(
     data, tmp_path, vault, run, keys, typed, said
 ):
     make_officer(tmp_path, "zhao", PASSPHRASES["zhao.pem"])
@@ -131,7 +131,7 @@ def test_one_officer_a_stranger_or_a_wrong_passphrase_opens_nothing(
     assert ("not theirs" in said) == bool(read_audit(data))
 
 
-def test_a_damaged_file_is_told_from_a_wrong_key_and_is_in_the_log(data, vault, run):
+def test_damaged_file_is_distinguished_from_a_wrong_key(data, vault, run):
     path = vault.find("f1d0").path
     written = path.read_bytes()
     path.write_bytes(written[:-9] + bytes([written[-9] ^ 1]) + written[-8:])
@@ -140,7 +140,7 @@ def test_a_damaged_file_is_told_from_a_wrong_key_and_is_in_the_log(data, vault, 
     assert [action for action, _, _ in read_audit(data)] == ["evidence.refused"]
 
 
-def test_a_pack_has_all_of_an_incident_with_sums_that_hold(data, tmp_path, vault, run):
+def test_pack_contains_the_whole_incident_with_checksums(data, tmp_path, vault, run):
     out = tmp_path / "case.tar"
     packed = run("evidence", "open", A, "--out", str(out), *CASE)
     assert packed.exit_code == 0, packed.output
@@ -160,7 +160,7 @@ def test_a_pack_has_all_of_an_incident_with_sums_that_hold(data, tmp_path, vault
     assert [action for action, _, _ in read_audit(data)] == ["evidence.pack"] * 2
 
 
-def test_a_pack_is_never_in_the_data_folder_nor_over_a_file_nor_half(data, tmp_path, vault, run):
+def test_pack_is_never_partial_overwriting_or_in_the_data_folder(data, tmp_path, vault, run):
     there = tmp_path / "there"
     there.write_text("keep")
     for out, reason in ((data / "x.tar", "is in the data folder"), (there, "exists")):
@@ -174,7 +174,7 @@ def test_a_pack_is_never_in_the_data_folder_nor_over_a_file_nor_half(data, tmp_p
     assert not (data / "x.tar").exists()
 
 
-def test_keygen_makes_a_pair_and_says_what_goes_where(tmp_path):
+def test_keygen_creates_a_key_pair_and_explains_its_parts(tmp_path):
     result = CliRunner().invoke(
         app,
         ["evidence", "keygen", "chen", "--out", str(tmp_path)],
@@ -189,9 +189,7 @@ def test_keygen_makes_a_pair_and_says_what_goes_where(tmp_path):
 # --- holds
 
 
-def test_a_held_incident_keeps_its_evidence_and_a_release_lets_it_go(
-    data, vault, run, store, clock
-):
+def test_held_incident_keeps_its_evidence_until_release(data, vault, run, store, clock):
     result = run("incidents", "hold", A, *CASE)
     assert result.exit_code == 0, result.output
     assert "with its evidence (2 here)" in result.output
@@ -209,9 +207,7 @@ def test_a_held_incident_keeps_its_evidence_and_a_release_lets_it_go(
     ]
 
 
-def test_the_last_word_on_a_hold_counts_also_when_the_clock_was_set_back(
-    vault, store, clock, context
-):
+def test_latest_hold_decision_counts_despite_a_clock_set_back(vault, store, clock, context):
     holds = Holds(store, vault, context.trail(), clock.as_clock())
     for word in (holds.set, holds.release, holds.set):
         word(A, by="Li", case="7", reason="police")
@@ -219,7 +215,7 @@ def test_the_last_word_on_a_hold_counts_also_when_the_clock_was_set_back(
         assert find_held(store) == ({A} if word == holds.set else set())
 
 
-def test_findings_are_kept_where_no_incident_is_known(data, vault, run):
+def test_finding_without_an_incident_can_be_held(data, vault, run):
     assert "1 of 1 are kept" in run("incidents", "hold", "f2", *CASE).output
     assert [item.head.finding for item in vault.items() if item.held] == ["f2"]
     assert "1 of 1 may expire again" in run("incidents", "hold", "f2", "--end", *CASE).output
@@ -230,7 +226,7 @@ def test_findings_are_kept_where_no_incident_is_known(data, vault, run):
     assert [action for action, _, _ in read_audit(data)][:2] == ["evidence.keep", "evidence.let_go"]
 
 
-def test_what_cannot_be_held_or_released_is_said(vault, run):
+def test_invalid_hold_or_release_is_reported(vault, run):
     assert "no incident with that id" in str(run("incidents", "hold", "INC-X", *CASE).exception)
     assert "not on hold" in str(run("incidents", "hold", A, "--end", *CASE).exception)
 
@@ -273,7 +269,7 @@ def test_nothing_of_a_held_incident_expires(data, vault, store, clock, context):
     ] == [0] * 6
 
 
-def test_a_hold_keeps_what_the_parts_of_an_incident_hold(data, vault, store, clock, context):
+def test_hold_covers_the_parts_of_an_incident(data, vault, store, clock, context):
     facts = store.get(Incident, A)
     [sighting, *_] = store.scroll(Sighting, DocumentFilter())
     [exposure, *_] = store.scroll(Exposure, DocumentFilter())
@@ -297,7 +293,7 @@ def test_a_hold_keeps_what_the_parts_of_an_incident_hold(data, vault, store, clo
     assert vault.find("f2").held
 
 
-def test_what_is_seen_again_of_a_held_incident_is_marked_within_the_hour(
+def test_new_evidence_of_a_held_incident_is_marked_within_the_hour(
     data, vault, store, clock, context, tmp_path
 ):
     Holds(store, vault, context.trail(), clock.as_clock()).set(

@@ -67,7 +67,7 @@ def ids(queue: IncidentQueue, **view) -> list[str]:
     return [row.incident.id for row in queue.page(QueueFilter(**view)).rows]
 
 
-def test_acknowledging_names_the_clocks_that_it_starts(store, cases, queue):
+def test_acknowledgement_names_the_deadlines_it_starts(store, cases, queue):
     store.put([incident("INC-A", **CLOCKED)])
     outcome = cases.acknowledge("INC-A", by="Li Wei")
     assert outcome.clocks == ("pboc-2025 brief", "pboc-2025 first")
@@ -81,7 +81,7 @@ def test_acknowledging_names_the_clocks_that_it_starts(store, cases, queue):
     assert cases.acknowledge("INC-A", by="Li Wei").words() == "INC-A: acknowledged by Li Wei"
 
 
-def test_what_would_start_is_known_before(store, cases):
+def test_deadlines_are_previewed_without_a_decision(store, cases):
     store.put([clocked := incident("INC-A", **CLOCKED)])
     assert [
         duty.stage.id for duty in cases.preview_started(clocked, cases.find_deadlines(clocked))
@@ -92,7 +92,7 @@ def test_what_would_start_is_known_before(store, cases):
     assert store.count(Decision, DocumentFilter()) == 0
 
 
-def test_what_is_assigned_is_in_the_tab_of_whoever_has_it(store, cases, queue, context):
+def test_assigned_incident_is_in_the_tab_of_its_owner(store, cases, queue, context):
     store.put([incident("INC-A"), incident("INC-B")])
     assert ids(queue, tab="mine") == []
     outcome = cases.assign("INC-A", "Li Wei", by="Wang Fang", due="+3d")
@@ -107,7 +107,7 @@ def test_what_is_assigned_is_in_the_tab_of_whoever_has_it(store, cases, queue, c
 
 
 @pytest.mark.parametrize("due", ["yesterday", "2020-01-01", "+0d", "next week", "13800138000"])
-def test_a_due_date_that_is_none_is_refused_and_nothing_is_done(store, cases, due):
+def test_invalid_due_date_is_rejected_and_changes_nothing(store, cases, due):
     store.put([incident("INC-A")])
     with pytest.raises(QueryError) as caught:
         cases.assign("INC-A", "Li Wei", by="Li Wei", due=due)
@@ -125,7 +125,7 @@ def confirm(cases, made) -> None:
     )
 
 
-def test_what_has_deadlines_that_run_is_resolved_once_they_are_met(store, cases, queue, clock):
+def test_incident_is_resolved_once_its_deadlines_are_met(store, cases, queue, clock):
     store.put([incident("INC-A", **CLOCKED)])
     store_notification(store, "INC-A", clock.as_clock().now())
     assert isinstance(cases.decide("INC-A", "resolved", by="Li Wei").decision, PendingDecision)
@@ -135,7 +135,7 @@ def test_what_has_deadlines_that_run_is_resolved_once_they_are_met(store, cases,
     assert ids(queue, tab="closed") == ["INC-A"]
 
 
-def test_it_is_not_reported_while_another_report_is_owed(store, cases, queue, clock):
+def test_status_is_not_reported_while_another_report_is_outstanding(store, cases, queue, clock):
     store.put([incident("INC-A", **CLOCKED)])
     store_notification(store, "INC-A", clock.as_clock().now())
     confirm(cases, cases.decide("INC-A", "reported pboc-2025 brief", by="Li Wei", **REPORT))
@@ -144,7 +144,7 @@ def test_it_is_not_reported_while_another_report_is_owed(store, cases, queue, cl
     assert queue.page(QueueFilter()).rows[0].item.status == "reported"
 
 
-def test_closing_several_says_which_wait_for_a_second_person(store, cases, queue, clock):
+def test_closing_several_names_those_waiting_for_a_second_person(store, cases, queue, clock):
     store.put([incident("INC-A", **CLOCKED), incident("INC-B"), incident("INC-C")])
     store_notification(store, "INC-A", clock.as_clock().now())
     outcomes = cases.several(
@@ -158,9 +158,7 @@ def test_closing_several_says_which_wait_for_a_second_person(store, cases, queue
     assert ids(queue) == ["INC-A", "INC-C"]
 
 
-def test_a_false_positive_does_not_end_by_a_clock_that_is_set(
-    store, cases, queue, returns, clock, context
-):
+def test_clock_jump_does_not_end_a_false_positive(store, cases, queue, returns, clock, context):
     store.put([incident("INC-A")])
     cases.excuse("INC-A", "chance", by="Li Wei", days=30)
     context.running_time.read()
@@ -172,7 +170,7 @@ def test_a_false_positive_does_not_end_by_a_clock_that_is_set(
     assert ids(queue) == ["INC-A"]
 
 
-def test_a_false_positive_needs_a_reason_and_comes_back_when_its_time_is_over(
+def test_false_positive_needs_a_reason_and_reopens_after_its_time(
     store, cases, queue, returns, clock
 ):
     store.put([incident("INC-A")])
@@ -205,7 +203,7 @@ def test_a_false_positive_needs_a_reason_and_comes_back_when_its_time_is_over(
     ]
 
 
-def test_a_false_positive_comes_back_when_something_new_arrives(store, cases, queue, returns):
+def test_false_positive_reopens_when_the_incident_grows(store, cases, queue, returns):
     store.put([filed := incident("INC-A")])
     cases.excuse("INC-A", "chance", by="Li Wei")
     returns.handle_written_incidents({"INC-A": filed}, [filed.model_copy(update={"sightings": 2})])
@@ -216,13 +214,13 @@ def test_a_false_positive_comes_back_when_something_new_arrives(store, cases, qu
     assert ids(queue) == ["INC-A"]
 
 
-def test_what_is_filed_has_its_line_in_the_queue_at_once(store, cases, returns):
+def test_new_incident_appears_in_the_queue_at_once(store, cases, returns):
     store.put([filed := incident("INC-A")])
     returns.handle_written_incidents({}, [filed])
     assert store.get(WorkItem, "INC-A").stage == "open"
 
 
-def test_a_takedown_goes_from_state_to_state(store, cases):
+def test_takedown_follows_its_states(store, cases):
     store.put([filed := incident("INC-A")])
     with pytest.raises(
         QueryError, match="removed only after: requested, sent, back again; now: not requested"
@@ -236,7 +234,7 @@ def test_a_takedown_goes_from_state_to_state(store, cases):
     assert find_takedown_state(cases.find_deadlines(filed).decisions) == "sent"
 
 
-def test_two_incidents_are_linked_on_both_sides_and_unlinked_again(store, cases):
+def test_incidents_are_linked_and_unlinked_on_both_sides(store, cases):
     pair = incident("INC-A"), incident("INC-B")
     store.put([*pair, incident("INC-C", tenant="shop")])
     cases.link("INC-A", "INC-B", by="Li Wei")
@@ -254,7 +252,7 @@ def test_two_incidents_are_linked_on_both_sides_and_unlinked_again(store, cases)
             cases.link("INC-A", target, by="Li Wei")
 
 
-def test_a_sighting_that_is_detached_becomes_an_incident_and_its_like_follows_it(
+def test_detached_sighting_becomes_an_incident_that_attracts_similar_ones(
     store, cases, returns, clock
 ):
     fold_all(
@@ -284,7 +282,7 @@ def test_a_sighting_that_is_detached_becomes_an_incident_and_its_like_follows_it
     assert store.get(Sighting, "h").incident == b
 
 
-def test_the_only_sighting_cannot_be_detached(store, cases, clock):
+def test_only_sighting_cannot_be_detached(store, cases, clock):
     fold_all(store, clock, [finding("f", range(20), people="abc")])
     with pytest.raises(QueryError, match="the only sighting"):
         cases.detach(incident_id("f"), "f", by="Li Wei", note="x")
@@ -302,7 +300,7 @@ def test_the_only_sighting_cannot_be_detached(store, cases, clock):
         ("reported pboc-2025 last", ("stage",)),
     ],
 )
-def test_a_decision_that_is_refused_names_the_member_that_is_wrong(store, cases, chosen, members):
+def test_rejected_decision_names_the_invalid_member(store, cases, chosen, members):
     store.put([incident("INC-A")])
     with pytest.raises(QueryError) as caught:
         cases.decide("INC-A", chosen, by="Li Wei")
@@ -317,7 +315,7 @@ def last(cases, id_: str, act: str) -> str:
     ).id
 
 
-def test_an_assignment_that_is_undone_leaves_the_one_before(store, cases, queue, context, clock):
+def test_undone_assignment_restores_the_previous_one(store, cases, queue, context, clock):
     store.put([incident("INC-A")])
     cases.assign("INC-A", "Li Wei", by="Wang Fang")
     first = last(cases, "INC-A", "assigned")
@@ -339,7 +337,7 @@ def test_an_assignment_that_is_undone_leaves_the_one_before(store, cases, queue,
     assert actions[-2:] == ["incident.undone", "incident.undone"]
 
 
-def test_a_link_is_undone_on_both_sides(store, cases):
+def test_link_is_undone_on_both_sides(store, cases):
     pair = incident("INC-A"), incident("INC-B")
     store.put(pair)
     cases.link("INC-A", "INC-B", by="Li Wei")
@@ -357,7 +355,7 @@ def test_a_link_is_undone_on_both_sides(store, cases):
     ]
 
 
-def test_what_has_legal_effect_is_not_undone(store, cases, clock):
+def test_decision_with_legal_effect_cannot_be_undone(store, cases, clock):
     store.put([incident("INC-A"), clocked := incident("INC-B", **CLOCKED)])
     cases.decide("INC-A", "confirmed", by="Li Wei")
     entry = next(iter(store.scroll(Decision, DocumentFilter()))).id
@@ -385,9 +383,7 @@ def fold_two_posts(store, clock) -> tuple[str, str]:
     return incident_id("f"), incident_id("g")
 
 
-def test_incidents_are_merged_and_split_again_with_a_reason(
-    store, cases, returns, queue, clock, context
-):
+def test_incidents_are_merged_and_split_with_a_reason(store, cases, returns, queue, clock, context):
     a, b = fold_two_posts(store, clock)
     before = store.get(Incident, a)
     with pytest.raises(QueryError, match="grounds"):
@@ -430,9 +426,7 @@ def test_incidents_are_merged_and_split_again_with_a_reason(
     ]
 
 
-def test_what_is_posted_goes_to_the_whole_while_it_is_one_and_stays_there(
-    store, cases, returns, clock
-):
+def test_new_posts_join_the_merged_incident_and_return_after_a_split(store, cases, returns, clock):
     a, b = fold_two_posts(store, clock)
     cases.merge(a, b, by="Li Wei", note="one seller")
     returns.turn()
@@ -446,7 +440,7 @@ def test_what_is_posted_goes_to_the_whole_while_it_is_one_and_stays_there(
     assert [store.get(Incident, part).sightings for part in (a, b)] == [2, 2]
 
 
-def test_what_is_merged_must_be_open_and_of_one_tenant(store, cases, clock):
+def test_only_open_incidents_of_one_tenant_can_be_merged(store, cases, clock):
     store.put(
         [
             incident("INC-A"),
@@ -470,9 +464,7 @@ def test_what_is_merged_must_be_open_and_of_one_tenant(store, cases, clock):
     assert store.count(Decision, DocumentFilter()) == before
 
 
-def test_a_split_after_which_a_deadline_of_the_whole_runs_nowhere_waits(
-    store, cases, returns, clock
-):
+def test_split_that_would_drop_a_deadline_waits_for_a_second_person(store, cases, returns, clock):
     a, b = fold_two_posts(store, clock)
     cases.merge(a, b, by="Li Wei", note="one seller")
     returns.turn()
@@ -483,7 +475,7 @@ def test_a_split_after_which_a_deadline_of_the_whole_runs_nowhere_waits(
     assert store.get(Incident, b).part_of == a
 
 
-def test_a_sighting_is_split_off_with_a_reason(store, cases, clock):
+def test_sighting_is_split_off_with_a_reason(store, cases, clock):
     fold_all(
         store,
         clock,
@@ -496,7 +488,7 @@ def test_a_sighting_is_split_off_with_a_reason(store, cases, clock):
         cases.detach(incident_id("f"), "g", by="Li Wei", note="")
 
 
-def test_a_shift_ends_with_the_last_decision_before_a_pause(store, clock):
+def test_shift_ends_at_the_last_decision_before_a_pause(store, clock):
     now, shift = clock.as_clock().now(), timedelta(hours=8)
     for hours in (1, 2, 3, 15, 16):
         at = now - timedelta(hours=hours)

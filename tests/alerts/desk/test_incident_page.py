@@ -19,7 +19,7 @@ CLOCKED = {"severity": "high", "origin": "ours", "clock": "run", "customers": 10
 TOKEN = {"token": "0" * 16}
 
 
-def test_a_title_says_what_how_many_and_where(browser, store):
+def test_title_says_what_how_many_and_where(browser, store):
     store.put(
         [
             incident(
@@ -36,7 +36,7 @@ def test_a_title_says_what_how_many_and_where(browser, store):
     assert "<b>False loan</b>" in page
 
 
-def test_acknowledging_is_one_button_that_names_the_clocks_it_starts(browser, store):
+def test_acknowledge_button_names_the_deadlines_it_starts(browser, store):
     store.put([incident("INC-A", **CLOCKED)])
     text = browser.get("/incidents/INC-A").text
     assert "Deadlines started: PIPL Art. 57 (first report)" in text
@@ -61,7 +61,7 @@ def test_acknowledging_is_one_button_that_names_the_clocks_it_starts(browser, st
         ),
     ],
 )
-def test_a_refused_form_keeps_what_was_typed_and_says_why_at_the_field(browser, store, form, kept):
+def test_rejected_form_keeps_its_input_with_the_error_at_its_field(browser, store, form, kept):
     store.put([incident("INC-A")])
     answer = browser.post("/incidents/INC-A/decisions", {**form, **TOKEN})
     assert answer.status_code == 400
@@ -70,7 +70,7 @@ def test_a_refused_form_keeps_what_was_typed_and_says_why_at_the_field(browser, 
     assert store.count(Decision, DocumentFilter()) == 0
 
 
-def test_everything_that_was_done_is_in_the_history(browser, store):
+def test_history_lists_every_decision(browser, store):
     store.put([incident("INC-A"), incident("INC-B")])
     for number, form in enumerate((
         {"status": "assigned", "to": "Li Wei", "due": "+3d"},
@@ -95,7 +95,7 @@ def test_everything_that_was_done_is_in_the_history(browser, store):
         assert line in text, line
 
 
-def test_customers_leave_as_handles_and_that_is_in_the_audit_log(browser, store, clock, context):
+def test_customer_export_contains_pseudonyms_and_is_audited(browser, store, clock, context):
     fold_all(store, clock, [finding("f", range(10), people="abc")])
     answer = browser.post(f"/incidents/{incident_id('f')}/customers.csv", {})
     rows = list(csv.DictReader(io.StringIO(answer.text)))
@@ -105,7 +105,7 @@ def test_customers_leave_as_handles_and_that_is_in_the_audit_log(browser, store,
     ]
 
 
-def test_a_report_and_a_letter_are_files(browser, store, clock):
+def test_report_and_letter_are_downloaded_as_files(browser, store, clock):
     fold_all(store, clock, [finding("f", range(10), people="abc")])
     report = browser.post(f"/incidents/{incident_id('f')}/report", {"lang": "zh"})
     assert report.content.startswith(b"PK")
@@ -114,7 +114,7 @@ def test_a_report_and_a_letter_are_files(browser, store, clock):
     assert incident_id("f") in letter.text
 
 
-def test_a_letter_asks_for_the_posts_that_are_there(browser, store, clock):
+def test_letter_lists_only_existing_posts(browser, store, clock):
     fold_all(store, clock, [finding("f", range(10), people="abc")])
     [sighting] = store.scroll(Sighting, DocumentFilter())
     gone = {"gone_at": clock.as_clock().now(), "gone_how": "deleted"}
@@ -155,7 +155,7 @@ def alone(data) -> None:
         ({**SENT, "reference": "13800138000"}, "A reference must have at most"),
     ],
 )
-def test_a_report_is_recorded_with_time_and_channel_or_not_at_all(browser, store, typed, said):
+def test_report_needs_a_time_and_a_channel(browser, store, typed, said):
     store.put([incident("INC-A", **CLOCKED)])
     browser.post("/incidents/INC-A/decisions", {"status": "confirmed", **TOKEN})
     answer = browser.post(
@@ -169,7 +169,7 @@ def test_a_report_is_recorded_with_time_and_channel_or_not_at_all(browser, store
     )
 
 
-def test_a_correction_of_a_report_is_a_second_entry_that_says_what_was_wrong(alone, browser, store):
+def test_correction_of_a_report_is_a_second_entry_with_a_reason(alone, browser, store):
     store.put([incident("INC-A", **CLOCKED)])
     browser.post("/incidents/INC-A/decisions", {"status": "confirmed", **TOKEN})
     sent = {"status": "reported pipl-57 first", **SENT, "reference": "R-1"}
@@ -198,7 +198,7 @@ def test_a_correction_of_a_report_is_a_second_entry_that_says_what_was_wrong(alo
     )
 
 
-def test_one_letter_may_be_several_reports_each_a_record_of_its_own(alone, browser, store):
+def test_one_letter_may_record_several_reports(alone, browser, store):
     store.put([incident("INC-A", **CLOCKED)])
     browser.post("/incidents/INC-A/decisions", {"status": "confirmed", **TOKEN})
     text = browser.get("/incidents/INC-A").text
@@ -234,7 +234,7 @@ def test_one_letter_may_be_several_reports_each_a_record_of_its_own(alone, brows
     assert 'name="also" value="pboc-2025 brief"' not in browser.get("/incidents/INC-A").text
 
 
-def test_rules_are_called_by_their_names_and_never_by_ids(alone, browser, store):
+def test_rules_are_shown_by_name_not_id(alone, browser, store):
     store.put([incident("INC-A", **CLOCKED)])
     browser.post("/incidents/INC-A/decisions", {"status": "acknowledged", **TOKEN})
     browser.post(
@@ -256,7 +256,7 @@ def entries(text: str) -> list[str]:
     return re.findall(r'name="entry" value="([^"]+)"', text)
 
 
-def test_what_has_no_legal_effect_is_undone_from_the_history(browser, store):
+def test_decision_without_legal_effect_is_undone_from_the_history(browser, store):
     store.put([incident("INC-A"), incident("INC-B")])
     for number, form in enumerate((
         {"status": "assigned", "to": "Li Wei"}, {"status": "linked", "other": "INC-B"},
@@ -283,7 +283,7 @@ def test_what_has_no_legal_effect_is_undone_from_the_history(browser, store):
     assert (again.status_code, "already undone" in again.text) == (400, True)
 
 
-def test_a_suppression_is_undone_where_it_was_made(browser, store, clock):
+def test_suppression_is_undone_on_the_incident_page(browser, store, clock):
     fold_all(store, clock, [finding("f", range(10), people="abc")])
     link = f"/incidents/{incident_id('f')}"
     browser.post(f"{link}/silence", {"what": "incident", "days": "9", "reason": "seen before"})
@@ -323,9 +323,7 @@ def test_incidents_are_merged_and_split_on_the_page(browser, store):
         ({"status": "linked", "other": "INC-NOBODY"}, "clocks"),
     ],
 )
-def test_the_part_that_is_shown_first_has_the_form_that_was_refused_or_what_is_due(
-    browser, store, form, shown
-):
+def test_first_tab_has_the_rejected_form_or_the_due_deadlines(browser, store, form, shown):
     store.put([incident("INC-A", **CLOCKED)])
     path = "/incidents/INC-A"
     assert (
@@ -344,16 +342,14 @@ def test_the_part_that_is_shown_first_has_the_form_that_was_refused_or_what_is_d
     )
 
 
-def test_without_a_deadline_the_assessment_is_shown_and_a_form_of_addresses_opens_their_part(
-    browser, store
-):
+def test_assessment_is_the_first_tab_without_deadlines(browser, store):
     store.put([incident("INC-A")])
     assert 'class="tab first" id="assessment"' in browser.get("/incidents/INC-A").text
     refused = browser.post("/incidents/INC-A/addresses", {"case": "", "reason": "takedown"}).text
     assert 'class="card tab first" id="seen"' in refused
 
 
-def test_the_owner_is_chosen_from_accounts_that_may_work_on_it(browser, store, accounts):
+def test_owner_is_chosen_from_permitted_accounts(browser, store, accounts):
     for name, role, tenants in (
         ("Wang Fang", "analyst", ["bank"]),
         ("Zhao Min", "analyst", ["shop"]),
@@ -379,7 +375,7 @@ def test_the_owner_is_chosen_from_accounts_that_may_work_on_it(browser, store, a
     assert '<option value="Wang Fang" selected>' in browser.get("/incidents/INC-A").text
 
 
-def test_a_due_date_is_typed_in_the_tenants_zone_and_an_empty_one_takes_it_back(browser, store):
+def test_due_date_is_in_the_tenant_zone_and_can_be_cleared(browser, store):
     store.put([incident("INC-A")])
     path = "/incidents/INC-A"
     assert "Due (Asia/Shanghai)" in browser.get(path).text
@@ -399,7 +395,7 @@ def test_a_due_date_is_typed_in_the_tenants_zone_and_an_empty_one_takes_it_back(
     assert re.search(r'name="due" min="[^"]+" value=""', browser.get(path).text)
 
 
-def test_a_report_is_drafted_in_the_readers_language(browser, store, clock):
+def test_report_draft_uses_the_language_of_the_reader(browser, store, clock):
     fold_all(store, clock, [finding("f", range(10), people="abc")])
     path = f"/incidents/{incident_id('f')}"
     for language, name in (("en", "English"), ("zh", "中文")):

@@ -19,7 +19,7 @@ def find_listed_ids(text: str) -> list[str]:
     return re.findall(r'class="what"><a href="/incidents/([^"]+)"', text)
 
 
-def test_a_series_is_one_row_which_leads_to_the_others(browser, store):
+def test_incidents_of_one_seller_are_one_row_linked_to_the_others(browser, store):
     store.put(
         [incident(f"INC-{n}", series=("@0a1b2c3d",), authors=("@0a1b2c3d",)) for n in range(4)]
     )
@@ -42,7 +42,7 @@ def test_filters_stay_in_links_and_fields(browser, store):
         assert "origin=ours" in link
 
 
-def test_several_are_assigned_and_the_page_says_so(browser, accounts, store):
+def test_bulk_assignment_is_confirmed_on_the_page(browser, accounts, store):
     add_account(accounts, "Wang Fang", ["analyst"])
     store.put([incident("INC-A"), incident("INC-B"), incident("INC-C")])
     form = {
@@ -62,7 +62,7 @@ def test_several_are_assigned_and_the_page_says_so(browser, accounts, store):
     }
 
 
-def test_closing_several_says_which_wait_for_a_second_person(browser, store):
+def test_bulk_closing_names_those_waiting_for_a_second_person(browser, store):
     store.put([incident("INC-A", **CLOCKED), incident("INC-B")])
     browser.post("/incidents/bulk", {"id": ["INC-A"], "act": "acknowledged", "days": "90"})
     form = {
@@ -89,7 +89,7 @@ def test_closing_several_says_which_wait_for_a_second_person(browser, store):
     assert "INC-A" in row
 
 
-def test_a_form_for_nothing_is_refused_and_keeps_what_was_typed(browser, store):
+def test_invalid_bulk_form_is_rejected_and_keeps_its_input(browser, store):
     store.put([incident("INC-A")])
     for form in (
         {"act": "assigned", "to": "Wang Fang"},
@@ -101,7 +101,7 @@ def test_a_form_for_nothing_is_refused_and_keeps_what_was_typed(browser, store):
     assert store.count(Decision, DocumentFilter()) == 0
 
 
-def test_the_first_incident_is_one_jump_from_the_top(browser, store):
+def test_skip_link_leads_to_the_first_incident(browser, store):
     store.put([incident("INC-A")])
     text = browser.get("/").text
     first = re.search(r'<a[^>]*href="([^"]+)"', text)
@@ -110,7 +110,7 @@ def test_the_first_incident_is_one_jump_from_the_top(browser, store):
     assert text.count("<h1") == 1
 
 
-def test_a_row_says_what_leaked_and_where_and_below_it_the_likely_scam(browser, store):
+def test_row_says_what_leaked_where_and_the_likely_scam(browser, store):
     leak = {"customers": 55, "fields": ("CARD", "ID", "NAME", "PHONE"), "sites": ("demo-forum",)}
     store.put(
         [
@@ -147,12 +147,12 @@ def test_a_row_says_what_leaked_and_where_and_below_it_the_likely_scam(browser, 
         ({"customers": 3, "sites": ("forum", "pastes", "chat")}, "3 customers · forum +2"),
     ],
 )  # fmt: skip
-def test_an_incident_is_called_after_what_leaked_of_whom_and_where(facts, said):
+def test_incident_heading_says_what_leaked_of_whom_and_where(facts, said):
     fields = {"sites": ("forum",), "kinds": (), "fields": (), "alarm": False, **facts}
     assert heading(incident("INC-A", **fields)) == said
 
 
-def test_filters_are_kept_for_whoever_saved_them(browser, log_in, store):
+def test_filters_are_saved_for_one_account(browser, log_in, store):
     store.put([incident("INC-A", severity="high"), incident("INC-B", severity="low")])
     answer = browser.post("/incidents/filters?severity=high&q=loan", {"title": "Night shift"})
     assert (answer.status_code, answer.headers["location"]) == (303, "/?severity=high&q=loan")
@@ -178,7 +178,7 @@ def test_filters_are_kept_for_whoever_saved_them(browser, log_in, store):
         ("q=13800138000", "x"),
     ],
 )
-def test_a_filter_that_cannot_be_kept_is_refused_and_nothing_is_repeated(browser, query, title):
+def test_invalid_filter_is_rejected_and_not_echoed(browser, query, title):
     answer = browser.post(f"/incidents/filters?{query}", {"title": title})
     assert answer.status_code == 400
     assert 'role="alert"' in answer.text
@@ -186,7 +186,7 @@ def test_a_filter_that_cannot_be_kept_is_refused_and_nothing_is_repeated(browser
     assert "Saved filters" not in browser.get("/").text
 
 
-def test_no_more_than_twenty_filters_are_kept(browser):
+def test_at_most_twenty_filters_are_saved(browser):
     for number in range(20):
         assert (
             browser.post(
@@ -224,7 +224,7 @@ def test_owners_are_chosen_from_accounts_and_dates_from_a_calendar(browser, acco
     )
 
 
-def test_accounts_of_an_earlier_release_keep_filters_as_well(tmp_path, clock):
+def test_accounts_of_an_earlier_release_can_save_filters(tmp_path, clock):
     for _ in range(2):
         with closing(Accounts(tmp_path, clock.as_clock())) as accounts:
             accounts.save_filter("Li", "mine", "?tab=mine")

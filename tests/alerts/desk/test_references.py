@@ -126,7 +126,7 @@ def trail(context: Context) -> list[tuple[str, str, str]]:
     ]
 
 
-def test_a_request_is_approved_by_another_person_and_resolved_by_match(
+def test_request_is_approved_by_another_person_and_resolved_by_match(
     match, pseudonyms, people, context, store
 ):
     asker, approver = people("Wang Fang", "fraud"), people("Zhao Min", "resolver")
@@ -174,7 +174,7 @@ def test_a_request_is_approved_by_another_person_and_resolved_by_match(
     ]
 
 
-def test_nobody_approves_their_own_request_or_takes_that_of_another(match, people):
+def test_request_cannot_be_approved_by_its_author_or_used_by_others(match, people):
     asker, colleague, approver = (
         people("Wang Fang", "fraud"),
         people("Chen Jie", "lead"),
@@ -190,7 +190,7 @@ def test_nobody_approves_their_own_request_or_takes_that_of_another(match, peopl
 
 
 @pytest.mark.parametrize("approvals", [2])
-def test_two_others_approve_where_two_are_required(match, people, context):
+def test_two_approvals_are_needed_where_configured(match, people, context):
     asker, first, second = (
         people("Wang Fang", "dpo"),
         people("Zhao Min", "resolver"),
@@ -205,7 +205,7 @@ def test_two_others_approve_where_two_are_required(match, people, context):
     assert take(asker, entry).status_code == 200
 
 
-def test_a_refusal_needs_a_reason_and_ends_the_request(match, people):
+def test_rejection_needs_a_reason_and_ends_the_request(match, people):
     asker, approver = people("Wang Fang", "fraud"), people("Zhao Min", "resolver")
     ask(asker)
     entry = entry_in(approver)
@@ -216,7 +216,7 @@ def test_a_refusal_needs_a_reason_and_ends_the_request(match, people):
     assert answer(approver, entry).status_code == 400, "it waits no longer"
 
 
-def test_an_approval_lasts_a_day(match, people, context, monkeypatch):
+def test_approval_expires_after_a_day(match, people, context, monkeypatch):
     asker, approver = people("Wang Fang", "fraud"), people("Zhao Min", "resolver")
     ask(asker)
     entry = entry_in(approver)
@@ -228,7 +228,7 @@ def test_an_approval_lasts_a_day(match, people, context, monkeypatch):
     assert take(asker, entry).status_code == 400
 
 
-def test_customers_who_came_after_the_request_are_not_handed_out(
+def test_customers_added_after_the_request_are_not_resolved(
     match, people, store, context, pseudonyms
 ):
     """As many are in it as were approved, but another in the place of one: only those in both
@@ -269,14 +269,14 @@ def test_customers_who_came_after_the_request_are_not_handed_out(
         ({"token": "x"}, "invalid form"),
     ],
 )
-def test_a_request_says_its_case_and_why(match, people, typed, said):
+def test_request_needs_a_case_and_a_reason(match, people, typed, said):
     refused = ask(people("Wang Fang", "fraud"), **typed)
     assert refused.status_code == 400
     assert said in refused.text.lower()
 
 
 @pytest.mark.parametrize("approvals", [0])
-def test_where_it_is_off_the_page_says_how_to_do_it(match, people, context):
+def test_page_explains_the_command_where_requests_are_disabled(match, people, context):
     asker = people("Wang Fang", "fraud")
     text = asker.get(PATH).text
     assert "<code>ullage subjects resolve FILE --case NO --reason TEXT</code>" in text
@@ -285,7 +285,7 @@ def test_where_it_is_off_the_page_says_how_to_do_it(match, people, context):
     assert trail(context) == []
 
 
-def test_without_match_or_the_way_back_nobody_is_asked_for_an_approval(pseudonyms, people, context):
+def test_requests_are_not_offered_without_match_or_resolver_key(pseudonyms, people, context):
     asker = people("Wang Fang", "fraud")
     assert "Request customer references" not in asker.get(PATH).text
     assert ask(asker).status_code == 400
@@ -299,17 +299,17 @@ def test_without_match_or_the_way_back_nobody_is_asked_for_an_approval(pseudonym
 
 
 @pytest.mark.parametrize("approvals", ['0\nreference_help = "Open CRM, menu Leaks."'])
-def test_the_banks_own_way_is_said_as_it_is_configured(pseudonyms, people):
+def test_configured_help_text_is_shown(pseudonyms, people):
     text = people("Wang Fang", "fraud").get(PATH).text
     assert "Open CRM, menu Leaks." in text
     assert "ullage subjects resolve" not in text
 
 
-def test_who_has_nothing_to_do_with_customers_sees_nothing_of_it(match, people):
+def test_roles_without_customer_access_do_not_see_references(match, people):
     assert "ustomer references" not in people("Li Na", "analyst").get(PATH).text
 
 
-def test_a_match_that_does_not_answer_holds_no_page_up(pseudonyms, people, context, monkeypatch):
+def test_unresponsive_match_does_not_delay_pages(pseudonyms, people, context, monkeypatch):
     monkeypatch.setattr("alerts.web.dropped_files.STATUS_SECONDS", 0.05)
     with socket.socket(socket.AF_UNIX) as deaf:
         deaf.bind(str(context.data / assessing.NAME))
@@ -317,9 +317,7 @@ def test_a_match_that_does_not_answer_holds_no_page_up(pseudonyms, people, conte
         assert "Request customer references" not in people("Wang Fang", "fraud").get(PATH).text
 
 
-def test_once_it_is_switched_off_no_approval_counts_any_more(
-    match, people, desk, store, accounts, context
-):
+def test_disabling_requests_invalidates_approvals(match, people, desk, store, accounts, context):
     asker, approver = people("Wang Fang", "fraud"), people("Zhao Min", "resolver")
     ask(asker)
     entry = entry_in(approver)

@@ -66,7 +66,7 @@ CONTACT = ("NAME", "PHONE", "QQ")
         (post(candidates={"phone": 1, "card": 1}, category="news"), ""),
     ],
 )
-def test_which_rule_decides(told, rule):
+def test_first_fitting_rule_decides(told, rule):
     assert rule_of(told) == rule
 
 
@@ -104,7 +104,7 @@ LEAKS = {
 
 @pytest.mark.parametrize("category", ["", "news", "shop"])
 @pytest.mark.parametrize("told", LEAKS.values(), ids=LEAKS)
-def test_a_leak_wins_over_every_rule(told, category):
+def test_leak_wins_over_every_rule(told, category):
     capture = told.capture.model_copy(update={"category": category})
     traits = Traits.from_finding(told.model_copy(update={"capture": capture}))
     assert leak_signs(traits)
@@ -141,7 +141,7 @@ wide = st.builds(
 
 
 @given(traits=anything, rule=wide)
-def test_no_file_of_rules_can_lose_a_leak(traits, rule):
+def test_no_rule_file_can_suppress_a_leak(traits, rule):
     """The rule allows everything; what it decides has none of the four marks of a leak."""
     if BenignRules(version=1, rule=(rule,)).decide(traits):
         assert traits.rows < 3
@@ -154,7 +154,7 @@ def test_no_file_of_rules_can_lose_a_leak(traits, rule):
 
 
 @given(traits=anything)
-def test_more_in_a_post_never_makes_it_background(traits):
+def test_additional_content_never_makes_a_post_benign(traits):
     """Whatever is no background stays so with another row, person, field or term beside it."""
     if RULES.decide(traits) is None:
         more = [
@@ -170,7 +170,7 @@ def test_more_in_a_post_never_makes_it_background(traits):
         )
 
 
-def test_every_rule_says_what_it_is_and_why():
+def test_every_rule_has_a_title_and_a_reason():
     assert RULES.version >= 1
     assert len({rule.id for rule in RULES.rule}) == len(RULES.rule) >= 5
     assert all(rule.title and rule.title_zh and len(rule.reason) > 20 for rule in RULES.rule)
@@ -185,7 +185,7 @@ def test_every_rule_says_what_it_is_and_why():
         ("version = 1\nrule = []\nmore = 1", "more"),
     ],
 )
-def test_a_file_that_is_none_is_refused_in_one_line(text, told):
+def test_invalid_rule_file_is_a_one_line_error(text, told):
     with pytest.raises(ConfigError, match=told) as caught:
         BACKGROUND.read(text, "rules.toml")
     assert str(caught.value).startswith("rules.toml")

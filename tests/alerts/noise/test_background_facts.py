@@ -20,7 +20,7 @@ def own_number(name: str, person: object, site: str = "board"):
     return phone_finding.model_copy(update={"statistics": post().statistics})
 
 
-def test_background_is_a_fact_of_its_site_and_rule_and_nothing_else(store, clock):
+def test_benign_post_is_stored_with_its_site_and_rule_only(store, clock):
     fold_all(
         store,
         clock,
@@ -39,7 +39,7 @@ def test_background_is_a_fact_of_its_site_and_rule_and_nothing_else(store, clock
     ] == [0, 0, 0, 0]
 
 
-def test_in_is_sightings_and_background(store, clock, registry):
+def test_findings_equal_sightings_plus_benign_posts(store, clock, registry):
     findings = [own_number(f"b{n}", n) for n in range(7)]
     findings += [finding(f"f{n}", range(n * 20, n * 20 + 9), people=(n, n + 1)) for n in range(5)]
     alert = stage(store, clock, registry)
@@ -54,7 +54,7 @@ def test_in_is_sightings_and_background(store, clock, registry):
     assert registry.get_sample_value("ullage_alert_background", {"tenant": "bank"}) == 7
 
 
-def test_the_same_again_in_any_batch_changes_nothing(store, clock):
+def test_repeated_findings_change_nothing_in_any_batch(store, clock):
     findings = [own_number("f", "a"), finding("g", range(9), people="ab"), own_number("h", "b")]
     fold_all(store, clock, findings)
     before = everything(store)
@@ -63,7 +63,7 @@ def test_the_same_again_in_any_batch_changes_nothing(store, clock):
     assert everything(store) == before
 
 
-def test_other_rules_do_not_change_what_was_decided(store, clock):
+def test_changed_rules_do_not_change_earlier_decisions(store, clock):
     """A batch that comes again after the rules were changed ends in the same facts, whatever
     they say now.
     """
@@ -77,7 +77,7 @@ def test_other_rules_do_not_change_what_was_decided(store, clock):
     assert {s.id for s in store.scroll(Sighting, DocumentFilter())} == {"g", "new"}
 
 
-def test_a_leak_with_the_same_customer_is_an_incident_all_the_same(store, clock):
+def test_leak_of_a_customer_seen_in_a_benign_post_is_an_incident(store, clock):
     fold_all(
         store,
         clock,
@@ -87,7 +87,7 @@ def test_a_leak_with_the_same_customer_is_an_incident_all_the_same(store, clock)
     assert store.count(Background, DocumentFilter()) == 2
 
 
-def test_a_finding_in_parts_is_never_background(store, clock):
+def test_finding_in_parts_is_never_benign(store, clock):
     part = own_number("f", "a").model_copy(update={"parts": 2})
     fold_all(store, clock, [part, part.model_copy(update={"part": 2})])
     assert (store.count(Background, DocumentFilter()), store.count(Sighting, DocumentFilter())) == (
@@ -98,13 +98,13 @@ def test_a_finding_in_parts_is_never_background(store, clock):
 
 
 @pytest.mark.parametrize(("days", "left"), [(179, 1), (181, 0)])
-def test_it_goes_when_exposures_go(store, clock, days, left):
+def test_benign_posts_expire_like_exposures(store, clock, days, left):
     fold_all(store, clock, [own_number("f", "a")])
     expire(store, StoreSettings(), clocks_at(clock.as_clock().now() + timedelta(days=days)))
     assert store.count(Background, DocumentFilter()) == left
 
 
-def test_erasing_a_customer_erases_where_they_were_seen(store, clock):
+def test_erasing_a_customer_erases_their_benign_posts(store, clock):
     fold_all(
         store,
         clock,

@@ -49,7 +49,7 @@ def rows(result: Result) -> list[dict]:
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
-def test_what_is_silenced_says_so_in_list_and_show_with_who_and_why(run):
+def test_suppressed_incident_shows_who_suppressed_it_and_why(run):
     result = run(*SILENCE)
     assert (result.exit_code, "site paste of bank is silent until 2026-10-21" in result.stdout) == (
         0,
@@ -66,7 +66,7 @@ def test_what_is_silenced_says_so_in_list_and_show_with_who_and_why(run):
     assert json.loads(run("show", A, "--json").stdout)["suppressed"]["id"].startswith("SUP-")
 
 
-def test_it_is_listed_lifted_and_listed_as_lifted(run):
+def test_suppression_is_listed_lifted_and_shown_as_lifted(run):
     assert run("suppressions").stdout == "Nothing is suppressed.\n"
     run(*SILENCE)
     (suppression,) = rows(run("suppressions", "--json"))
@@ -90,7 +90,7 @@ def test_it_is_listed_lifted_and_listed_as_lifted(run):
     assert "suppressed" not in run("list").stdout
 
 
-def test_one_past_its_time_is_listed_only_when_asked_for(run, clock):
+def test_expired_suppression_is_listed_only_on_request(run, clock):
     run(*SILENCE)
     clock.advance(31 * 86400)
     assert rows(run("suppressions", "--json")) == []
@@ -98,14 +98,14 @@ def test_one_past_its_time_is_listed_only_when_asked_for(run, clock):
 
 
 @pytest.mark.parametrize("left_out", ["--tenant", "--days", "--reason"])
-def test_tenant_days_and_reason_must_be_given(run, left_out, context):
+def test_tenant_days_and_reason_are_required(run, left_out, context):
     place = SILENCE.index(left_out)
     result = run(*SILENCE[:place], *SILENCE[place + 2 :])
     assert result.exit_code == 2 or "--tenant and --days are required" in str(result.exception)
     assert not list(audit.read_entries(context.data / "audit"))
 
 
-def test_background_is_counted_by_site_and_rule(run, store, clock):
+def test_benign_posts_are_counted_by_site_and_rule(run, store, clock):
     findings = [
         finding(f"b{n}", people=[n % 2], site=site, fields=("PHONE",))
         for n, site in enumerate(("shop", "shop", "shop", "bbs"))
@@ -131,7 +131,7 @@ def test_background_is_counted_by_site_and_rule(run, store, clock):
     assert rows(run("suppressions", "--background", "--json", "--tenant", "none")) == []
 
 
-def test_a_fact_of_rules_that_are_gone_is_still_named(run, store, clock):
+def test_benign_post_of_a_removed_rule_is_still_listed(run, store, clock):
     phone_finding = finding("b", people="a", fields=("PHONE",)).model_copy(
         update={"statistics": post().statistics}
     )

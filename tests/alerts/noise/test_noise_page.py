@@ -23,7 +23,7 @@ def paste_incident(store, clock) -> None:
 
 
 @pytest.mark.parametrize("what", ["incident", "site paste", "rule X17"])
-def test_an_incident_is_silenced_from_its_page_and_says_by_whom_and_why(browser, what):
+def test_incident_is_suppressed_from_its_page_with_author_and_reason(browser, what):
     page = browser.get(f"/incidents/{A}").text
     assert f'action="/incidents/{A}/silence"' in page
     assert f'value="{what}"' in page
@@ -50,23 +50,23 @@ def test_an_incident_is_silenced_from_its_page_and_says_by_whom_and_why(browser,
         {"what": "rule "},
     ],
 )
-def test_a_form_that_lacks_something_silences_nothing_and_repeats_nothing(browser, store, change):
+def test_invalid_form_suppresses_nothing_and_is_not_echoed(browser, store, change):
     answer = browser.post(f"/incidents/{A}/silence", {**SILENCE, **change})
     assert answer.status_code == 400
     assert PHONE not in answer.text
     assert list_suppressions(store) == []
 
 
-def test_an_incident_that_is_gone_is_not_silenced(browser):
+def test_missing_incident_cannot_be_suppressed(browser):
     assert browser.post("/incidents/INC-NOBODY/silence", SILENCE).status_code == 404
 
 
-def test_what_is_statutory_offers_no_silence(browser, store):
+def test_statutory_incident_offers_no_suppression(browser, store):
     store.put([store.get(Incident, A).model_copy(update={"severity": "statutory"})])
     assert "/silence" not in browser.get(f"/incidents/{A}").text
 
 
-def test_it_is_lifted_where_everything_that_is_silent_is_listed(browser, store, clock):
+def test_suppression_is_lifted_on_the_overview_page(browser, store, clock):
     browser.post(f"/incidents/{A}/silence", SILENCE)
     (suppression,) = find_active(store, clock.as_clock().now())
     page = browser.get("/noise").text
@@ -97,13 +97,13 @@ def lone_phone(browser, store, clock, context) -> None:
     fold_all(store, clock, [phone_post])
 
 
-def test_background_is_counted_by_site_with_its_rule_and_why(browser, lone_phone):
+def test_benign_posts_are_counted_by_site_and_rule(browser, lone_phone):
     page = browser.get("/noise").text
     assert "One person's own number" in page.replace("&#39;", "'")
     assert "本人自留号码" in browser.get("/noise", headers={"accept-language": "zh"}).text
 
 
-def test_background_is_told_by_the_rules_in_force(browser, lone_phone, context):
+def test_benign_rule_titles_come_from_the_rules_in_force(browser, lone_phone, context):
     rules = (
         BACKGROUND.load_shipped()
         .text.replace("One person's own number", "Of the house")
@@ -117,7 +117,7 @@ def test_background_is_told_by_the_rules_in_force(browser, lone_phone, context):
     )
 
 
-def test_who_was_seen_alone_is_not_exposed_and_is_said_to_have_been_seen(browser, lone_phone):
+def test_person_seen_only_in_benign_posts_is_not_exposed(browser, lone_phone):
     request = {"value": PHONE, "by": "Li Wei", "purpose": "fraud_case", "case": "C-2026-1"}
     page = browser.post("/exposed", request).text
     assert "No record of this value" in page

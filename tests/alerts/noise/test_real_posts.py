@@ -71,7 +71,7 @@ def rule_of(matcher: Matcher, text: str, **changes) -> str:
         (f"反诈案例：公检法不会要求转到安全账户。涉案号码 {MINE}", "B5"),
     ],
 )
-def test_what_people_shops_and_reports_write_is_background(matcher, text, rule):
+def test_ordinary_posts_of_people_shops_and_news_are_benign(matcher, text, rule):
     assert rule_of(matcher, text) == rule
 
 
@@ -79,7 +79,7 @@ def test_what_people_shops_and_reports_write_is_background(matcher, text, rule):
     ("category", "rule"),
     [("news", "B4"), ("court", "B4"), ("shop", "B2"), ("", "incident"), ("forum", "incident")],
 )
-def test_the_category_of_a_site_decides_where_words_do_not(matcher, category, rule):
+def test_site_category_decides_where_words_do_not(matcher, category, rule):
     text = (
         f"联系人 王先生 电话 {MINE} 地址 建国路8号"
         if category == "shop"
@@ -111,11 +111,11 @@ LEAKS = {
 
 @pytest.mark.parametrize("category", ["", "news", "shop"])
 @pytest.mark.parametrize("text", LEAKS.values(), ids=LEAKS)
-def test_a_leak_is_none_whatever_words_and_sites_it_hides_among(matcher, text, category):
+def test_leak_is_never_benign_whatever_surrounds_it(matcher, text, category):
     assert rule_of(matcher, text, category=category) == "incident"
 
 
-def test_a_digest_of_a_number_is_nobodys_advertisement(matcher):
+def test_digest_of_a_number_is_not_an_advertisement(matcher):
     assert rule_of(matcher, hashlib.md5(MINE.encode()).hexdigest()) == "incident"
 
 
@@ -135,7 +135,7 @@ def fold_posts(store, clock, matcher, posts: dict[str, tuple[str, str]]) -> list
     return sorted(store.scroll(Incident, DocumentFilter()), key=lambda i: i.opened_at)
 
 
-def test_the_same_text_on_other_sites_is_one_incident_that_lists_them(store, clock, matcher):
+def test_same_text_on_several_sites_is_one_incident(store, clock, matcher):
     posts = {
         n: (site, dump(*range(12))) for n, site in enumerate(("paste", "forum", "market", "paste"))
     }
@@ -147,21 +147,21 @@ def test_the_same_text_on_other_sites_is_one_incident_that_lists_them(store, clo
     )
 
 
-def test_overlapping_slices_are_one_incident_that_counts_nobody_twice(store, clock, matcher):
+def test_overlapping_slices_are_one_incident_without_double_counting(store, clock, matcher):
     posts = {f"s{start}": ("paste", dump(*range(start, start + 16))) for start in (0, 6, 12, 18)}
     (incident,) = fold_posts(store, clock, matcher, posts)
     assert (incident.sightings, incident.customers) == (4, 34)
     assert store.count(Exposure, DocumentFilter()) == 34
 
 
-def test_a_slice_after_the_whole_and_the_whole_after_a_slice_join(store, clock, matcher):
+def test_slice_and_whole_join_in_either_order(store, clock, matcher):
     (incident,) = fold_posts(
         store, clock, matcher, {"a": ("paste", dump(*range(10))), "b": ("forum", dump(*range(40)))}
     )
     assert (incident.rows, incident.customers, incident.sightings) == (40, 40, 2)
 
 
-def test_two_leaks_stay_apart_and_a_post_of_both_links_them(store, clock, matcher):
+def test_post_containing_two_leaks_links_their_incidents(store, clock, matcher):
     posts = {
         "a": ("paste", dump(*range(12))),
         "b": ("forum", dump(*range(20, 32))),
@@ -172,7 +172,7 @@ def test_two_leaks_stay_apart_and_a_post_of_both_links_them(store, clock, matche
     assert (second.sightings, second.linked) == (1, (first.id,))
 
 
-def test_a_short_text_that_is_posted_again_is_one_incident(store, clock, matcher):
+def test_reposted_short_text_is_one_incident(store, clock, matcher):
     text = (
         f"出{BRAND}客户 一手数据 全格式，可验，走样，量大从优，飞机联系，{NAME} {MINE}"
         f" {resident_id(1)}"
@@ -183,7 +183,7 @@ def test_a_short_text_that_is_posted_again_is_one_incident(store, clock, matcher
     assert incident.sites == ("forum", "paste")
 
 
-def test_a_months_small_talk_opens_nothing_and_every_post_is_accounted_for(store, clock, matcher):
+def test_month_of_small_talk_opens_one_real_incident(store, clock, matcher):
     posts = {
         f"t{n}": (f"board{n % 7}", f"第{n}号转让，联系电话 {phone(n % 40)}，自提")
         for n in range(35)

@@ -71,14 +71,14 @@ def add(desk: Suppressions, days: int = 30, tenant: str = "bank", **conditions: 
         ({"site": "forum", "incident": A}, False),
     ],
 )
-def test_all_that_it_names_must_fit(store, clock, desk, conditions, fits):
+def test_all_conditions_of_a_suppression_must_fit(store, clock, desk, conditions, fits):
     fold(store, clock, capture={"channel": "#a1b2c3d4e5f6 内料 …", "author": "@a1b2c3d4e5f6"})
     assert silent(store, clock) == {}
     add(desk, **conditions)
     assert silent(store, clock) == ({A: "王芳"} if fits else {})
 
 
-def test_it_is_folded_and_counted_all_the_same(store, clock, desk):
+def test_suppressed_incident_is_still_grouped_and_counted(store, clock, desk):
     add(desk, site="paste")
     fold(store, clock)
     fold(store, clock, "g")
@@ -91,7 +91,7 @@ def test_it_is_folded_and_counted_all_the_same(store, clock, desk):
     assert A in silent(store, clock)
 
 
-def test_the_same_leak_on_another_site_is_heard(store, clock, desk):
+def test_same_leak_on_another_site_is_notified(store, clock, desk):
     add(desk, site="paste")
     fold(store, clock)
     fold(store, clock, "g", site="forum")
@@ -100,7 +100,7 @@ def test_the_same_leak_on_another_site_is_heard(store, clock, desk):
     assert A in silent(store, clock), "two suppressions may cover it together"
 
 
-def test_another_tenants_incident_is_never_meant(store, clock, desk):
+def test_suppression_does_not_cover_another_tenant(store, clock, desk):
     fold(store, clock)
     add(desk, tenant="shop", site="paste")
     assert silent(store, clock) == {}
@@ -108,7 +108,7 @@ def test_another_tenants_incident_is_never_meant(store, clock, desk):
         add(desk, tenant="shop", incident=A)
 
 
-def test_it_ends_by_itself(store, clock, desk):
+def test_suppression_expires(store, clock, desk):
     fold(store, clock)
     add(desk, days=2, site="paste")
     clock.advance(2 * 86400 - 1)
@@ -119,7 +119,7 @@ def test_it_ends_by_itself(store, clock, desk):
     assert len(list_suppressions(store)) == 1, "what was said stays"
 
 
-def test_it_is_lifted_once_by_somebody_with_a_reason_and_nothing_is_overwritten(store, clock, desk):
+def test_suppression_is_lifted_once_with_author_and_reason(store, clock, desk):
     fold(store, clock)
     suppression = add(desk, site="paste")
     desk.lift(suppression.id, by="Li Wei", reason="the site changed hands")
@@ -136,7 +136,7 @@ def test_it_is_lifted_once_by_somebody_with_a_reason_and_nothing_is_overwritten(
             desk.lift(id_, by="Li Wei", reason="again")
 
 
-def test_what_is_like_a_suppressed_incident_is_silent_until_there_is_more_in_it(store, clock, desk):
+def test_similar_incident_stays_suppressed_until_it_grows(store, clock, desk):
     fold(store, clock, values=range(100))
     add(desk, incident=A)
     fold(store, clock, "slice", values=range(40), site="forum")
@@ -146,7 +146,7 @@ def test_what_is_like_a_suppressed_incident_is_silent_until_there_is_more_in_it(
     assert silent(store, clock) == {}, "half of it was not known when somebody decided"
 
 
-def test_nobody_is_told_of_noise_and_of_what_is_silenced_until_it_ends(store, clock, desk):
+def test_noise_and_suppressed_incidents_notify_nobody_until_the_end(store, clock, desk):
     fold(store, clock)
     incident, muted_ids = store.get(Incident, A), mute_filter(duties(store, clock))
 
@@ -162,14 +162,14 @@ def test_nobody_is_told_of_noise_and_of_what_is_silenced_until_it_ends(store, cl
     assert not is_muted(incident)
 
 
-def test_an_unlike_incident_is_not_meant(store, clock, desk):
+def test_different_incident_is_not_suppressed(store, clock, desk):
     fold(store, clock)
     fold(store, clock, "g", values=range(500, 520), people="c")
     add(desk, incident=A)
     assert silent(store, clock) == {A: "王芳"}
 
 
-def test_statutory_is_never_silent(store, clock, desk):
+def test_statutory_incident_is_never_suppressed(store, clock, desk):
     fold(store, clock)
     add(desk, site="paste")
     store.put([store.get(Incident, A).model_copy(update={"severity": "statutory"})])
@@ -180,7 +180,7 @@ def test_statutory_is_never_silent(store, clock, desk):
     ("conditions", "running", "waiting"),
     [({"site": "paste"}, False, True), ({"rule": "V"}, False, True), ({"incident": A}, True, True)],
 )
-def test_a_running_clock_is_silenced_by_name_alone(
+def test_incident_with_a_deadline_is_suppressed_only_by_id(
     store, clock, desk, conditions, running, waiting
 ):
     fold(store, clock)
@@ -190,7 +190,7 @@ def test_a_running_clock_is_silenced_by_name_alone(
         assert bool(silent(store, clock)) == is_silent
 
 
-def test_bait_that_was_found_is_never_silent(store, clock, desk):
+def test_incident_with_a_honeytoken_is_never_suppressed(store, clock, desk):
     add(desk, site="paste")
     fold(store, clock)
     store.put(
@@ -220,7 +220,7 @@ def test_bait_that_was_found_is_never_silent(store, clock, desk):
         ("bank", {"incident": "INC-NONE"}, {}, "no incident with that id"),
     ],
 )
-def test_what_is_missing_or_wrong_is_said_and_nothing_is_written(
+def test_invalid_suppression_is_rejected_and_nothing_is_written(
     store, desk, context, tenant, conditions, more, told
 ):
     with pytest.raises(QueryError, match=told) as caught:
@@ -230,7 +230,7 @@ def test_what_is_missing_or_wrong_is_said_and_nothing_is_written(
     assert list(audit.read_entries(context.data / "audit")) == []
 
 
-def test_who_silenced_and_who_lifted_is_in_the_audit_log_first(store, clock, desk, context):
+def test_suppressing_and_lifting_are_audited_first(store, clock, desk, context):
     suppression = add(desk, days=7, site="paste", rule="X18")
     desk.lift(suppression.id, by="Li Wei", reason="no longer")
     entries = [
@@ -253,6 +253,6 @@ def test_who_silenced_and_who_lifted_is_in_the_audit_log_first(store, clock, des
     assert len(list_suppressions(store)) == 1, "what cannot be recorded is not done"
 
 
-def test_half_a_year_is_the_longest(desk, store, clock):
+def test_suppression_lasts_at_most_half_a_year(desk, store, clock):
     suppression = add(desk, days=MOST_SUPPRESSION_DAYS, site="paste")
     assert suppression.expires - clock.as_clock().now() == timedelta(days=180)

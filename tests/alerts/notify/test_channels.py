@@ -54,7 +54,7 @@ def robot(receiver: Receiver, kind: str) -> str:
 # --- our own webhook
 
 
-def test_a_webhook_is_signed_json_with_an_id_and_nothing_but_the_minimum(tmp_path, receiver):
+def test_webhook_sends_signed_json_with_minimal_facts(tmp_path, receiver):
     open_soc(tmp_path, "webhook", receiver.url, KEY).send(TOLD)
     [got] = receiver.received
     assert got.signed_with(KEY)
@@ -79,7 +79,7 @@ def test_a_webhook_is_signed_json_with_an_id_and_nothing_but_the_minimum(tmp_pat
     }
 
 
-def test_a_signature_is_that_of_the_standard():
+def test_signature_agrees_with_the_standard_webhooks_example():
     key = b"01234567890123456789012345678901"
     # made with the specification's own Python library, standardwebhooks 1.1.0
     signed = signature(key, "msg_1", "1790000000", b'{"type":"ullage.incidents"}')
@@ -95,7 +95,7 @@ def test_a_signature_is_that_of_the_standard():
         ((200, {}, b'{"ok": false, "why": "no such token"}'), '"ok": false'),
     ],
 )
-def test_whatever_is_not_a_yes_is_a_failure_that_did_not_arrive(tmp_path, receiver, answer, said):
+def test_any_other_status_is_a_definite_failure(tmp_path, receiver, answer, said):
     receiver.answer = lambda _: answer
     with pytest.raises(UndeliveredError, match=said) as failed:
         open_soc(tmp_path, "webhook", receiver.url, KEY).send(TOLD)
@@ -105,19 +105,19 @@ def test_whatever_is_not_a_yes_is_a_failure_that_did_not_arrive(tmp_path, receiv
 
 
 @pytest.mark.parametrize("body", [b"", b"ok", b"[1]", b'{"ok": true}', b"\xff"])
-def test_any_body_of_a_2xx_is_a_yes(tmp_path, receiver, body):
+def test_any_body_of_a_2xx_is_accepted(tmp_path, receiver, body):
     receiver.answer = lambda _: (202, {}, body)
     open_soc(tmp_path, "webhook", receiver.url, KEY).send(TOLD)
 
 
-def test_a_receiver_may_say_when_to_come_again(tmp_path, receiver):
+def test_retry_after_header_is_respected(tmp_path, receiver):
     receiver.answer = lambda _: (429, {"Retry-After": "17"}, b"")
     with pytest.raises(UndeliveredError) as failed:
         open_soc(tmp_path, "webhook", receiver.url, KEY).send(TOLD)
     assert failed.value.retry_after == 17.0
 
 
-def test_nobody_there_is_a_message_that_did_not_arrive(tmp_path, free_port):
+def test_refused_connection_is_a_definite_failure(tmp_path, free_port):
     with pytest.raises(UndeliveredError, match="ConnectionRefusedError") as failed:
         open_soc(tmp_path, "webhook", f"http://127.0.0.1:{free_port}/secret-path", KEY).send(TOLD)
     assert not failed.value.maybe
@@ -146,13 +146,13 @@ def hangs_up() -> Iterator[str]:
         thread.join()
 
 
-def test_who_hangs_up_after_the_request_may_have_the_message(tmp_path, hangs_up):
+def test_disconnect_after_the_request_is_an_uncertain_failure(tmp_path, hangs_up):
     with pytest.raises(UndeliveredError, match="broke off") as failed:
         open_soc(tmp_path, "webhook", hangs_up, KEY).send(TOLD)
     assert failed.value.maybe
 
 
-def test_a_certificate_that_nobody_vouches_for_gets_no_message(tmp_path):
+def test_untrusted_certificate_gets_no_message(tmp_path):
     certificates = make_certificates()
     (tmp_path / "c.pem").write_bytes(certificates.certificate + certificates.key)
     inside = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -186,7 +186,7 @@ def test_a_certificate_that_nobody_vouches_for_gets_no_message(tmp_path):
         (("https://h.example/x", "not a key at all, but rather long"), "no webhook key"),
     ],
 )
-def test_a_secret_file_that_is_wrong_is_named_and_not_repeated(tmp_path, lines, said):
+def test_invalid_secret_file_is_named_but_not_shown(tmp_path, lines, said):
     with pytest.raises(ConfigError, match=said) as wrong:
         open_soc(tmp_path, "webhook", *lines)
     assert not any(line in str(wrong.value) for line in lines)
@@ -194,13 +194,13 @@ def test_a_secret_file_that_is_wrong_is_named_and_not_repeated(tmp_path, lines, 
 
 
 @pytest.mark.parametrize(("length", "taken"), [(23, False), (24, True), (64, True), (65, False)])
-def test_a_key_has_24_to_64_bytes(length, taken):
+def test_key_has_24_to_64_bytes(length, taken):
     key = bytes(range(length))
     with nullcontext() if taken else pytest.raises(ConfigError, match="no webhook key"):
         assert read_key("whsec_" + base64.b64encode(key).decode()) == key
 
 
-def test_who_takes_the_message_and_never_answers_is_not_waited_for(tmp_path):
+def test_receiver_that_never_answers_times_out(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         with pytest.raises(UndeliveredError, match="before it answered") as failed:
             post(f"http://127.0.0.1:{silent.getsockname()[1]}/", b"{}", {}, 0.2)
@@ -211,7 +211,7 @@ def test_who_takes_the_message_and_never_answers_is_not_waited_for(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["dingtalk", "wecom"])
-def test_a_robot_gets_severity_number_and_address_as_text(tmp_path, receiver, kind):
+def test_chat_robot_gets_severity_id_and_link_as_text(tmp_path, receiver, kind):
     receiver.answer = lambda _: (200, {}, b'{"errcode": 0, "errmsg": "ok"}')
     open_soc(tmp_path, kind, robot(receiver, kind)).send(TOLD)
     [got] = receiver.received
@@ -232,14 +232,14 @@ def test_a_robot_gets_severity_number_and_address_as_text(tmp_path, receiver, ki
         (b"{}", "no errcode"),
     ],
 )
-def test_a_200_with_an_error_in_its_body_is_a_failure(tmp_path, receiver, kind, body, said):
+def test_error_in_the_body_of_a_200_is_a_failure(tmp_path, receiver, kind, body, said):
     receiver.answer = lambda _: (200, {}, body)
     with pytest.raises(UndeliveredError, match=said) as failed:
         open_soc(tmp_path, kind, robot(receiver, kind)).send(TOLD)
     assert TOKEN not in str(failed.value)
 
 
-def test_a_digest_of_many_fits_what_wecom_takes(tmp_path, receiver):
+def test_long_digest_fits_the_wecom_limit(tmp_path, receiver):
     receiver.answer = lambda _: (200, {}, b'{"errcode": 0}')
     url = "https://a-rather-long-name.of-a-bank.example"
     digest = compose_message(
@@ -272,7 +272,7 @@ def test_dingtalk_signs_each_attempt_with_its_time(tmp_path, receiver):
     }
 
 
-def test_dingtalks_sign_is_that_of_apprise(monkeypatch):
+def test_dingtalk_signature_agrees_with_apprise(monkeypatch):
     from apprise.plugins.dingtalk import NotifyDingTalk
 
     monkeypatch.setattr("apprise.plugins.dingtalk.time.time", lambda: 1_790_000_000.0)
@@ -293,7 +293,7 @@ def feishu(tmp_path, receiver, monkeypatch):
     return open_soc(tmp_path, "feishu", f"https://open.feishu.cn/open-apis/bot/v2/hook/{TOKEN}")
 
 
-def test_feishu_takes_a_message(feishu, receiver):
+def test_feishu_accepts_a_message(feishu, receiver):
     receiver.answer = lambda _: (200, {}, b'{"code": 0, "msg": "success"}')
     feishu.send(TOLD)
     assert "INC-A" in receiver.received[0].json["content"]["text"]
@@ -308,7 +308,7 @@ def test_feishu_takes_a_message(feishu, receiver):
         (302, {"Location": "http://127.0.0.1:9"}, b""),
     ],
 )
-def test_feishus_refusal_is_a_failure(feishu, receiver, answer):
+def test_feishu_rejection_is_a_failure(feishu, receiver, answer):
     receiver.answer = lambda _: answer
     with pytest.raises(UndeliveredError, match="did not take it"):
         feishu.send(TOLD)
@@ -316,7 +316,7 @@ def test_feishus_refusal_is_a_failure(feishu, receiver, answer):
 
 
 @pytest.mark.parametrize("error", [ValueError("answer of the other side"), ConnectionResetError()])
-def test_what_apprise_lets_through_is_a_failure_that_repeats_nothing(error):
+def test_apprise_exception_is_a_failure_without_details(error):
     class Broken:
         def notify(self, **_: object) -> bool:
             raise error
@@ -329,7 +329,7 @@ def test_what_apprise_lets_through_is_a_failure_that_repeats_nothing(error):
 @pytest.mark.parametrize(
     ("body", "taken"), [(b"ok", True), (b"invalid_token", False), (b'{"ok": false}', False)]
 )
-def test_slack_says_ok_or_it_is_a_failure(tmp_path, receiver, monkeypatch, body, taken):
+def test_slack_answer_other_than_ok_is_a_failure(tmp_path, receiver, monkeypatch, body, taken):
     monkeypatch.setattr("apprise.plugins.slack.NotifySlack.webhook_url", receiver.url)
     monkeypatch.setattr("apprise.plugins.slack.NotifySlack.request_rate_per_sec", 0)
     receiver.answer = lambda _: (200, {}, body)
@@ -346,7 +346,7 @@ def test_slack_says_ok_or_it_is_a_failure(tmp_path, receiver, monkeypatch, body,
             slack.send(TOLD)
 
 
-def test_nothing_that_is_secret_is_logged_at_any_level(tmp_path, receiver, monkeypatch, caplog):
+def test_no_secret_is_logged_at_any_level(tmp_path, receiver, monkeypatch, caplog):
     for name in ("apprise", "urllib3"):
         monkeypatch.setattr(logging.getLogger(name), "level", logging.DEBUG)
     caplog.set_level(logging.DEBUG)
@@ -395,7 +395,7 @@ def mailbox() -> Iterator[socketserver.ThreadingTCPServer]:
         thread.join()
 
 
-def test_mail_is_taken_or_refused_by_its_server(tmp_path, mailbox):
+def test_mail_is_accepted_or_rejected_by_its_server(tmp_path, mailbox):
     address = (
         f"mailto://127.0.0.1:{mailbox.server_address[1]}?from=ullage@bank.example&"
         "to=soc@bank.example&smtp=127.0.0.1"
@@ -421,13 +421,13 @@ def test_mail_is_taken_or_refused_by_its_server(tmp_path, mailbox):
         ("dingtalk", "https://oapi.dingtalk.com/robot/send"),
     ],
 )
-def test_a_kind_takes_its_own_addresses_alone(tmp_path, kind, line):
+def test_channel_kind_accepts_only_its_own_addresses(tmp_path, kind, line):
     with pytest.raises(ConfigError, match=f"{kind} wants") as wrong:
         open_soc(tmp_path, kind, line)
     assert "pw" not in str(wrong.value)
 
 
-def test_teams_and_mail_addresses_are_those_that_their_owners_show(tmp_path):
+def test_teams_and_mail_addresses_are_parsed(tmp_path):
     flow = (
         "https://prod-1.westus.logic.azure.com:443/workflows/643e69f83c8944438d68119179a10a"
         "64/triggers/manual/paths/invoke"
@@ -444,7 +444,7 @@ def test_teams_and_mail_addresses_are_those_that_their_owners_show(tmp_path):
     assert (mail.host, mail.port) == ("smtp.example.com", 587)
 
 
-def test_every_file_in_the_folder_adds_its_kinds(tmp_path):
+def test_every_module_in_the_folder_adds_its_kinds(tmp_path):
     assert {
         "dingtalk",
         "feishu",
@@ -458,7 +458,7 @@ def test_every_file_in_the_folder_adds_its_kinds(tmp_path):
         open_soc(tmp_path, "pigeon", "x")
 
 
-def test_a_mail_server_can_be_reached_without_a_mail(tmp_path, free_port):
+def test_mail_server_is_reached_without_sending_mail(tmp_path, free_port):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         reached = open_soc(
@@ -471,7 +471,7 @@ def test_a_mail_server_can_be_reached_without_a_mail(tmp_path, free_port):
         ).reach()
 
 
-def test_a_channel_can_be_reached_without_a_message(tmp_path, receiver, free_port):
+def test_channel_is_reached_without_sending_a_message(tmp_path, receiver, free_port):
     assert "takes connections" in open_soc(tmp_path, "webhook", receiver.url, KEY).reach()
     assert receiver.received == []
     with pytest.raises(UndeliveredError, match="cannot be reached"):

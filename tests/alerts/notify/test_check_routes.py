@@ -24,12 +24,12 @@ def check_notifications(data: Path, text: str, *tenants: str) -> str:
     return dict(channel_parts(context))["notifications"]()
 
 
-def test_where_nothing_is_configured_nobody_is_told_which_is_a_fault(data) -> None:
+def test_missing_configuration_is_a_fault(data) -> None:
     with pytest.raises(ConfigError, match=r"^no recipient for any incident: "):
         check_notifications(data, "[notify]\n")
 
 
-def test_who_is_told_is_said(data) -> None:
+def test_check_lists_the_recipients(data) -> None:
     assert check_notifications(data, SOC + ALL, "bank") == "1 route to soc"
     assert (
         check_notifications(data, SOC + "[notify.channels.spare]\n" + ALL)
@@ -52,11 +52,11 @@ def test_who_is_told_is_said(data) -> None:
         ),
     ],
 )
-def test_what_is_configured_and_tells_nobody_is_a_fault(data, text, said) -> None:
+def test_configured_channel_without_a_route_is_a_fault(data, text, said) -> None:
     with pytest.raises(ConfigError, match=said):
         check_notifications(data, text, "bank")
 
 
-def test_a_route_without_a_channel_is_a_fault_of_the_configuration(data) -> None:
+def test_route_without_a_channel_is_a_configuration_error(data) -> None:
     with pytest.raises(ConfigError, match=r"routes\.all has no channels"):
         check_notifications(data, SOC + "[notify.routes.all]\n")

@@ -13,7 +13,7 @@ def at_slot_start(clock) -> None:
     clock.advance(-clock.seconds % SLOT_SECONDS)
 
 
-def test_the_first_to_ask_holds_and_keeps_it_over_the_ends_of_slots(store, clock):
+def test_first_process_keeps_the_lease_across_slots(store, clock):
     at_slot_start(clock)
     a, b = leases(store, clock)
     for _ in range(SLOT_SECONDS):
@@ -22,7 +22,7 @@ def test_the_first_to_ask_holds_and_keeps_it_over_the_ends_of_slots(store, clock
         clock.advance(3)
 
 
-def test_who_is_dead_or_idle_is_followed_within_two_slots(store, clock):
+def test_lease_passes_on_within_two_slots(store, clock):
     at_slot_start(clock)
     a, b = leases(store, clock)
     assert a.acquire()
@@ -34,7 +34,7 @@ def test_who_is_dead_or_idle_is_followed_within_two_slots(store, clock):
     assert not a.acquire()
 
 
-def test_an_attempt_never_reaches_into_the_slot_of_another(store, clock):
+def test_attempt_never_reaches_into_the_slot_of_another(store, clock):
     at_slot_start(clock)
     a, b = leases(store, clock)
     clock.advance(SLOT_SECONDS)
@@ -43,7 +43,7 @@ def test_an_attempt_never_reaches_into_the_slot_of_another(store, clock):
     assert not a.acquire()
 
 
-def test_an_attempt_is_begun_only_where_its_longest_ends_in_a_slot_of_ones_own(store, clock):
+def test_attempt_starts_only_if_it_can_end_within_its_slot(store, clock):
     at_slot_start(clock)
     a, b = leases(store, clock, attempt=20.0)
     assert a.acquire()
@@ -61,7 +61,7 @@ def test_an_attempt_is_begun_only_where_its_longest_ends_in_a_slot_of_ones_own(s
         at_slot_start(clock)
 
 
-def test_who_leaves_lets_go_at_once(store, clock):
+def test_released_lease_is_available_at_once(store, clock):
     at_slot_start(clock)
     a, b = leases(store, clock)
     assert a.acquire()
@@ -69,7 +69,7 @@ def test_who_leaves_lets_go_at_once(store, clock):
     assert b.acquire()
 
 
-def test_claims_do_not_pile_up(store, clock):
+def test_claims_do_not_accumulate(store, clock):
     at_slot_start(clock)
     a, _ = leases(store, clock)
     for _ in range(50):

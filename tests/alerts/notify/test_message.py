@@ -27,7 +27,7 @@ def entry(
     )
 
 
-def test_the_worst_stands_first_and_the_subject_counts():
+def test_most_severe_incident_comes_first_and_the_subject_counts():
     message = compose_message(
         "m",
         [entry("B", "low"), entry("C", "statutory"), entry("A", "high"), entry("D", "high")],
@@ -37,13 +37,13 @@ def test_the_worst_stands_first_and_the_subject_counts():
     assert message.subject() == "ullage: 4 incidents (1 statutory, 2 high, 1 low)"
 
 
-def test_one_incident_is_named_in_the_subject():
+def test_single_incident_is_named_in_the_subject():
     message = compose_message("m", [entry("A")], PAGE)
     assert message.subject() == "ullage: HIGH  INC-A"
     assert message.text() == f"HIGH  INC-A  new\n{PAGE}/incidents/INC-A"
 
 
-def test_a_text_names_the_worst_and_says_how_many_more_there_are():
+def test_text_names_the_most_severe_and_counts_the_rest():
     message = compose_message("m", [entry(f"{n:03}") for n in range(480)], PAGE)
     lines = message.text().splitlines()
     assert len(lines) == 19
@@ -51,7 +51,7 @@ def test_a_text_names_the_worst_and_says_how_many_more_there_are():
     assert len(message.payload()["incidents"]) == 480
 
 
-def test_incidents_of_one_seller_are_told_as_one_by_the_worst_of_them():
+def test_incidents_of_one_seller_are_one_entry_of_the_most_severe():
     def sold(name: str, severity: str, series: str = "series_a") -> MessageEntry:
         return MessageEntry(
             f"INC-{name}", severity, "new", f"{PAGE}/incidents/INC-{name}", None, series, 2, "en"
@@ -79,7 +79,7 @@ def test_incidents_of_one_seller_are_told_as_one_by_the_worst_of_them():
 
 
 @pytest.mark.parametrize("detail", ["minimal", "facts"])
-def test_a_text_is_never_longer_than_twenty_lines(detail):
+def test_text_has_at_most_twenty_lines(detail):
     facts = (
         IncidentSummary.from_incident(A, ("decide by 12:00", "请判定"))
         if detail == "facts"
@@ -89,7 +89,7 @@ def test_a_text_is_never_longer_than_twenty_lines(detail):
     assert 15 <= len(message.text().splitlines()) <= 20
 
 
-def test_of_how_many_messages_it_is_joined_is_a_fact():
+def test_number_of_grouped_messages_is_a_fact():
     message = compose_message(
         "m",
         [entry("A", facts=IncidentSummary.from_incident(A.model_copy(update={"joined": 31})))],
@@ -100,7 +100,7 @@ def test_of_how_many_messages_it_is_joined_is_a_fact():
 
 
 @pytest.mark.parametrize("detail", ["minimal", "facts"])
-def test_titles_authors_rows_terms_and_names_of_chats_never_leave(detail):
+def test_titles_authors_rows_and_chat_names_are_never_sent(detail):
     message = compose_message(
         "m",
         [entry("A", facts=IncidentSummary.from_incident(A) if detail == "facts" else None)],
@@ -117,7 +117,7 @@ def test_titles_authors_rows_terms_and_names_of_chats_never_leave(detail):
 @pytest.mark.parametrize(
     ("language", "says"), [("en", "no known scenario"), ("zh", "无已知诈骗场景")]
 )
-def test_of_what_no_scenario_fits_that_is_said(language, says):
+def test_incident_without_a_scenario_says_so(language, says):
     facts = IncidentSummary.from_incident(incident("A", sites=("paste",)))
     assert says in entry_text(facts, language)
 
@@ -136,7 +136,7 @@ def test_facts_are_tenant_counts_scenario_and_configured_sites():
     }  # fmt: skip
 
 
-def test_a_message_is_in_the_language_of_the_tenant_of_the_worst_and_in_no_other():
+def test_message_uses_the_language_of_the_most_severe_tenant():
     summary = IncidentSummary.from_incident(
         A.model_copy(update={"joined": 31, "incomplete": ("x",)}),
         ("decide by 12:00", "请于12:00前判定"),
@@ -174,6 +174,6 @@ def test_a_message_is_in_the_language_of_the_tenant_of_the_worst_and_in_no_other
     assert not re.search("[\u4e00-\u9fff]", english.subject() + english.text())
 
 
-def test_the_same_notifications_make_the_same_message_in_any_order():
+def test_message_id_does_not_depend_on_order():
     assert message_id(["a", "b"]) == message_id(["b", "a"]) != message_id(["a"])
     assert message_id(["a"]).startswith("msg_")

@@ -83,7 +83,7 @@ class Prompt(RecordingChannel):
         self.done.set()
 
 
-def test_a_channel_that_hangs_holds_up_neither_folding_nor_another_channel(notifier, store, clock):
+def test_hanging_channel_delays_neither_grouping_nor_other_channels(notifier, store, clock):
     hanging, prompt = HangingChannel(), Prompt()
     running = notifier(
         {"held": hanging, "prompt": prompt},
@@ -103,7 +103,7 @@ def test_a_channel_that_hangs_holds_up_neither_folding_nor_another_channel(notif
     assert [message.entries[0].incident for message in hanging.sent][:1] == ["INC-A"]
 
 
-def test_what_does_not_pass_by_itself_ends_the_loop(notifier, store, clock, monkeypatch):
+def test_permanent_error_ends_the_loop(notifier, store, clock, monkeypatch):
     running = notifier({"soc": RecordingChannel()})
     failed = threading.Event()
 
@@ -120,7 +120,7 @@ def test_what_does_not_pass_by_itself_ends_the_loop(notifier, store, clock, monk
     running.close()
 
 
-def test_a_sender_that_died_of_a_fault_is_started_again(notifier, store, monkeypatch, log_stream):
+def test_crashed_sender_is_restarted(notifier, store, monkeypatch, log_stream):
     running = notifier({"soc": RecordingChannel()})
     monkeypatch.setattr(threading, "excepthook", lambda args: None)
     monkeypatch.setattr(store, "scroll", lambda *_: 1 / 0)
@@ -133,7 +133,7 @@ def test_a_sender_that_died_of_a_fault_is_started_again(notifier, store, monkeyp
     running.close()
 
 
-def test_the_stage_tells_before_its_batch_counts_as_done(store, clock):
+def test_incidents_are_notified_before_the_batch_is_committed(store, clock):
     incidents: list[Incident] = []
     alert = stage(store, clock)
     object.__setattr__(alert, "tell", incidents.extend)
@@ -150,7 +150,7 @@ def test_the_stage_tells_before_its_batch_counts_as_done(store, clock):
     assert len(incidents) == 2
 
 
-def test_a_flush_waits_for_no_group(notifier, store, soc):
+def test_flush_does_not_wait_for_a_group(notifier, store, soc):
     running = notifier({"soc": soc})
     running.plan(store_all(store, [incident()]))
     running._stop.set()  # it would wait for what is not due yet
@@ -158,7 +158,7 @@ def test_a_flush_waits_for_no_group(notifier, store, soc):
     assert soc.told == [[("INC-A", "high", "new")]]
 
 
-def test_what_waits_on_a_channel_is_what_is_due_there(webhook_data, store):
+def test_undelivered_count_covers_what_is_due(webhook_data, store):
     context = Context(webhook_data)
     fields = {
         "what": "high",
@@ -186,9 +186,7 @@ def test_what_waits_on_a_channel_is_what_is_due_there(webhook_data, store):
     assert count_undelivered(store, "soc", context) == 1
 
 
-def test_alert_once_delivers_what_it_folded_and_a_second_run_repeats_nothing(
-    webhook_data, receiver, run
-):
+def test_alert_once_delivers_each_incident_only_once(webhook_data, receiver, run):
     publish(
         Context(webhook_data),
         finding("f", range(10), people="ab").encode(),
@@ -208,7 +206,7 @@ def test_alert_once_delivers_what_it_folded_and_a_second_run_repeats_nothing(
     )
 
 
-def test_alert_once_leaves_what_a_dead_channel_did_not_take_for_the_next(
+def test_undelivered_notification_is_sent_by_the_next_run(
     webhook_data, receiver, run, store, monkeypatch
 ):
     monkeypatch.setattr("ullage.clock.Backoff.next", lambda *_: 0.01)
@@ -229,7 +227,7 @@ def test_notify_test_sends_one_message_about_no_incident(receiver, run):
     assert got.json["incidents"][0]["id"] == "INC-TEST"
 
 
-def test_a_channel_that_is_not_there_or_refuses_is_one_line(webhook_data, receiver):
+def test_missing_or_failing_channel_is_a_one_line_error(webhook_data, receiver):
     runner = CliRunner()
     for words, reason, error in (
         (["notify", "test", "nobody"], "ullage.toml has soc", ConfigError),
@@ -241,7 +239,7 @@ def test_a_channel_that_is_not_there_or_refuses_is_one_line(webhook_data, receiv
         assert reason in str(result.exception)
 
 
-def test_the_log_shows_what_was_said_to_whom(webhook_data, run):
+def test_log_shows_what_was_sent_to_whom(webhook_data, run):
     assert run("notify", "log") == "Nothing in the log.\n"
     publish(Context(webhook_data), finding("f", range(10), people="ab").encode())
     run("alert", "--once")
@@ -327,7 +325,7 @@ def test_channel_delivers_without_a_restart_once_its_secret_is_corrected(
     assert "no address\n" not in log_stream.getvalue()
 
 
-def test_only_where_processes_share_a_bus_is_a_lease_asked_for(webhook_data, store):
+def test_lease_is_used_only_where_processes_share_a_bus(webhook_data, store):
     alone = open_notifier(Context(webhook_data), store, CollectorRegistry(), lambda _: ())
     assert alone.senders[0].holds() is True
     text = (webhook_data / "ullage.toml").read_text() + '[bus]\nurl = "kafka://127.0.0.1:9"\n'

@@ -30,7 +30,7 @@ def minutes_to_escalation(store, channel: str = "boss") -> float:
     return (notification.due - notification.at).total_seconds() / 60
 
 
-def test_an_incident_is_written_down_for_the_channels_of_its_routes(store):
+def test_incident_is_planned_for_the_channels_of_its_routes(store):
     assert plan_incidents(store, notify_settings(["soc", "boss"]), incident()) == 2
     log = log_of(store)
     assert set(log) == {"INC-A:soc:high", "INC-A:boss:escalation-high"}
@@ -44,7 +44,7 @@ def test_an_incident_is_written_down_for_the_channels_of_its_routes(store):
     )
 
 
-def test_doing_it_again_adds_nothing(store):
+def test_planning_again_adds_nothing(store):
     assert plan_incidents(store, notify_settings(), incident()) == 1
     before = log_of(store)
     assert plan_incidents(store, notify_settings(), incident(), now=T0 + timedelta(hours=1)) == 0
@@ -65,7 +65,7 @@ def test_doing_it_again_adds_nothing(store):
         ({"origins": ["partner"]}, {}, False),
     ],
 )
-def test_a_route_takes_what_it_says(store, route, changes, goes):
+def test_route_matches_by_its_conditions(store, route, changes, goes):
     assert plan_incidents(store, notify_settings(route=route), incident(**changes)) == goes
 
 
@@ -77,13 +77,13 @@ def test_a_route_takes_what_it_says(store, route, changes, goes):
         ("none", set()),
     ],
 )
-def test_an_incident_whose_clock_runs_is_told_whatever_the_route_says(store, clock, told):
+def test_incident_with_a_running_deadline_ignores_route_conditions(store, clock, told):
     settings = notify_settings(route={"severity": "high"})
     assert plan_incidents(store, settings, incident(severity="medium", clock=clock)) == len(told)
     assert set(log_of(store)) == told
 
 
-def test_an_incident_whose_clock_runs_is_told_where_there_is_no_route(store):
+def test_incident_with_a_running_deadline_needs_no_route(store):
     settings = NotifySettings.model_validate({"channels": {"soc": {}}})
     assert plan_incidents(store, settings, incident(clock="run")) == 2
     assert minutes_to_escalation(store, "soc") == 30
@@ -104,9 +104,7 @@ def test_an_incident_whose_clock_runs_is_told_where_there_is_no_route(store):
         ({}, {"clock": "if confirmed", "minutes": 1440, "severity": "medium"}, 720),
     ],
 )
-def test_what_nobody_acknowledges_escalates_at_half_of_the_time_left(
-    store, route, changes, minutes
-):
+def test_unacknowledged_incident_escalates_at_half_of_the_time_left(store, route, changes, minutes):
     assert (
         plan_incidents(store, notify_settings(["soc", "boss"], route=route), incident(**changes))
         == 2
@@ -114,7 +112,7 @@ def test_what_nobody_acknowledges_escalates_at_half_of_the_time_left(
     assert minutes_to_escalation(store) == minutes
 
 
-def test_where_no_rule_gives_a_time_it_escalates_as_what_waits_for_a_decision(store):
+def test_escalation_time_defaults_to_that_of_a_pending_decision(store):
     plan_incidents(
         store,
         notify_settings(["soc", "boss"], route={"escalate_minutes": 90}),
@@ -124,7 +122,7 @@ def test_where_no_rule_gives_a_time_it_escalates_as_what_waits_for_a_decision(st
     assert minutes_to_escalation(store) == 30
 
 
-def test_time_counts_from_when_somebody_was_first_told(store):
+def test_escalation_time_counts_from_the_first_notification(store):
     settings = notify_settings(["soc", "boss"], route={"escalate_minutes": 90})
     changes = {"clock": "if confirmed", "minutes": 60}
     plan_incidents(store, settings, incident(severity="medium", **changes))
@@ -136,20 +134,20 @@ def test_time_counts_from_when_somebody_was_first_told(store):
     assert raised.due == T0 + timedelta(minutes=50), "20 of 60 minutes are left"
 
 
-def test_with_a_clock_and_nobody_higher_those_hear_again_who_did_not_acknowledge_it(store):
+def test_escalation_without_a_higher_channel_repeats_on_the_first(store):
     plan_incidents(
         store, notify_settings(), incident(severity="medium", clock="if confirmed", minutes=60)
     )
     assert minutes_to_escalation(store, "soc") == 30
 
 
-def test_a_route_that_does_not_fit_escalates_a_running_clock_all_the_same(store):
+def test_running_deadline_escalates_despite_a_route_that_does_not_fit(store):
     settings = notify_settings(["soc", "boss"], route={"severity": "high"})
     assert plan_incidents(store, settings, incident(severity="medium", clock="run")) == 2
     assert minutes_to_escalation(store) == 30
 
 
-def test_an_incident_takes_every_route_that_it_fits_and_the_earliest_escalation(store):
+def test_incident_takes_every_fitting_route_and_the_earliest_escalation(store):
     settings = NotifySettings.model_validate(
         {
             "channels": {"soc": {}, "fraud": {}, "boss": {}},
@@ -169,7 +167,7 @@ def test_an_incident_takes_every_route_that_it_fits_and_the_earliest_escalation(
 
 
 @pytest.mark.parametrize(("severity", "clock"), [("medium", "none"), ("low", "if confirmed")])
-def test_nothing_below_high_escalates_that_asks_for_no_decision(store, severity, clock):
+def test_incident_below_high_without_a_decision_does_not_escalate(store, severity, clock):
     settings = notify_settings(["soc", "boss"], route={"severity": "low"})
     assert (
         plan_incidents(store, settings, incident(severity=severity, clock=clock, minutes=60)) == 1
@@ -177,7 +175,7 @@ def test_nothing_below_high_escalates_that_asks_for_no_decision(store, severity,
     assert set(log_of(store)) == {f"INC-A:soc:{severity}"}
 
 
-def test_a_severity_that_rises_is_news_and_one_that_falls_is_none(store):
+def test_rising_severity_is_notified_and_falling_is_not(store):
     settings = notify_settings()
     plan_incidents(store, settings, incident(severity="medium"))
     assert plan_incidents(store, settings, incident(severity="statutory")) == 1
@@ -187,7 +185,7 @@ def test_a_severity_that_rises_is_news_and_one_that_falls_is_none(store):
         assert plan_incidents(store, settings, incident(severity=severity)) == 0
 
 
-def test_nobody_is_told_of_what_is_muted(store):
+def test_muted_incident_is_not_planned(store):
     filtered = []
     muted = lambda some: filtered.extend(i.id for i in some) or {"INC-A"}  # noqa: E731
     assert (
@@ -205,7 +203,7 @@ def test_nobody_is_told_of_what_is_muted(store):
     assert filtered == ["INC-A", "INC-B"]  # of what no route takes nobody asks
 
 
-def test_without_a_route_nothing_is_written(store):
+def test_nothing_is_planned_without_a_route(store):
     assert plan_incidents(store, NotifySettings(), incident()) == 0
     assert store.get(Notification, "INC-A:soc:high") is None
 
@@ -226,12 +224,12 @@ def test_without_a_route_nothing_is_written(store):
         ({"channels": {"soc": {"detail": "all"}}}, "minimal"),
     ],
 )
-def test_settings_that_cannot_be_meant_are_refused(changes, said):
+def test_inconsistent_settings_are_rejected(changes, said):
     with pytest.raises(ValueError, match=said):
         NotifySettings.model_validate(changes)
 
 
-def test_an_incident_that_a_seller_goes_on_with_is_told_again_when_it_has_twice_the_customers(
+def test_growing_incident_of_a_seller_is_notified_when_customers_double(
     store,
 ):
     growth = (
@@ -251,12 +249,12 @@ def test_an_incident_that_a_seller_goes_on_with_is_told_again_when_it_has_twice_
     assert log_of(store)["INC-A:soc:grown-6"].why == "grown"
 
 
-def test_what_grows_while_it_becomes_graver_is_told_once(store):
+def test_incident_that_grows_and_gets_more_severe_is_notified_once(store):
     plan_incidents(store, notify_settings(), incident(customers=30, severity="medium", joined=3))
     assert plan_incidents(store, notify_settings(), incident(customers=90, joined=9)) == 1
 
 
-def test_what_grows_by_copies_alone_is_told_once(store):
+def test_incident_that_grows_only_by_copies_is_notified_once(store):
     assert [
         plan_incidents(store, notify_settings(), incident(customers=customers))
         for customers in (30, 700)

@@ -68,7 +68,7 @@ def test_new_incidents_of_a_tenant_within_the_window_are_one_message(notifier, s
     assert soc.told[1:] == [[("INC-C", "high", "new")]]
 
 
-def test_incidents_of_one_seller_are_told_as_one_in_one_message(notifier, store, clock, soc):
+def test_incidents_of_one_seller_are_combined_in_one_message(notifier, store, clock, soc):
     running = notifier({"soc": soc})
     sold = {"series": ("@5e11e4",), "sightings": 3}
     tell(running, store, incident("A", **sold), incident("B", "medium", **sold), incident("C"))
@@ -79,9 +79,7 @@ def test_incidents_of_one_seller_are_told_as_one_in_one_message(notifier, store,
     assert "5e11e4" not in f"{sent.text()}{sent.payload()}"
 
 
-def test_that_an_incident_has_grown_is_told_to_those_who_acknowledged_it_but_not_once_it_is_closed(
-    notifier, store, clock, soc
-):
+def test_growth_is_notified_until_the_incident_is_closed(notifier, store, clock, soc):
     running = notifier({"soc": soc})
     for status, customers in (("acknowledged", 30), ("resolved", 90), ("resolved", 900)):
         tell(running, store, incident("A", customers=customers, joined=3))
@@ -90,9 +88,7 @@ def test_that_an_incident_has_grown_is_told_to_those_who_acknowledged_it_but_not
     assert soc.told == [[("INC-A", "high", "new")], [("INC-A", "high", "grown")]]
 
 
-def test_what_was_sent_is_in_the_log_and_not_sent_again_by_a_new_process(
-    notifier, store, clock, soc
-):
+def test_sent_message_is_logged_and_not_repeated_by_a_new_process(notifier, store, clock, soc):
     running = notifier({"soc": soc})
     tell(running, store, incident())
     turn(running, clock, 20)
@@ -105,9 +101,7 @@ def test_what_was_sent_is_in_the_log_and_not_sent_again_by_a_new_process(
     assert len(soc.sent) == 1
 
 
-def test_a_severity_that_rises_within_the_window_is_told_once_and_later_once_more(
-    notifier, store, clock, soc
-):
+def test_severity_raised_within_the_window_is_sent_once(notifier, store, clock, soc):
     running = notifier({"soc": soc})
     tell(running, store, incident(severity="medium"))
     tell(running, store, incident(severity="high"))
@@ -123,9 +117,7 @@ def test_a_severity_that_rises_within_the_window_is_told_once_and_later_once_mor
     assert soc.told[1:] == [[("INC-A", "statutory", "raised")]]
 
 
-def test_an_unacknowledged_one_is_repeated_until_somebody_acknowledges_it(
-    notifier, store, clock, soc
-):
+def test_unacknowledged_incident_is_repeated_until_acknowledged(notifier, store, clock, soc):
     running = notifier({"soc": soc}, route={"repeat_hours": 4})
     tell(running, store, incident("A"), incident("B"))
     turn(running, clock, 20)
@@ -148,7 +140,7 @@ def test_an_unacknowledged_one_is_repeated_until_somebody_acknowledges_it(
 
 
 @pytest.mark.parametrize(("severity", "hours"), [("medium", 4.0), ("high", 0.0)])
-def test_nothing_is_repeated_below_high_or_where_a_route_says_never(
+def test_nothing_is_repeated_below_high_or_without_an_interval(
     notifier, store, clock, soc, severity, hours
 ):
     running = notifier({"soc": soc}, route={"repeat_hours": hours})
@@ -158,7 +150,7 @@ def test_nothing_is_repeated_below_high_or_where_a_route_says_never(
     assert len(soc.sent) == 1
 
 
-def test_an_unacknowledged_one_is_escalated_once(notifier, store, clock, soc):
+def test_unacknowledged_incident_is_escalated_once(notifier, store, clock, soc):
     boss = RecordingChannel()
     running = notifier({"soc": soc, "boss": boss}, route={"repeat_hours": 0})
     tell(running, store, incident("A"), incident("B"))
@@ -173,7 +165,7 @@ def test_an_unacknowledged_one_is_escalated_once(notifier, store, clock, soc):
 
 
 @pytest.mark.parametrize("changes", [{"clock": "run"}, {"clock": "if confirmed", "minutes": 60}])
-def test_a_medium_with_a_clock_is_escalated_and_repeated_until_somebody_acknowledges_it(
+def test_medium_incident_with_a_deadline_is_escalated_and_repeated(
     notifier, store, clock, soc, changes
 ):
     boss = RecordingChannel()
@@ -192,9 +184,7 @@ def test_a_medium_with_a_clock_is_escalated_and_repeated_until_somebody_acknowle
     assert len(soc.sent) == 2
 
 
-def test_ten_minutes_of_a_channel_that_is_down_end_in_one_digest(
-    notifier, store, clock, soc, registry
-):
+def test_channel_outage_ends_in_one_digest(notifier, store, clock, soc, registry):
     soc.failing = [DOWN]
     prompt = RecordingChannel()
     running = notifier(
@@ -230,9 +220,7 @@ def test_ten_minutes_of_a_channel_that_is_down_end_in_one_digest(
     }
 
 
-def test_who_was_not_told_yet_is_told_of_a_new_incident_however_it_has_risen(
-    notifier, store, clock, soc
-):
+def test_incident_that_got_worse_before_delivery_is_sent_as_new(notifier, store, clock, soc):
     soc.failing = [DOWN]
     running = notifier({"soc": soc})
     tell(running, store, incident(severity="medium"))
@@ -245,7 +233,7 @@ def test_who_was_not_told_yet_is_told_of_a_new_incident_however_it_has_risen(
     assert soc.told == [[("INC-A", "statutory", "new")]]
 
 
-def test_attempts_on_a_channel_that_is_down_become_rarer_and_obey_it(notifier, store, clock, soc):
+def test_retries_become_rarer_and_respect_retry_after(notifier, store, clock, soc):
     soc.failing = [UndeliveredError("answers 429", retry_after=45.0), DOWN]
     running = notifier({"soc": soc})
     tell(running, store, incident())
@@ -258,7 +246,7 @@ def test_attempts_on_a_channel_that_is_down_become_rarer_and_obey_it(notifier, s
     assert 10 < len(soc.tried) < 30
 
 
-def test_a_message_that_may_have_arrived_is_tried_again_as_it_was(notifier, store, clock, soc):
+def test_uncertain_message_is_retried_under_the_same_id(notifier, store, clock, soc):
     soc.failing = [LOST]
     running = notifier({"soc": soc})
     tell(running, store, incident("A"))
@@ -270,9 +258,7 @@ def test_a_message_that_may_have_arrived_is_tried_again_as_it_was(notifier, stor
     assert soc.told == [[("INC-A", "high", "new")], [("INC-B", "high", "new")]]
 
 
-def test_a_refusal_after_an_answer_that_was_lost_leaves_the_message_its_id(
-    notifier, store, clock, soc
-):
+def test_rejection_after_a_lost_answer_keeps_the_message_id(notifier, store, clock, soc):
     soc.failing = [LOST, DOWN, DOWN]
     running = notifier({"soc": soc})
     tell(running, store, incident("A"))
@@ -289,7 +275,7 @@ class CrashedError(Exception):
     """The process is gone."""
 
 
-def test_a_crash_after_sending_repeats_that_message_alone_under_its_id(
+def test_crash_after_sending_repeats_only_that_message_under_its_id(
     notifier, store, clock, soc, monkeypatch
 ):
     running = notifier({"soc": soc})
@@ -317,9 +303,7 @@ def test_a_crash_after_sending_repeats_that_message_alone_under_its_id(
     ]
 
 
-def test_a_store_that_is_down_after_sending_is_written_to_before_anything_else_is_sent(
-    notifier, store, clock, soc, monkeypatch
-):
+def test_result_is_stored_before_the_next_message_is_sent(notifier, store, clock, soc, monkeypatch):
     running = notifier({"soc": soc})
     tell(running, store, incident("A"))
     put, down = store.put, []
@@ -344,7 +328,7 @@ def test_a_store_that_is_down_after_sending_is_written_to_before_anything_else_i
     "is_due",
     [lambda one: getattr(one, "outcome", "") == "sent", lambda one: isinstance(one, WorkItem)],
 )
-def test_a_store_that_is_down_after_sending_gets_the_work_items_of_whom_was_told_later(
+def test_work_items_are_written_later_after_a_store_outage(
     notifier, store, clock, soc, monkeypatch, is_due
 ):
     running = notifier({"soc": soc})
@@ -372,7 +356,7 @@ def test_a_store_that_is_down_after_sending_gets_the_work_items_of_whom_was_told
     assert store.count(WorkItem, DocumentFilter()) == 0  # which is done once
 
 
-def test_a_crash_before_the_work_items_are_written_leaves_them_to_the_next_process(
+def test_work_items_lost_in_a_crash_are_written_by_the_next_process(
     notifier, store, clock, soc, monkeypatch
 ):
     running = notifier({"soc": soc})
@@ -393,9 +377,7 @@ def test_a_crash_before_the_work_items_are_written_leaves_them_to_the_next_proce
     assert len(soc.sent) == 1
 
 
-def test_a_clock_that_is_set_gives_nothing_up_and_tells_nothing_twice(
-    notifier, store, clock, soc, context
-):
+def test_clock_jump_gives_up_and_repeats_nothing(notifier, store, clock, soc, context):
     context.running_time.read()
     soc.failing = [DOWN]
     running = notifier({"soc": soc})
@@ -409,7 +391,7 @@ def test_a_clock_that_is_set_gives_nothing_up_and_tells_nothing_twice(
     assert [[entry.incident for entry in message.entries] for message in soc.sent] == [["INC-A"]]
 
 
-def test_after_a_day_it_is_given_up_counted_and_shown(notifier, store, clock, soc, registry):
+def test_message_is_given_up_counted_and_shown_after_a_day(notifier, store, clock, soc, registry):
     soc.failing = [DOWN]
     running = notifier({"soc": soc})
     tell(running, store, incident())
@@ -422,14 +404,14 @@ def test_after_a_day_it_is_given_up_counted_and_shown(notifier, store, clock, so
     assert soc.sent == []
 
 
-def test_what_became_due_while_the_machine_was_off_for_days_is_told(notifier, store, clock, soc):
+def test_message_due_during_days_of_downtime_is_sent(notifier, store, clock, soc):
     running = notifier({"soc": soc})
     tell(running, store, incident())
     turn(running, clock, 3 * 86_400)
     assert log_of(store)["INC-A:soc:high"].outcome == "sent"
 
 
-def test_what_was_decided_while_it_waited_is_not_sent(notifier, store, clock, soc, registry):
+def test_decision_made_while_waiting_cancels_the_message(notifier, store, clock, soc, registry):
     mute = set()
     running = notifier({"soc": soc}, muted=lambda some: mute & {i.id for i in some})
     tell(running, store, incident("A"), incident("B"), incident("C"), incident("D"))
@@ -443,7 +425,7 @@ def test_what_was_decided_while_it_waited_is_not_sent(notifier, store, clock, so
 
 
 @pytest.mark.parametrize("closed", ["resolved", "false_positive"])
-def test_what_grows_worse_after_it_was_closed_is_told_and_repeated_until_somebody_looks(
+def test_closed_incident_that_gets_worse_is_notified_and_repeated(
     notifier, store, clock, soc, closed
 ):
     boss = RecordingChannel()
@@ -467,9 +449,7 @@ def test_what_grows_worse_after_it_was_closed_is_told_and_repeated_until_somebod
     assert len(soc.sent) == 3
 
 
-def test_what_was_written_while_the_clock_was_ahead_is_not_told_hours_late(
-    notifier, store, clock, soc
-):
+def test_message_planned_while_the_clock_was_ahead_is_not_delayed(notifier, store, clock, soc):
     boss = RecordingChannel()
     running = notifier({"soc": soc, "boss": boss})
     turn(running, clock, 0)
@@ -505,7 +485,7 @@ def test_publish_to_notification_is_measured_for_first_messages(
     assert value(registry, "ullage_publish_to_notification_seconds_count", tenant="bank") == 1.0
 
 
-def test_facts_leave_only_where_a_channel_is_told_to_give_them(notifier, store, clock, soc):
+def test_facts_are_sent_only_where_a_channel_allows_them(notifier, store, clock, soc):
     plain = RecordingChannel()
     running = notifier(
         {"soc": soc, "other": plain},
@@ -521,7 +501,7 @@ def test_facts_leave_only_where_a_channel_is_told_to_give_them(notifier, store, 
     assert "13800138000" not in soc.sent[0].text()
 
 
-def test_what_was_just_written_is_sent_though_no_search_finds_it_yet(
+def test_new_notification_is_sent_before_a_search_finds_it(
     notifier, store, clock, soc, monkeypatch
 ):
     monkeypatch.setattr(store, "scroll", lambda kind, where: iter(()))
@@ -533,9 +513,7 @@ def test_what_was_just_written_is_sent_though_no_search_finds_it_yet(
     assert [sender._heard for sender in running.senders] == [set(), set()]
 
 
-def test_an_act_that_waits_is_notified_at_once_and_escalates_at_half_of_the_time_left(
-    notifier, store, clock, soc
-):
+def test_pending_act_is_notified_at_once_and_escalated(notifier, store, clock, soc):
     lead = RecordingChannel()
     running = notifier({"soc": soc, "lead": lead})
     [clocked] = store_all(store, [incident("A", clock="run")])
@@ -559,7 +537,7 @@ def test_an_act_that_waits_is_notified_at_once_and_escalates_at_half_of_the_time
     assert lead.told == [[("INC-A", "high", "unconfirmed")]]
 
 
-def test_what_was_confirmed_meanwhile_is_not_escalated(notifier, store, clock, soc):
+def test_confirmed_act_is_not_escalated(notifier, store, clock, soc):
     lead = RecordingChannel()
     running = notifier({"soc": soc, "lead": lead})
     [clocked] = store_all(store, [incident("A", clock="run")])

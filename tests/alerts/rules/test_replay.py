@@ -72,14 +72,14 @@ def with_points(points: int):
     return rules.model_copy(update={"scenario": scenarios})
 
 
-def test_the_rules_in_force_change_nothing(two_incidents, clock):
+def test_rules_in_force_change_nothing(two_incidents, clock):
     # judged as of the day on which it was written: age alone is no change
     clock.advance(40 * 86400)
     trial = replay(two_incidents, load_verdict_rules(), tenant_of)
     assert (trial.judged, trial.frozen, trial.changes) == (2, 0, [])
 
 
-def test_other_points_change_the_exposure_of_what_they_are_in_and_nothing_is_written(two_incidents):
+def test_changed_points_change_the_exposure_and_write_nothing(two_incidents):
     before = everything(two_incidents)
     trial = replay(two_incidents, with_points(60), tenant_of)
     (change,) = trial.changes
@@ -88,12 +88,12 @@ def test_other_points_change_the_exposure_of_what_they_are_in_and_nothing_is_wri
     assert everything(two_incidents) == before
 
 
-def test_a_scenario_that_counts_less_gives_way_to_the_next(two_incidents):
+def test_scenario_with_fewer_points_gives_way_to_the_next(two_incidents):
     (change,) = replay(two_incidents, with_points(1), tenant_of).changes
     assert (change.before.scenario, change.after.scenario) == ("X9", "X17")
 
 
-def test_other_thresholds_change_severities_and_they_are_summed(two_incidents):
+def test_changed_thresholds_change_severities_and_are_counted(two_incidents):
     rules = load_verdict_rules()
     grave = rules.severity.row[2].model_copy(update={"when": (SeverityConditions(people=1),)})
     stricter = rules.model_copy(
@@ -109,7 +109,7 @@ def test_other_thresholds_change_severities_and_they_are_summed(two_incidents):
     )
 
 
-def test_a_frozen_incident_is_counted_and_left(two_incidents, clock):
+def test_frozen_incident_is_counted_but_not_replayed(two_incidents, clock):
     two_incidents.put(
         [two_incidents.get(Incident, A).model_copy(update={"frozen_at": clock.as_clock().now()})]
     )
@@ -117,31 +117,31 @@ def test_a_frozen_incident_is_counted_and_left(two_incidents, clock):
     assert (trial.judged, trial.frozen, trial.changes) == (1, 1, [])
 
 
-def test_a_tenant_can_be_replayed_alone(two_incidents):
+def test_one_tenant_can_be_replayed(two_incidents):
     assert replay(two_incidents, with_points(60), tenant_of, "shop").judged == 0
     assert replay(two_incidents, load_shipped_rules(), tenant_of, "shop").judged == 0
 
 
-def test_an_incident_whose_facts_have_expired_is_counted_and_not_judged(two_incidents):
+def test_incident_with_expired_facts_is_counted_but_not_replayed(two_incidents):
     gone = [sighting.id for sighting in two_incidents.scroll(Sighting, DocumentFilter())]
     two_incidents.delete(Sighting, gone)
     trial = replay(two_incidents, load_verdict_rules(), tenant_of)
     assert (trial.judged, trial.frozen) == (0, two_incidents.count(Incident, DocumentFilter()))
 
 
-def test_the_background_rules_in_force_change_nothing(two_incidents):
+def test_benign_rules_in_force_change_nothing(two_incidents):
     trial = replay(two_incidents, load_shipped_rules(), tenant_of)
     assert (trial.judged, trial.posts.total()) == (3, 0)
 
 
-def test_without_background_rules_posts_would_be_incidents(two_incidents):
+def test_without_benign_rules_posts_would_be_incidents(two_incidents):
     before = everything(two_incidents)
     trial = replay(two_incidents, BenignRules(version=2, rule=()), tenant_of)
     assert dict(trial.posts) == {("paste", "B1", "incident"): 1}
     assert everything(two_incidents) == before
 
 
-def test_wider_background_rules_take_no_leak_and_name_the_new_rule(two_incidents, clock):
+def test_wider_benign_rules_hide_no_leak_and_name_the_new_rule(two_incidents, clock):
     (shipped,) = [rule for rule in load_shipped_rules().rule if rule.id == "B1"]
     wider = shipped.model_copy(
         update={"id": "B9", "fields": shipped.fields | {"LOAN", "NAME"}, "candidates": 9}
@@ -191,7 +191,7 @@ def two_offers(two_incidents, clock):
         ({"新词": 5}, {"o", "p"}),
     ],
 )
-def test_other_weights_say_which_offers_nobody_would_have_heard_of(two_offers, weights, gone):
+def test_changed_weights_list_offers_that_would_be_missed(two_offers, weights, gone):
     before = everything(two_offers)
     trial = replay(two_offers, lexicon(**weights), tenant_of)
     assert {site for site, *_ in trial.posts} == gone
@@ -199,7 +199,7 @@ def test_other_weights_say_which_offers_nobody_would_have_heard_of(two_offers, w
     assert everything(two_offers) == before
 
 
-def test_a_report_is_no_offer_in_a_trial_either(two_offers):
+def test_report_is_not_an_offer_in_a_replay(two_offers):
     (sighting,) = [s for s in two_offers.scroll(Sighting, DocumentFilter()) if s.id == "p"]
     report = sighting.traits.model_copy(update={"context": {"reporting": 2}})
     two_offers.put([sighting.model_copy(update={"traits": report})])
@@ -243,7 +243,7 @@ def count(store, rule: str, rules=None) -> RuleCount:
     return rule_count
 
 
-def test_a_rules_incidents_are_counted_with_what_people_said_of_them(two_incidents, judge):
+def test_incidents_of_a_rule_are_counted_with_their_resolutions(two_incidents, judge):
     assert count(two_incidents, "X9") == ("X9", count(two_incidents, "X9").title, 1, 0, 0, 0)
     assert count(two_incidents, "X9").precision is None
     judge(A, "confirmed")
@@ -259,7 +259,7 @@ def test_a_rules_incidents_are_counted_with_what_people_said_of_them(two_inciden
     ), "one that fits nothing is listed too"
 
 
-def test_the_last_judgement_counts_and_other_decisions_say_nothing(two_incidents, judge):
+def test_last_resolution_counts_and_other_decisions_do_not(two_incidents, judge):
     judge(A, "confirmed", "false_positive", "acknowledged", "resolved")
     judge(B, "resolved")
     assert read_judgements(two_incidents) == {A: False}
@@ -267,7 +267,7 @@ def test_the_last_judgement_counts_and_other_decisions_say_nothing(two_incidents
     assert read_judgements(two_incidents) == {A: True}
 
 
-def test_a_background_rule_counts_the_posts_that_it_takes_and_their_incidents(two_incidents, judge):
+def test_benign_rule_counts_its_posts_and_their_incidents(two_incidents, judge):
     two_incidents.put(
         [
             sighting.model_copy(update={"traits": PLAIN})

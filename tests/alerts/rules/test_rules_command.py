@@ -70,7 +70,7 @@ def other(run, tmp_path):
     return file
 
 
-def test_without_a_file_the_rules_in_force_are_counted_with_what_people_said(run):
+def test_replay_without_a_file_counts_the_rules_in_force(run):
     verdict, background = read_json_lines(run("replay", "--json"))
     rows = {row["rule"]: row for row in verdict["rules"]}
     assert (rows["X9"]["precision"], rows["X9"]["confirmed"]) == (1.0, 1)
@@ -86,7 +86,7 @@ def test_without_a_file_the_rules_in_force_are_counted_with_what_people_said(run
     assert "One person's own number" in shown
 
 
-def test_what_is_in_force_is_printed_and_is_a_file_of_rules(run, tmp_path):
+def test_shown_rules_are_a_valid_rule_file(run, tmp_path):
     for kind in ("verdict", "background"):
         file = tmp_path / f"{kind}.toml"
         file.write_text(run("show", kind).stdout, encoding="utf-8")
@@ -94,9 +94,7 @@ def test_what_is_in_force_is_printed_and_is_a_file_of_rules(run, tmp_path):
     assert isinstance(run("show", "other").exception, ConfigError)
 
 
-def test_a_replay_lists_what_would_change_with_old_and_new_and_writes_nothing(
-    run, store, context, other
-):
+def test_replay_lists_old_and_new_verdicts_and_writes_nothing(run, store, context, other):
     before = everything(store)
     (trial,) = read_json_lines(run("replay", other, "--json"))
     (change,) = trial["incidents"]
@@ -113,7 +111,7 @@ def test_a_replay_lists_what_would_change_with_old_and_new_and_writes_nothing(
     assert not VERDICT.own_path(context.data).exists()
 
 
-def test_a_replay_of_background_rules_counts_posts(run, tmp_path):
+def test_replay_of_benign_rules_counts_posts(run, tmp_path):
     file = tmp_path / "b.toml"
     file.write_text(
         "version = 9\n" + "\n".join(run("show", "background").stdout.split("version = 1")[1:]),
@@ -123,7 +121,7 @@ def test_a_replay_of_background_rules_counts_posts(run, tmp_path):
     assert (trial["judged"], trial["posts"]) == (2, [])
 
 
-def test_rules_that_are_put_into_force_are_used_and_audited(run, context, other):
+def test_activated_rules_are_used_and_audited(run, context, other):
     result = run("use", other, *BY)
     assert (result.exit_code, str(VERDICT.own_path(context.data)) in result.stdout) == (0, True)
     assert context.rules().version > load_verdict_rules().version
@@ -135,13 +133,13 @@ def test_rules_that_are_put_into_force_are_used_and_audited(run, context, other)
     )
 
 
-def test_rules_of_no_higher_version_are_refused(run, context, other):
+def test_rules_without_a_higher_version_are_rejected(run, context, other):
     run("use", other, *BY)
     assert "raise it" in str(run("use", other, *BY).exception)
     assert len(list(audit.read_entries(context.data / "audit"))) == 1
 
 
-def test_background_rules_are_put_into_force_too(run, context, tmp_path):
+def test_benign_rules_can_be_activated(run, context, tmp_path):
     file = tmp_path / "none.toml"
     file.write_text("version = 7\nrule = []\n", encoding="utf-8")
     assert run("use", file, *BY).exit_code == 0
@@ -153,7 +151,7 @@ def test_background_rules_are_put_into_force_too(run, context, tmp_path):
     "text",
     ["version = 1", "rule = [", "[[scenario]]\nid = 1", "\x00", "version = 99\n[[rule]]\nid = 'X'"],
 )
-def test_a_file_that_is_none_changes_nothing(run, context, tmp_path, text):
+def test_invalid_file_changes_nothing(run, context, tmp_path, text):
     file = tmp_path / "bad.toml"
     file.write_text(text, encoding="utf-8")
     for words in (("replay", file), ("use", file, *BY)):
@@ -162,13 +160,13 @@ def test_a_file_that_is_none_changes_nothing(run, context, tmp_path, text):
     assert not list(audit.read_entries(context.data / "audit"))
 
 
-def test_a_reason_with_a_value_is_refused(run, other):
+def test_reason_with_a_value_is_rejected(run, other):
     assert isinstance(
         run("use", other, "--reason", "13800138000", "--by", "Li").exception, QueryError
     )
 
 
-def test_own_rules_that_are_damaged_stop_what_needs_them_and_say_where(run, context):
+def test_damaged_own_rules_are_reported_with_their_path(run, context):
     VERDICT.own_path(context.data).parent.mkdir()
     VERDICT.own_path(context.data).write_text("version = ", encoding="utf-8")
     assert str(VERDICT.own_path(context.data)) in str(run("replay").exception)
@@ -177,9 +175,7 @@ def test_own_rules_that_are_damaged_stop_what_needs_them_and_say_where(run, cont
     )
 
 
-def test_what_is_put_into_force_is_gone_by_from_the_next_batch_on(
-    store, clock, context, run, other
-):
+def test_activated_rules_apply_from_the_next_batch(store, clock, context, run, other):
     live = replace(
         stage(store, clock),
         rules=Live(VERDICT, context.data),
@@ -192,7 +188,7 @@ def test_what_is_put_into_force_is_gone_by_from_the_next_batch_on(
     assert after.exposure == before.exposure + 10
 
 
-def test_check_says_which_versions_are_in_force_and_what_is_wrong_with_a_file(run, context):
+def test_check_reports_active_versions_and_invalid_files(run, context):
     look = dict(parts(context))["rules"]
     assert (
         look()
@@ -204,7 +200,7 @@ def test_check_says_which_versions_are_in_force_and_what_is_wrong_with_a_file(ru
         look()
 
 
-def test_a_lexicon_is_shown_and_put_into_force_under_its_name(run, context, tmp_path):
+def test_lexicon_is_shown_and_activated_under_its_name(run, context, tmp_path):
     file, jargon = tmp_path / "jargon.tsv", list_themes()["jargon"]
     file.write_text(
         run("show", "jargon").stdout.replace("# version 2", "# version 3", 1), encoding="utf-8"
@@ -218,7 +214,7 @@ def test_a_lexicon_is_shown_and_put_into_force_under_its_name(run, context, tmp_
     assert "jargon.tsv" in str(run("use", renamed, *BY).exception)
 
 
-def test_a_lexicon_is_replayed_by_its_ending(run, store, clock, tmp_path):
+def test_lexicon_is_recognised_by_its_extension(run, store, clock, tmp_path):
     terms = (Term(id="内料", category="CARD", weight=5, count=1),)
     fold_all(store, clock, [finding("o", (), statistics={"terms": terms, "brands": ("某某银行",)})])
     file = tmp_path / "jargon.tsv"
