@@ -33,7 +33,8 @@ OUR_PACKAGES = frozenset({"ullage", "crawlers", "matcher", "alerts"})
 class DetectorFault(NamedTuple):
     """A part that failed on a document.
 
-    `part` is its name; `cause` is the kind and place of the fault, without any value.
+    `part` is its name; `cause` is the kind and place of the fault, such as `ValueError at
+    phone.py:168`, without any value.
     """
 
     part: str
@@ -60,17 +61,20 @@ UNTRACED: SearchTrace = _NullTrace()
 
 @dataclass(frozen=True, slots=True)
 class FaultGuard:
-    """Runs parts.
+    """Runs parts: lenient with `on_fault`, strict without.
 
-    With `on_fault` it is lenient: faults are reported there and the work goes on. Without, it is
-    strict.
+    A lenient guard reports a fault there and goes on; a strict one lets it through.
     """
 
     on_fault: Callable[[DetectorFault], object] | None = None
     trace: SearchTrace = UNTRACED
 
     def run(self, part: str, act: Callable[[], T], default: T) -> T:
-        """Return the result of `act`, or `default` where this guard is lenient and `act` fails."""
+        """Return the result of `act`, or `default` where this guard is lenient and `act` fails.
+
+        Also `default` for a part in which an earlier process died. A strict guard raises what `act`
+        raises, and any guard raises `UllageError`.
+        """
         if not self.trace.enters(part):
             if self.on_fault is not None:
                 self.on_fault(DetectorFault(part, DIED))
@@ -80,9 +84,9 @@ class FaultGuard:
         return default
 
     def step(self, part: str) -> _GuardedStep:
-        """Return the context in which `part` runs.
+        """Return a context in which `part` runs.
 
-        A lenient guard reports a fault of the part and suppresses it.
+        A lenient guard reports a fault that leaves the context, and suppresses it.
         """
         return _GuardedStep(part, self.on_fault)
 

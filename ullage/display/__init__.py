@@ -1,14 +1,11 @@
-"""Print untrusted text safely, on terminals, on pages and in spreadsheets.
+"""Make untrusted text safe to show on terminals, on pages and in spreadsheets.
 
-Tables and JSON Lines are in `screen`, the deadline of a person's decision in `decide`.
-
-All text from outside is untrusted: control and bidirectional characters are shown as escapes, so
-that a title cannot move a terminal's cursor or reverse a line. Times are stored in UTC and shown in
-local time with its zone.
-
-A cell that a spreadsheet would take for a formula gets a quote before it (OWASP, CSV injection). A
-formula begins a cell; where Excel separates cells at semicolons, as in much of Europe whatever the
-file says, it may also follow one.
+All text from outside is untrusted, titles and file names included. `safe` writes control and
+bidirectional characters as escapes, so that a title cannot move a terminal's cursor or reverse a
+line. `inert` puts a quote before a cell that a spreadsheet would take for a formula (OWASP, CSV
+injection): at its beginning, and after a semicolon, where Excel separates cells in much of Europe
+whatever the file says. `moment` shows a time, stored in UTC, in local time with its zone. Nothing
+here fails on any text. Tables and JSON Lines are in `ullage.display.screen`.
 """
 
 from __future__ import annotations
@@ -24,7 +21,7 @@ HIDDEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 
 
 def safe(text: str) -> str:
-    r"""Escape every character of `text` that has no shape of its own.
+    r"""Return `text` with every character that has no shape of its own written as an escape.
 
     >>> safe('a\x1b[31m')
     'a\\x1b[31m'
@@ -35,7 +32,10 @@ def safe(text: str) -> str:
 
 
 def moment(when: datetime | None, zone: tzinfo | None = None) -> str:
-    """Format a moment as local time with its zone, to the minute."""
+    """Return a moment as local time to the minute, with its zone; `unknown` for None.
+
+    `zone` is by default this machine's.
+    """
     return when.astimezone(zone).strftime("%Y-%m-%d %H:%M %Z") if when else "unknown"
 
 
@@ -44,7 +44,7 @@ RUN = re.compile(f"(^|;)(?=[{re.escape(FORMULA)}])")
 
 
 def inert(cell: str) -> str:
-    """Put a quote before each part of a cell that a spreadsheet would run as a formula.
+    """Return a cell with a quote before each part that a spreadsheet would run as a formula.
 
     >>> [inert("=1+1"), inert("a=b"), inert("a;=b")]
     ["'=1+1", 'a=b', "a;'=b"]
@@ -53,7 +53,7 @@ def inert(cell: str) -> str:
 
 
 def format_csv_line(cells: Iterable[str]) -> str:
-    """Return one line of CSV (RFC 4180); formulas are neutralised."""
+    """Return one line of CSV (RFC 4180) with its line end; formulas are neutralised."""
     line = io.StringIO()
     csv.writer(line, lineterminator="\r\n").writerow([inert(cell) for cell in cells])
     return line.getvalue()

@@ -1,4 +1,11 @@
-"""Print on a terminal: lists as tables or JSON Lines, and cells of untrusted text."""
+"""Print lists on a terminal: as tables for people, as JSON Lines for programs.
+
+A command builds its rows and calls `print_list`, which prints one JSON object per line with
+`--json` and otherwise a table, or a sentence if there are no rows. Cells with text from outside
+must be made by `cell`, which interprets no mark-up and escapes control characters. A terminal's
+width decides where tables wrap; elsewhere it is 100 columns, so that output is the same in a pipe
+everywhere.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +28,13 @@ T = TypeVar("T")
 
 
 def make_console() -> Console:
-    """Return a console as wide as the terminal; 100 columns elsewhere."""
+    """Return a console for standard output, as wide as the terminal; 100 columns elsewhere."""
     detected = Console(highlight=False)
     return detected if detected.is_terminal else Console(highlight=False, width=WIDTH)
 
 
 def make_table(*columns: str, right: Collection[str] = (), whole: Collection[str] = ()) -> Table:
-    """Return a table with these columns.
+    """Return an empty table with these columns; add rows with its `add_row`.
 
     Cells wrap if necessary; `right` columns are right-aligned, `whole` columns never wrap.
     """
@@ -43,14 +50,15 @@ def make_table(*columns: str, right: Collection[str] = (), whole: Collection[str
 
 
 def cell(text: str, style: str = "") -> Text:
-    """Return untrusted text as a cell: no mark-up, and no character that moves the cursor."""
+    """Return untrusted text as a table cell: no mark-up, and control characters as escapes."""
     return Text(safe(text), style)
 
 
 def print_labelled(lines: Iterable[str], styles: Mapping[str, str]) -> None:
-    """Print lines that begin with a word of `styles`.
+    """Print lines, each of which begins with a word such as OK or FAULT.
 
-    On a terminal the text wraps beside the word; elsewhere each line stays one line.
+    `styles` gives the style of each word. On a terminal the text wraps beside the word; elsewhere
+    each line stays one line.
     """
     screen = make_console()
     if not screen.is_terminal:
@@ -65,13 +73,16 @@ def print_labelled(lines: Iterable[str], styles: Mapping[str, str]) -> None:
 
 
 def render_next_step(step: NextStep, decide: tuple[str, str] = ("", "")) -> Text:
-    """Render the next step, the first line of a verdict, and the deadline of a decision if any."""
+    """Return the first line of a verdict: what to do next, in bold, and in Chinese below.
+
+    `decide` is the deadline of a person's decision in both languages; ("", "") for none.
+    """
     by = ("\n", (decide[0], "bold"), f"\n{decide[1]}") if decide[0] else ()
     return Text.assemble(("Next: ", "bold"), (step.text, "bold"), f"\n{step.text_zh}", *by)
 
 
 def print_row(row: Mapping[str, Any]) -> None:
-    """Print one object as JSON Lines."""
+    """Print one object as a line of JSON."""
     typer.echo(json.dumps(row, ensure_ascii=False))
 
 
@@ -83,7 +94,10 @@ def print_list(
     table: Callable[[Sequence[T]], RenderableType],
     none: str,
 ) -> None:
-    """Print a list: JSON Lines or a table, and the words `none` for people if it is empty."""
+    """Print `items`: with `as_json` one JSON object per line, made by `row`; else as one table.
+
+    If there are none, prints nothing as JSON, and for people the sentence `none`.
+    """
     if as_json:
         for item in items:
             print_row(row(item))

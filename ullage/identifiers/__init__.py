@@ -1,10 +1,10 @@
-"""Define the kinds of identifier, one file each.
+"""Collect the kinds of identifier, such as phone numbers and resident IDs, one module each.
 
-A file holds everything that is particular to its kind: shape, checksum, normal form, field
-label, names and examples. A file with a `KIND` is registered by being in this package, because
-`kinds()` walks the package. One shared test covers the examples and near-misses of every kind.
-The builder of the customer list, the matcher, the pages and the reports all read a kind from
-here, so that a value is normalised in the same way everywhere.
+A module holds everything that is particular to its kind: shape, checksum, normal form, field label,
+names and examples. A module of this package with a `KIND` is registered by being here, because
+`kinds()` walks the package, and one shared test covers the examples and near-misses of every kind.
+The builder of customer lists, the matcher, the pages and the reports all read a kind from here, so
+that a value is normalised in the same way everywhere. `ullage.identifiers.base` explains `Kind`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ GLUED = re.compile(
 
 @cache
 def kinds() -> dict[str, Kind]:
-    """Return every kind by name, with the kinds of lowest rank (strongest claim) first."""
+    """Return every kind by name; the lowest rank, which is the strongest claim, comes first."""
     modules = [
         importlib.import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__)
     ]
@@ -63,9 +63,9 @@ def claims(name: str) -> tuple[int, int]:
 
 @cache
 def field_by_kind() -> dict[str, FieldLabel]:
-    """Return the field label of each kind, and of names.
+    """Return the field label of each kind by the kind's name, and NAME for `name`.
 
-    Names are enrolled like kinds but have no shape.
+    Names are enrolled like kinds but have no shape, so no module defines them.
     """
     return {**{name: kind.field for name, kind in kinds().items()}, "name": FieldLabel.NAME}
 
@@ -86,10 +86,10 @@ def list_glued_words() -> frozenset[str]:
 
 
 def without_glued_words(text: str) -> str:
-    """Replace glued words by as many spaces.
+    """Return `text` with spaces for words that are glued to a number, such as TEL in TEL138….
 
     A word is replaced where a number directly precedes or follows it; a plus sign may stand before
-    the number.
+    the number. Offsets stay the same.
     """
     # `split` costs a third of `sub`, which calls Python for each match
     parts, words = GLUED.split(text), list_glued_words()

@@ -1,4 +1,14 @@
-"""Define what an identifier kind consists of."""
+"""Define what a kind of identifier consists of: its shape, normal form, checksum and names.
+
+A `Kind` finds its values in text and brings each to one *normal form*, the only one that is hashed:
+`+86 138-0013-8000` and `13800138000` become the same. Each module of `ullage.identifiers` builds
+one `Kind`. `Kind.find` returns `Candidate`s with character offsets; one whose checksum fails is
+returned too, with `valid` off, because failures tell real data from invented. `Kind.columns` finds
+the same as arrays, for floods of numbers.
+
+    text         "电话：13800138000，谢谢"
+    Candidate    kind "phone", start 3, end 14, normal "13800138000", valid True
+"""
 
 from __future__ import annotations
 
@@ -52,7 +62,7 @@ class Candidate(NamedTuple):
 
 
 def no_check(_normal: str) -> bool:
-    """Accept every normal form, for kinds without a checksum."""
+    """Return True, for kinds without a checksum."""
     return True
 
 
@@ -60,16 +70,14 @@ def no_check(_normal: str) -> bool:
 class Kind:
     """One kind of identifier, with everything that is particular to it.
 
-    `pattern` finds the shape in folded text (ASCII digits, plain separators). `normalise`
-    converts a
-    shape, or a cell of a customer list, to the one written form that is hashed; it returns "" for
+    `pattern` finds the shape in folded text (ASCII digits, plain separators). `normalise` converts
+    a shape, or a cell of a customer list, to the one written form that is hashed; it returns "" for
     anything that cannot be this kind. `check` returns whether the checksum of a normal form holds.
     `rank` orders kinds that claim the same stretch of text: the lower wins.
 
     A kind with `labels` has so common a shape that one of these words must stand before it, or name
-    its column. Its pattern comes from `labelled`, and the value is the pattern's group `value`,
-    of 5
-    to 23 characters.
+    its column. Its pattern comes from `compile_labelled`, and the value is the pattern's group
+    `value`, of 5 to 23 characters.
     """
 
     name: str
@@ -102,16 +110,16 @@ class Kind:
     """Texts that hold no valid one."""
 
     def find(self, text: str) -> list[Candidate]:
-        """Find the candidates of this kind in folded text, valid or not."""
+        """Return every candidate in folded text, valid or not, in order of appearance."""
         normals = (
             (match, self.normalise(match[self._group])) for match in self.pattern.finditer(text)
         )
         return [self._candidate(match, normal) for match, normal in normals if normal]
 
     def search(self, text: str, start: int = 0) -> tuple[int, int, Candidate | None] | None:
-        """Return the next shape from `start` on, or None at the end of the text.
+        """Return the next shape from `start` on: its begin, its end, and its candidate.
 
-        The result is its begin and end, and the candidate if the shape has a normal form.
+        The candidate is None if the shape has no normal form. Returns None at the end of the text.
         """
         match = self.pattern.search(text, start)
         if match is None:

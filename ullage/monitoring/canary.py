@@ -1,9 +1,15 @@
-"""Canary posts: our own posts about invented people, timed from publication to notification.
+"""Build and recognise canary posts: our own posts, which test the whole way to a notification.
 
-Crawl publishes and collects them on a site of its own, match finds the people in the customer list
-of a reserved tenant, and alert decides about them as about any finding, but sends nothing. They are
-no incident, page nobody and belong to no real tenant. They are not canary *customers*, which a
-tenant puts into its own lists to trace the source of a leak.
+Crawl publishes a post that offers invented people on a site of its own, and collects it like any
+other; match finds the people in the customer list of a reserved tenant; alert measures the time and
+sends nothing. Such posts are no incident, page nobody and belong to no real tenant. `render_post`
+writes one and `make_proof` signs it; `is_authentic` tells ours from a copy, since anybody may
+publish the text. They are not canary *customers*, which a tenant puts into its own lists to trace
+the source of a leak.
+
+    出售 贷款客户数据 …           text of an offer
+    <nonce> <proof>               12 letters; signer and signature, hex digits as letters a–p
+    姓名----邮箱----贷款金额      rows with the invented customers
 """
 
 from __future__ import annotations
@@ -34,15 +40,18 @@ PROOF = re.compile(rb"([a-z]{12}) ([a-p]{%d})" % (2 * FINGERPRINT_BYTES + 128))
 
 
 def make_proof(signer: Signer, nonce: str, published: float) -> str:
-    """Sign a post's nonce and time (Unix seconds, rounded to milliseconds) as letters."""
+    """Return the proof for a post: signer and signature of its nonce and time, written as letters.
+
+    `published` is in Unix seconds and counts to the millisecond.
+    """
     signed = signer.name + signer.sign(PURPOSE, nonce.encode(), _to_milliseconds(published))
     return signed.translate(str.maketrans("0123456789abcdef", LETTERS))
 
 
 def is_authentic(body: bytes, published: datetime | None, verifier: Verifier) -> bool:
-    """Return whether a known crawl host signed this very post.
+    """Return whether a known crawl host signed this very post, published at this very time.
 
-    The text alone proves nothing, because anybody can publish it.
+    False for a post without a proof. The text alone proves nothing, because anybody can publish it.
     """
     match = PROOF.search(body)
     if match is None or published is None:
@@ -62,7 +71,7 @@ def _to_milliseconds(published: float) -> bytes:
 
 
 def render_post(nonce: str, proof: str) -> str:
-    """Render a post that offers the invented customers.
+    """Return the text of a post that offers the invented customers.
 
     `nonce` makes each text different, so that it is not a repetition. It names no tenant and
     contains no real identifier, so it concerns only the canary's own tenant.

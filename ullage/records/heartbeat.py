@@ -1,20 +1,23 @@
-"""Heartbeat: a record that travels with the captures, so that silence means something.
+"""Define the heartbeat: a record that travels with the captures, so that silence means something.
 
-Crawl appends one every `crawl.heartbeat_seconds` to each partition of topic `captures`, sealed like
-a capture. Once match has processed and published what came before it, it passes the heartbeat on to
-each partition of topic `findings`; alert records its arrival. Whoever reads a partition thus knows
-that the stages before it work, and how long they take. A consumer that stands still in one
-partition shows as lag of its group, not here. The heartbeat also carries crawl's knowledge of its
-sites, because across an air gap this is the only way in: the inner zone's /metrics shows the outer
-zone's sites.
+Crawl appends one every `crawl.heartbeat_seconds` to each partition of topic `captures`, encrypted
+like a capture. Once match has processed and published what came before it, it passes the heartbeat
+on to each partition of topic `findings`; alert records its arrival. Whoever reads a partition thus
+knows that the stages before it work, and how long they take. A consumer that stands still in one
+partition shows as lag of its group, not here.
 
-A slot of five minutes has one letter: `o` if the site was being read, another if it was not, for
-the reason in `WHY`, and `.` if nothing was reported. If a slot is reported repeatedly or by two
-hosts, the more informative letter wins (`pick_letter`), so the order, delay and number of
-heartbeats do not matter. Anything shorter than a slot is not reported.
+The heartbeat also carries what crawl knows of its sites, because across an air gap this is the only
+way in. A `SiteHour` has one letter for each five minutes (a *slot*): `o` if the site was read,
+another letter for the reason why not (`WHY`), `.` if nothing was reported.
 
-A heartbeat is signed: inside the seal on `captures`, in its headers on `findings`. A repeated
-heartbeat is older than the newest one, so readers compare times and need not remember ids.
+    slots      o o o p p o o o o o . .         hour 489123, site forum-a
+    minute     0 5 10 …            50 55       p: not visited in time
+
+If a slot is reported repeatedly or by two hosts, the more informative letter wins (`pick_letter`),
+so the order, delay and number of heartbeats do not matter. Anything shorter than a slot is not
+reported. A heartbeat is signed: inside the encryption on `captures`, in its headers on `findings`.
+A repeated heartbeat is older than the newest one, so readers compare times and need not remember
+ids. One that is damaged or of another schema raises RecordError.
 """
 
 from __future__ import annotations
@@ -94,17 +97,20 @@ class SiteHour(BaseModel):
 
 
 def pick_letter(first: str, second: str) -> str:
-    """Return the more informative of two letters for a slot."""
+    """Return the more informative of two letters for a slot.
+
+    Raises KeyError for a letter that is not in `LETTERS`.
+    """
     return first if _RANK[first] >= _RANK[second] else second
 
 
 def merge_slots(first: str, second: str) -> str:
-    """Merge two reports of the same slots."""
+    """Return the more informative letter for each slot of two reports of the same slots."""
     return first if first == second else "".join(map(pick_letter, first, second))
 
 
 def to_slot(seconds: float) -> int:
-    """Return the slot (number since 1970) of a moment in Unix seconds."""
+    """Return the number of the slot since 1970 in which a moment (Unix seconds) lies."""
     return int(seconds // SLOT_SECONDS)
 
 
@@ -177,7 +183,11 @@ class SiteCounter(_HeartbeatRecord):
 
 
 class Heartbeat(_HeartbeatRecord):
-    """See the module. `id` is random, `origin` the crawl host's name from its settings."""
+    """One heartbeat; see the module.
+
+    `id` is random, `origin` the crawl host's name from its settings, `inserted_at` when it was
+    made.
+    """
 
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
     origin: Name
@@ -215,16 +225,20 @@ class Heartbeat(_HeartbeatRecord):
         )
 
     def headers(self) -> dict[str, str]:
-        """Return the headers, which are readable without the key."""
+        """Return the headers of the record, which are readable without the key."""
         return {RECORD: PURPOSE, "id": self.id, "schema": str(HEARTBEAT_SCHEMA)}
 
     def encode(self) -> bytes:
-        """Return the serialised record."""
+        """Return the heartbeat as JSON in UTF-8, without fields that have their default."""
         return self.model_dump_json(exclude_defaults=True).encode()
 
     @classmethod
     def decode(cls, data: bytes, schema: str) -> Heartbeat:
-        """Parse a heartbeat; raises RecordError `schema` or `malformed`."""
+        """Return the heartbeat in `data`.
+
+        Raises RecordError: `schema` if `schema` is not the current one, `malformed` if it is
+        invalid.
+        """
         if schema != str(HEARTBEAT_SCHEMA):
             raise RecordError("schema")
         try:
