@@ -1,8 +1,12 @@
-"""Apply CSS, XPath and JMESPath selectors to HTML, XML and JSON.
+"""Apply CSS, XPath and JMESPath selectors to pages in HTML, XML and JSON.
 
-A selector is a text. `//…`, `./…` and `(…)` are XPath, everything else CSS, or JMESPath where a
-platform reads JSON; a prefix `css:`, `xpath:` or `json:` states the language. Of a list of
-selectors, the first that finds something counts.
+A preset says with selectors where a site's posts, authors and links are. `compile_selectors` turns
+the texts of one option into `Selections`, and `parse_document` a response into a `ParsedPage`, to
+whose `root` they are applied. `//…`, `./…` and `(…)` are XPath, everything else CSS, or JMESPath
+where a platform reads JSON; a prefix `css:`, `xpath:` or `json:` states the language. Of several
+selectors, the first that finds something counts. An invalid selector raises ValueError when it is
+compiled; one that finds nothing returns [] or ""; a page that cannot be parsed raises RecordError
+`not_a_list`. Pages may be hostile, so matches, tags and lengths of texts are limited.
 """
 
 from __future__ import annotations
@@ -28,9 +32,9 @@ if TYPE_CHECKING:
 
 
 def parse_content_type(response: Response, default: str = "text/plain") -> tuple[str, str]:
-    """Return media type and charset of the Content-Type header, in lower case.
+    """Return the media type and the charset of a response's Content-Type header, in lower case.
 
-    The charset is "" if the header names none.
+    The media type is `default` if there is no header, the charset "" if the header names none.
     """
     header = Message()
     header["Content-Type"] = (response.headers.get("Content-Type") or b"").decode(
@@ -73,7 +77,7 @@ class Selection:
     path: Any = None
 
     def select(self, node: Node) -> list[Node]:
-        """Return all matches in `node`; none in a document of another language."""
+        """Return all matches in `node`, as nodes; [] for a document of another language."""
         if isinstance(node, Selector):
             xpath = self.of_xml if node.type == "xml" and self.of_xml else self.xpath
             return list(node.xpath(xpath)) if xpath else []
@@ -89,7 +93,10 @@ class Selection:
 
 
 def compile_selector(text: str, language: Language) -> Selection:
-    """Compile one selector; ValueError, with the reason, if it is invalid."""
+    """Compile one selector for documents of `language`.
+
+    Raises ValueError, whose text gives the reason, if it is invalid.
+    """
     named, _, expression = text.partition(":")
     if named == "xpath" or text.startswith(XPATH):
         return Selection(xpath=_check_xpath(expression if named == "xpath" else text))
@@ -158,7 +165,7 @@ class Selections:
         return bool(self.each)
 
     def nodes(self, node: Node) -> list[Node]:
-        """Return all matches of the first selector that finds any."""
+        """Return all matches of the first selector that finds any; [] if none does."""
         return next((matches for selection in self.each if (matches := selection.select(node))), [])
 
     def text(self, node: Node) -> str:
@@ -174,7 +181,7 @@ class Selections:
         )
 
     def texts(self, node: Node) -> list[str]:
-        """Return every text that any of the selectors finds."""
+        """Return every text, except blank ones, that any of the selectors finds."""
         return [
             text
             for selection in self.each
@@ -183,7 +190,7 @@ class Selections:
         ]
 
     def links(self, node: Node) -> list[tuple[str, Node]]:
-        """Return each matched link as it is written, with its node."""
+        """Return each matched link as it is written, not resolved, with its node."""
         return [(where, match) for match in self.nodes(node) if (where := get_link(match))]
 
 
@@ -202,7 +209,7 @@ def get_text(node: Node, most: int | None = None) -> str:
 
 
 def get_link(node: Node) -> str:
-    """Return the address that an element links to.
+    """Return the address that an element links to, as written; "" if it has none.
 
     A node that is no element, and an element of a feed, holds the address as its text.
     """
@@ -218,7 +225,7 @@ def is_element(node: Node) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ParsedPage:
-    """A parsed page, to which selectors can be applied."""
+    """A parsed page. `root` is a `Selector` for HTML and XML, parsed data for JSON."""
 
     kind: Kind
     root: Node
@@ -227,9 +234,9 @@ class ParsedPage:
 
 
 def parse_html(response: Response) -> ParsedPage:
-    """Parse a response as HTML, as a browser would, whatever it says it is.
+    """Return a response parsed as HTML, as a browser would, whatever it says it is.
 
-    Raises RecordError if the response is no text.
+    Raises RecordError `not_a_list` if the response is no text.
     """
     return _build_html(_get_response_text(response))
 
@@ -241,7 +248,7 @@ def _build_html(text: str) -> ParsedPage:
 
 
 def detect_kind(text: str) -> Kind:
-    """Return whether a page is JSON, XML or HTML, judged by its beginning."""
+    """Return `json`, `xml` or `html`, judged by the first thousand characters of a page."""
     text = text[:1000].lstrip(BLANK)
     if text[:1] in {"{", "["}:
         return "json"
@@ -253,9 +260,9 @@ def detect_kind(text: str) -> Kind:
 
 
 def parse_document(response: Response) -> ParsedPage:
-    """Parse a response as JSON, XML or HTML, judged by its beginning.
+    """Return a response as a parsed page: JSON, XML or HTML, judged by its beginning.
 
-    Raises RecordError if it cannot be parsed.
+    Raises RecordError `not_a_list` if it is no text, or is JSON that cannot be parsed.
     """
     text = _get_response_text(response).lstrip(BLANK)
     kind = detect_kind(text)
@@ -272,9 +279,10 @@ def parse_document(response: Response) -> ParsedPage:
 
 
 def extract_json(page: ParsedPage, selections: Selections) -> ParsedPage:
-    """Parse the JSON that a page carries for its scripts; for a JSON page, parse the page.
+    """Return the JSON that an HTML page carries for its scripts, as a page of its own.
 
-    Raises RecordError if the page carries none.
+    A JSON page is returned as it is. Of several scripts that `selections` find, the first with JSON
+    counts. Raises RecordError `not_a_list` if the page carries none.
     """
     if page.kind == "json":
         return page
@@ -332,5 +340,8 @@ def _get_response_text(response: Response) -> str:
 
 
 def compile_selectors(texts: Sequence[str], language: Language) -> Selections:
-    """Compile the selectors of one option; ValueError as `compile_selector`."""
+    """Compile the selectors of one option; empty ones are left out.
+
+    Raises ValueError, whose text gives the reason, if one is invalid.
+    """
     return Selections(tuple(compile_selector(text, language) for text in texts if text))
