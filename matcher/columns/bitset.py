@@ -1,11 +1,22 @@
-"""Sets of offsets in a buffer as bits, 64 to a word, and the offsets of each byte class.
+"""Represent sets of offsets in a buffer as bits, 64 to a word, and compute with whole sets at once.
 
-A step over bits costs an eighth of a step over bytes, and turns "eleven digits in a row" into four
-shifts. Bit i of word w stands for offset 64 w + i, which this package calls a place.
+Match searches megabytes for runs of digits, at signs and so on. A set with one bit per byte of the
+buffer takes an eighth of the memory of flags, and a question such as "where do eleven digits begin"
+becomes four shifts and ands. An offset is called a *place* here. Bit i of word w stands for place
+64 w + i, lowest bit first:
 
-`Classes` computes only classes that are needed for the whole buffer; a test that matters near a
-number or an at sign is made there. Bytes are compared by `<=` and not by `<`, for which numpy takes
-twice the time (measured with 2.4).
+    buffer           a  1  2  3  -  4                places of digits   1 2 3 5
+    word 0, bit      0  1  2  3  4  5 … 63           places(words)   →  i64 [1, 2, 3, 5]
+                     0  1  1  1  0  1    0
+    shift_back(words, 1)
+                     1  1  1  0  1  0    0           p is in it if p + 1 was in the set
+
+A set is u64[words] and has two spare words at its end, so that shifts need no special case there.
+`find_places` builds a set from a test of bytes, `places` lists it, `NeighbourRuns` finds runs, and
+`Ranks` counts places below a given one. `Classes` computes the sets that are needed for a whole
+buffer, each at its first use. Arguments are not checked: a place beyond the set gives a wrong
+result or IndexError. Bytes are compared by `<=`, for which numpy takes half the time of `<`
+(measured with 2.4).
 """
 
 from __future__ import annotations
@@ -44,29 +55,32 @@ _FIRST = np.array([(octet & -octet).bit_length() - 1 for octet in range(256)], n
 
 
 def is_digit(data: Bytes) -> Flags:
-    """Return whether each byte is a digit."""
+    """Return whether each byte is an ASCII digit: bool[n]."""
     return data - np.uint8(ZERO) <= NINE
 
 
 def is_word(data: Bytes) -> Flags:
-    """Return whether each byte is an ASCII letter or digit."""
+    """Return whether each byte is an ASCII letter or digit: bool[n]."""
     return is_letter(data) | is_digit(data)
 
 
 def is_letter(data: Bytes) -> Flags:
-    """Return whether each byte is an ASCII letter."""
+    """Return whether each byte is an ASCII letter: bool[n]."""
     return (data | CASE) - np.uint8(A) <= Z
 
 
 def is_separator(data: Bytes) -> Flags:
-    """Return whether each byte may separate the groups of a number: space, dash or dot."""
+    """Return whether each byte may separate the groups of a number: bool[n].
+
+    These are space, dash and dot.
+    """
     # the dot follows the dash in ASCII
     separates: Flags = (data - np.uint8(DASH) <= 1) | (data == SPACE)
     return separates
 
 
 def begins_character(data: Bytes) -> Flags:
-    """Return whether each byte of UTF-8 begins a character: all do but 10xxxxxx."""
+    """Return whether each byte of UTF-8 begins a character: bool[n]. All do but 10xxxxxx."""
     return data.view(np.int8) >= -64
 
 
@@ -79,14 +93,14 @@ def _table(signs: bytes) -> Flags:
 
 
 def is_one_of(data: Bytes, signs: bytes) -> Flags:
-    """Return whether each byte is one of `signs`."""
+    """Return whether each byte is one of the bytes `signs`: bool[n]."""
     return _table(signs).take(data)
 
 
 def empty(size: int) -> Words:
-    """Return an empty set for a buffer of `size` bytes.
+    """Return an empty set for a buffer of `size` bytes: u64[⌈size / 64⌉ + 2].
 
-    Two spare words follow, so that shifts need no special case at the end.
+    The two spare words let shifts do without a special case at the end.
     """
     return np.zeros(-(-size // BITS) + 2, np.uint64)
 
@@ -94,10 +108,10 @@ def empty(size: int) -> Words:
 def find_places(
     data: npt.NDArray[Any], test: Callable[[npt.NDArray[Any]], Flags], beyond: int = 0
 ) -> Words:
-    """Return the places of `data` where `test` holds.
+    """Return the set of places of `data` where `test` holds.
 
     `test` gets a window at a time and returns a flag for each of its bytes but the last `beyond`,
-    which it may only look at.
+    which it may only look at. So the last `beyond` places of `data` are never in the set.
     """
     words = empty(len(data))
     octets = words.view(np.uint8)
@@ -108,7 +122,10 @@ def find_places(
 
 
 def shift_back(words: Words, by: int) -> Words:
-    """Return the places p for which p + `by` is in `words`; `by` is 1 to 64."""
+    """Return the set of places p for which p + `by` is in `words`.
+
+    `by` is 1 to 64. Places below `by` have no counterpart and drop out.
+    """
     if by == BITS:
         return np.concatenate((words[1:], words[-1:]))  # the last word is empty
     out = words >> np.uint64(by)
@@ -117,7 +134,10 @@ def shift_back(words: Words, by: int) -> Words:
 
 
 def shift_forward(words: Words, by: int) -> Words:
-    """Return the places p for which p - `by` is in `words`; `by` is 1 to 63."""
+    """Return the set of places p for which p - `by` is in `words`.
+
+    `by` is 1 to 63.
+    """
     out = words << np.uint64(by)
     out[1:] |= words[:-1] >> np.uint64(BITS - by)
     return out
@@ -133,7 +153,10 @@ class NeighbourRuns:
         self._made = {1: words}
 
     def find_starts(self, length: int) -> Words:
-        """Return the places where `length` (1 to 64) neighbours in the set begin."""
+        """Return the set of places where `length` (1 to 64) neighbours in the set begin.
+
+        The result is kept, and must not be changed.
+        """
         if length not in self._made:
             half = 1 << (length - 1).bit_length() - 1  # the largest power of two below it
             shorter = self.find_starts(half)
@@ -141,9 +164,10 @@ class NeighbourRuns:
         return self._made[length]
 
     def runs(self, shortest: int) -> tuple[Places, Places]:
-        """Return the start and the end of each run of at least `shortest` (1 to 63) neighbours.
+        """Return the start and the end of each run of at least `shortest` neighbours.
 
-        The end is the place behind the last neighbour.
+        Both are i64[n]. The end is the place behind the last neighbour; runs ascend. `shortest` is
+        1 to 63.
         """
         long = self.find_starts(shortest)
         start = places(long & ~shift_forward(long, 1))
@@ -156,7 +180,7 @@ class NeighbourRuns:
 def places(words: Words) -> Places:
     """Return the places of a set, ascending: i64[n].
 
-    If few words hold any, empty words are dropped first.
+    A set with few words is unpacked in full; otherwise empty words are dropped first.
     """
     if len(words) <= FEW_WORDS:
         return np.unpackbits(words.view(np.uint8), bitorder="little").view(bool).nonzero()[0]
@@ -215,9 +239,9 @@ def places_of(octets: Bytes) -> Places:
 
 
 def windows(words: Words, start: Places) -> Words:
-    """Return the 64 bits from each place on: bit i of a word stands for place `start` + i.
+    """Return the 64 bits from each place on: u64[n]; bit i of a word stands for place `start` + i.
 
-    Computing in place halves the time.
+    Works in place, which halves the time.
     """
     word, shift = start >> 6, (start & (BITS - 1)).view(np.uint64)
     bits: Words = words.take(word)
@@ -252,12 +276,12 @@ class Ranks:
 
 
 def lowest(words: Words) -> Places:
-    """Return the number of the lowest set bit of each word, 64 if none is set."""
+    """Return the number of the lowest set bit of each word, 64 if none is set: i64[n]."""
     return np.bitwise_count(~words & (words - ONE)).astype(np.int64)
 
 
 def highest(words: Words) -> Places:
-    """Return the number of the highest set bit of each word, -1 if none is set.
+    """Return the number of the highest set bit of each word, -1 if none is set: i64[n].
 
     It is the exponent of the word as a float. The bit below the highest is cleared first, so that
     rounding to 53 bits never carries beyond it.
@@ -267,7 +291,7 @@ def highest(words: Words) -> Places:
 
 
 def under(counts: Places) -> Words:
-    """Return a word with the lowest bits set for each of `counts` (0 to 64)."""
+    """Return, for each of `counts` (0 to 64), a word with that many lowest bits set: u64[n]."""
     return _UNDER.take(counts)
 
 

@@ -1,5 +1,13 @@
-"""Folding: every way of writing a digit, letter or separator becomes the plain one, and what cannot
-be seen is dropped.
+"""Fold text: replace every form of a digit, letter or separator by the plain one, drop hidden ones.
+
+Whoever leaks numbers writes ① or １ for 1 and puts invisible characters between digits. Detectors
+search the *folded* text, where all that is ASCII; `FoldedText` keeps the way back to the decoded
+text, because matches are shown there. A character becomes one character or none, so the way back is
+one number per dropped character: how many kept ones stand before it.
+
+    decoded    ①   ZWSP  ３   8         offsets 0 1 2 3
+    folded     1          3   8         offsets 0   1 2
+    drops      [1]                      span(1, 3) → (2, 4)
 
 All texts of a batch are folded at once, as UTF-8 bytes laid end to end:
 
@@ -8,9 +16,6 @@ All texts of a batch are folded at once, as UTF-8 bytes laid end to end:
    are. All others that are not ASCII are looked up in one table: each stays, or becomes one ASCII
    byte, or none.
 3. In the lines in which Han digits may belong to a number, such numbers are read (`read_numbers`).
-
-The way back to the decoded text is worked out when somebody asks: a character becomes one character
-or none, so it is a count of those that were dropped.
 
 Han digits: 一二三 is a word and 壹 a name, so they become plain ones in a run of at least seven
 digits alone, Han or plain, with at most one sign between two of them. Those before and after a
@@ -21,7 +26,7 @@ number, and most prose holds single Han digits: `find_number_lines` says, from t
 texts, in which lines `read_numbers` must look.
 
 Traditional forms of simplified words are by a table of single characters (`traditional.tsv`, which
-names its source).
+names its source). Nothing here fails on any text; half a surrogate pair stays what it is.
 """
 
 from __future__ import annotations
@@ -94,7 +99,7 @@ Codes = npt.NDArray[Any]
 
 
 class Memo(dict[str, str]):
-    """What each stretch becomes, made one time.
+    """Results of `make` by argument, each computed one time.
 
     Tags, escapes and characters repeat, and a call costs more than a look-up.
     """
@@ -109,10 +114,10 @@ class Memo(dict[str, str]):
 
 
 def replace_all(pattern: re.Pattern[str], make: Callable[[str], str], text: str) -> str:
-    """Return `text` with the result of `make` in place of each match.
+    """Return `text` with each match of `pattern` replaced by `make` of the match.
 
-    `pattern` has a single group, around all that it takes. To split and join costs a third of what
-    `sub` does, which calls Python for each match.
+    `pattern` must have a single group, around all that it takes. To split and join costs a third of
+    `re.sub`, which calls Python for each match.
     """
     parts = pattern.split(text)
     parts[1::2] = map(Memo(make).__getitem__, parts[1::2])
@@ -120,9 +125,9 @@ def replace_all(pattern: re.Pattern[str], make: Callable[[str], str], text: str)
 
 
 def read_numbers(text: str) -> str:
-    """Return folded `text` with Han digits and X look-alikes replaced where they stand in a number.
+    """Return folded `text` with plain digits and X for Han digits and look-alikes in numbers.
 
-    Its length stays the same.
+    Other Han digits stay. The result has the same length.
     """
     text = BEGINNING_PLUS.sub("+", replace_all(RUN, _read_run, text))
     return CHECK_CHARACTER.sub("X", text)
@@ -151,8 +156,8 @@ def _count_digits(run: str) -> int:
 def find_number_lines(data: Bytes) -> Places:
     """Return places in texts that `read_numbers` may change, at least one per such line: i64[n].
 
-    They are unordered. `data` is UTF-8: folded texts with a NUL between two, and eight behind
-    the last.
+    They are unordered, and a line may have none that really changes. `data` is UTF-8: folded texts
+    with a NUL between two, and eight behind the last.
     """
     return np.concatenate((_find_beside_digits(data), _find_han_runs(data)))
 
@@ -270,7 +275,7 @@ def _mark_pairs() -> Flags:
 def decode_characters(data: Bytes, place: Places) -> Codes:
     """Return the code points of the characters that begin at `place` in UTF-8: u32[n].
 
-    None of them is ASCII; at places where no character begins it is any number.
+    None of them may be ASCII; where no character begins, the result is any number.
     """
     word: Codes = np.ndarray((len(data) - 3,), "<u4", data.data, 0, (1,))[place]
     code = ((word & 0x0F) << 12) | ((word & 0x3F00) >> 2) | ((word >> 16) & 0x3F)
@@ -369,7 +374,7 @@ bytes behind it.
 
 
 def to_plain_character(char: str) -> str:
-    """Return the plain form of `char`: "" for what is dropped, `char` itself for most others.
+    """Return the plain form of `char`: "" for one that is dropped, `char` itself for most others.
 
     NFKC misses Arabic-Indic, negative circled and dingbat digits, so `unicodedata.digit` comes
     first; of hyphens it knows two.
@@ -417,9 +422,9 @@ def _build_table() -> Bytes:
 
 
 class FoldedText:
-    """A folded text as UTF-8, `utf8`, and the way back to the decoded one, whose UTF-8 is `body`.
+    """A folded text as UTF-8, `utf8`, and the decoded text that it comes from, as UTF-8 in `body`.
 
-    No other form is made before it is asked for, and most are never asked. Half a surrogate pair
+    Offsets are in characters. Every other form is computed at its first use. Half a surrogate pair
     stays what it is.
     """
 
@@ -463,21 +468,24 @@ class FoldedText:
         return place + np.searchsorted(self.drops, place, "right") if len(self.drops) else place
 
     def span(self, start: int, end: int) -> tuple[int, int]:
-        """Return the offsets in the decoded text of the folded stretch [start, end)."""
+        """Return the offsets in the decoded text of the folded characters [start, end).
+
+        An empty stretch gives an empty one.
+        """
         first, last = self.spans(np.array((start,), np.int64), np.array((end,), np.int64))
         return int(first[0]), int(last[0])
 
     def spans(self, start: Places, end: Places) -> tuple[Places, Places]:
-        """Return the offsets in the decoded text of folded stretches: i64[n], i64[n]."""
+        """Return the offsets in the decoded text of many folded stretches: i64[n], i64[n]."""
         first, last = self._origins(start), self._origins(np.maximum(end - 1, start)) + 1
         if len(self.drops):  # the room of the escape that its last character was
             last = self._unfilled.take(np.searchsorted(self._unfilled, last), mode="clip")
         return first, np.where(end > start, last, first)
 
     def to_characters(self, places: Sequence[int] | Places) -> Places:
-        """Return character offsets in `text` of byte offsets in `utf8`, 0 to its length.
+        """Return the character offsets in `text` of byte offsets in `utf8`: i64[n].
 
-        Within a character it is that of the next one.
+        Offsets are 0 to the length of `utf8`; one within a character gives the offset of the next.
         """
         at = np.asarray(places, np.int64)
         return at if self.utf8.isascii() else self._characters.count_below(at)
@@ -491,7 +499,7 @@ class FoldedText:
 def fold(text: str) -> FoldedText:
     """Return `text` folded, in linear time.
 
-    A short one, as a title, is folded character by character: calls of numpy cost more than that.
+    A short text, such as a title, is folded character by character: calls of numpy would cost more.
     """
     body = text.encode("utf-8", "surrogatepass")
     if len(body) > SHORT or body.isascii():
@@ -520,7 +528,7 @@ def _plain_forms() -> _PlainForms:
 
 
 def fold_all(bodies: Sequence[bytes]) -> list[FoldedText]:
-    """Fold each of `bodies`, which are UTF-8."""
+    """Return the folded text of each of `bodies`, which are UTF-8, in order."""
     texts = [with_plain_lines(body) for body in bodies]
     if wide := [number for number, text in enumerate(texts) if not text.isascii()]:
         for number, folded in zip(
@@ -610,5 +618,8 @@ def _find_special(data: Bytes) -> Places:
 
 
 def fit(plain: str, room: int, filling: str = FILL) -> str:
-    """Return `plain` with filling behind it, `room` characters in all."""
+    """Return `plain` followed by as many `filling` as give `room` characters in all.
+
+    A longer `plain` is returned as it is.
+    """
     return plain + filling * (room - len(plain))

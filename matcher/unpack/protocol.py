@@ -1,14 +1,26 @@
-"""Define the limits of unpacking, and its results: members, and outcomes for parts not read.
+"""Define what the process that unpacks files may read, and how it reports what it found.
 
-A child and its parent exchange frames `kind u8, length u32, payload`, big-endian. Nothing in them
-is interpreted:
+Archives and documents of strangers are parsed in a *child*: a fresh process without network, files
+or keys. It turns a *container* (a zip, a workbook, a mail) into *members*, the texts in it, and
+*outcomes*, one for each part that it could not read. `Limits` bounds its work; whatever a limit
+cuts off has an outcome, so nothing is missed silently. The child writes frames to a pipe; the
+parent never parses their content:
 
-HELLO flags · (ENTRY number u32 | MEMBER container and media u8, charset, NUL, path · DATA… · END
-| OUTCOME reason u8, path)… · DONE
+    ┌─────────┬───────────┬──────────────────┐
+    │ kind u8 │ length u32│ payload          │    big-endian
+    └─────────┴───────────┴──────────────────┘
+    HELLO     flags u8: which protections are active
+    ENTRY     number u32 of an entry that a parser begins to read
+    MEMBER    container and media type u8, charset, NUL, path
+    DATA      bytes of the member, up to END
+    OUTCOME   reason u8 (index in `REASONS`), path
+    DONE      the end
 
-ENTRY precedes an entry that needs a parser. If that entry ends the child, another child reads the
-container again, sends nothing up to that entry, and leaves the entry out: a crash of native code
-costs one entry.
+    HELLO (ENTRY | MEMBER DATA… END | OUTCOME)… DONE
+
+If an entry ends the child, another child reads the container again, sends nothing up to that entry,
+and leaves the entry out: a crash of native code costs one entry. `Halt` ends the reading of one
+member or of everything, with a reason from `REASONS`.
 """
 
 from __future__ import annotations
@@ -74,7 +86,10 @@ class Limits(NamedTuple):
     """
 
     def for_picture(self, seconds: float) -> Limits:
-        """Return the limits of one picture, if `seconds` are left for pictures."""
+        """Return the limits for a child that reads one picture.
+
+        `seconds` are those left for all pictures.
+        """
         return self._replace(
             cpu_seconds=PICTURE_SECONDS,
             memory_bytes=PICTURE_MEMORY,
@@ -82,9 +97,9 @@ class Limits(NamedTuple):
         )
 
     def words(self) -> list[str]:
-        """Return the child's arguments.
+        """Return the limits that the child needs, as its arguments in a fixed order.
 
-        They are numbers and hold nothing of the container.
+        They say nothing of the container.
         """
         return [str(value) for value in self[:10]]
 
@@ -125,7 +140,10 @@ A phone's camera has 12 to 50 million, a long screenshot 20.
 
 
 def write_all(descriptor: int, data: bytes | bytearray) -> None:
-    """Write all of `data`, with as many calls as that takes."""
+    """Write all of `data` to a file descriptor, in as many calls as that takes.
+
+    Raises OSError if the other end is closed.
+    """
     with memoryview(data) as view:
         written = 0
         while written < len(view):
@@ -133,7 +151,10 @@ def write_all(descriptor: int, data: bytes | bytearray) -> None:
 
 
 class Halt(UllageError):  # noqa: N818  not a fault of ours: the end of reading, with its reason
-    """The end of reading one member or container, or of everything (`whole`)."""
+    """Raised to end reading at a limit or fault; its `reason` is a key of `REASONS`.
+
+    It ends one member or container or, with `whole`, everything.
+    """
 
     def __init__(self, reason: str, *, whole: bool = False) -> None:
         super().__init__(reason)
@@ -141,7 +162,11 @@ class Halt(UllageError):  # noqa: N818  not a fault of ours: the end of reading,
 
 
 class UnpackBudget:
-    """Counter of bytes and entries that raises `Halt` at a limit."""
+    """Counts bytes and entries, and raises `Halt` at a limit.
+
+    `words` are those of `Limits.words` and then the entries that crashed earlier children; `size`
+    is that of the outermost container in bytes.
+    """
 
     def __init__(self, words: list[str], size: int) -> None:
         numbers = [int(word) for word in words]
@@ -157,14 +182,18 @@ class UnpackBudget:
         self._spent, self._size = 0, size
 
     def entry(self) -> None:
-        """Count an entry."""
+        """Count an entry; raises `Halt` (`too_many`, whole) beyond the limit."""
         self.taken += 1
         self.entries -= 1
         if self.entries < 0:
             raise Halt("too_many", whole=True)
 
     def spend(self, count: int) -> None:
-        """Count unpacked bytes, whatever becomes of them."""
+        """Count unpacked bytes, whether they are kept or not.
+
+        Raises `Halt` for everything: `too_large` beyond the total, `bomb` beyond the ratio to the
+        packed size.
+        """
         self._spent += count
         if self._spent > self.total:
             raise Halt("too_large", whole=True)
@@ -174,10 +203,11 @@ class UnpackBudget:
     def measure(
         self, chunks: Iterable[bytes], packed: Callable[[], int], limit: int = 0
     ) -> Iterator[bytes]:
-        """Yield the chunks and count them.
+        """Yield the chunks of one member, and count them.
 
-        `packed` returns the number of packed bytes read so far; `limit` is the number of bytes
-        wanted.
+        `packed` returns the number of packed bytes read so far; `limit` is the most bytes to yield,
+        0 for the limit of members. Raises `Halt`: `too_large` after the bytes that still fit,
+        `bomb` before the chunk that grew too far.
         """
         size, most = 0, limit or self.member
         for chunk in chunks:
@@ -275,7 +305,7 @@ class UnreadPart(NamedTuple):
         return 1
 
     def words(self) -> tuple[str, str]:
-        """Return why the part was not read, in English and Chinese."""
+        """Return why the part was not read, as text for people: (English, Chinese)."""
         return REASONS[self.reason]
 
 
@@ -299,7 +329,7 @@ class UnreadValueCount(UnreadPart):
         return self._number
 
     def words(self) -> tuple[str, str]:
-        """Return how many values were not read and why, in English and Chinese."""
+        """Return how many values were not read and why: (English, Chinese)."""
         english, chinese = super().words()
         english = english.replace("values", "value", 1) if self._number == 1 else english
         probably = (
@@ -328,7 +358,10 @@ class UnreadCounts:
         return bool(self.reasons.keys() - LOSES_NOTHING)
 
     def __str__(self) -> str:
-        """Return the end of a sentence that begins with the number of files."""
+        """Return the end of a sentence that begins with a number of files.
+
+        Either `all read whole`, or how many were not, and the reasons with their counts.
+        """
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(self.reasons.items()))
         return f"{self.files} not read or not wholly ({reasons})" if reasons else "all read whole"
 
@@ -415,9 +448,10 @@ The child must not know the container's name.
 
 @cache
 def containers() -> tuple[str, ...]:
-    """Return the kinds of container that a text can come out of; "" is no container.
+    """Return the kinds of container of a text: "" (none), `other`, then the rest, sorted.
 
-    They stand for the container's name, which never leaves match.
+    They stand for the container's name, which never leaves match. Frames hold an index in this
+    list.
     """
     return (
         "",
@@ -448,9 +482,9 @@ class ChildWriter:
         self.members = 0
 
     def enters(self, number: int) -> bool:
-        """Report that a parser begins to read entry `number`.
+        """Report that a parser begins to read entry `number`, and return whether it may.
 
-        Returns False if an earlier child crashed at it, so that it must be left out.
+        False if an earlier child crashed at it, so that it must be left out.
         """
         self.end()
         if number in self._crashed:
@@ -493,7 +527,7 @@ class ChildWriter:
             self._say(END, b"")
 
     def outcome(self, reason: str, path: str) -> None:
-        """Report that a part was not read."""
+        """Report that the part `path` was not read; `reason` is a key of `REASONS`."""
         self.end()
         self._say(OUTCOME, bytes((REASON.index(reason),)) + _path(path))
 

@@ -113,7 +113,7 @@ class Chunks:
         self._next = len(self._digests)
 
     def check_next(self) -> None:
-        """Check the next unchecked chunk, if any."""
+        """Check the next unchecked chunk, if any; raises CorruptError if it is damaged."""
         if self._next < len(self._digests):
             self.check([self._next])
             self._next += 1
@@ -121,7 +121,8 @@ class Chunks:
     def check_bytes(self, starts: npt.NDArray[np.int64]) -> None:
         """Check the chunks that hold the bytes at `starts` in the body.
 
-        No element of an array crosses the border of two chunks.
+        Raises CorruptError if one is damaged. No element of an array crosses the border of two
+        chunks.
         """
         if self._checked.all():
             return
@@ -139,7 +140,7 @@ class Chunks:
                 self._checked[number] = True
 
     def digest(self, number: int) -> bytes:
-        """Return the present digest of a chunk."""
+        """Return the SHA-256 of a chunk as it is now: 32 bytes."""
         return digest_of(self.read(number))
 
     def read(self, number: int) -> memoryview:
@@ -156,7 +157,7 @@ class Chunks:
 
 
 def digest_of(chunk: memoryview | bytes | bytearray) -> bytes:
-    """Return the digest of a chunk's bytes."""
+    """Return the SHA-256 of a chunk's bytes: 32 bytes."""
     return hashlib.sha256(chunk).digest()
 
 
@@ -260,7 +261,7 @@ class WatchlistHeader:
         return self.entries - bool(self.self_test)
 
     def is_over(self, now: datetime) -> bool:
-        """Return whether the list has expired."""
+        """Return whether the list has expired at `now`."""
         return datetime.fromisoformat(self.expires) <= now
 
     def encode(self) -> bytes:
@@ -269,7 +270,10 @@ class WatchlistHeader:
 
     @classmethod
     def decode(cls, path: Path, data: bytes) -> WatchlistHeader:
-        """Parse a header; raise `ConfigError` for an unknown version or algorithm."""
+        """Parse the JSON of a header.
+
+        Raises ConfigError for an unknown version or algorithm, CorruptError if it cannot be parsed.
+        """
         try:
             raw = read_json(data)
             version, algorithm = raw["version"], raw["algorithm"]
@@ -317,7 +321,7 @@ class FileSection:
 
 
 def sections(header: WatchlistHeader) -> dict[str, FileSection]:
-    """Return every array by name, in the order of the file."""
+    """Return every array of the body by name, in the order of the file."""
     n, r, (directory, bitmap) = header.entries, header.removed, header.bits
     shapes: dict[str, tuple[str, tuple[int, ...]]] = {
         "high": ("<u8", (n,)),
@@ -342,7 +346,7 @@ def sections(header: WatchlistHeader) -> dict[str, FileSection]:
 
 
 def width_of(combinations: int) -> str:
-    """Return the type of the combinations' numbers."""
+    """Return the numpy type of a combination's number, for so many combinations."""
     return "<u2" if combinations <= 1 << 16 else "<u4"
 
 
@@ -352,7 +356,10 @@ def body_bytes(header: WatchlistHeader) -> int:
 
 
 def sizes_for(entries: int) -> tuple[int, int]:
-    """Return the logarithms of the directory's and the bitmap's size for that many entries."""
+    """Return the sizes of directory (values) and bitmap (bits) for that many entries.
+
+    Both are logarithms to the base 2.
+    """
     return max(8, entries.bit_length() - 2), max(8 + WORD_BITS, (8 * entries - 1).bit_length())
 
 
@@ -371,18 +378,21 @@ def marks(high: Array, bitmap: int) -> Array:
 
 
 def split(tags: Tags) -> tuple[Array, Array]:
-    """Return the halves of hashes (n, 16) as numbers with the same order."""
+    """Return the upper and lower halves of hashes (u8[n, 16]): u64[n], u64[n].
+
+    Compared as numbers they have the same order as the bytes.
+    """
     halves = np.ascontiguousarray(tags).view(">u8").astype("<u8")
     return np.ascontiguousarray(halves[:, 0]), np.ascontiguousarray(halves[:, 1])
 
 
 def upper(tags: Tags) -> Array:
-    """Return the upper halves of hashes alone."""
+    """Return the upper halves of hashes (u8[n, 16]): u64[n]."""
     return np.ascontiguousarray(tags).view(">u8")[:, 0].astype("<u8")
 
 
 def join_halves(high: Array, low: Array) -> Tags:
-    """Join the halves of hashes; the inverse of `split`."""
+    """Return the hashes (u8[n, 16]) with these halves; the inverse of `split`."""
     return np.stack((high, low), axis=1).astype(">u8").view(np.uint8).reshape(-1, 16)
 
 

@@ -1,4 +1,18 @@
-"""Look up keyed hashes: `Index` in one mapped file, `Watchlist` in it and its day's changes."""
+"""Look up keyed hashes of identifiers in a customer list: whose are they?
+
+`Index` reads one mapped file (`matcher.watchlist.file` has its layout) and answers for thousands of
+hashes at once. A bitmap, which is a blocked Bloom filter, turns most hashes of strangers away; a
+directory leads to the few sorted entries that begin with the same bits; all 16 bytes are compared.
+
+    hash (128 bits)   high u64                              low u64
+                      ├─ top b bits ─▶ directory ─▶ entries [first, beyond) ─▶ equal? ─▶ subject
+                      └─ top k-6 bits ─▶ word of the bitmap: both marks set?
+
+The result is the *subject*, the customer's row in the list, and `handles` gives the pseudonym of a
+row. A `Watchlist` combines the list with the delta of the day. Before a customer is reported, the
+digests of the bytes that say so are checked: damage raises CorruptError and never names the wrong
+customer.
+"""
 
 from __future__ import annotations
 
@@ -41,10 +55,11 @@ ERASED = 0xFFFFFFFF
 
 
 class Index:
-    """One file, mapped read-only. Look-ups compare all 16 bytes of a hash.
+    """One file of entries, mapped read-only.
 
-    `key` is the signer's; `noted_under` is the key under which this host records erasures. Raises
-    `CorruptError` if the file is damaged: `file.py` lists what is detected when.
+    `key` verifies its signature; `noted_under` is the key under which this host records erasures.
+    Raises ConfigError or CorruptError for a file that cannot be used; `file.py` lists what is
+    detected when.
     """
 
     def __init__(self, path: Path, key: Ed25519PublicKey, noted_under: bytes = b"") -> None:
@@ -93,7 +108,10 @@ class Index:
         )
 
     def combinations_of(self, subjects: Places) -> Places:
-        """Return the combination of labels of each of these rows, 0 for none."""
+        """Return the number of the combination of labels of each of these rows: i64[n]; 0 for none.
+
+        Raises CorruptError if the file is damaged there.
+        """
         if not self.header.dimensions:
             return np.zeros(len(subjects), np.int64)
         self.chunks.check_bytes(
@@ -103,9 +121,10 @@ class Index:
         return codes
 
     def look_up(self, tags: Tags) -> tuple[Places, Places]:
-        """Look up `tags` (n, 16).
+        """Return which hashes are entries: (index in `tags`, row of the subject), i64[m] each.
 
-        Returns (number of the tag, row of the subject) pairs; a shared value has several.
+        `tags` is u8[n, 16]. A value that several customers share has several pairs; one that is not
+        in the list has none. Raises CorruptError if the file is damaged.
         """
         self.chunks.check_next()
         maybe = self.in_bitmap(upper(tags))
@@ -171,9 +190,10 @@ class Index:
         return less
 
     def in_bitmap(self, high: Array) -> Places:
-        """Return the numbers of the tags whose marks the bitmap has.
+        """Return the indices of the tags that may be entries, by the bitmap: i64[m].
 
-        `high` are the upper halves of the tags.
+        `high` (u64[n]) are the upper halves of the tags. No entry is left out; three in a hundred
+        others pass.
         """
         bits = self.header.bits[1]
         mask = marks(high, bits)
@@ -224,18 +244,18 @@ class Index:
         self.chunks.check_bytes(self.places["handle"].start + subjects[subjects != ERASED] * 16)
 
     def place(self, name: str, row: int) -> int:
-        """Return the offset in the body of a row of an array."""
+        """Return the offset in the body, in bytes, of a row of the array `name`."""
         section = self.places[name]
         return section.start + row * section.size // section.shape[0]
 
     def handles(self, subjects: Places) -> Tags:
-        """Return the pseudonyms (n, 16) of these rows."""
+        """Return the pseudonyms of these rows: u8[n, 16]."""
         return self._handle[subjects]
 
     def rows_of(self, handles: Tags) -> Places:
-        """Return the rows of `handles` (n, 16), -1 for those that are not in the file.
+        """Return the rows of these pseudonyms (u8[n, 16]): i64[n].
 
-        One binary search serves all.
+        The row of one that is not in the file is -1. One binary search serves all.
         """
         high, low = split(handles)
         first, beyond = (
@@ -280,9 +300,10 @@ def _equal(
 
 
 class Watchlist:
-    """The main file and, if there is one, its delta.
+    """A tenant's list and, if there is one, the delta of the day.
 
-    A subject's number is its row in the main file, or follows all these.
+    A subject is a customer's row in the list; customers whom only the delta has are numbered behind
+    these. Raises ConfigError or CorruptError for a file that cannot be used.
     """
 
     def __init__(self, path: Path, key: Ed25519PublicKey, noted_under: bytes = b"") -> None:
@@ -312,7 +333,10 @@ class Watchlist:
         )
 
     def amend(self, path: Path) -> bool:
-        """Apply the delta at `path`; return False if it belongs to another list."""
+        """Apply the delta at `path`, and return True; False if it belongs to another list.
+
+        Raises ConfigError or CorruptError for a file that cannot be used.
+        """
         delta = Index(path, *self._keys)
         if delta.header.base != self.main.header.build:
             return False
@@ -337,9 +361,10 @@ class Watchlist:
             self.delta.chunks.check_all()
 
     def look_up(self, tags: Tags) -> tuple[Places, Places]:
-        """Look up `tags` (n, 16).
+        """Return which hashes are of customers: (index in `tags`, subject), i64[m] each.
 
-        Returns (number of the tag, subject) pairs; a shared value has several.
+        `tags` is u8[n, 16]. A value that several customers share has several pairs; one that is not
+        in the list has none. Raises CorruptError if a file is damaged.
         """
         hits, subjects = self.main.look_up(tags)
         if self.delta is None:
@@ -382,16 +407,16 @@ class Watchlist:
         return is_entry
 
     def handle(self, subject: int) -> str:
-        """Return the pseudonym (hex) of a subject."""
+        """Return the pseudonym of a subject, 32 hex digits."""
         return self.handles(np.array([subject]))[0]
 
     def handles(self, subjects: Places) -> list[str]:
-        """Return the pseudonyms (hex) of subjects."""
+        """Return the pseudonyms of subjects, 32 hex digits each."""
         raw = self.raw_handles(subjects)
         return raw.tobytes().hex(" ", raw.shape[1]).split()
 
     def raw_handles(self, subjects: Places) -> Tags:
-        """Return the pseudonyms (n, 16) of subjects."""
+        """Return the pseudonyms of subjects: u8[n, 16]."""
         beyond = subjects - self.main.header.subjects
         handles = (
             self.main.handles(np.where(beyond < 0, subjects, 0))

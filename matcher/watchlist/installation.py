@@ -1,12 +1,20 @@
-"""Install customer lists for match: one file per live key generation, replaced as a whole.
+"""Install customer lists for match, and open the lists that it uses.
 
-Match notices a new list without a restart. `watchlists` holds the lists; `watchlist-sizes/T.size`
-holds the number of customers of the list that was installed last. A list that is missing, or has
-lost more than a tenth of its customers, is refused, both on loading and when match reads it again,
-unless it was installed with `--shrink`: match keeps the list that it has. After a start it has none
-and reads no post until the list is back. An erased customer is subtracted from the number; an
-erased tenant has none. The number is authenticated with `capture.key`, which every host that
-installs lists has, so a damaged or edited file is refused.
+A *customer list* (watchlist) holds a keyed hash of each identifier of a tenant's customers. It is
+built and signed elsewhere (`matcher.watchlist.build`). There is one file per tenant and live key
+generation, and a *delta* beside it may amend it; `install` checks a file and replaces the old one
+by a rename, which match notices without a restart.
+
+    watchlists/T/1.watchlist   the list of tenant T under key generation 1
+    watchlists/T/1.delta       additions and removals since then
+    watchlist-sizes/T.size     "12345 <tag>": customers of the list that was installed last
+
+A list that is missing, or has lost more than a tenth of its customers, is refused, both on loading
+and when match reads it again, unless it was installed with `--shrink`: match keeps the list that it
+has. After a start it has none and reads no post until the list is back. An erased customer is
+subtracted from the number; an erased tenant has none. The number is authenticated with
+`capture.key`, which every host that installs lists has, so a damaged or edited file is refused.
+Refusals raise ConfigError, damage CorruptError; both say which file and what to do.
 """
 
 from __future__ import annotations
@@ -48,9 +56,9 @@ def is_shrunken(customers: int, before: int) -> bool:
 
 
 def require(what: object, customers: int, before: int, *, shrink: bool) -> None:
-    """Check that a list keeps nine tenths of its customers, unless `shrink`.
+    """Raise ConfigError if a list has lost more than a tenth of its customers.
 
-    Raises `ConfigError` if it does not.
+    `what` names the list in the message. With `shrink` any loss is allowed.
     """
     if is_shrunken(customers, before) and not shrink:
         raise ConfigError(
@@ -70,9 +78,9 @@ class Sizes:
     keys: KeyStore
 
     def count_customers(self, tenant: str) -> int | None:
-        """Return the number of customers in the list of `tenant`, None if none was ever installed.
+        """Return the number of customers in the list of `tenant` that was installed last.
 
-        Raises `CorruptError` if the file is damaged.
+        None if none ever was. Raises CorruptError if the file is damaged.
         """
         path = self.path(tenant)
         try:
@@ -93,7 +101,7 @@ class Sizes:
         return {path.stem for path in (self.data / SIZES).glob(f"*{SIZE_SUFFIX}")}
 
     def write(self, tenant: str, customers: int) -> None:
-        """Store the number of customers, durably."""
+        """Store the number of customers, durably; none is stored for the tenant of canary posts."""
         if tenant == CANARY:
             return
         path = self.path(tenant)
@@ -102,7 +110,7 @@ class Sizes:
         self.keys.inventory.enter(path)
 
     def subtract_one(self, tenant: str) -> None:
-        """Subtract one erased customer from the number."""
+        """Subtract one erased customer from the number, if there is one and it is not 0."""
         if before := self.count_customers(tenant):
             self.write(tenant, before - 1)
 
@@ -212,14 +220,15 @@ def install(
     move: bool = False,
     shrink: bool = False,
 ) -> WatchlistHeader:
-    """Check all of `source`, a list or a delta, then replace the installed one by a rename.
+    """Check all of `source`, a list or a delta, then install it by a rename, and return its header.
 
     Until then the installed list stays in use. `source` is copied or, with `move`, moved from a
     folder of the same file system.
 
-    Refuses a list that is unsigned, another tenant's, expired, of a key generation without a key
-    here, or built under another key; a delta of another list than the installed one; and, without
-    `shrink`, a list that lacks more than a tenth of the customers.
+    Raises ConfigError for a list that is unsigned, another tenant's, expired, of a key generation
+    without a key here, or built under another key; for a delta of another list than the installed
+    one; and, without `shrink`, for a list that lacks more than a tenth of the customers. Raises
+    CorruptError for a damaged one.
     """
     key, sizes = load_verify_key(keys, tenant), Sizes(data, keys)
     header = read_header(source, key)
@@ -258,9 +267,9 @@ def install(
 def check_source(
     data: Path, keys: KeyStore, tenant: str, source: Path, now: datetime, *, shrink: bool
 ) -> int:
-    """Return the number of customers after an installation of `source`.
+    """Return how many customers would be enrolled after an installation of `source`.
 
-    Raises `ConfigError` if `install` would refuse it by its header.
+    Raises ConfigError if `install` would refuse it by its header.
     """
     key = load_verify_key(keys, tenant)
     header = read_header(source, key)
@@ -277,18 +286,19 @@ def check_source(
 
 
 def check_size(data: Path, keys: KeyStore, tenant: str, customers: int, *, shrink: bool) -> None:
-    """Check that a list of that many customers keeps nine tenths of the former ones.
+    """Raise ConfigError if a list of that many customers has lost more than a tenth of them.
 
-    Raises `ConfigError` if it does not.
+    With `shrink` any loss is allowed.
     """
     before = 0 if shrink else Sizes(data, keys).count_customers(tenant)
     require(f"the list of {tenant}", customers, before or 0, shrink=shrink)
 
 
 def customers_of(main: Path, delta: Path, key: Ed25519PublicKey) -> int:
-    """Return the number of customers of a list with its delta.
+    """Return the number of customers of the list at `main` with its delta.
 
-    The delta counts if it exists and belongs to the list.
+    The delta counts if its file exists and belongs to the list. Raises ConfigError or CorruptError
+    for a file that cannot be used.
     """
     opened = Watchlist(main, key)
     if delta.is_file():
@@ -310,7 +320,7 @@ def _refuse(
 
 
 def remove(data: Path, keys: KeyStore, tenant: str, epoch: int) -> None:
-    """Remove the files of a key generation."""
+    """Remove the list of a key generation with its delta; nothing happens if there is none."""
     main = path_of(data, tenant, epoch)
     keys.inventory.strike(main)
     for path in (main, main.with_suffix(DELTA)):
@@ -324,9 +334,9 @@ def tenants(data: Path) -> list[str]:
 
 
 def tag_keys(header: WatchlistHeader, path: Path, keys: KeyStore, tenant: str) -> TagKeys:
-    """Return the taggers for the list at `path`, after checking that match has the list's keys.
+    """Return what computes hashes for the list at `path`, if this host has the keys of the list.
 
-    Raises `ConfigError` with the name of a key that differs.
+    Raises ConfigError with the name of a key that differs.
     """
     name = f"{tenant}/match-{header.epoch}.key"
     tags = TagKeys(keys, tenant, "match", header.epoch)
@@ -338,9 +348,9 @@ def tag_keys(header: WatchlistHeader, path: Path, keys: KeyStore, tenant: str) -
 
 
 def check_keys(header: WatchlistHeader, path: Path, keys: KeyStore, kind: str) -> None:
-    """Check the keys of that kind (INDEX, HANDLE) on this host against the list's header.
+    """Raise ConfigError if a key of this host differs from that with which the list was built.
 
-    Raises `ConfigError` for a key that differs from the one the list was built with.
+    Only keys of `kind` (INDEX, HANDLE) that exist here are compared.
     """
     for name, value in header.checks:
         if (
@@ -354,18 +364,19 @@ def check_keys(header: WatchlistHeader, path: Path, keys: KeyStore, kind: str) -
 
 
 def check_handle_key(data: Path, keys: KeyStore, tenant: str) -> None:
-    """Check that the key of pseudonyms is that of the installed lists.
+    """Raise ConfigError if the key of pseudonyms is not that of the installed lists.
 
-    Raises `ConfigError` if not: customers would get other pseudonyms.
+    Customers would get other pseudonyms.
     """
     for path in sorted((data / FOLDER / tenant).glob(f"*{SUFFIX}")):
         check_keys(read_header(path, load_verify_key(keys, tenant)), path, keys, HANDLE)
 
 
 def open_installed(data: Path, keys: KeyStore, tenant: str, epoch: int) -> Epoch:
-    """Open the list of a key generation, verify its keys, and pass its self-test.
+    """Return the list of a key generation, opened, with its keys verified and its self-test passed.
 
-    Raises `ConfigError` or `CorruptError` if that fails.
+    Raises ConfigError if it is missing, foreign or under another key, CorruptError if it is
+    damaged.
     """
     path, key = path_of(data, tenant, epoch), load_verify_key(keys, tenant)
     tags = tag_keys(read_header(path, key), path, keys, tenant)
@@ -412,9 +423,11 @@ def _identity(path: Path) -> tuple[int, int]:
 
 
 def load(context: Context, only: str = "") -> list[TenantLists]:
-    """Open every installed watchlist that has a key and has not expired, or those of one tenant.
+    """Return every tenant's installed lists, without expired ones and those without a key here.
 
-    `file.py` lists what is checked when.
+    With `only`, those of that tenant. A tenant without a live list is left out. Raises ConfigError
+    or CorruptError for a list that cannot be used; `matcher.watchlist.file` says what is checked
+    when.
     """
     lists = []
     for tenant in tenants(context.data):
@@ -440,9 +453,10 @@ def load(context: Context, only: str = "") -> list[TenantLists]:
 
 
 def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
-    """Yield the parts that `ullage check` examines here, each of which reads its files as a whole.
+    """Yield name and function of each part that `ullage check` examines here.
 
-    They are every installed watchlist, its signature and its date, and the encrypted references.
+    The function reads all of its files, and returns their state in words or raises ConfigError. The
+    parts are the installed lists and the encrypted customer references.
     """
 
     def look() -> str:
@@ -484,9 +498,9 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
 
 
 def stamp(data: Path, keys: KeyStore) -> tuple[tuple[str, int, int], ...]:
-    """Return a value that changes when an installed file or a key used with it does.
+    """Return a value that changes when an installed file, or a key used with it, changes.
 
-    It has each file's name, number and time of change.
+    It has path, inode and time of change of each file.
     """
     files = [
         path
@@ -528,7 +542,11 @@ class InUse:
 
 
 def in_use(context: Context, former: Sequence[TenantLists] = ()) -> InUse:
-    """Return the lists to use now; `former` are those in use until now."""
+    """Return the lists to use now; `former` are those in use until now.
+
+    A list that must be refused is replaced by the former one if that has not expired. Raises
+    ConfigError or CorruptError for a list that cannot be read.
+    """
     now = context.running_time.look().now()
     loaded = {lists.tenant: lists for lists in load(context)}
     sizes = Sizes(context.data, context.keys)
