@@ -36,7 +36,7 @@ def put(
     file.chmod(0o600)
 
 
-def test_a_session_is_sent_to_its_host_followed_and_told_of_before_it_runs_out(
+def test_session_is_sent_to_its_host_and_its_expiry_is_announced(
     station: Station, server: Answers
 ) -> None:
     cookies: list[str] = []
@@ -71,7 +71,7 @@ def test_a_session_is_sent_to_its_host_followed_and_told_of_before_it_runs_out(
     assert "s3cret-cookie" not in log
 
 
-def test_when_a_session_ends_is_a_metric_of_its_watched_site_alone(clock) -> None:
+def test_session_end_is_a_metric_of_watched_sites(clock) -> None:
     registry = CollectorRegistry()
     metrics = CrawlMetrics(registry, clock.as_clock())
     metrics.watch([make_site(name="board", watch=True), make_site(name="many", watch=False)])
@@ -95,7 +95,7 @@ def test_when_a_session_ends_is_a_metric_of_its_watched_site_alone(clock) -> Non
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_site_whose_session_has_run_out_or_is_missing_is_not_asked_and_says_so(
+def test_site_with_expired_or_missing_session_is_not_requested(
     station: Station, server: Answers, there: bool
 ) -> None:
     server.says("/archive", '<a href="/paste000">x</a>')
@@ -107,7 +107,7 @@ def test_a_site_whose_session_has_run_out_or_is_missing_is_not_asked_and_says_so
     assert (server.requested_paths, row["state"], row["reason"]) == ([], "login_expired", "session")
 
 
-def test_a_token_is_sent_to_the_origin_of_start_alone_and_is_in_no_log(
+def test_token_is_sent_only_to_the_start_origin_and_never_logged(
     station: Station, server: Answers
 ) -> None:
     tokens: dict[str, str] = {}
@@ -161,14 +161,14 @@ def test_a_token_is_sent_to_the_origin_of_start_alone_and_is_in_no_log(
         "h\tFALSE\t/\tFALSE\tsoon\tn\tv\n",
     ],
 )
-def test_what_is_no_session_is_said_without_what_it_holds(station: Station, text: str) -> None:
+def test_invalid_session_file_is_reported_without_its_content(station: Station, text: str) -> None:
     put(station, 0)
     (station.data / "keys" / "session" / "board").write_text(text)
     with pytest.raises(ConfigError, match="session/board"):
         load_session(Context(station.data).keys, make_site(cookies="board"))
 
 
-def test_nobody_is_logged_in_with_what_stands_in_a_link(station: Station, server: Answers) -> None:
+def test_credentials_in_a_link_are_not_used(station: Station, server: Answers) -> None:
     with_password = server.url.replace("http://", "http://user:word@")
     assert not make_site(start=[server.url]).allows(with_password)
     server.says("/archive", '<a href="/paste000">x</a>')
@@ -192,11 +192,11 @@ def at(text: str) -> float:
         ("2026-11-27 06:30", "2026-11-27 06:30"),
     ],
 )
-def test_a_night_ends_where_no_other_begins(now: str, opens: str) -> None:
+def test_night_ends_where_no_other_begins(now: str, opens: str) -> None:
     assert find_night_end(("23:30-06:00", "06:00-06:30"), "Asia/Shanghai", at(now)) == at(opens)
 
 
-def test_a_night_is_no_gap_and_no_silence(frontier: Frontier, clock: HeldClock) -> None:
+def test_night_is_neither_a_gap_nor_silence(frontier: Frontier, clock: HeldClock) -> None:
     site, states = (
         make_site(night=["22:00-06:00"]),
         SiteStates(frontier, Egress(), clock.as_clock()),
@@ -211,9 +211,7 @@ def test_a_night_is_no_gap_and_no_silence(frontier: Frontier, clock: HeldClock) 
     assert states.letter(site) != NIGHT
 
 
-def test_a_site_is_left_alone_at_night_and_says_until_when(
-    station: Station, server: Answers
-) -> None:
+def test_site_is_not_visited_at_night(station: Station, server: Answers) -> None:
     server.says("/archive", '<a href="/paste000">x</a>')
     hour = datetime.now(UTC).hour
     night = f"{(hour - 1) % 24:02}:00-{(hour + 2) % 24:02}:00"

@@ -45,7 +45,7 @@ def read(files: str, **more: object) -> PageContent:
     return find_platform(site).parse(page, response, site)
 
 
-def test_a_file_is_a_page_of_its_own_that_knows_its_post() -> None:
+def test_attachment_is_a_page_linked_to_its_post() -> None:
     parsed = read('<a class=f href="/get?file=81&sig=x">list.zip</a>')
     (post,), (page,) = parsed.posts, parsed.pages
     assert (post.attachments, post.unread) == (("list.zip",), ())
@@ -88,7 +88,7 @@ def test_a_file_is_a_page_of_its_own_that_knows_its_post() -> None:
     )
 
 
-def test_an_address_that_is_signed_anew_is_the_same_file() -> None:
+def test_resigned_address_is_the_same_file() -> None:
     (first,), (second,) = (
         read(f'<a class=f href="/get?file=81&sig={sig}">list.zip</a>').pages for sig in "xy"
     )
@@ -112,14 +112,14 @@ def test_an_address_that_is_signed_anew_is_the_same_file() -> None:
         ("<em class=hidden>log in to see files</em>", {}, (), ("login",)),
     ],
 )
-def test_what_is_not_read_is_told_with_its_reason(
+def test_skipped_attachment_is_reported_with_its_reason(
     files: str, more: dict[str, object], attachments: tuple[str, ...], unread: tuple[str, ...]
 ) -> None:
     (post,) = read(files, **more).posts
     assert (post.attachments, post.unread) == (attachments, unread)
 
 
-def test_a_post_of_very_many_files_gives_a_hundred() -> None:
+def test_post_has_at_most_a_hundred_attachments() -> None:
     parsed = read(
         "".join(
             f'<a class=f href="/get?file={number}">{number}.csv</a>'
@@ -147,7 +147,7 @@ LOGIN = "<form><input name=user><input type=password name=pass></form>"
         ),
     ],
 )
-def test_a_page_in_the_place_of_a_file_is_no_file(
+def test_html_page_in_place_of_a_file_is_not_a_file(
     name: str, headers: dict[str, str], body: str, outcome: str
 ) -> None:
     assert (
@@ -177,9 +177,7 @@ FILES = {
 }
 
 
-def test_a_board_with_files_gives_them_and_says_what_it_does_not_give(
-    station: Station, server: Answers
-) -> None:
+def test_attachments_of_a_board_are_captured_or_reported(station: Station, server: Answers) -> None:
     links = "".join(
         f'<a class=f href="/get?file={number}">{name}</a>' for number, name in enumerate(FILES, 1)
     )

@@ -84,9 +84,7 @@ def look(crawl: Crawl) -> None:
     asyncio.run(crawl.backlog.look())
 
 
-def test_a_bus_that_is_down_is_asked_again_after_a_while_and_not_for_every_site(
-    crawl: Crawl, clock: HeldClock
-) -> None:
+def test_unavailable_bus_is_retried_once_for_all_sites(crawl: Crawl, clock: HeldClock) -> None:
     attempts: list[float] = []
 
     def down(*_: object) -> NoReturn:
@@ -107,7 +105,7 @@ def test_a_bus_that_is_down_is_asked_again_after_a_while_and_not_for_every_site(
     assert crawl.backlog.is_too_long() is False
 
 
-def test_pages_whose_captures_expired_unread_are_due_again_once(crawl: Crawl) -> None:
+def test_pages_whose_captures_expired_unread_become_due_once(crawl: Crawl) -> None:
     look(crawl)
     crawl.read(1, 2)
     crawl.later(2 * MARGIN_SECONDS)
@@ -121,7 +119,7 @@ def test_pages_whose_captures_expired_unread_are_due_again_once(crawl: Crawl) ->
     assert (crawl.due(), crawl.backlog.metrics.expired._value.get()) == ([], 2)
 
 
-def test_what_match_has_read_stays_done_when_it_expires(crawl: Crawl) -> None:
+def test_captures_read_before_they_expired_stay_done(crawl: Crawl) -> None:
     crawl.read(1, 2)
     crawl.later(3 * MARGIN_SECONDS)
     crawl.match_reads(1)
@@ -147,7 +145,7 @@ def test_pages_captured_before_and_after_the_gap_stay_done(crawl: Crawl) -> None
     assert crawl.due() == [2, 3]
 
 
-def test_match_that_went_on_behind_the_gap_before_the_look_hides_nothing(crawl: Crawl) -> None:
+def test_gap_is_found_after_match_has_moved_past_it(crawl: Crawl) -> None:
     crawl.read(1)
     look(crawl)
     crawl.later(2 * KEEP[CAPTURES].seconds)
@@ -158,7 +156,7 @@ def test_match_that_went_on_behind_the_gap_before_the_look_hides_nothing(crawl: 
     assert 1 in crawl.due()
 
 
-def test_a_page_that_was_read_again_since_for_something_else_is_due_for_the_post_that_was_lost(
+def test_page_read_again_later_is_still_due_for_the_lost_post(
     crawl: Crawl,
 ) -> None:
     crawl.read(1)
@@ -172,7 +170,7 @@ def test_a_page_that_was_read_again_since_for_something_else_is_due_for_the_post
     assert crawl.due() == [1]
 
 
-def test_the_crawl_pauses_while_the_oldest_unread_capture_is_too_old(crawl: Crawl) -> None:
+def test_crawl_pauses_while_the_oldest_unread_capture_is_too_old(crawl: Crawl) -> None:
     def too_long() -> bool:
         asyncio.run(crawl.backlog.turn())
         return crawl.backlog.is_too_long()
@@ -187,7 +185,7 @@ def test_the_crawl_pauses_while_the_oldest_unread_capture_is_too_old(crawl: Craw
     assert not too_long()
 
 
-def test_a_process_captures_again_what_expired_unread(
+def test_process_captures_again_what_expired_unread(
     station: Station,
     server: Answers,
     pastes: Callable[[int], dict[str, str]],
@@ -204,7 +202,7 @@ def test_a_process_captures_again_what_expired_unread(
     assert sorted(capture.body.decode() for capture in station.captures()) == sorted(texts.values())
 
 
-def test_a_bus_that_does_not_answer_is_told(crawl: Crawl, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unresponsive_bus_is_reported(crawl: Crawl, monkeypatch: pytest.MonkeyPatch) -> None:
     def down(*_: object) -> None:
         raise UnavailableError("down")
 
@@ -217,7 +215,7 @@ def test_a_bus_that_does_not_answer_is_told(crawl: Crawl, monkeypatch: pytest.Mo
     assert up.get() == 0
 
 
-def test_heartbeats_that_expire_unread_are_no_captures_that_did(crawl: Crawl) -> None:
+def test_expired_heartbeats_are_not_counted_as_captures(crawl: Crawl) -> None:
     crawl.read(1)
     look(crawl)
     publisher = crawl.bus.publisher(CAPTURES)

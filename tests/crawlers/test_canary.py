@@ -47,7 +47,7 @@ def get(canary: CanarySite, path: str) -> tuple[int, bytes]:
         return error.code, b""
 
 
-def test_a_post_an_interval_and_no_more_of_them_than_are_kept(
+def test_one_post_is_made_each_interval_and_old_ones_are_dropped(
     canary: CanarySite, clock: HeldClock
 ) -> None:
     waits = []
@@ -63,7 +63,7 @@ def test_a_post_an_interval_and_no_more_of_them_than_are_kept(
     assert get(canary, "/robots.txt")[0] == get(canary, "/raw/nothing")[0] == 404
 
 
-def test_the_platform_reads_what_the_site_serves(canary: CanarySite, context: Context) -> None:
+def test_platform_reads_what_the_canary_site_serves(canary: CanarySite, context: Context) -> None:
     canary.turn()
     site = make_canary_site(canary.settings)
     platform = find_platform(site)
@@ -86,7 +86,7 @@ def test_the_platform_reads_what_the_site_serves(canary: CanarySite, context: Co
     )
 
 
-def test_a_post_holds_its_people_and_nothing_that_anybody_else_could_have(context: Context) -> None:
+def test_post_contains_only_its_fictional_people(context: Context) -> None:
     signed = make_proof(keys.load_signer(context.keys, "crawl"), "abcdefghijkl", NOON)
     post = render_post("abcdefghijkl", signed)
     assert all(name in post and email in post for _, name, email in CUSTOMERS)
@@ -95,7 +95,7 @@ def test_a_post_holds_its_people_and_nothing_that_anybody_else_could_have(contex
     assert render_post("b" * 12, signed) != post
 
 
-def test_a_port_that_is_taken_is_said_in_one_line(clock: HeldClock, context: Context) -> None:
+def test_port_in_use_is_a_one_line_error(clock: HeldClock, context: Context) -> None:
     signer = keys.load_signer(context.keys, "crawl")
     with socket.create_server(("127.0.0.1", 0)) as occupied:
         port = occupied.getsockname()[1]
@@ -107,7 +107,7 @@ def test_a_port_that_is_taken_is_said_in_one_line(clock: HeldClock, context: Con
             ).open()
 
 
-def test_nobody_elses_site_may_have_its_name(tmp_path: Path) -> None:
+def test_no_other_site_may_use_the_canary_name(tmp_path: Path) -> None:
     (tmp_path / f"{SITE}.toml").write_text(
         'platform = "ingest"\nlegal_basis = "test"\nowner = "test"\n'
     )
@@ -115,12 +115,12 @@ def test_nobody_elses_site_may_have_its_name(tmp_path: Path) -> None:
         read_site(tmp_path / f"{SITE}.toml")
 
 
-def test_it_is_visited_at_least_twice_an_interval() -> None:
+def test_canary_is_visited_at_least_twice_an_interval() -> None:
     assert make_canary_site(CanarySettings(interval_seconds=10)).revisit_seconds == 5
     assert make_canary_site(CanarySettings(interval_seconds=3600)).revisit_seconds == 60
 
 
-def test_crawl_collects_it_beside_the_sites_and_lists_it_among_none(
+def test_crawl_visits_the_canary_without_listing_it_as_a_site(
     station: Station, server: Answers
 ) -> None:
     server.says("/archive", "")

@@ -77,7 +77,7 @@ def write(context: Context, name: str, text: str = GOOD) -> Path:
         (("owner", "owner ="), "is not valid TOML"),
     ],
 )
-def test_a_channel_file_says_by_what_right_it_is_read(
+def test_channel_file_needs_a_legal_basis_and_access(
     context: Context, change: tuple[str, str], complaint: str
 ) -> None:
     path = write(context, "room", GOOD.replace(*change))
@@ -86,7 +86,7 @@ def test_a_channel_file_says_by_what_right_it_is_read(
     assert str(path) in str(caught.value)
 
 
-def test_a_channel_is_no_site_and_a_faulty_file_stops_no_other(context: Context) -> None:
+def test_faulty_channel_file_does_not_affect_others(context: Context) -> None:
     (
         write(context, "a"),
         write(context, "b", GOOD.replace("matrix", "xmpp")),
@@ -104,7 +104,7 @@ def test_a_channel_is_no_site_and_a_faulty_file_stops_no_other(context: Context)
     ]
 
 
-def test_run_starts_what_is_configured_and_says_what_is_wrong_with_files(context: Context) -> None:
+def test_run_starts_configured_services_and_reports_faulty_files(context: Context) -> None:
     roles = roles_of(context)
     assert roles() == []
     write(context, "a"), write(context, "b", GOOD.replace("matrix", "xmpp"))
@@ -122,7 +122,7 @@ def test_run_starts_what_is_configured_and_says_what_is_wrong_with_files(context
     assert roles_of(context)() == ["intake", "collect matrix", "collect xmpp", "collect telegram"]
 
 
-def test_every_reason_has_a_state_and_stands_in_the_documentation() -> None:
+def test_every_reason_has_a_state_and_is_documented() -> None:
     document = (Path(__file__).parents[2] / "docs" / "chats.md").read_text(encoding="utf-8")
     assert MEANING.keys() == STATE_OF.keys()
     assert set(STATE_OF.values()) <= set(STATES)
@@ -239,7 +239,7 @@ def desk(context: Context, monkeypatch: pytest.MonkeyPatch) -> Desk:
 OK = DeliveryBatch(answered=("loans",))
 
 
-def test_how_each_channel_is_seen_is_told_with_those_that_nobody_can_read(
+def test_coverage_of_each_channel_is_reported_including_unreadable_ones(
     desk: Desk, context: Context, clock
 ) -> None:
     files = {
@@ -263,7 +263,7 @@ def test_how_each_channel_is_seen_is_told_with_those_that_nobody_can_read(
     )
 
 
-def test_a_channel_that_was_taken_away_while_its_collector_was_down_is_told_as_gone(
+def test_channel_removed_while_the_collector_was_down_is_reported(
     desk: Desk, context: Context
 ) -> None:
     desk.run(Script([OK]), lambda: desk.standing().state == "ok")
@@ -278,9 +278,7 @@ def test_a_channel_that_was_taken_away_while_its_collector_was_down_is_told_as_g
     )
 
 
-def test_messages_are_captured_once_whatever_is_handed_out_again(
-    desk: Desk, station: Station
-) -> None:
+def test_repeated_messages_are_captured_once(desk: Desk, station: Station) -> None:
     script = Script(
         [batch(1, 2), batch(2, 3, cursor=("c", "3")), OK],
     )
@@ -298,7 +296,7 @@ def test_messages_are_captured_once_whatever_is_handed_out_again(
     assert again.cursors[0] == "3"
 
 
-def test_what_was_in_hand_when_it_was_killed_is_read_again(
+def test_messages_in_hand_at_a_kill_are_read_again(
     desk: Desk, station: Station, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed = Script([batch(1, 2, cursor=("c", "2")), OK])
@@ -319,7 +317,7 @@ def test_what_was_in_hand_when_it_was_killed_is_read_again(
     assert desk.standing().seen == 3
 
 
-def test_a_gap_is_a_state_until_history_has_been_read(desk: Desk) -> None:
+def test_gap_is_reported_until_history_has_been_read(desk: Desk) -> None:
     desk.run(Script([OK, batch(gap="seen"), batch(1, 2)]), lambda: desk.standing().seen == 2)
     assert (desk.standing().state, desk.standing().reason) == ("incomplete", "gap")
     desk.run(Script([batch(3), batch(gap="filled"), OK]), lambda: desk.standing().state == "ok")
@@ -327,7 +325,7 @@ def test_a_gap_is_a_state_until_history_has_been_read(desk: Desk) -> None:
     assert (status.gaps, status.lost, status.refetched, status.seen) == (1, 0, 3, 3)
 
 
-def test_a_gap_that_history_does_not_fill_stays_said_for_an_hour(desk: Desk, clock) -> None:
+def test_unfilled_gap_is_reported_for_an_hour(desk: Desk, clock) -> None:
     desk.run(
         Script([OK, batch(gap="seen"), batch(1), batch(gap="lost"), OK]),
         lambda: desk.standing().lost == 1,
@@ -342,9 +340,7 @@ def test_a_gap_that_history_does_not_fill_stays_said_for_an_hour(desk: Desk, clo
 
 
 @pytest.mark.parametrize("reason", ["login", "banned", "flood", "unreachable"])
-def test_a_session_that_is_refused_blinds_its_channels_and_is_opened_again(
-    desk: Desk, reason: str
-) -> None:
+def test_rejected_session_blinds_its_channels_and_is_reopened(desk: Desk, reason: str) -> None:
     script = Script([OK, BlindError(reason)], [batch(7), OK])
     reasons = []
     blame = Runner._blame
@@ -362,15 +358,13 @@ def test_a_session_that_is_refused_blinds_its_channels_and_is_opened_again(
     assert (script.opened, script.closed) == (2, 2)
 
 
-def test_a_channel_of_which_nothing_is_heard_is_not_ok(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_channel_without_an_answer_is_not_ok(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "STALL_SECONDS", 0.05)
     desk.run(Script([OK]), lambda: desk.standing().reason == "timeout")
     assert desk.standing().state == "unreachable"
 
 
-def test_a_stop_while_a_session_closes_is_a_stop(desk: Desk) -> None:
+def test_stop_during_a_session_close_is_a_stop(desk: Desk) -> None:
     """Python 3.11's `asyncio.wait_for` swallows a cancellation that comes as what it waits for
     ends.
     """
@@ -386,7 +380,7 @@ def test_a_stop_while_a_session_closes_is_a_stop(desk: Desk) -> None:
     assert script.closed == 1
 
 
-def test_an_append_that_breaks_ends_the_collector(
+def test_failing_append_ends_the_collector(
     desk: Desk, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
@@ -398,21 +392,21 @@ def test_an_append_that_breaks_ends_the_collector(
     assert desk.standing().seen == 0
 
 
-def test_one_blind_channel_leaves_the_others(desk: Desk, context: Context) -> None:
+def test_blind_channel_does_not_affect_the_others(desk: Desk, context: Context) -> None:
     write(context, "pawn")
     script = Script([DeliveryBatch("loans", blind="banned"), DeliveryBatch(answered=("pawn",))])
     desk.run(script, lambda: desk.standing("pawn").state == "ok")
     assert (desk.standing().state, desk.standing().reason) == ("blocked", "banned")
 
 
-def test_an_expired_channel_is_not_read_and_says_so(desk: Desk, context: Context) -> None:
+def test_expired_channel_is_not_read_and_reported(desk: Desk, context: Context) -> None:
     write(context, "loans", GOOD.replace("2099-01-01", "2020-01-01"))
     script = Script([batch(1)])
     desk.run(script, lambda: desk.standing().reason == "expired")
     assert script.opened == 0
 
 
-def test_a_channel_file_that_comes_and_goes_is_noticed(desk: Desk, context: Context) -> None:
+def test_added_and_removed_channel_files_are_noticed(desk: Desk, context: Context) -> None:
     script = Script([OK], [DeliveryBatch(answered=("loans", "pawn"))])
     added = []
 
@@ -425,12 +419,12 @@ def test_a_channel_file_that_comes_and_goes_is_noticed(desk: Desk, context: Cont
     assert script.opened == 2
 
 
-def test_a_missing_secret_is_a_lost_login(desk: Desk, context: Context) -> None:
+def test_missing_secret_counts_as_a_lost_login(desk: Desk, context: Context) -> None:
     (context.keys.root / "collect" / "reader").unlink()
     desk.run(Script([]), lambda: desk.standing().reason == "login")
 
 
-def test_heartbeats_and_metrics_tell_every_channel(desk: Desk, context: Context, clock) -> None:
+def test_heartbeats_and_metrics_report_every_channel(desk: Desk, context: Context, clock) -> None:
     write(context, "pawn"), write(context, "bad", "x")
     script = Script([batch(1), OK, DeliveryBatch("pawn", blind="closed")])
     desk.run(script, lambda: desk.standing("pawn").reason == "closed")
@@ -447,9 +441,7 @@ def test_heartbeats_and_metrics_tell_every_channel(desk: Desk, context: Context,
     ]
 
 
-def test_what_is_noted_of_messages_tells_nobody_which_there_were(
-    desk: Desk, context: Context
-) -> None:
+def test_message_log_does_not_contain_message_ids(desk: Desk, context: Context) -> None:
     desk.run(
         Script([DeliveryBatch("loans", (message(1, "event-13800138000"),))]),
         lambda: desk.standing().seen == 1,
@@ -458,7 +450,7 @@ def test_what_is_noted_of_messages_tells_nobody_which_there_were(
     assert b"13800138000" not in written
 
 
-def test_the_last_messages_are_known_again_and_older_ones_forgotten(
+def test_only_the_last_messages_are_remembered(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("crawlers.collectors.channel_log.KEPT", 3)
@@ -473,9 +465,7 @@ def test_the_last_messages_are_known_again_and_older_ones_forgotten(
     ledger.check()
 
 
-def test_status_lists_channels_and_exits_5_where_one_is_not_seen(
-    desk: Desk, context: Context, clock
-) -> None:
+def test_status_exits_5_where_a_channel_is_not_covered(desk: Desk, context: Context, clock) -> None:
     single = typer.Typer()
     single.command()(collect)
 
@@ -495,7 +485,7 @@ def test_status_lists_channels_and_exits_5_where_one_is_not_seen(
     assert json.loads(run_status("--json")[1])["reason"] == "banned"
 
 
-def test_a_library_that_logs_what_it_was_answered_writes_its_name_alone() -> None:
+def test_library_logging_is_reduced_to_the_logger_name() -> None:
     act = (
         "import logging; from crawlers.fetching.scrapy_setup import silence_libraries; from ullage"
         " import log; log.configure();silence_libraries('collect');"
@@ -530,7 +520,7 @@ def test_check_reads_channels_secrets_and_the_ledger(desk: Desk, context: Contex
     assert "reader" in str(run_checks()[0])
 
 
-def test_an_expiry_is_a_day_that_is_still_read(context: Context) -> None:
+def test_expiry_day_is_still_read(context: Context) -> None:
     channel_ = ChatChannel.model_validate(
         {
             **dict.fromkeys(("address", "account", "legal_basis", "owner"), "t"),
@@ -573,7 +563,7 @@ async def _is_large() -> bytes:
 @pytest.mark.parametrize(
     ("fetch", "why"), [(_hangs, "failed"), (_breaks, "failed"), (_is_large, "too_large")]
 )
-def test_no_file_keeps_the_messages_behind_it_from_being_read(
+def test_unreadable_file_does_not_block_later_messages(
     fetch: Callable[[], Awaitable[bytes]], why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sessions, "FILE_SECONDS", 0.05)
@@ -581,7 +571,7 @@ def test_no_file_keeps_the_messages_behind_it_from_being_read(
     assert [(entry.event, entry.unread) for entry in piece] == [("e1", (why,)), ("e2", ())]
 
 
-def test_messages_with_files_are_given_before_the_silence_is_taken_for_death(
+def test_messages_with_files_are_delivered_before_the_stall_timeout(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert sessions.FILE_SECONDS + sessions.PIECE_SECONDS < running.STALL_SECONDS
@@ -596,7 +586,7 @@ def test_messages_with_files_are_given_before_the_silence_is_taken_for_death(
     assert collect_batches() == [()]
 
 
-def test_files_that_were_not_read_are_counted_and_said(desk: Desk) -> None:
+def test_unread_files_are_counted_and_reported(desk: Desk) -> None:
     first, second = (
         message(1, attachments=[{"name": "a", "data": "eA=="}]),
         replace(message(2), unread=("too_large", "failed")),
@@ -612,7 +602,7 @@ def test_files_that_were_not_read_are_counted_and_said(desk: Desk) -> None:
     ] == [1, 1, 1, 0]
 
 
-def test_messages_that_no_record_can_hold_are_counted(desk: Desk) -> None:
+def test_messages_too_large_for_a_record_are_counted(desk: Desk) -> None:
     huge = replace(message(1), line=message(1).line.model_copy(update={"text": "x" * 40_000_000}))
     desk.run(
         Script([DeliveryBatch("loans", (huge, message(2)), refused=2), OK]),

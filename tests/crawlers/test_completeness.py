@@ -84,7 +84,7 @@ def read(body: str, url: str = f"{HOST}/list", **options: str) -> PageContent:
         "declared exception",
     ],
 )
-def test_each_row_of_a_list_is_read_or_a_declared_exception(
+def test_every_list_row_is_read_or_a_declared_exception(
     row: str, options: dict[str, str], short: str
 ) -> None:
     listing = read(ROWS + row, **options)
@@ -116,9 +116,7 @@ def test_each_row_of_a_list_is_read_or_a_declared_exception(
         ('<div><a href="http://other.example/2">2</a><b>1</b></div>', False),
     ],
 )
-def test_a_further_page_that_is_shown_is_followed_or_the_list_is_short(
-    pager: str, is_short: bool
-) -> None:
+def test_unfollowed_next_page_makes_the_list_incomplete(pager: str, is_short: bool) -> None:
     assert read(ROWS + pager).lacking == ("fewer" if is_short else "")
     if is_short and "javascript" not in pager:
         assert read(ROWS + pager, next="p > a, li:not(.active) > a, div.pg > a").lacking == ""
@@ -137,13 +135,13 @@ def test_a_further_page_that_is_shown_is_followed_or_the_list_is_short(
     ],
     ids=["featured", "listed", "menu", "no entry"],
 )
-def test_an_entry_in_a_heading_outside_of_the_rows_makes_a_list_short(
+def test_entry_in_a_heading_outside_the_rows_makes_the_list_incomplete(
     above: str, short: str
 ) -> None:
     assert read(above + ROWS).shortfall == short
 
 
-def test_a_preset_that_misses_rows_or_pages_is_short_too() -> None:
+def test_preset_missing_rows_or_pages_makes_the_list_incomplete() -> None:
     site = make_site(platform="phpbb")
     row = '<li class="row"><a class="topictitle" href="./viewtopic.php?f=2&t={n}">A title</a></li>'
     rows = (
@@ -174,7 +172,7 @@ def test_a_preset_that_misses_rows_or_pages_is_short_too() -> None:
         ),
     ],
 )
-def test_a_pattern_is_of_whole_addresses_and_takes_no_month_for_an_id(
+def test_pattern_covers_whole_addresses_and_takes_no_month_for_an_id(
     urls: list[str], names: int
 ) -> None:
     pattern = build_pattern([HOST + url for url in urls])
@@ -213,13 +211,13 @@ HOLDER = (
 )
 
 
-def test_a_first_post_and_replies_that_look_otherwise_are_read_each_for_itself() -> None:
+def test_first_post_and_replies_of_different_layout_are_read() -> None:
     result = survey(board(HOLDER.replace("<p>", '<p class="first">')), start=f"{HOST}/")
     assert result.doubts == ()
     assert len(result.posts) == 4
 
 
-def test_a_front_page_of_the_newest_gives_way_to_an_archive_of_all() -> None:
+def test_archive_of_everything_is_preferred_to_a_front_page() -> None:
     site = board(HOLDER.replace("<p>", '<p class="first">'))
     row = '<li class="{c}"><a class="t" href="/t/{n}/">An offer with a title of {n}</a></li>'
     rows = {
@@ -251,7 +249,7 @@ def test_a_front_page_of_the_newest_gives_way_to_an_archive_of_all() -> None:
     ],
     ids=["like the list", "otherwise"],
 )
-def test_archives_by_month_are_read_or_said_to_be_unread(entry: str, is_read: bool) -> None:
+def test_monthly_archives_are_read_or_reported(entry: str, is_read: bool) -> None:
     site = board(HOLDER.replace("<p>", '<p class="first">'))
     rows = "".join(
         f'<li class="new"><a class="t" href="/t/{n}/">An offer with a title of {n}</a></li>'
@@ -272,7 +270,7 @@ def test_archives_by_month_are_read_or_said_to_be_unread(entry: str, is_read: bo
 
 
 @pytest.mark.parametrize("post", ["div.page", "body > div"])
-def test_what_holds_the_title_and_several_posts_is_no_post(post: str) -> None:
+def test_element_with_title_and_several_posts_is_not_a_post(post: str) -> None:
     site = make_site(platform="board", options={**OPTIONS, "post": post, "body": "xpath:."})
     roots = [
         _parse_root(
@@ -288,7 +286,7 @@ def test_what_holds_the_title_and_several_posts_is_no_post(post: str) -> None:
     ]
 
 
-def test_what_is_nearly_all_of_a_page_is_no_post() -> None:
+def test_element_covering_nearly_the_whole_page_is_not_a_post() -> None:
     site = make_site(platform="board", options={**OPTIONS, "post": "div.all", "body": "xpath:."})
     whole = [
         _parse_root(
@@ -312,7 +310,7 @@ def test_what_is_nearly_all_of_a_page_is_no_post() -> None:
     assert list(holders.find_doubts(site, part)) == []
 
 
-def test_a_site_that_is_short_by_a_preset_gets_no_file() -> None:
+def test_site_read_incompletely_by_a_preset_gets_no_file() -> None:
     row = '<li class="row"><a class="topictitle" href="./viewtopic.php?f=2&t={n}">A title</a></li>'
     rows = (
         "".join(row.format(n=n) for n in range(5))
@@ -341,7 +339,7 @@ def test_a_site_that_is_short_by_a_preset_gets_no_file() -> None:
 
 
 @pytest.mark.parametrize("left", range(1, 7))
-def test_what_was_not_examined_in_time_is_not_whole(left: int) -> None:
+def test_probe_interrupted_by_timeout_is_in_doubt(left: int) -> None:
     """Of a board time is up before its second page, or while a guess is held against its pages."""
     site = board(HOLDER.replace("<p>", '<p class="first">'))
 
@@ -358,7 +356,7 @@ def test_what_was_not_examined_in_time_is_not_whole(left: int) -> None:
     assert not result.posts or result.doubts
 
 
-def test_a_preset_whose_next_page_came_too_late_is_in_doubt() -> None:
+def test_next_page_after_the_timeout_leaves_the_preset_in_doubt() -> None:
     thread = (
         "<body id=phpbb><div id=p1 class=post><div class=postbody><div"
         " class=content>words</div></div></div></body>"
@@ -415,7 +413,7 @@ WALL = "To see this content you must log in"
         "nobody is named",
     ],
 )
-def test_one_text_by_everybody_in_several_threads_is_a_login_that_has_expired(
+def test_repeated_identical_text_means_an_expired_login(
     new: list[tuple[str, str, str]], is_wall: bool
 ) -> None:
     evidence = Evidence(texts=RepeatedText())
@@ -431,7 +429,7 @@ def test_one_text_by_everybody_in_several_threads_is_a_login_that_has_expired(
     assert update_streak(evidence, UnreadStreak()).speaks == is_wall
 
 
-def test_a_wall_stays_one_while_nothing_else_is_read() -> None:
+def test_login_wall_persists_until_something_else_is_read() -> None:
     streak = UnreadStreak(3, "login")
     for texts, stays in ([WALL], True), ([WALL, "a post at last"], False):
         evidence = Evidence()
@@ -441,7 +439,7 @@ def test_a_wall_stays_one_while_nothing_else_is_read() -> None:
         assert (update_streak(evidence, streak) == streak) == stays
 
 
-def test_a_site_whose_past_is_being_read_is_incomplete() -> None:
+def test_site_with_an_unread_past_is_incomplete() -> None:
     evidence = Evidence(unread_past=9040)
     evidence.note("ok", head=True)
     evidence.note_posts([(True, True, True)])

@@ -66,7 +66,7 @@ def wait_for(process: subprocess.Popen[str], event: str) -> dict[str, object]:
     pytest.fail(f"the process ended without {event}")
 
 
-def test_every_paste_is_captured_once_and_a_recrawl_brings_only_what_is_new(
+def test_every_paste_is_captured_once_and_a_recrawl_reads_only_new_ones(
     station: Station, server: Answers, pastes: Pastes
 ) -> None:
     texts = pastes(12)
@@ -93,7 +93,7 @@ def test_every_paste_is_captured_once_and_a_recrawl_brings_only_what_is_new(
     assert server.agents == {"ullage (leak monitor; contact: security@example.com)"}
 
 
-def test_no_listener_but_ours_opens_and_a_stop_comes_at_once(
+def test_only_the_metrics_port_opens_and_stop_is_immediate(
     station: Station, server: Answers, pastes: Pastes
 ) -> None:
     pastes(2)
@@ -127,7 +127,7 @@ def test_no_listener_but_ours_opens_and_a_stop_comes_at_once(
         assert process.wait(timeout=60) == 0
 
 
-def test_a_stop_does_not_wait_for_a_slow_page_and_loses_nothing(
+def test_stop_does_not_wait_for_a_slow_page_and_loses_nothing(
     station: Station, server: Answers, pastes: Pastes
 ) -> None:
     texts = pastes(3)
@@ -150,9 +150,7 @@ def test_a_stop_does_not_wait_for_a_slow_page_and_loses_nothing(
     assert {capture.post_id for capture in station.captures()} == set(texts)
 
 
-def test_kill_9_loses_nothing_whenever_it_comes(
-    station: Station, server: Answers, pastes: Pastes
-) -> None:
+def test_kill_9_loses_nothing(station: Station, server: Answers, pastes: Pastes) -> None:
     texts = pastes(60)
     station.site("paste", f"{server.url}/archive", more="concurrency = 4\nrevisit_seconds = 1")
     for number in (1, 20, 50):
@@ -178,7 +176,7 @@ def test_kill_9_loses_nothing_whenever_it_comes(
     assert len(captured) - len(set(captured)) <= 4 * 3
 
 
-def test_two_processes_never_hold_one_site(
+def test_two_processes_cannot_visit_the_same_site(
     station: Station, server: Answers, pastes: Pastes
 ) -> None:
     pastes(1)
@@ -192,11 +190,11 @@ def test_two_processes_never_hold_one_site(
     station.run("crawl", "--once")
 
 
-def test_who_asks_for_one_visit_of_no_site_is_told(station: Station) -> None:
+def test_crawl_once_without_sites_is_an_error(station: Station) -> None:
     assert "no sites yet: add NAME.toml to" in station.run("crawl", "--once", exits=2)
 
 
-def test_a_body_beyond_the_limit_is_cut_and_marked(
+def test_body_over_the_limit_is_cut_and_marked(
     station: Station, server: Answers, pastes: Pastes
 ) -> None:
     pastes(3)
@@ -221,7 +219,7 @@ def test_a_body_beyond_the_limit_is_cut_and_marked(
     }
 
 
-def test_a_page_that_drips_is_given_up_in_time_and_the_others_are_read(
+def test_dripping_page_is_aborted_and_the_others_are_read(
     station: Station, server: Answers, pastes: Pastes
 ) -> None:
     pastes(3)
@@ -251,7 +249,7 @@ def test_a_page_that_drips_is_given_up_in_time_and_the_others_are_read(
         ("ftp://127.0.0.1/", 0),
     ],
 )
-def test_redirects_go_five_hops_and_never_elsewhere(
+def test_redirects_are_limited_and_stay_on_the_site(
     station: Station, server: Answers, pastes: Pastes, location: str, hops: int
 ) -> None:
     pastes(1)
@@ -263,7 +261,7 @@ def test_redirects_go_five_hops_and_never_elsewhere(
     assert states(station)["done"] == 1
 
 
-def test_a_redirect_within_the_site_is_followed(
+def test_redirect_within_the_site_is_followed(
     station: Station, server: Answers, pastes: Pastes
 ) -> None:
     pastes(1)
@@ -278,7 +276,7 @@ def test_a_redirect_within_the_site_is_followed(
     )
 
 
-def test_a_private_address_is_not_asked_unless_the_file_allows_it(
+def test_private_address_is_requested_only_if_the_file_allows_it(
     station: Station, server: Answers, pastes: Pastes
 ) -> None:
     pastes(1)
@@ -293,7 +291,7 @@ def test_a_private_address_is_not_asked_unless_the_file_allows_it(
     assert "allow_private = true" in log
 
 
-def test_a_site_says_why_it_cannot_be_reached(station: Station, server: Answers) -> None:
+def test_unreachable_site_has_a_reason(station: Station, server: Answers) -> None:
     """One site at a time: of three that answer nothing it would be the way out."""
     with serving() as gone:
         closed = gone.url
@@ -309,7 +307,7 @@ def test_a_site_says_why_it_cannot_be_reached(station: Station, server: Answers)
         assert (row["state"], row["reason"]) == ("unreachable", reason)
 
 
-def test_robots_are_obeyed_and_a_file_may_say_otherwise(
+def test_robots_are_obeyed_unless_the_file_says_otherwise(
     station: Station, server: Answers, pastes: Pastes
 ) -> None:
     pastes(2)
@@ -324,7 +322,7 @@ def test_robots_are_obeyed_and_a_file_may_say_otherwise(
     assert find_visit(station.run("crawl", "strict", "--once"))["captures"] == 2
 
 
-def test_a_site_that_asks_for_rest_gets_it(
+def test_site_that_asks_for_a_pause_gets_it(
     station: Station, server: Answers, pastes: Pastes
 ) -> None:
     pastes(4)
@@ -348,7 +346,7 @@ def row_of(station: Station, site: str = "paste") -> dict[str, object]:
 
 
 @pytest.mark.parametrize("status", [500, 503])
-def test_a_page_that_fails_waits_alone_and_the_site_is_not_said_to_be_read_until_it_is(
+def test_failing_page_keeps_the_site_incomplete_until_it_is_read(
     station: Station, server: Answers, pastes: Pastes, status: int
 ) -> None:
     texts = pastes(20)
@@ -378,7 +376,7 @@ def test_a_page_that_fails_waits_alone_and_the_site_is_not_said_to_be_read_until
     assert {capture.post_id: capture.body.decode() for capture in station.captures()} == texts
 
 
-def test_a_site_that_breaks_down_at_its_pages_rests_and_is_not_said_to_be_read(
+def test_site_failing_on_its_pages_rests_and_is_incomplete(
     station: Station, server: Answers, pastes: Pastes
 ) -> None:
     texts = pastes(20)
@@ -407,7 +405,7 @@ def test_five_failures_in_a_row_end_a_visit(
     assert states(station) == {"due": 20, "leased": 0, "done": 1, "parked": 0}
 
 
-def test_a_paste_that_is_gone_is_not_asked_for_again(
+def test_missing_paste_is_not_requested_again(
     station: Station, server: Answers, pastes: Pastes
 ) -> None:
     pastes(1)
@@ -418,9 +416,7 @@ def test_a_paste_that_is_gone_is_not_asked_for_again(
     assert server.requested_paths.count("/raw/paste000") == 1
 
 
-def test_a_page_the_platform_cannot_read_is_tried_again_later(
-    station: Station, server: Answers
-) -> None:
+def test_unreadable_page_is_retried_later(station: Station, server: Answers) -> None:
     server.says(
         "/apis/rest/items", '["not", "what", "it", "was"]', **{"Content-Type": "application/json"}
     )
@@ -429,7 +425,7 @@ def test_a_page_the_platform_cannot_read_is_tried_again_later(
     assert states(station)["due"] == 1
 
 
-def test_an_address_that_is_none_does_not_end_the_visit(
+def test_invalid_address_does_not_end_the_visit(
     station: Station, server: Answers, pastes: Pastes
 ) -> None:
     pastes(2)
@@ -444,7 +440,7 @@ def test_an_address_that_is_none_does_not_end_the_visit(
     assert states(station) == {"due": 0, "leased": 0, "done": 3, "parked": 0}
 
 
-def test_a_site_file_is_read_again_and_a_bad_one_does_not_stop_the_daemon(
+def test_changed_site_file_is_reread_and_a_bad_one_is_skipped(
     station: Station, server: Answers, pastes: Pastes
 ) -> None:
     pastes(1)
@@ -461,7 +457,7 @@ def test_a_site_file_is_read_again_and_a_bad_one_does_not_stop_the_daemon(
         assert process.wait(timeout=60) == 0
 
 
-def test_a_site_that_somebody_tries_alone_is_left_to_them_and_taken_up_afterwards(
+def test_site_locked_by_a_manual_visit_is_resumed_afterwards(
     station: Station, server: Answers, pastes: Pastes
 ) -> None:
     pastes(1)
@@ -480,7 +476,7 @@ def test_a_site_that_somebody_tries_alone_is_left_to_them_and_taken_up_afterward
         assert process.wait(timeout=60) == 0
 
 
-def test_no_more_pages_a_visit_than_the_file_says(
+def test_visit_reads_at_most_the_configured_number_of_pages(
     station: Station, server: Answers, pastes: Pastes
 ) -> None:
     pastes(10)
@@ -493,7 +489,7 @@ def test_no_more_pages_a_visit_than_the_file_says(
     ]
 
 
-def test_nothing_is_leased_while_match_is_too_far_behind(
+def test_crawl_pauses_while_match_is_too_far_behind(
     station: Station, server: Answers, pastes: Pastes
 ) -> None:
     pastes(2)
@@ -505,7 +501,7 @@ def test_nothing_is_leased_while_match_is_too_far_behind(
     assert len(server.requested_paths) == requests_before
 
 
-def test_nothing_of_a_page_is_in_the_log_or_on_disk(station: Station, server: Answers) -> None:
+def test_page_content_is_neither_logged_nor_stored(station: Station, server: Answers) -> None:
     secret = "zhang-san-13800138000"
     server.says(
         "/archive",
@@ -534,7 +530,7 @@ def test_nothing_of_a_page_is_in_the_log_or_on_disk(station: Station, server: An
         assert not path.is_file() or b"13800138000" not in path.read_bytes(), path
 
 
-def test_mistakes_are_one_line_and_exit_2(station: Station, server: Answers) -> None:
+def test_mistakes_are_one_line_errors_with_exit_2(station: Station, server: Answers) -> None:
     assert "no site absent in" in station.run("crawl", "absent", "--once", exits=2)
     station.site("paste", f"{server.url}/archive", platform="absent")
     log = station.run("crawl", "--once", exits=2)
@@ -542,7 +538,7 @@ def test_mistakes_are_one_line_and_exit_2(station: Station, server: Answers) -> 
     assert "Traceback" not in log
 
 
-def test_a_faulty_file_stops_nobody_else_and_is_told_of(
+def test_faulty_site_file_is_reported_and_stops_no_other(
     station: Station, server: Answers, pastes: Pastes
 ) -> None:
     pastes(2)
@@ -571,7 +567,7 @@ def test_a_faulty_file_stops_nobody_else_and_is_told_of(
     assert [line[:6].strip() for line in lines] == ["FAULT", "FAULT"]
 
 
-def test_sites_lists_each_site_with_its_pages(
+def test_sites_command_lists_each_site_with_its_pages(
     station: Station, server: Answers, pastes: Pastes
 ) -> None:
     pastes(3)
@@ -592,7 +588,7 @@ def test_sites_lists_each_site_with_its_pages(
     assert "bad.toml: is not valid TOML" in station.run("sites", exits=2)
 
 
-def test_a_site_that_is_gone_is_blamed_unless_the_probe_of_the_way_out_fails_too(
+def test_site_is_blamed_only_if_the_egress_probe_succeeds(
     station: Station,
 ) -> None:
     def state() -> str | None:
@@ -606,7 +602,7 @@ def test_a_site_that_is_gone_is_blamed_unless_the_probe_of_the_way_out_fails_too
     assert state() == "unreachable"
 
 
-def test_an_address_that_is_no_end_is_cut_and_ends_nothing(
+def test_endless_address_is_cut_and_ends_nothing(
     station: Station, server: Answers, pastes: Pastes
 ) -> None:
     pastes(2)
@@ -625,7 +621,7 @@ def test_an_address_that_is_no_end_is_cut_and_ends_nothing(
     assert len(cut.url) == 8000
 
 
-def test_a_long_address_is_asked_for_as_any_other_and_keeps_no_visit_waiting(
+def test_long_address_is_requested_and_does_not_stall_the_visit(
     station: Station, server: Answers, pastes: Pastes
 ) -> None:
     """Scrapy leaves out what is longer than 2,083 characters, and says so to nobody who waits
@@ -646,7 +642,7 @@ def test_a_long_address_is_asked_for_as_any_other_and_keeps_no_visit_waiting(
     assert states(station) == {"due": 0, "leased": 0, "done": 5, "parked": 0}
 
 
-def test_a_site_that_others_collect_is_never_visited(
+def test_site_fed_by_ingest_is_never_visited(
     station: Station, server: Answers, pastes: Pastes
 ) -> None:
     pastes(1)
@@ -660,9 +656,7 @@ def test_a_site_that_others_collect_is_never_visited(
     assert "no posts collected yet: crawl has not read a post of any site" in station.run("sites")
 
 
-def test_pastes_that_are_counted_up_and_listed_nowhere_are_found(
-    station: Station, server: Answers
-) -> None:
+def test_unlisted_pastes_are_found_by_counting_up(station: Station, server: Answers) -> None:
     for number in (100, 101, 103):  # 102 is private
         server.says(f"/raw/{number}", f"text {number}", **{"Content-Type": "text/plain"})
     options = '[options]\nraw = "/raw/{id}"\nfirst = 100\nahead = 3'
@@ -680,7 +674,7 @@ MISSING = (
 )
 
 
-def test_pastes_that_are_counted_up_come_to_an_end_where_missing_ones_answer_200(
+def test_counting_up_ends_where_missing_pastes_answer_200(
     station: Station, server: Answers
 ) -> None:
     for number in (*range(100, 140), *range(1_000_000, 1_000_200), *range(2_000_000, 2_000_300)):
@@ -710,9 +704,7 @@ def test_pastes_that_are_counted_up_come_to_an_end_where_missing_ones_answer_200
     )
 
 
-def test_lists_without_end_that_list_nothing_keep_no_post_from_being_read(
-    station: Station, server: Answers
-) -> None:
+def test_endless_empty_lists_do_not_block_posts(station: Station, server: Answers) -> None:
     for number in range(900, 1100):
         body = (
             f'<a href="/calendar/{number + 1}">next month</a> <a href="/calendar/{number - 1}">last'
@@ -738,7 +730,7 @@ def test_lists_without_end_that_list_nothing_keep_no_post_from_being_read(
     )
 
 
-def test_a_list_that_is_larger_than_the_limit_or_empty_all_at_once_is_no_site_that_is_read(
+def test_truncated_or_suddenly_empty_list_makes_the_site_unread(
     station: Station, server: Answers, pastes: Pastes
 ) -> None:
     pastes(3)
@@ -835,7 +827,7 @@ def test_thread_with_fewer_posts_than_counted_is_incomplete(
     assert crawl_thread(replies=9) == ("incomplete", "fewer")
 
 
-def test_a_board_of_which_only_the_first_pages_are_read_is_incomplete_until_its_threads_are_whole(
+def test_board_is_incomplete_until_its_threads_are_read_whole(
     station: Station, server: Answers
 ) -> None:
     def thread(number: int, page: int, more: str) -> None:
@@ -879,7 +871,7 @@ def read_state(station: Station) -> tuple[str, str | None]:
     return row["state"], row["reason"]
 
 
-def test_a_paste_site_whose_raw_address_moved_is_a_state_until_its_file_follows(
+def test_moved_raw_address_is_reported_until_the_file_is_corrected(
     station: Station, server: Answers, pastes: Pastes
 ) -> None:
     texts = pastes(5)
@@ -902,7 +894,7 @@ def test_a_paste_site_whose_raw_address_moved_is_a_state_until_its_file_follows(
     assert sorted(capture.post_id for capture in station.captures()) == sorted(texts)
 
 
-def test_a_list_that_leads_to_hosts_which_its_file_does_not_name_is_a_state_until_it_does(
+def test_links_to_unlisted_hosts_are_reported_until_the_file_names_them(
     station: Station, server: Answers
 ) -> None:
     with serving("127.0.0.2") as elsewhere:
@@ -931,9 +923,7 @@ def test_a_list_that_leads_to_hosts_which_its_file_does_not_name_is_a_state_unti
     assert len(station.captures()) == 5
 
 
-def test_a_search_that_says_that_it_is_cut_and_one_that_answers_guests_with_nothing_are_told(
-    station: Station, server: Answers
-) -> None:
+def test_truncated_or_empty_search_is_reported(station: Station, server: Answers) -> None:
     def answers(cut: bool, *posts: str) -> None:
         server.says(
             "/",

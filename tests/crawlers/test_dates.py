@@ -67,11 +67,11 @@ NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)  # a Thursday
         ("5 dakika önce", "2026-11-26T11:55"),
     ],
 )
-def test_a_moment_is_read(text: str, moment: str) -> None:
+def test_dates_are_parsed(text: str, moment: str) -> None:
     assert DateFormats().parse(text, NOW) == datetime.fromisoformat(moment).replace(tzinfo=UTC)
 
 
-def test_what_is_no_moment_or_relative_to_an_unknown_one_is_none() -> None:
+def test_invalid_or_unanchored_dates_are_rejected() -> None:
     calendar = DateFormats()
     for text in (
         "",
@@ -89,7 +89,7 @@ def test_what_is_no_moment_or_relative_to_an_unknown_one_is_none() -> None:
         assert calendar.parse(text) is None, text
 
 
-def test_a_sites_zone_order_and_formats_count() -> None:
+def test_zone_order_and_formats_of_the_site_are_used() -> None:
     site = DateFormats(ZoneInfo("Asia/Shanghai"), "DMY", ("%y%m%d/%H%M",))
     assert site.parse("2026-11-24 08:00") == datetime(2026, 11, 24, tzinfo=UTC)
     assert site.parse("03/04/2026 08:00") == datetime(2026, 4, 3, tzinfo=UTC)
@@ -98,7 +98,7 @@ def test_a_sites_zone_order_and_formats_count() -> None:
 
 
 @given(st.text(max_size=300))
-def test_no_text_breaks_it(text: str) -> None:
+def test_arbitrary_text_does_not_break_date_parsing(text: str) -> None:
     for calendar in (DateFormats(), DateFormats(ZoneInfo("Asia/Shanghai"), "DMY")):
         moment = calendar.parse(text, NOW)
         assert moment is None or moment.tzinfo is not None

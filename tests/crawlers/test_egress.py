@@ -17,19 +17,19 @@ def looks(egress: Egress, text: str, begin: float = 0.0, step: float = 10.0) -> 
     return states
 
 
-def test_when_nearly_all_fail_at_once_it_is_the_way_out() -> None:
+def test_egress_is_down_when_nearly_all_sites_fail_at_once() -> None:
     egress = Egress(total=4)
     assert looks(egress, "a+ b+ c+ d+ a- b- c- d-") == [True] * 6 + [False] * 2
     assert egress.down_since == 40.0
     assert egress.failing() == ["a", "b", "c", "d"]
 
 
-def test_a_site_that_fails_among_others_that_answer_is_its_own_fault() -> None:
+def test_single_failing_site_is_not_an_egress_failure() -> None:
     assert all(looks(Egress(total=4), "a- b+ c+ d+ a- b+ c+ d+ a- a- a- a-"))
     assert all(looks(Egress(total=10), "a- b- c- " * 3 + "d+ e+ f+ g+ h+ i+ j+ " + "a- b- c- " * 3))
 
 
-def test_sites_that_died_long_ago_do_not_make_the_rest_seem_dark() -> None:
+def test_long_dead_sites_do_not_count_against_egress() -> None:
     dead = " ".join(f"x{n}-" for n in range(3))
     alive = " ".join(f"s{n}+" for n in range(17))
     egress = Egress(total=20)
@@ -39,19 +39,19 @@ def test_sites_that_died_long_ago_do_not_make_the_rest_seem_dark() -> None:
     assert egress.down_since == 10_000.0
 
 
-def test_fewer_than_three_sites_tell_nothing() -> None:
+def test_fewer_than_three_sites_decide_nothing() -> None:
     egress = Egress(total=2)
     assert all(looks(egress, "a- b- a- b- a- b-"))
     assert not egress.can_tell
 
 
-def test_half_of_the_sites_are_looked_at_before_it_is_called_dark() -> None:
+def test_egress_is_called_down_only_after_half_of_the_sites() -> None:
     egress = Egress(total=100)
     states = looks(egress, " ".join(f"s{n}-" for n in range(60)))
     assert states.index(False) == 49
 
 
-def test_it_is_back_when_two_sites_answer_and_not_when_a_neighbour_alone_does() -> None:
+def test_egress_is_back_when_two_different_sites_answer() -> None:
     egress = Egress(total=20)
     looks(egress, " ".join(f"s{n}-" for n in range(20)))
     assert not egress.up
@@ -59,7 +59,7 @@ def test_it_is_back_when_two_sites_answer_and_not_when_a_neighbour_alone_does() 
     assert egress.failing() == []
 
 
-def test_a_probe_decides_at_once() -> None:
+def test_probe_decides_at_once() -> None:
     egress = Egress(total=1)
     egress.probed(False, 5.0)
     assert (egress.up, egress.down_since) == (False, 5.0)
@@ -69,7 +69,7 @@ def test_a_probe_decides_at_once() -> None:
     assert egress.up
 
 
-def test_the_probe_asks_for_a_connection_and_nothing_else() -> None:
+def test_probe_only_opens_a_connection() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
         assert asyncio.run(is_reachable(f"127.0.0.1:{port}"))

@@ -50,12 +50,12 @@ def parse_whole(form: ExportForm, sample: ExportSample, content: bytes) -> list[
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_form_reads_its_samples_and_refuses_its_near_misses(name: str) -> None:
+def test_form_reads_its_samples_and_rejects_near_misses(name: str) -> None:
     assert check_samples(load_form(name)) == []
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_sample_of_one_form_is_refused_by_all_others(name: str) -> None:
+def test_sample_of_one_form_is_rejected_by_all_others(name: str) -> None:
     unlike = {*FORMS} - (ALIKE if name in ALIKE else {name})
     for form, sample in itertools.product(sorted(unlike), load_form(name).sample):
         assert parse_whole(load_form(form), sample, sample.body.encode()) == [], form
@@ -63,7 +63,7 @@ def test_sample_of_one_form_is_refused_by_all_others(name: str) -> None:
 
 @pytest.mark.parametrize("name", FORMS)
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "gb18030"])
-def test_encoding_of_an_export_changes_nothing(name: str, encoding: str) -> None:
+def test_encoding_of_an_export_makes_no_difference(name: str, encoding: str) -> None:
     form = load_form(name)
     for sample in form.sample:
         if not {"ä", "ü"} & {*sample.body}:  # GB18030 is guessed where a text is no UTF-8
@@ -72,7 +72,7 @@ def test_encoding_of_an_export_changes_nothing(name: str, encoding: str) -> None
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_sample_that_is_cut_anywhere_ends_without_a_traceback(name: str) -> None:
+def test_truncated_sample_causes_no_traceback(name: str) -> None:
     form = load_form(name)
     for sample in form.sample:
         body = sample.body.encode()
@@ -80,7 +80,7 @@ def test_sample_that_is_cut_anywhere_ends_without_a_traceback(name: str) -> None
             assert len(parse_whole(form, sample, body[:end])) <= len(sample.messages)
 
 
-def test_form_that_does_not_read_its_samples_says_what_it_reads() -> None:
+def test_sample_mismatch_shows_what_the_form_read() -> None:
     form = load_form("csv")
     assert form.csv
     changed = form.model_copy(update={"csv": {"text": form.csv["text"]}, "near_miss": ()})
@@ -90,7 +90,7 @@ def test_form_that_does_not_read_its_samples_says_what_it_reads() -> None:
 
 
 @pytest.mark.parametrize("name", form_names())
-def test_export_without_a_message_is_an_error(station: Station, name: str) -> None:
+def test_export_without_messages_is_an_error(station: Station, name: str) -> None:
     (station.data / "empty").write_text('{"name": "a", "messages": []}')
     if name == "mail":
         (station.data / "empty").unlink()
@@ -102,7 +102,7 @@ def test_export_without_a_message_is_an_error(station: Station, name: str) -> No
     assert "accepted" not in log
 
 
-def test_file_of_an_export_that_cannot_be_read_costs_only_its_own_messages(
+def test_unreadable_file_of_an_export_loses_only_its_messages(
     station: Station,
 ) -> None:
     folder, sample = station.data / "export" / "loans", load_form("slack").sample[0]
@@ -113,7 +113,7 @@ def test_file_of_an_export_that_cannot_be_read_costs_only_its_own_messages(
     assert len(station.captures()) == 4
 
 
-def test_folder_is_read_in_the_order_of_its_numbers(tmp_path: Path) -> None:
+def test_folder_is_read_in_numeric_order(tmp_path: Path) -> None:
     sample = next(part for part in load_form("telegram").sample if part.file == "messages.html")
     for number in ("", "2", "10"):
         write(
@@ -138,7 +138,7 @@ def test_folder_is_read_in_the_order_of_its_numbers(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_error_says_what_where_and_what_to_do(
+def test_error_names_file_problem_and_remedy(
     tmp_path: Path, file: str, content: bytes | None, complaint: str
 ) -> None:
     path = tmp_path / file
@@ -149,12 +149,12 @@ def test_error_says_what_where_and_what_to_do(
         list(read_export(tmp_path / file.partition("/")[0], "telegram", "x"))
 
 
-def test_folder_of_a_form_of_single_files_is_refused(tmp_path: Path) -> None:
+def test_folder_is_rejected_by_a_single_file_form(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is a folder: name a file for --as qq"):
         list(read_export(tmp_path, "qq", "x"))
 
 
-def test_message_that_cannot_be_read_is_a_refused_line(station: Station) -> None:
+def test_unreadable_message_is_a_rejected_line(station: Station) -> None:
     messages = [
         {"id": 1, "type": "message", "from": "a", "text": "x"},
         {"id": 2, "type": "message", "text": "y"},
@@ -174,16 +174,14 @@ def test_message_that_cannot_be_read_is_a_refused_line(station: Station) -> None
 @pytest.mark.parametrize(
     "name", ["a\0b", "x" * 5000, "../../etc/hostname", "https://cdn.example/a/%E6%A0%B7.csv?x=/y"]
 )
-def test_name_of_an_attached_file_is_only_a_name(tmp_path: Path, name: str) -> None:
+def test_attached_file_is_known_by_name_only(tmp_path: Path, name: str) -> None:
     message = {"id": 1, "type": "message", "from": "a", "text": "", "file": name}
     (tmp_path / "result.json").write_text(json.dumps({"name": "a", "messages": [message]}))
     [read] = read_export(tmp_path, "telegram", "x")
     assert read["attachments"] == [{"h": "样.csv", ".": "hostname"}.get(name[0], name[:1000])]
 
 
-def test_own_form_lies_in_the_data_folder_and_goes_first(
-    station: Station, context: Context
-) -> None:
+def test_own_form_in_the_data_folder_takes_precedence(station: Station, context: Context) -> None:
     folder = station.data / FOLDER
     write(folder, name="ours.toml")
     write(folder, OWN.replace("words", "text"), name="csv.toml")
@@ -219,9 +217,7 @@ def test_own_form_lies_in_the_data_folder_and_goes_first(
         ("=", "ours.toml: is not valid TOML"),
     ],
 )
-def test_check_names_what_is_wrong_with_an_own_form(
-    context: Context, text: str, complaint: str
-) -> None:
+def test_check_reports_an_invalid_own_form(context: Context, text: str, complaint: str) -> None:
     check = next(check for name, check in parts(context) if name == "export forms")
     assert check().endswith(", 0 of them your own")
     write(context.data / FOLDER, text, name="ours.toml")
@@ -230,7 +226,7 @@ def test_check_names_what_is_wrong_with_an_own_form(
     assert complaint in caught.value.faults[0]
 
 
-def test_own_form_that_somebody_else_may_write_is_refused(tmp_path: Path) -> None:
+def test_own_form_writable_by_others_is_rejected(tmp_path: Path) -> None:
     write(tmp_path, name="ours.toml").chmod(0o666)
     with pytest.raises(ConfigError, match=r"ours\.toml"):
         load_form("ours", tmp_path)

@@ -46,7 +46,7 @@ TELEGRAM = {
 }  # fmt: skip
 
 
-def test_telegram_desktops_json_of_one_chat_and_of_all(tmp_path: Path) -> None:
+def test_telegram_json_of_one_chat_or_all_is_read(tmp_path: Path) -> None:
     (tmp_path / "files").mkdir()
     (tmp_path / "files" / "样本.csv").write_text("姓名,电话")
     (tmp_path / "result.json").write_text(json.dumps(TELEGRAM))
@@ -93,7 +93,7 @@ def letter(number: int) -> EmailMessage:
     return message
 
 
-def test_mail_as_maildir_mbox_and_one_message(tmp_path: Path) -> None:
+def test_maildir_mbox_and_single_mail_are_read(tmp_path: Path) -> None:
     folder, box = mailbox.Maildir(tmp_path / "dir"), mailbox.mbox(tmp_path / "box")
     for number in (1, 2):
         folder.add(letter(number)), box.add(letter(number))
@@ -115,7 +115,7 @@ def test_mail_as_maildir_mbox_and_one_message(tmp_path: Path) -> None:
         assert base64.b64decode(line.attachments[0].data).decode() == "姓名,电话"
 
 
-def test_a_mail_that_is_damaged_gives_what_is_in_it(tmp_path: Path) -> None:
+def test_damaged_mail_gives_what_is_in_it(tmp_path: Path) -> None:
     (tmp_path / "x.eml").write_bytes(
         b"From: =?utf-8?q?x\nDate: never\nContent-Type: text/plain; charset=nothing\n\n13800138000"
         b" \xff"
@@ -129,7 +129,7 @@ def test_a_mail_that_is_damaged_gives_what_is_in_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"{}", b"[1]", b"\xff\xfe", b'{"messages": 1}', b"13800138000\n" * 3]
 )
-def test_what_is_no_export_is_refused_and_not_told(
+def test_invalid_export_is_rejected_without_showing_it(
     tmp_path: Path, form: str, content: bytes
 ) -> None:
     (tmp_path / "x.json").write_bytes(content)
@@ -138,7 +138,7 @@ def test_what_is_no_export_is_refused_and_not_told(
     assert "13800138000" not in str(caught.value)
 
 
-def test_the_command_takes_an_export_twice_as_the_same_messages(station: Station) -> None:
+def test_repeated_export_gives_the_same_messages(station: Station) -> None:
     station.feed("wechat", 'category = "chat"')
     (station.data / "chat.txt").write_text(load_form("wechat").sample[0].body)
     for _ in range(2):
@@ -172,7 +172,7 @@ def test_the_command_takes_an_export_twice_as_the_same_messages(station: Station
         ("mail", ""),
     ],
 )
-def test_an_export_without_a_message_of_its_form_is_an_error(
+def test_export_without_a_message_of_its_form_is_an_error(
     tmp_path: Path, form: str, text: str
 ) -> None:
     path = tmp_path / "export.json"

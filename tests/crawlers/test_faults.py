@@ -152,7 +152,9 @@ def crawl(station: Station) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_fault_is_said_and_costs_nobody_else(visit_outcome: VisitOutcome, name: str) -> None:
+def test_fault_is_reported_and_affects_no_other_site(
+    visit_outcome: VisitOutcome, name: str
+) -> None:
     site, fault = label(name), ALL[name]
     if site not in visit_outcome.rows:
         pytest.skip("of TLS, and this way has none")
@@ -170,6 +172,6 @@ def test_a_fault_is_said_and_costs_nobody_else(visit_outcome: VisitOutcome, name
         assert fault.revisit[0] <= visit_outcome.rests[site] <= fault.revisit[1]
 
 
-def test_nothing_of_a_page_and_no_traceback_is_said(visit_outcome: VisitOutcome) -> None:
+def test_faults_print_no_page_content_and_no_traceback(visit_outcome: VisitOutcome) -> None:
     assert "Traceback" not in visit_outcome.output
     assert SECRET not in visit_outcome.output

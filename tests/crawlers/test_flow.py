@@ -57,7 +57,7 @@ def text(capture: Capture) -> str:
     )
 
 
-def test_what_was_posted_is_captured_once_and_a_recrawl_brings_only_what_is_new(
+def test_every_post_is_captured_once_and_a_recrawl_reads_only_new_ones(
     world: World, station: Station
 ) -> None:
     gbk = "王小明----13800138000\n".encode("gb18030")
@@ -109,7 +109,7 @@ def test_what_was_posted_is_captured_once_and_a_recrawl_brings_only_what_is_new(
     assert {capture.post_id for capture in fresh if capture.site == "pastes"} == {newest}
 
 
-def test_both_lists_of_bepasty_show_the_same(world: World, station: Station) -> None:
+def test_both_bepasty_lists_give_the_same_captures(world: World, station: Station) -> None:
     world.paste.paste("listed twice", "both.txt")
     station.site("json", f"{world.pastes}/", "bepasty")
     station.site("html", f"{world.pastes}/+list", "bepasty")

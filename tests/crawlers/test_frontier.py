@@ -51,7 +51,7 @@ def read_list(frontier: Frontier, clock: HeldClock, *pages: PageAddress) -> list
     return [page.page.url for page in leased]
 
 
-def test_a_page_goes_from_due_to_leased_to_done(frontier: Frontier, clock: HeldClock) -> None:
+def test_page_goes_from_due_to_leased_to_done(frontier: Frontier, clock: HeldClock) -> None:
     began = frontier.begin_visit(SITE, [LIST])
     leased = frontier.lease(SITE)
     assert (leased.page, frontier.count_pages(SITE)["leased"], frontier.lease(SITE)) == (
@@ -66,7 +66,7 @@ def test_a_page_goes_from_due_to_leased_to_done(frontier: Frontier, clock: HeldC
     assert [page.page for page in lease_all(frontier)] == [item(1), item(2)]
 
 
-def test_pages_are_read_ahead_until_another_becomes_due(
+def test_pages_are_prefetched_until_another_becomes_due(
     frontier: Frontier, clock: HeldClock
 ) -> None:
     began = frontier.begin_visit(SITE, [LIST])
@@ -82,7 +82,7 @@ def test_pages_are_read_ahead_until_another_becomes_due(
     assert len({leased.page.url for leased in lease_all(frontier)}) == 49
 
 
-def test_what_a_dead_process_had_in_hand_is_due_again(tmp_path: Path, clock: HeldClock) -> None:
+def test_pages_leased_by_a_dead_process_become_due_again(tmp_path: Path, clock: HeldClock) -> None:
     first = Frontier(tmp_path, KEY, clock.as_clock())
     first.begin_visit(SITE, [LIST])
     first.lease(SITE)
@@ -92,7 +92,7 @@ def test_what_a_dead_process_had_in_hand_is_due_again(tmp_path: Path, clock: Hel
     second.close()
 
 
-def test_what_a_visit_had_in_hand_that_was_broken_off_is_due_again_and_no_other_site_s(
+def test_pages_of_an_interrupted_visit_become_due_again(
     frontier: Frontier,
 ) -> None:
     for site in ("one", "two"):
@@ -103,29 +103,25 @@ def test_what_a_visit_had_in_hand_that_was_broken_off_is_due_again_and_no_other_
     assert frontier.count_pages("two")["leased"] == 1
 
 
-def test_an_item_is_read_once_and_a_list_at_every_visit(
-    frontier: Frontier, clock: HeldClock
-) -> None:
+def test_item_is_read_once_and_list_at_every_visit(frontier: Frontier, clock: HeldClock) -> None:
     assert read_list(frontier, clock, item(1), item(2)) == [item(1).url, item(2).url]
     assert read_list(frontier, clock, item(3), item(1), item(2)) == [item(3).url]
 
 
-def test_a_thread_is_read_again_when_its_stamp_changes(
-    frontier: Frontier, clock: HeldClock
-) -> None:
+def test_thread_is_read_again_when_its_stamp_changes(frontier: Frontier, clock: HeldClock) -> None:
     assert read_list(frontier, clock, thread(stamp="1 comment")) == [thread().url]
     assert read_list(frontier, clock, thread(stamp="1 comment")) == []
     assert read_list(frontier, clock, thread(stamp="2 comments")) == [thread().url]
 
 
-def test_of_a_changed_thread_only_the_last_page_is_read_again(
+def test_only_the_last_page_of_a_changed_thread_is_read_again(
     frontier: Frontier, clock: HeldClock
 ) -> None:
     read_list(frontier, clock, thread(1), thread(2), thread(3))
     assert read_list(frontier, clock, thread(1, stamp="50 comments")) == [thread(3).url]
 
 
-def test_a_thread_of_which_the_list_never_tells_that_it_changed_is_read_again_at_a_deep_visit_once(
+def test_thread_without_a_stamp_is_reread_once_at_a_deep_visit(
     frontier: Frontier, clock: HeldClock
 ) -> None:
     silent = replace(thread(1), stamp="")
@@ -140,7 +136,7 @@ def test_a_thread_of_which_the_list_never_tells_that_it_changed_is_read_again_at
     assert frontier.lease(SITE) is None
 
 
-def test_a_thread_that_changes_while_it_is_read_is_read_again(
+def test_thread_changed_while_it_is_read_is_read_again(
     frontier: Frontier, clock: HeldClock
 ) -> None:
     began = frontier.begin_visit(SITE, [LIST])
@@ -154,7 +150,7 @@ def test_a_thread_that_changes_while_it_is_read_is_read_again(
     assert frontier.lease(SITE).page.url == thread().url
 
 
-def test_older_list_pages_are_read_on_only_behind_news(
+def test_older_list_pages_are_read_only_after_new_entries(
     frontier: Frontier, clock: HeldClock
 ) -> None:
     older = PageAddress("http://board.example/list?page=2", "list", series=LIST.url, number=2)
@@ -163,7 +159,7 @@ def test_older_list_pages_are_read_on_only_behind_news(
     assert read_list(frontier, clock, item(2), item(1), older) == [item(2).url, older.url]
 
 
-def test_lists_that_lead_in_a_circle_end(frontier: Frontier, clock: HeldClock) -> None:
+def test_circular_lists_end(frontier: Frontier, clock: HeldClock) -> None:
     began = frontier.begin_visit(SITE, [LIST])
     second_list = PageAddress("http://board.example/other", "list", series="s", number=2)
     read = 0
@@ -180,9 +176,7 @@ def test_lists_that_lead_in_a_circle_end(frontier: Frontier, clock: HeldClock) -
     assert frontier.count_pages(SITE)["due"] == 0
 
 
-def test_a_thread_page_that_repeats_another_leads_no_further(
-    frontier: Frontier, clock: HeldClock
-) -> None:
+def test_repeated_thread_page_leads_no_further(frontier: Frontier, clock: HeldClock) -> None:
     began = frontier.begin_visit(SITE, [LIST])
     frontier.finish(frontier.lease(SITE), PageContent(pages=(thread(1),)), began)
     for number in (1, 2):  # page 2 answers with page 1 again, and says that there is a page 3
@@ -192,9 +186,7 @@ def test_a_thread_page_that_repeats_another_leads_no_further(
     assert frontier.lease(SITE) is None
 
 
-def test_heads_of_lists_come_first_then_items_then_older_lists(
-    frontier: Frontier, clock: HeldClock
-) -> None:
+def test_list_heads_come_before_items_and_older_lists(frontier: Frontier, clock: HeldClock) -> None:
     began = frontier.begin_visit(SITE, [LIST])
     older = PageAddress("http://board.example/list?page=2", "list", series=LIST.url, number=2)
     frontier.finish(frontier.lease(SITE), PageContent(pages=(older, item(1))), began)
@@ -215,7 +207,7 @@ def test_only_new_and_changed_posts_are_unseen(frontier: Frontier, clock: HeldCl
     assert frontier.unseen("other", [post(1)]) == (post(1),)
 
 
-def test_a_failing_page_waits_longer_each_time_and_is_then_parked(
+def test_failing_page_waits_longer_each_time_and_is_then_parked(
     frontier: Frontier, clock: HeldClock
 ) -> None:
     frontier.begin_visit(SITE, [item(1)])
@@ -234,9 +226,7 @@ def test_a_failing_page_waits_longer_each_time_and_is_then_parked(
     assert (frontier.lease(SITE), frontier.count_pages(SITE)["parked"]) == (None, 1)
 
 
-def test_a_wait_that_the_site_asked_for_counts_no_attempt(
-    frontier: Frontier, clock: HeldClock
-) -> None:
+def test_wait_requested_by_the_site_counts_no_attempt(frontier: Frontier, clock: HeldClock) -> None:
     frontier.begin_visit(SITE, [item(1)])
     for _ in range(MAX_ATTEMPTS * 2):
         leased = frontier.lease(SITE)
@@ -245,7 +235,7 @@ def test_a_wait_that_the_site_asked_for_counts_no_attempt(
         clock.advance(3600)
 
 
-def test_a_parked_list_is_tried_again_at_the_next_visit(frontier: Frontier) -> None:
+def test_parked_list_is_retried_at_the_next_visit(frontier: Frontier) -> None:
     frontier.begin_visit(SITE, [LIST])
     frontier.park(frontier.lease(SITE))
     frontier.begin_visit(SITE, [LIST])
@@ -263,7 +253,7 @@ def test_visits_are_remembered(frontier: Frontier, clock: HeldClock) -> None:
     assert (visits.due_at, visits.success_at, visits.failures) == (clock.wall() + 600, success, 2)
 
 
-def test_a_clock_that_was_ahead_puts_nothing_off_for_years(
+def test_clock_that_was_ahead_postpones_nothing_for_years(
     frontier: Frontier, clock: HeldClock
 ) -> None:
     clock.advance(10 * 365 * 86400)
@@ -282,7 +272,7 @@ def test_a_clock_that_was_ahead_puts_nothing_off_for_years(
     }
 
 
-def test_older_pages_of_lists_are_walked_the_near_ones_each_time_and_the_others_in_turn(
+def test_walk_reads_near_list_pages_each_time_and_the_others_in_turn(
     frontier: Frontier, clock: HeldClock
 ) -> None:
     older = [
@@ -302,7 +292,7 @@ def test_older_pages_of_lists_are_walked_the_near_ones_each_time_and_the_others_
     assert read == [[1], [1, 2, 3], [1, 2, 3, 4, 5], [1, 2, 3, 6, 7]]
 
 
-def test_a_page_is_whole_until_the_past_of_a_site_is_read(
+def test_pages_are_complete_until_the_past_of_a_site_is_read(
     frontier: Frontier, clock: HeldClock
 ) -> None:
     began = frontier.begin_visit(SITE, [LIST])
@@ -338,9 +328,7 @@ def test_nothing_readable_is_on_disk(frontier: Frontier, tmp_path: Path, clock: 
     assert frontier.lease(SITE).page == secret
 
 
-def test_another_key_is_refused_not_taken_for_an_empty_frontier(
-    frontier: Frontier, tmp_path: Path, clock: HeldClock
-) -> None:
+def test_wrong_key_is_rejected(frontier: Frontier, tmp_path: Path, clock: HeldClock) -> None:
     frontier.begin_visit(SITE, [LIST])
     second_frontier = Frontier(tmp_path, bytes(32), clock.as_clock())
     with pytest.raises(CorruptError, match=r"frontier\.key"):
@@ -348,7 +336,7 @@ def test_another_key_is_refused_not_taken_for_an_empty_frontier(
     second_frontier.close()
 
 
-def test_a_damaged_file_is_refused(tmp_path: Path, clock: HeldClock) -> None:
+def test_damaged_file_is_rejected(tmp_path: Path, clock: HeldClock) -> None:
     (tmp_path / FILE).write_bytes(b"not a database" * 1000)
     with pytest.raises(CorruptError, match=FILE):
         Frontier(tmp_path, KEY, clock.as_clock())

@@ -114,34 +114,34 @@ def lacking(
 
 
 @pytest.mark.parametrize("mark", MARKS_OF_BOTH + MARKS_OF_A_LIST)
-def test_a_list_that_shows_a_further_page_is_short(mark: str) -> None:
+def test_list_showing_a_next_page_is_incomplete(mark: str) -> None:
     assert lacking("list", [mark]) == "fewer"
 
 
 @pytest.mark.parametrize("mark", MARKS_OF_BOTH)
-def test_a_thread_that_shows_a_further_page_is_short(mark: str) -> None:
+def test_thread_showing_a_next_page_is_incomplete(mark: str) -> None:
     assert lacking("thread", [mark]) == "fewer"
 
 
 @pytest.mark.parametrize("mark", [*NO_MARKS_OF_BOTH, '<div><b>1</b> <a href="/list">›</a></div>'])
-def test_what_looks_like_a_further_page_makes_no_list_short(mark: str) -> None:
+def test_lookalike_pager_does_not_make_a_list_incomplete(mark: str) -> None:
     assert lacking("list", [mark]) == ""
 
 
 @pytest.mark.parametrize("mark", NO_MARKS_OF_BOTH + NO_MARKS_OF_A_THREAD)
-def test_what_looks_like_a_further_page_makes_no_thread_short(mark: str) -> None:
+def test_lookalike_pager_does_not_make_a_thread_incomplete(mark: str) -> None:
     assert lacking("thread", [mark]) == ""
 
 
 @pytest.mark.parametrize("role", ["list", "thread"])
 @pytest.mark.parametrize("text", WRITTEN)
-def test_nobody_makes_a_page_short_by_what_he_writes(role: str, text: str) -> None:
+def test_text_of_a_poster_cannot_make_a_page_incomplete(role: str, text: str) -> None:
     assert lacking(role, [], ["", text, "", text]) == ""
     assert lacking("thread", [], [text]) == ""
 
 
 @pytest.mark.parametrize("link", ["/t/7?comment=2", "/t/7/2", "#x1", "/posts/2"])
-def test_a_link_to_a_post_beside_its_number_is_no_further_page(link: str) -> None:
+def test_numbered_link_to_a_post_is_not_a_next_page(link: str) -> None:
     posts = "".join(
         f'<div class="post" id="x{n}"><b>li</b> <i>{n}</i><a href="{link}">{n + 1}</a> <p'
         ' class="text">words</p></div>'
@@ -150,7 +150,7 @@ def test_a_link_to_a_post_beside_its_number_is_no_further_page(link: str) -> Non
     assert lacking("thread", [posts], [], author="b") == ""
 
 
-def test_a_post_that_holds_the_pager_does_not_hide_it() -> None:
+def test_post_containing_the_pager_does_not_hide_it() -> None:
     assert lacking("thread", [], [MARKS_OF_BOTH[0]], body="xpath:.") == "fewer"
 
 
@@ -161,7 +161,7 @@ def test_a_post_that_holds_the_pager_does_not_hide_it() -> None:
     written=st.lists(st.sampled_from(["", *WRITTEN]), min_size=2, max_size=4),
     place=st.integers(0, 4),
 )
-def test_a_page_is_short_exactly_where_a_further_page_is_among_other_marks(
+def test_page_is_incomplete_exactly_where_a_next_page_is_marked(
     role: str, others: list[str], mark: str, written: list[str], place: int
 ) -> None:
     marks = [*others[:place], mark, *others[place:]]
@@ -206,7 +206,7 @@ def comment_page(number: int, *, newest_first: bool) -> str:
 
 
 @pytest.mark.parametrize("newest_first", [True, False])
-def test_pages_of_comments_are_read_from_either_end(newest_first: bool) -> None:
+def test_comment_pages_are_read_from_either_end(newest_first: bool) -> None:
     site, first = make_site(platform="wordpress"), f"{HOST}/2026/11/a/"
     pages, read = [PageAddress(first, "thread", series=first, facts={"id": "7"})], set[str]()
     for page in pages:

@@ -43,12 +43,12 @@ def make_board() -> StaticSite:
     return board(HOLDER.replace("<p>", '<p class="first">'))
 
 
-def test_a_board_without_a_fault_is_read() -> None:
+def test_board_without_a_fault_is_read() -> None:
     assert (look_at(make_board()).doubts, look_at(make_board()).faults) == ((), [])
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_fault_in_a_guess_is_named(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fault_in_a_guess_is_named(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     owner, name = PLACES[place]
     monkeypatch.setattr(owner, name, raise_fault)
     survey = look_at(make_board())
@@ -64,7 +64,7 @@ def test_a_fault_in_a_guess_is_named(place: str, monkeypatch: pytest.MonkeyPatch
     )
 
 
-def test_a_fault_in_one_guess_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fault_in_one_guess_does_not_affect_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     site, of_threads = make_board(), guess.guess_posts
     news = "".join(
         f'<dd><a class="n" href="/news/{n}/">News of the day, with a long title of {n}</a></dd>'

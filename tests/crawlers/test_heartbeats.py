@@ -99,9 +99,7 @@ def turn(sending: HeartbeatSender, sites: list[Site]) -> None:
     asyncio.run(sending.beats.turn(sites))
 
 
-def test_one_goes_out_an_interval_however_often_it_is_asked_for(
-    sending: HeartbeatSender, clock: HeldClock
-) -> None:
+def test_one_heartbeat_is_sent_each_interval(sending: HeartbeatSender, clock: HeldClock) -> None:
     waits = []
     for _ in range(10):
         turn(sending, [WATCHED])
@@ -118,13 +116,13 @@ def test_one_goes_out_an_interval_however_often_it_is_asked_for(
     assert len({beat.id for beat in sending.list_sent()}) == 4
 
 
-def test_none_goes_out_where_none_is_wanted(sending: HeartbeatSender) -> None:
+def test_interval_of_zero_sends_no_heartbeat(sending: HeartbeatSender) -> None:
     sending.beats.crawl = CrawlSettings(heartbeat_seconds=0)
     turn(sending, [WATCHED])
     assert (sending.bus.records, sending.beats.wait()) == ([], float("inf"))
 
 
-def test_it_is_sealed_and_says_where_it_comes_from_inside_alone(sending: HeartbeatSender) -> None:
+def test_heartbeat_is_sealed_and_names_its_origin_inside(sending: HeartbeatSender) -> None:
     turn(sending, [WATCHED])
     (record,) = sending.bus.records
     assert b"board" not in record.value
@@ -142,7 +140,7 @@ def test_it_is_sealed_and_says_where_it_comes_from_inside_alone(sending: Heartbe
     assert sending.list_sent()[0].origin == "north"
 
 
-def test_it_carries_what_is_known_of_the_sites_and_crawls_counters_without_them(
+def test_heartbeat_carries_coverage_and_counters_without_site_names(
     sending: HeartbeatSender, clock: HeldClock
 ) -> None:
     evidence = Evidence()
@@ -168,7 +166,7 @@ def test_it_carries_what_is_known_of_the_sites_and_crawls_counters_without_them(
     assert not any("site" in count.labels for count in beat.counts)
 
 
-def test_while_the_bus_is_down_one_is_left_out_and_the_next_comes_in_time(
+def test_outage_skips_a_heartbeat_and_keeps_the_schedule(
     sending: HeartbeatSender, clock: HeldClock
 ) -> None:
     sending.bus.down = True
@@ -180,7 +178,7 @@ def test_while_the_bus_is_down_one_is_left_out_and_the_next_comes_in_time(
     assert [beat.inserted_at.timestamp() for beat in sending.list_sent()] == [NOON + 60]
 
 
-def test_this_process_shows_what_it_sends(sending: HeartbeatSender) -> None:
+def test_process_metrics_show_what_is_sent(sending: HeartbeatSender) -> None:
     evidence = Evidence()
     evidence.note("ok", head=True)
     sending.beats.site_states.settle(WATCHED, evidence, UNKNOWN)
@@ -194,7 +192,7 @@ def test_this_process_shows_what_it_sends(sending: HeartbeatSender) -> None:
     assert sending.registry.get_sample_value("ullage_crawl_sites", {"state": "ok"}) == 1
 
 
-def test_it_tells_what_was_seen_of_each_site_and_what_is_not_watched(
+def test_heartbeat_reports_hours_of_each_site_and_unwatched_ones(
     sending: HeartbeatSender, clock: HeldClock
 ) -> None:
     beats = sending.beats
@@ -230,7 +228,7 @@ def test_it_tells_what_was_seen_of_each_site_and_what_is_not_watched(
     assert sending.list_sent()[1].gone == ()
 
 
-def test_while_the_bus_is_down_nothing_is_seen_nor_said_to_have_been(
+def test_nothing_is_reported_as_covered_during_a_bus_outage(
     sending: HeartbeatSender, clock: HeldClock
 ) -> None:
     sending.bus.down = True
@@ -243,7 +241,7 @@ def test_while_the_bus_is_down_nothing_is_seen_nor_said_to_have_been(
     assert {sum(letter != "." for letter in hour.slots) for hour in heartbeat.hours} == {1}
 
 
-def test_posts_live_as_long_as_a_list_of_one_page_holds_a_busy_hours_posts(
+def test_post_lifetime_is_estimated_from_a_single_list_page(
     frontier: Frontier, clock: HeldClock
 ) -> None:
     head = PageAddress("http://board.example/", "list")

@@ -49,7 +49,7 @@ def is_read_first(station: Station, texts: dict[str, str], released: threading.E
 
 
 @pytest.mark.parametrize(("how", "way"), [(silent, DIRECT), (dripping, PROXIED)])
-def test_healthy_sites_are_read_while_more_hosts_than_there_are_places_hang(
+def test_healthy_sites_are_read_while_many_hosts_hang(
     station: Station, server: Answers, pastes: Pastes, how: Callable[..., None], way: str
 ) -> None:
     """The hosts that hang are let go only when the healthy site is read: one of them alone would
@@ -76,7 +76,7 @@ def test_healthy_sites_are_read_while_more_hosts_than_there_are_places_hang(
         is_read_first(station, texts, released)
 
 
-def test_names_that_are_looked_up_for_ever_hold_up_no_other(
+def test_endless_name_lookups_delay_no_other_site(
     station: Station, server: Answers, pastes: Pastes
 ) -> None:
     """More of them than asyncio has threads for look-ups."""
@@ -91,7 +91,7 @@ def test_names_that_are_looked_up_for_ever_hold_up_no_other(
     is_read_first(station, texts, threading.Event())
 
 
-def test_a_name_that_is_looked_up_for_ever_is_given_up_in_time(station: Station) -> None:
+def test_endless_name_lookup_is_aborted(station: Station) -> None:
     station.names = [f"bad.example={HANG}"]
     station.site("bad", "http://bad.example/archive")
     station.run("crawl", "--once", exits=1, crawl__download_seconds="1")

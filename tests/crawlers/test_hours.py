@@ -24,27 +24,27 @@ def slots(hours: HoursSeen, site: str = "board") -> dict[int, str]:
     return {hour - HOUR: statuses for name, hour, statuses in reported if name == site}
 
 
-def test_a_slot_is_told_as_it_was_seen_best() -> None:
+def test_slot_has_the_best_status_observed() -> None:
     hours = HoursSeen()
     for second, letter in ((0, "n"), (60, "o"), (120, "b"), (360, "b"), (420, "b")):
         hours.note(START + second, second, {"board": letter}, REACH)
     assert slots(hours)[0] == "ob" + "." * 10
 
 
-def test_an_hour_that_is_over_is_told_once_more_for_its_last_posts() -> None:
+def test_last_hour_is_reported_once_more_for_its_late_posts() -> None:
     hours = HoursSeen()
     hours.note(START, 0.0, {"board": "o"}, REACH)
     assert slots(hours) == {-1: "." * SLOTS, 0: "o" + "." * 11}
 
 
-def test_rare_heartbeats_speak_for_the_time_between_them_and_no_silence_is_filled() -> None:
+def test_rare_heartbeats_cover_the_time_between_them() -> None:
     hours = HoursSeen()
     for second in (0, 900, 7200):
         hours.note(START + second, second, {"board": "o"}, 1800.0)
     assert (slots(hours)[0], slots(hours)[2]) == ("oooo" + "." * 8, "o" + "." * 11)
 
 
-def test_a_clock_that_jumps_makes_nothing_seen() -> None:
+def test_clock_jump_covers_nothing() -> None:
     for jump in (-7200.0, 7200.0):
         hours = HoursSeen()
         hours.note(START + 1800, 0.0, {"board": "o"}, REACH)
@@ -54,7 +54,7 @@ def test_a_clock_that_jumps_makes_nothing_seen() -> None:
         }
 
 
-def test_what_the_bus_did_not_take_is_not_said_later() -> None:
+def test_status_not_accepted_by_the_bus_is_not_reported_later() -> None:
     hours = HoursSeen()
     hours.note(START, 0.0, {"board": "o"}, REACH)
     hours.forget()
@@ -62,7 +62,7 @@ def test_what_the_bus_did_not_take_is_not_said_later() -> None:
     assert slots(hours)[0] == "..o" + "." * 9
 
 
-def test_of_many_sites_those_go_first_that_wait_longest_and_none_is_left_out() -> None:
+def test_sites_waiting_longest_are_reported_first() -> None:
     hours, sites = HoursSeen(), [f"site-{n}" for n in range(10)]
     counts = dict.fromkeys(sites, 0)
     for minute in range(1, 11):
@@ -76,7 +76,7 @@ def test_of_many_sites_those_go_first_that_wait_longest_and_none_is_left_out() -
     )
 
 
-def test_a_site_without_a_file_is_told_as_gone_until_that_was_sent() -> None:
+def test_site_without_a_file_is_reported_as_gone_until_sent() -> None:
     hours = HoursSeen({"board", "old"})
     hours.files({"board"})
     assert hours.told(10)[1] == ("old",)
@@ -94,7 +94,7 @@ def test_a_site_without_a_file_is_told_as_gone_until_that_was_sent() -> None:
     [([], {"off": "d", "fed": "i", "bare": "g", "broken": "f"}), (["board"], {})],
     ids=["all", "one"],
 )
-def test_sites_that_are_known_and_not_read_are_told_with_their_reason(
+def test_unread_sites_are_reported_with_their_reason(
     context: Context, names: list[str], unwatched: dict[str, str]
 ) -> None:
     folder = context.data / "sites.d"

@@ -92,7 +92,7 @@ def gaps(batches: list[DeliveryBatch]) -> list[str]:
     return [batch.gap for batch in batches if batch.gap]
 
 
-def test_a_first_reading_takes_the_last_mails_and_the_next_what_is_new() -> None:
+def test_first_reading_takes_the_last_mails_and_the_next_only_new_ones() -> None:
     box, ledger = Box(), Ledger()
     box.put(20)
     assert texts(run(box, ledger, channel(history=5))) == [
@@ -106,7 +106,7 @@ def test_a_first_reading_takes_the_last_mails_and_the_next_what_is_new() -> None
     assert texts(run(box, ledger)) == []
 
 
-def test_no_history_is_wanted_and_none_is_read() -> None:
+def test_no_history_is_read_if_none_is_requested() -> None:
     box, ledger = Box(), Ledger()
     box.put(3)
     assert texts(run(box, ledger, channel(history=0))) == []
@@ -115,7 +115,7 @@ def test_no_history_is_wanted_and_none_is_read() -> None:
 
 
 @pytest.mark.parametrize("moment", ["before it was looked at", "before it was fetched"])
-def test_what_was_deleted_unread_is_told_as_lost(moment: str) -> None:
+def test_mail_deleted_unread_is_reported_as_lost(moment: str) -> None:
     box, ledger = Box(), Ledger({"imap:box": "7:2"})
     box.put(5)
     if moment == "before it was looked at":
@@ -128,7 +128,7 @@ def test_what_was_deleted_unread_is_told_as_lost(moment: str) -> None:
     assert gaps(run(box, ledger)) == [], "it is said once"
 
 
-def test_a_mail_that_no_line_can_hold_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mail_too_large_for_a_line_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     box = Box()
     box.put(3)
     read_mail = mail_export.read_mail
@@ -143,7 +143,7 @@ def test_a_mail_that_no_line_can_hold_is_counted(monkeypatch: pytest.MonkeyPatch
     assert sum(batch.refused for batch in batches) == 1
 
 
-def test_a_mailbox_that_was_made_anew_is_read_again() -> None:
+def test_recreated_mailbox_is_read_again() -> None:
     box, ledger = Box(), Ledger({"imap:box": "6:900"})
     box.put(3)
     batches = run(box, ledger)
@@ -154,7 +154,7 @@ def test_a_mailbox_that_was_made_anew_is_read_again() -> None:
     )
 
 
-def test_a_mailbox_that_is_not_there_is_said() -> None:
+def test_missing_mailbox_is_reported() -> None:
     assert [batch.blind for batch in run(Box(), Ledger(), channel(address="Nowhere"))] == [
         "address"
     ]
@@ -163,7 +163,7 @@ def test_a_mailbox_that_is_not_there_is_said() -> None:
 @pytest.mark.parametrize(
     ("error", "reason"), [(OSError(), "unreachable"), (imap.imaplib.IMAP4.error(), "service")]
 )
-def test_a_session_that_breaks_says_why(error: Exception, reason: str) -> None:
+def test_broken_session_has_a_reason(error: Exception, reason: str) -> None:
     box = Box()
 
     def broken(_: str) -> None:
@@ -175,7 +175,7 @@ def test_a_session_that_breaks_says_why(error: Exception, reason: str) -> None:
     assert caught.value.reason == reason
 
 
-def test_pages_are_bounded_by_number_and_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_are_limited_by_count_and_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(imap, "PAGE_BYTES", 100)
     assert [
         [uid for uid, _ in page] for page in pages([(1, 60), (2, 60), (3, 500), (4, 10), (5, 10)])
@@ -183,7 +183,7 @@ def test_pages_are_bounded_by_number_and_bytes(monkeypatch: pytest.MonkeyPatch) 
     assert [len(page) for page in pages([(uid, 1) for uid in range(PAGE + 1)])] == [PAGE, 1]
 
 
-def test_what_a_mail_says_goes_into_its_line_and_none_is_left_out() -> None:
+def test_every_mail_becomes_a_line_with_its_headers() -> None:
     heads = {
         "From": "seller@example.org",
         "Subject": "内料",
@@ -212,7 +212,7 @@ def test_what_a_mail_says_goes_into_its_line_and_none_is_left_out() -> None:
         assert len(list(read(channel(), "7/2", hostile))) == 1
 
 
-def test_the_answer_of_a_server_names_its_messages_before_or_behind_their_text(
+def test_message_ids_are_read_before_or_after_the_text(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     box = imap._Box("127.0.0.1", 1, "u", "p", plain=True)
@@ -227,7 +227,7 @@ def test_the_answer_of_a_server_names_its_messages_before_or_behind_their_text(
     assert box.fetch([5, 6]) == [(5, b"a\n"), (6, b"b\n")]
 
 
-def test_the_secret_of_an_account_is_checked_and_not_told() -> None:
+def test_account_secret_is_validated_and_not_shown() -> None:
     for secret in (
         SECRET[:2],
         ["x", "u", "13800138000"],
@@ -239,6 +239,6 @@ def test_the_secret_of_an_account_is_checked_and_not_told() -> None:
         assert "13800138000" not in str(caught.value)
 
 
-def test_own_is_said_of_a_mailbox_alone() -> None:
+def test_own_access_is_valid_only_for_a_mailbox() -> None:
     with pytest.raises(ValueError, match="access: own is valid only for a mailbox"):
         channel(service="xmpp")

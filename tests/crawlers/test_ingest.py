@@ -61,12 +61,12 @@ def test_every_field_arrives(context: Context, station: Station) -> None:
     )
 
 
-def test_a_time_without_a_zone_is_utc(context: Context, station: Station) -> None:
+def test_time_without_a_zone_is_utc(context: Context, station: Station) -> None:
     take(context, feed(row(published_at="2026-01-02T03:04:05")))
     assert station.captures()[0].published_at == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-def test_a_post_is_named_by_its_url_or_else_by_its_text(context: Context, station: Station) -> None:
+def test_post_is_identified_by_url_or_else_by_text(context: Context, station: Station) -> None:
     rows = [
         row(1),
         row(1, text="changed"),
@@ -105,7 +105,7 @@ def test_a_post_is_named_by_its_url_or_else_by_its_text(context: Context, statio
         (None, "is not a JSON object"),
     ],
 )
-def test_a_bad_line_is_reported_by_number_and_the_others_go_on(
+def test_bad_line_is_reported_by_number_and_the_others_continue(
     context: Context,
     station: Station,
     capsys: pytest.CaptureFixture[str],
@@ -120,9 +120,7 @@ def test_a_bad_line_is_reported_by_number_and_the_others_go_on(
     assert len(station.captures()) == 2
 
 
-def test_a_message_says_where_it_stands_and_what_became_of_it(
-    context: Context, station: Station
-) -> None:
+def test_message_keeps_its_context_and_attachment(context: Context, station: Station) -> None:
     station.feed("chat", 'category = "chat"')
     line = {
         "channel": "-100123",
@@ -164,9 +162,7 @@ def test_a_message_says_where_it_stands_and_what_became_of_it(
     assert (attachment.channel, attachment.message_id) == ("-100123", "42")
 
 
-def test_a_message_is_known_by_site_channel_and_id_whatever_it_says(
-    context: Context, station: Station
-) -> None:
+def test_message_is_identified_by_site_channel_and_id(context: Context, station: Station) -> None:
     line = {"channel": "a", "message_id": "1"}
     rows = [
         row(**line),
@@ -181,7 +177,7 @@ def test_a_message_is_known_by_site_channel_and_id_whatever_it_says(
     assert len(set(names)) == 5
 
 
-def test_what_lines_of_a_chat_lack_is_counted_and_said_with_what_follows(
+def test_missing_fields_of_chat_lines_are_counted_with_their_effect(
     context: Context, station: Station, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bare = [row(number, url="", author="li") for number in range(15)]
@@ -199,7 +195,7 @@ def test_what_lines_of_a_chat_lack_is_counted_and_said_with_what_follows(
     ]
 
 
-def test_a_field_of_another_name_is_named_once_and_the_line_is_taken(
+def test_unknown_field_is_reported_once_and_ignored(
     context: Context, station: Station, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [
@@ -215,7 +211,7 @@ def test_a_field_of_another_name_is_named_once_and_the_line_is_taken(
     ]
 
 
-def test_a_line_on_standard_input_is_durable_while_the_pipe_stays_open(station: Station) -> None:
+def test_line_on_standard_input_is_durable_while_the_pipe_is_open(station: Station) -> None:
     with subprocess.Popen(
         station.words("ingest", "-"), stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
@@ -230,7 +226,7 @@ def test_a_line_on_standard_input_is_durable_while_the_pipe_stays_open(station: 
         assert process.wait(60) == 1  # the half lines have no text
 
 
-def test_a_line_beyond_the_limit_is_refused_whole(
+def test_line_over_the_limit_is_rejected_whole(
     context: Context,
     station: Station,
     monkeypatch: pytest.MonkeyPatch,
@@ -245,7 +241,7 @@ def test_a_line_beyond_the_limit_is_refused_whole(
     ]
 
 
-def test_only_a_configured_site_is_named_and_the_collectors_own_name_is_kept_beside(
+def test_unconfigured_site_becomes_other_and_keeps_its_source(
     context: Context, station: Station
 ) -> None:
     station.site("known", "http://known.example/")
@@ -280,7 +276,7 @@ def test_only_a_configured_site_is_named_and_the_collectors_own_name_is_kept_bes
         ("plain", "court", "court"),
     ],
 )
-def test_a_category_is_the_site_files_or_of_a_closed_list(
+def test_category_comes_from_the_site_file_or_a_closed_list(
     context: Context, station: Station, site: str, said: str, kept: str
 ) -> None:
     station.feed("feed", 'category = "news"')
@@ -289,7 +285,7 @@ def test_a_category_is_the_site_files_or_of_a_closed_list(
     assert [capture.category for capture in station.captures()] == [kept]
 
 
-def test_a_line_has_the_section_of_its_site(context: Context, station: Station) -> None:
+def test_line_gets_the_section_of_its_site(context: Context, station: Station) -> None:
     station.feed(
         "chat",
         'start = ["https://chat.example/rooms/", "https://chat.example/rooms/loans?sort=new"]',
@@ -306,7 +302,7 @@ def test_a_line_has_the_section_of_its_site(context: Context, station: Station) 
     assert [capture.section for capture in station.captures()] == [loans, first, "", "", "", ""]
 
 
-def test_a_site_file_that_cannot_be_read_is_said_and_names_nothing(
+def test_unreadable_site_file_is_reported_and_not_used(
     context: Context, station: Station, capsys: pytest.CaptureFixture[str]
 ) -> None:
     station.feed("chat", "colour = 1")
@@ -315,14 +311,14 @@ def test_a_site_file_that_cannot_be_read_is_said_and_names_nothing(
     assert [(capture.site, capture.source) for capture in station.captures()] == [("other", "chat")]
 
 
-def test_more_than_one_batch_arrives_in_order(context: Context, station: Station) -> None:
+def test_several_batches_arrive_in_order(context: Context, station: Station) -> None:
     assert take(context, feed(*map(row, range(250)))) == (250, 0)
     assert [capture.body.decode() for capture in station.captures()] == [
         f"text {number} 内容" for number in range(250)
     ]
 
 
-def test_the_command_exits_1_when_a_line_was_refused(station: Station) -> None:
+def test_command_exits_1_when_a_line_was_rejected(station: Station) -> None:
     file = station.data / "feed.jsonl"
     file.write_bytes(feed(row(1), b"no", row(2)).getvalue())
     assert "2 accepted, 1 refused" in station.run("ingest", str(file), exits=1)

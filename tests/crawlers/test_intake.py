@@ -95,7 +95,7 @@ def house(context: Context) -> Iterator[House]:
     running.bus.close()
 
 
-def test_what_is_answered_202_is_on_the_bus(house: House, station: Station) -> None:
+def test_accepted_post_is_on_the_bus(house: House, station: Station) -> None:
     answer = house.post()
     assert (answer.status_code, answer.json()) == (
         202,
@@ -110,7 +110,7 @@ def test_what_is_answered_202_is_on_the_bus(house: House, station: Station) -> N
     )
 
 
-def test_lines_and_arrays_are_taken_each_for_itself(house: House, station: Station) -> None:
+def test_items_of_lines_and_arrays_are_accepted_separately(house: House, station: Station) -> None:
     posts = [POST, {"site": "x"}, {**POST, "message_id": "2", "views": 1}, SECRET]
     lines = b"\n".join(json.dumps(post).encode() for post in posts)
     for answer in (house.post(posts), house.post(lines, content_type="application/x-ndjson")):
@@ -129,7 +129,7 @@ def test_lines_and_arrays_are_taken_each_for_itself(house: House, station: Stati
     "body",
     [{"site": "x"}, [], b"[", b"", b'{"site"', [SECRET], {"site": SECRET, "text": {"x": SECRET}}],
 )
-def test_a_body_of_which_nothing_can_be_taken_is_400_and_not_repeated(
+def test_fully_invalid_body_is_400_and_not_echoed(
     house: House, station: Station, body: object
 ) -> None:
     answer = house.post(body)
@@ -138,14 +138,16 @@ def test_a_body_of_which_nothing_can_be_taken_is_400_and_not_repeated(
     assert station.captures() == []
 
 
-def test_a_fault_of_ours_is_500_without_a_word_of_the_request(house: House, monkeypatch) -> None:
+def test_internal_error_is_500_without_request_content(house: House, monkeypatch) -> None:
     monkeypatch.setattr(house.service, "door", None)
     answer = house.post()
     assert (answer.status_code, answer.json()) == (500, {"error": "internal error; see the log"})
     assert house.registry.get_sample_value("ullage_intake_requests_total", {"status": "5xx"}) == 1
 
 
-def test_a_key_is_taken_once_and_refused_with_another_body(house: House, station: Station) -> None:
+def test_idempotency_key_is_accepted_once_and_only_with_its_body(
+    house: House, station: Station
+) -> None:
     first, again = house.post(idempotency_key="k-1"), house.post(idempotency_key="k-1")
     assert (first.status_code, again.status_code, again.json()) == (202, 202, first.json())
     assert house.post({**POST, "text": "other"}, idempotency_key="k-1").status_code == 422
@@ -153,7 +155,7 @@ def test_a_key_is_taken_once_and_refused_with_another_body(house: House, station
     assert len(station.captures()) == 1
 
 
-def test_only_the_token_opens_and_wrong_ones_are_limited(house: House, station: Station) -> None:
+def test_token_is_required_and_wrong_ones_are_limited(house: House, station: Station) -> None:
     wrong = [
         house.post(authorization=value).status_code
         for value in ("", "Bearer x", f"Basic {house.token}")
@@ -187,7 +189,7 @@ def test_only_the_token_opens_and_wrong_ones_are_limited(house: House, station: 
         ("GET", "/healthz", {"authorization": ""}, 200),
     ],
 )
-def test_other_requests_are_refused_by_what_they_are(
+def test_other_requests_are_rejected_with_their_status(
     house: House, method: str, path: str, headers: dict, status: int
 ) -> None:
     answer = house.call(lambda client: client.request(method, path, headers=headers, content=b"{}"))
@@ -210,7 +212,7 @@ class BrokenPublisher:
         self.real.close()
 
 
-def test_no_202_before_the_append_and_429_for_what_has_no_room(
+def test_answer_waits_for_the_append_and_excess_requests_get_429(
     house: House, station: Station
 ) -> None:
     down = house.feed.publisher = BrokenPublisher(house.feed.publisher)
@@ -240,7 +242,7 @@ def test_no_202_before_the_append_and_429_for_what_has_no_room(
     assert len(station.captures()) == 1
 
 
-def test_while_the_bus_stays_down_the_sender_is_told_to_come_again(
+def test_sender_is_asked_to_retry_while_the_bus_is_down(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("crawlers.intake.requests.WAIT_SECONDS", 0.05)
@@ -254,9 +256,7 @@ def test_while_the_bus_stays_down_the_sender_is_told_to_come_again(
     )
 
 
-def test_an_append_that_breaks_ends_the_service(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failing_append_ends_the_service(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: object) -> None:
         raise CorruptError("captures.sqlite: is damaged")
 
@@ -272,7 +272,7 @@ def test_an_append_that_breaks_ends_the_service(
     assert isinstance(house.service.fault, CorruptError)
 
 
-def test_a_record_that_the_bus_does_not_take_is_the_senders_fault(
+def test_record_rejected_by_the_bus_is_the_senders_fault(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def too_large(_: object) -> None:
@@ -283,7 +283,7 @@ def test_a_record_that_the_bus_does_not_take_is_the_senders_fault(
     assert not house.stop.is_set()
 
 
-def test_the_process_of_which_the_appends_broke_ends_and_says_why(station: Station) -> None:
+def test_process_with_a_failing_append_ends_with_the_reason(station: Station) -> None:
     with station.start("intake", intake__port="0", metrics_ports__intake="0") as process:
         url = process.stdout.readline().split()[-1]
         token = (station.data / "keys" / TOKEN).read_text().strip()
@@ -300,7 +300,7 @@ def test_the_process_of_which_the_appends_broke_ends_and_says_why(station: Stati
     assert "no encryption key in" in output.splitlines()[-1]
 
 
-def test_while_match_is_too_far_behind_nothing_is_taken(
+def test_nothing_is_accepted_while_match_is_too_far_behind(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house.post()
@@ -329,7 +329,7 @@ def test_many_requests_are_made_durable_together(house: House, station: Station)
     assert len({capture.post_id for capture in station.captures()}) == 60
 
 
-def test_the_service_describes_itself(house: House) -> None:
+def test_service_publishes_its_openapi_document(house: House) -> None:
     answer = house.call(lambda client: client.get("/v1/openapi.json")).json()
     assert answer == json.loads(json.dumps(describe_service(answer["info"]["version"])))
     assert set(answer["paths"]["/v1/captures"]["post"]["responses"]) == set(
@@ -340,14 +340,14 @@ def test_the_service_describes_itself(house: House) -> None:
     )
 
 
-def test_anywhere_but_on_loopback_it_needs_tls(context: Context) -> None:
+def test_non_loopback_host_needs_tls(context: Context) -> None:
     for settings in ({"host": "0.0.0.0"}, {"certificate": "x"}, {"key": "x"}):
         with pytest.raises(ValueError, match="certificate and key"):
             IntakeSettings(**settings)
     assert IntakeSettings(host="0.0.0.0", certificate="c", key="k").host == "0.0.0.0"
 
 
-def test_the_command_serves_over_tls_and_logs_nothing_that_was_sent(station: Station) -> None:
+def test_command_serves_tls_and_logs_no_content(station: Station) -> None:
     certificates = make_certificates()
     for name, content in (("c.pem", certificates.certificate), ("k.pem", certificates.key)):
         (station.data / name).write_bytes(content)
@@ -377,7 +377,7 @@ def test_the_command_serves_over_tls_and_logs_nothing_that_was_sent(station: Sta
     assert len(station.captures()) == 1
 
 
-def test_many_fields_of_other_names_cost_what_their_bytes_cost(
+def test_many_unknown_fields_cost_linear_time(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lookups = []
@@ -416,7 +416,7 @@ def test_many_fields_of_other_names_cost_what_their_bytes_cost(
     ],
     ids=["fields", "nested", "objects", "lines", "quotes", "strings", "begun"],
 )
-def test_what_is_made_to_be_slow_is_refused_in_linear_time(
+def test_hostile_body_is_rejected_in_linear_time(
     house: House, make_body: Callable[[], bytes]
 ) -> None:
     body = make_body()
@@ -428,7 +428,7 @@ def test_what_is_made_to_be_slow_is_refused_in_linear_time(
     )
 
 
-def test_others_are_answered_while_a_large_body_is_read(
+def test_other_requests_are_answered_while_a_large_body_is_read(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, go = threading.Event(), threading.Event()
@@ -453,7 +453,7 @@ def test_others_are_answered_while_a_large_body_is_read(
     assert house.call(both) == (202, 202)
 
 
-def test_what_is_remembered_of_answers_is_bounded_in_bytes(
+def test_remembered_answers_are_limited_in_bytes(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(requests, "MOST_KEPT_BYTES", 50_000)

@@ -82,7 +82,7 @@ print(json.dumps(told))
 """
 
 
-def test_a_loop_that_is_busy_while_a_site_answers_does_not_slow_the_site_down() -> None:
+def test_busy_event_loop_does_not_inflate_site_latency() -> None:
     result = subprocess.run(
         [sys.executable, "-c", CRAWL, str(HELD)], capture_output=True, text=True, check=True
     )
@@ -92,7 +92,7 @@ def test_a_loop_that_is_busy_while_a_site_answers_does_not_slow_the_site_down() 
     assert measured["delay"] <= measured["total"] - HELD
 
 
-def test_what_came_while_the_loop_was_busy_can_have_come_since_it_last_looked(
+def test_answer_received_while_the_loop_was_busy_is_dated_earlier(
     clock: HeldClock,
 ) -> None:
     looks = Looks(clock.wall)
@@ -112,7 +112,7 @@ def test_what_came_while_the_loop_was_busy_can_have_come_since_it_last_looked(
         assert loop.run_until_complete(ask()) == 5
 
 
-def test_what_is_waited_for_came_when_the_wait_ended(clock: HeldClock) -> None:
+def test_awaited_answer_is_dated_at_the_end_of_the_wait(clock: HeldClock) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs, Looks(clock.wall) as looks:
         looks.register(ours, selectors.EVENT_READ)

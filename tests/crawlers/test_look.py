@@ -23,9 +23,7 @@ def run_check(station: Station) -> dict[str, str]:
     return {line.split(" site ")[1].split(":")[0]: line for line in lines}
 
 
-def test_each_site_is_asked_once_and_what_speaks_against_it_is_said(
-    station: Station, server: Answers
-) -> None:
+def test_check_asks_each_site_once_and_reports_problems(station: Station, server: Answers) -> None:
     with serving() as gone:
         closed = gone.url
     with serving() as strict, serving() as broken:
@@ -61,7 +59,7 @@ def test_each_site_is_asked_once_and_what_speaks_against_it_is_said(
         assert server.agents == {"ullage (leak monitor; contact: security@example.com)"}
 
 
-def test_where_no_site_is_watched_it_is_no_ok(station: Station, server: Answers) -> None:
+def test_check_warns_where_no_site_is_watched(station: Station, server: Answers) -> None:
     def find_line() -> str:
         return next(
             line for line in station.run("check", exits=1).splitlines() if " sites: " in line
@@ -77,7 +75,7 @@ def test_where_no_site_is_watched_it_is_no_ok(station: Station, server: Answers)
     assert find_line() == "ok     sites: 2 read, 0 crawled, 1 by ingest"
 
 
-def test_the_contact_that_ships_is_warned_of(station: Station, server: Answers) -> None:
+def test_check_warns_of_the_default_contact(station: Station, server: Answers) -> None:
     def is_warned(**settings: str) -> list[str]:
         lines = station.run("check", exits=1, **settings).splitlines()
         return [line for line in lines if "name that sites see" in line]
@@ -93,7 +91,7 @@ def test_the_contact_that_ships_is_warned_of(station: Station, server: Answers) 
     ]
 
 
-def test_a_faulty_configuration_does_not_hide_what_is_wrong_with_sites(station: Station) -> None:
+def test_faulty_configuration_does_not_hide_site_errors(station: Station) -> None:
     (station.data / "ullage.toml").write_text('[crawl]\nuser_agnet = "x"\n[matc]\n')
     station.site("board", "http://127.0.0.1:1/", platform="spirt", more="revisit_second = 1")
     lines = [
@@ -108,7 +106,7 @@ def test_a_faulty_configuration_does_not_hide_what_is_wrong_with_sites(station: 
     assert lines[-1].endswith("did you mean spirit?")
 
 
-def test_a_site_whose_robots_are_not_asked_is_looked_at_where_it_begins(
+def test_site_ignoring_robots_is_checked_at_its_start_page(
     station: Station, server: Answers
 ) -> None:
     server.says("/list", "", status=500)
@@ -122,7 +120,7 @@ def test_a_site_whose_robots_are_not_asked_is_looked_at_where_it_begins(
     assert sorted(server.requested_paths) == ["/gone", "/list"]
 
 
-def test_the_look_goes_where_the_name_was_resolved_to(station: Station, server: Answers) -> None:
+def test_check_connects_to_the_resolved_address(station: Station, server: Answers) -> None:
     station.site(
         "paste", f"http://rebind.example:{server.port}/archive", more="allow_private = false"
     )
@@ -131,7 +129,7 @@ def test_the_look_goes_where_the_name_was_resolved_to(station: Station, server: 
     assert server.requested_paths == []
 
 
-def test_one_request_an_origin() -> None:
+def test_each_origin_is_requested_once() -> None:
     starts = [
         "http://a.example/x",
         "http://A.example/y",
@@ -147,7 +145,7 @@ def test_one_request_an_origin() -> None:
     assert list_requests(make_site(start=starts, robots=False)) == (starts[0], *starts[2:])
 
 
-def test_sites_that_the_time_does_not_reach_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sites_not_reached_in_time_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     async def look(_: object, site: Site, *__: object) -> str:
         if site.name == "slow":
             await asyncio.Event().wait()

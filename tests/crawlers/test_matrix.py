@@ -73,7 +73,7 @@ def no_wait_for_news(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("kill_after", [1, FIRST, FIRST + 1, FIRST + PAGE, FIRST + 2 * PAGE])
-def test_a_history_that_is_broken_off_goes_on_where_it_was(kill_after: int) -> None:
+def test_interrupted_history_is_resumed(kill_after: int) -> None:
     state = SessionState()
     with matrix_room(SAID) as room:
         asyncio.run(state.read(room, history=10_000, kill_after=kill_after))
@@ -85,7 +85,7 @@ def test_a_history_that_is_broken_off_goes_on_where_it_was(kill_after: int) -> N
     assert before < len(SAID)
 
 
-def test_no_more_of_it_is_read_than_the_file_says_and_then_never_again() -> None:
+def test_history_is_limited_and_read_once() -> None:
     state = SessionState()
     with matrix_room(SAID) as room:
         asyncio.run(state.read(room, history=PAGE))

@@ -73,18 +73,18 @@ def json_answer(status: int, **content: object) -> web.Response:
         (web.Response(status=302, headers={"Location": "http://127.0.0.1:9/"}), "service"),
     ],
 )
-def test_an_answer_that_is_an_error_or_none_has_a_reason(answer: web.Response, reason: str) -> None:
+def test_error_answer_has_a_reason(answer: web.Response, reason: str) -> None:
     assert expect_refusal(answer) == (reason, 1)
 
 
-def test_a_request_that_came_too_soon_is_asked_again_so_often_and_then_said() -> None:
+def test_rate_limited_request_is_retried_and_then_reported() -> None:
     assert expect_refusal(json_answer(429, errcode="M_LIMIT_EXCEEDED", retry_after_ms=1)) == (
         "flood",
         ASKED_AGAIN + 1,
     )
 
 
-def test_it_is_asked_for_what_is_new_with_its_token_in_a_header_and_in_no_address() -> None:
+def test_sync_sends_its_token_only_in_a_header() -> None:
     answers = [json_answer(429, retry_after_ms=1), json_answer(200, next_batch="s2")]
     result, requests = call(answers, lambda server: server.sync("s1"))
     assert result == {"next_batch": "s2"}
@@ -93,14 +93,14 @@ def test_it_is_asked_for_what_is_new_with_its_token_in_a_header_and_in_no_addres
     assert "secret" not in str(requests[0].rel_url)
 
 
-def test_a_name_of_a_room_is_one_step_of_an_address() -> None:
+def test_room_name_is_one_path_segment() -> None:
     result, [request] = call(
         [json_answer(200, room_id="!1:b")], lambda server: server.join("#a/../b?c:d")
     )
     assert (result, request.raw_path) == ("!1:b", "/_matrix/client/v3/join/%23a%2F..%2Fb%3Fc:d")
 
 
-def test_half_a_character_in_a_message_stops_nothing() -> None:
+def test_unpaired_surrogate_in_a_message_is_tolerated() -> None:
     result, _ = call(
         [web.Response(text='{"chunk": "\\ud83d"}')],
         lambda server: server.messages("!1:b", "p1", None, 10),
@@ -108,12 +108,12 @@ def test_half_a_character_in_a_message_stops_nothing() -> None:
     assert result == {"chunk": "?"}
 
 
-def test_an_answer_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_answer_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(matrix_server, "MOST_BYTES", 1000)
     assert expect_refusal(json_answer(200, next_batch="x" * 2_000_000)) == ("service", 1)
 
 
-def test_a_file_is_asked_for_behind_the_login_and_else_where_older_servers_have_it(
+def test_file_is_requested_with_login_and_from_the_older_path(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(matrix_server, "MAX_FILE_BYTES", 4)
@@ -129,5 +129,5 @@ def test_a_file_is_asked_for_behind_the_login_and_else_where_older_servers_have_
 
 
 @pytest.mark.parametrize("address", ["", "None", "https://b/x", "mxc:///x"])
-def test_what_is_no_address_of_a_file_is_not_asked_for(address: str) -> None:
+def test_invalid_file_address_is_not_requested(address: str) -> None:
     assert call([json_answer(200)], lambda server: server.file(address)) == (None, [])

@@ -63,7 +63,7 @@ URL = "http://board.example/page"
         *("64:ff9b::a9fe:a9fe", "64:ff9b::a83f:8110", "2002:a83f:8110::1", "::ffff:168.63.129.16"),
     ],
 )
-def test_addresses_that_are_not_of_the_open_internet(address: str) -> None:
+def test_private_address_is_not_public(address: str) -> None:
     assert not is_public(ipaddress.ip_address(address))
 
 
@@ -78,12 +78,12 @@ def test_addresses_that_are_not_of_the_open_internet(address: str) -> None:
         "fd20:ce::254",
     ],
 )
-def test_cloud_metadata_is_refused_to_private_sites_too(address: str) -> None:
+def test_cloud_metadata_is_blocked_for_private_sites_too(address: str) -> None:
     assert not can_be_site(ipaddress.ip_address(address))
 
 
 @pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1::1", "64:ff9b::5db8:d822"])
-def test_addresses_of_the_open_internet(address: str) -> None:
+def test_internet_address_is_public(address: str) -> None:
     assert is_public(ipaddress.ip_address(address))
 
 
@@ -117,23 +117,23 @@ def guard(
     "host",
     ["127.0.0.1", "localhost", "127.1", "2130706433", "0x7f000001", "[::1]", "[::ffff:127.0.0.1]"],
 )
-def test_loopback_is_refused_however_it_is_spelt(host: str) -> None:
+def test_loopback_is_blocked_in_every_spelling(host: str) -> None:
     assert guard(f"http://{host}:8080/") == "address"
 
 
-def test_a_name_that_resolves_to_a_private_address_is_refused(
+def test_name_resolving_to_a_private_address_is_blocked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert guard("http://board.example/", "10.0.0.7", monkeypatch) == "address"
     assert guard("http://board.example/", "93.184.216.34", monkeypatch) == "pass"
 
 
-def test_the_sites_file_may_allow_private_addresses_but_not_foreign_hosts() -> None:
+def test_site_file_may_allow_private_addresses_but_not_foreign_hosts() -> None:
     assert guard("http://127.0.0.1/", allow_private=True) == "pass"
     assert guard("http://127.0.0.1/", start=["http://board.example/"], allow_private=True) == "host"
 
 
-def test_what_a_private_peer_answered_is_thrown_away() -> None:
+def test_answer_of_a_private_peer_is_discarded() -> None:
     request = Request(URL)
     private = Response(URL, ip_address=ipaddress.ip_address("10.0.0.1"))
     public = Response(URL, ip_address=ipaddress.ip_address("93.184.216.34"))
@@ -158,7 +158,7 @@ def test_what_a_private_peer_answered_is_thrown_away() -> None:
         (302, b"", "robots_unavailable"),
     ],
 )
-def test_what_a_robots_answer_means(status: int, text: bytes, refusal: str | None) -> None:
+def test_robots_answer_decides_access(status: int, text: bytes, refusal: str | None) -> None:
     rules, why = read_rules(HtmlResponse(URL, status=status, body=text))
     assert (None if ProtegoRobotParser(rules, None).allowed(URL, "ullage") else why) == refusal
 
@@ -201,7 +201,7 @@ class _Robots:
         return asyncio.run(ask())
 
 
-def test_robots_are_asked_once_an_hour_and_then_obeyed_as_they_are_now(clock: HeldClock) -> None:
+def test_robots_are_requested_hourly_and_then_obeyed(clock: HeldClock) -> None:
     robots = _Robots(clock)
     assert not robots.allows(times=3)
     robots.answer = Response(URL, body=b"")
@@ -223,7 +223,7 @@ def test_robots_are_asked_once_an_hour_and_then_obeyed_as_they_are_now(clock: He
         (Response(URL, status=500), FAILURE_SECONDS),
     ],
 )
-def test_a_site_that_cannot_answer_for_its_robots_is_not_read(
+def test_site_with_unavailable_robots_is_not_read(
     clock: HeldClock, answer: Response | Exception, seconds: float
 ) -> None:
     robots = _Robots(clock)
@@ -236,14 +236,14 @@ def test_a_site_that_cannot_answer_for_its_robots_is_not_read(
     assert robots.allows()
 
 
-def test_the_request_for_robots_itself_is_not_asked_about(clock: HeldClock) -> None:
+def test_robots_request_itself_is_not_checked(clock: HeldClock) -> None:
     robots = _Robots(clock)
     asyncio.run(robots.middleware.process_request(Request(URL, meta={"dont_obey_robotstxt": True})))
     assert robots.asked == 0
 
 
 @pytest.mark.parametrize(("wanted", "kept"), [("7", 7.0), ("86400", 60.0), ("0.1", 1.0)])
-def test_crawl_delay_is_kept_up_to_the_longest_delay(
+def test_crawl_delay_is_respected_up_to_the_maximum(
     clock: HeldClock, wanted: str, kept: float
 ) -> None:
     robots = _Robots(clock)
@@ -252,11 +252,11 @@ def test_crawl_delay_is_kept_up_to_the_longest_delay(
     assert (robots.throttle.mindelay, robots.slot.delay) == (kept, kept)
 
 
-def test_disallow_all_disallows_all() -> None:
+def test_disallow_all_blocks_everything() -> None:
     assert not ProtegoRobotParser(DISALLOW_ALL, None).allowed(URL, "ullage")
 
 
-def test_a_body_is_cut_at_the_limit_and_one_that_is_packed_otherwise_refused() -> None:
+def test_plain_body_is_cut_and_unsupported_encoding_rejected_at_the_limit() -> None:
     limit, request = SizeLimit(10), Request(URL)
     limit.process_request(request)
     assert request.meta["download_maxsize"] == 0
@@ -296,7 +296,7 @@ def decompress(encoding: str, body: bytes, limit: int, *flags: str) -> Response:
 
 
 @pytest.mark.parametrize("encoding", PACKED)
-def test_a_packed_body_beyond_the_limit_keeps_its_beginning_as_a_plain_one_does(
+def test_compressed_body_over_the_limit_keeps_its_beginning(
     encoding: str,
 ) -> None:
     whole = decompress(encoding, PACKED[encoding], len(TEXT))
@@ -310,7 +310,7 @@ def test_a_packed_body_beyond_the_limit_keeps_its_beginning_as_a_plain_one_does(
     assert stopped.flags == ["download_stopped"]
 
 
-def test_what_is_packed_and_damaged_is_read_as_far_as_it_goes_and_told_as_cut_off() -> None:
+def test_damaged_compressed_body_is_read_partly_and_marked_as_cut() -> None:
     body = bytearray(PACKED["gzip"])
     body[-4000:-3000] = bytes(1000)
     damaged = decompress("gzip", bytes(body), len(TEXT))
@@ -323,7 +323,7 @@ def test_what_is_packed_and_damaged_is_read_as_far_as_it_goes_and_told_as_cut_of
     assert (cut.body, cut.flags) == (b"no gzip at", ["download_stopped"])
 
 
-def test_a_bomb_costs_no_more_than_the_limit() -> None:
+def test_compression_bomb_costs_no_more_than_the_limit() -> None:
     bomb = gzip.compress(bytes(64 << 20))
     tracemalloc.start()
     cut = decompress("gzip", bomb, 1 << 20)
@@ -332,13 +332,13 @@ def test_a_bomb_costs_no_more_than_the_limit() -> None:
     tracemalloc.stop()
 
 
-def test_only_what_can_be_inflated_in_part_is_asked_for() -> None:
+def test_only_supported_encodings_are_requested() -> None:
     request = Request(URL, headers={"Accept-Encoding": "gzip, br"})
     SizeLimit(10).process_request(request)
     assert request.headers["Accept-Encoding"] == b"gzip, deflate"
 
 
-def test_a_redirected_request_is_counted_anew() -> None:
+def test_redirected_request_has_a_new_byte_count() -> None:
     limit, request = SizeLimit(10), Request(URL)
     limit.count_bytes(b"x" * 9, request)
     limit.process_request(request)

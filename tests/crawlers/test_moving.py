@@ -41,7 +41,7 @@ def fill(frontier: Frontier, site: str, count: int = 4) -> None:
 
 
 @pytest.mark.parametrize("key", [KEY, bytes(32)], ids=["same key", "another key"])
-def test_a_site_goes_on_elsewhere_where_it_was(
+def test_moved_site_continues_where_it_was(
     frontier: Frontier, tmp_path: Path, clock: HeldClock, key: bytes
 ) -> None:
     for site in ("one", "two"):
@@ -67,7 +67,7 @@ def test_a_site_goes_on_elsewhere_where_it_was(
         destination.close()
 
 
-def test_what_is_known_in_both_places_is_not_mixed(
+def test_site_known_in_both_places_is_not_merged(
     frontier: Frontier, tmp_path: Path, clock: HeldClock
 ) -> None:
     fill(frontier, "one")
@@ -82,7 +82,7 @@ def test_what_is_known_in_both_places_is_not_mixed(
     exported.close()
 
 
-def test_a_lost_host_s_sites_move_to_one_that_has_a_key_of_its_own(
+def test_sites_of_a_lost_host_move_to_one_with_another_key(
     station: Station, server: Answers, tmp_path: Path
 ) -> None:
     for number in range(6):
@@ -113,7 +113,7 @@ def test_a_lost_host_s_sites_move_to_one_that_has_a_key_of_its_own(
     assert "frontier.key" in output
 
 
-def test_another_key_than_the_file_s_is_refused(
+def test_wrong_key_for_the_file_is_rejected(
     frontier: Frontier, tmp_path: Path, clock: HeldClock
 ) -> None:
     fill(frontier, "one")
@@ -127,7 +127,7 @@ def test_another_key_than_the_file_s_is_refused(
         destination.close()
 
 
-def test_of_two_crawl_hosts_one_is_killed_and_the_other_goes_on_with_its_sites(
+def test_surviving_host_continues_the_sites_of_a_killed_one(
     station: Station, server: Answers, tmp_path: Path
 ) -> None:
     """Both run as daemons; the second never stops."""

@@ -18,20 +18,20 @@ def around(tag: str, count: int, *, closed: bool) -> str:
 
 @pytest.mark.parametrize("closed", [True, False])
 @pytest.mark.parametrize("tag", TAGS)
-def test_what_stands_below_tags_without_end_is_read(tag: str, closed: bool) -> None:
+def test_content_below_endlessly_nested_tags_is_read(tag: str, closed: bool) -> None:
     page = parse_html(around(tag, 5_000, closed=closed))
     assert page.css("p.post em::text").getall() == [f"post {number}" for number in range(5)]
     assert "inmost" in page.xpath("string()").get("")
 
 
-def test_libxml2_reads_no_further_by_itself() -> None:
+def test_libxml2_alone_reads_no_further() -> None:
     """Else none of this were needed."""
     assert not etree.fromstring(
         around("div", 5_000, closed=True), etree.HTMLParser(recover=True, huge_tree=True)
     ).xpath("//p")
 
 
-def test_many_names_in_one_another_are_flattened_too() -> None:
+def test_many_different_nested_tags_are_flattened() -> None:
     opened = "".join(f"<x{number}>" for number in range(3 * DEEPEST))
     closed = "".join(f"</x{number}>" for number in reversed(range(3 * DEEPEST)))
     assert len(parse_html(opened + closed + BELOW).css("em")) == 5
@@ -41,5 +41,5 @@ def test_many_names_in_one_another_are_flattened_too() -> None:
     "text",
     [BELOW, "<p>one<p>two<br></b></p>", "a < b > c <", "<ul>" + "<li>x" * 3_000, "<b title='", ""],
 )
-def test_what_is_not_deep_stays_as_it_is(text: str) -> None:
+def test_shallow_page_stays_unchanged(text: str) -> None:
     assert flatten(text) == text

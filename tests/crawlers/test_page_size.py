@@ -51,7 +51,7 @@ NESTED = {
 
 
 @pytest.mark.parametrize("kind", NESTED)
-def test_what_stands_innermost_is_not_repeated_by_all_around_it(kind: str) -> None:
+def test_innermost_content_is_not_repeated_by_its_ancestors(kind: str) -> None:
     options, body, page = NESTED[kind]
     tracemalloc.start()
     parsed = read(options, body, page)
@@ -63,7 +63,7 @@ def test_what_stands_innermost_is_not_repeated_by_all_around_it(kind: str) -> No
     assert peak < 30 * size
 
 
-def test_a_post_in_a_post_has_its_own_text_and_the_one_around_it_keeps_what_stands_behind() -> None:
+def test_nested_post_has_its_own_text() -> None:
     body = (
         "<p id=h>x</p><div id=p1><u>li</u><b>one</b>"
         "<div id=p2><u>wang</u><b>two</b><a class=f href=/x/9>x</a></div> tail <b>three</b></div>"
@@ -84,7 +84,7 @@ def test_a_post_in_a_post_has_its_own_text_and_the_one_around_it_keeps_what_stan
 
 
 @pytest.mark.parametrize("part", ["body", "author", "post_title"])
-def test_one_text_that_every_post_has_is_not_yielded_with_each(part: str) -> None:
+def test_text_shared_by_every_post_is_not_repeated_with_each(part: str) -> None:
     """A selector from the root, or an object that all others are related to."""
     posts = "".join(f"<p id=p{n}><b>{n}</b></p>" for n in range(500))
     body = f"<h1>{TEXT}</h1>{posts}"
@@ -102,7 +102,7 @@ def test_one_text_that_every_post_has_is_not_yielded_with_each(part: str) -> Non
     assert size_of(read(options, text, THREAD, "feed")) < 8 * len(text.encode()) + 500 * 2_048
 
 
-def test_what_is_left_out_of_such_a_page_is_said() -> None:
+def test_omitted_posts_are_reported() -> None:
     body = f"<h1>{TEXT}</h1>" + "".join(f"<p id=p{n}></p>" for n in range(500))
     parsed = read(LAID | {"body": "xpath://h1"}, body, THREAD)
     assert (0 < len(parsed.posts) < 500, parsed.lacking) == (True, "links")
@@ -111,5 +111,5 @@ def test_what_is_left_out_of_such_a_page_is_said() -> None:
 @pytest.mark.parametrize(
     "text", ["&" * 50_000, "<b>" * 1_000, '"' * 50_000, "<i title='\"'>x</i>" * 5_000]
 )
-def test_a_page_whose_mark_up_grows_as_it_is_written_is_read_whole(text: str) -> None:
+def test_page_that_grows_when_serialised_is_read_whole(text: str) -> None:
     assert read(LAID, f"<p id=p1><b>{text}</b></p><p id=p2><b>last</b></p>", THREAD).lacking == ""

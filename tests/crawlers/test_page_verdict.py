@@ -37,7 +37,7 @@ def state(heads: dict[str, int], behind: dict[str, int] | None = None) -> str | 
     return judge(evidence(heads, behind), UNKNOWN)
 
 
-def test_every_outcome_but_success_says_something_of_a_site() -> None:
+def test_every_failing_outcome_maps_to_a_site_state() -> None:
     # the last two are of attached files
     assert STATE_OF.keys() == FATES.keys() - {"ok", "unchanged", "withheld", "page"}
     assert set(STATE_OF.values()) == set(STATES) - {"ok", "quiet", "incomplete"}
@@ -45,7 +45,7 @@ def test_every_outcome_but_success_says_something_of_a_site() -> None:
 
 
 @pytest.mark.parametrize("outcome", sorted(STATE_OF))
-def test_a_list_that_cannot_be_read_decides(outcome: str) -> None:
+def test_unreadable_list_decides_the_state(outcome: str) -> None:
     assert state({outcome: 1}) == STATE_OF[outcome]
     assert state({outcome: 1}, {"ok": 50}) == STATE_OF[outcome]
 
@@ -76,14 +76,14 @@ def test_a_list_that_cannot_be_read_decides(outcome: str) -> None:
         ({"ok": 1, "empty": 3}, {}, "ok"),
     ],
 )
-def test_what_several_pages_say_together(
+def test_outcomes_of_several_pages_combine(
     heads: dict[str, int], behind: dict[str, int], expected: str
 ) -> None:
     assert state(heads, behind) == expected
 
 
 @pytest.mark.parametrize("outcome", sorted(STATE_OF))
-def test_every_outcome_has_a_word_for_people(outcome: str) -> None:
+def test_every_outcome_has_a_description(outcome: str) -> None:
     collected = evidence({outcome: 1})
     assert explain_state(collected, judge(collected, UNKNOWN)) in MEANING
 
@@ -102,7 +102,7 @@ def test_every_outcome_has_a_word_for_people(outcome: str) -> None:
         ({"host": 2}, {}, "host"),
     ],
 )
-def test_the_reason_is_what_decided(
+def test_reason_names_the_deciding_outcome(
     heads: dict[str, int], behind: dict[str, int], word: str
 ) -> None:
     collected = evidence(heads, behind)
@@ -118,9 +118,7 @@ def test_the_reason_is_what_decided(
         ("status", "13800138000", "status"),
     ],
 )
-def test_what_brought_an_outcome_about_says_more_if_it_is_a_word_of_the_set(
-    outcome: str, cause: str, word: str
-) -> None:
+def test_known_cause_of_an_outcome_becomes_the_reason(outcome: str, cause: str, word: str) -> None:
     collected = Evidence()
     collected.note(outcome, head=True, cause=cause)
     assert explain_state(collected, "unreachable") == word
@@ -129,16 +127,16 @@ def test_what_brought_an_outcome_about_says_more_if_it_is_a_word_of_the_set(
 @pytest.mark.parametrize(
     ("status", "word"), [(400, "http_4xx"), (451, "http_4xx"), (599, "http_5xx"), (999, "status")]
 )
-def test_a_status_is_told_by_its_class(status: int, word: str) -> None:
+def test_unexpected_status_is_reported_by_its_class(status: int, word: str) -> None:
     assert to_status_reason(status) == word
 
 
-def test_what_we_did_not_ask_says_nothing_of_the_way() -> None:
+def test_skipped_requests_do_not_count_for_egress() -> None:
     assert not evidence({"address": 3}).asked
     assert evidence({"address": 3, "dns": 1}).asked
 
 
-def test_a_lost_field_is_a_reason() -> None:
+def test_lost_field_is_a_reason() -> None:
     collected = evidence({"ok": 1}, {"ok": 9})
     collected.note_posts([(False, True, True)] * 3)
     before = Profile(100, {"author": 100, "date": 100, "title": 100})
@@ -156,7 +154,7 @@ def read_one(seen: Evidence) -> Evidence:
      ("too_large", "layout_changed", "posts_large"), ("address", "unreachable", "address"),
      ("login", "login_expired", "login")],
 )  # fmt: skip
-def test_lists_that_lead_to_nothing_that_is_read_are_a_state_until_a_post_is(
+def test_lists_leading_nowhere_are_a_state_until_a_post_is_read(
     outcome: str, state: str, word: str
 ) -> None:
     collected, nothing_new = evidence({"ok": 1}, {outcome: 3}), evidence({"ok": 1})
@@ -182,7 +180,7 @@ def test_lists_that_lead_to_nothing_that_is_read_are_a_state_until_a_post_is(
     )
 
 
-def test_one_page_a_visit_that_is_gone_is_a_state_at_the_third() -> None:
+def test_one_missing_page_a_visit_becomes_a_state_at_the_third() -> None:
     unread_pages, shown = NONE_UNREAD, []
     for _ in range(3):
         collected = evidence({"ok": 1}, {"gone": 1})
@@ -191,21 +189,21 @@ def test_one_page_a_visit_that_is_gone_is_a_state_at_the_third() -> None:
     assert shown == ["ok", "ok", "layout_changed"]
 
 
-def test_some_that_are_gone_among_others_that_are_read_are_no_state() -> None:
+def test_few_missing_pages_among_others_are_ignored() -> None:
     assert judge(read_one(evidence({"ok": 1}, {"ok": 1, "gone": 40, "host": 9})), UNKNOWN) == "ok"
 
 
-def test_the_document_has_every_word_as_it_is_shown() -> None:
+def test_documentation_lists_every_word_with_its_meaning() -> None:
     text = (Path(__file__).parents[2] / "docs" / "site-states.md").read_text(encoding="utf-8")
     for word, meaning in MEANING.items():
         assert f"| `{word}` | {meaning} |" in text, word
 
 
-def test_a_visit_that_asked_for_nothing_says_nothing() -> None:
+def test_visit_without_requests_decides_nothing() -> None:
     assert judge(Evidence(), UNKNOWN) is None
 
 
-def test_anything_that_came_back_is_an_answer() -> None:
+def test_any_response_counts_as_an_answer() -> None:
     assert not evidence({"dns": 1, "timeout": 1}, {"network": 3}).answered
     assert not evidence({"robots_unreachable": 2}).answered
     for outcome in ("ok", "status", "busy", "robots", "robots_unavailable", "blocked", "gone"):
@@ -228,7 +226,7 @@ def profile(posts: int, **fields: int) -> Profile:
         (UNKNOWN, [(False, False, False)] * 9, "ok"),
     ],
 )
-def test_a_field_that_every_post_had_and_none_has_any_more_is_a_changed_layout(
+def test_field_missing_from_all_posts_means_a_changed_layout(
     before: Profile, had: list[tuple[bool, ...]], expected: str
 ) -> None:
     collected = evidence({"ok": 1}, {"ok": 9})
@@ -236,7 +234,7 @@ def test_a_field_that_every_post_had_and_none_has_any_more_is_a_changed_layout(
     assert judge(collected, before) == expected
 
 
-def test_thread_far_shorter_than_its_count_is_reported_but_not_a_deleted_post() -> None:
+def test_short_thread_is_reported_but_not_a_deleted_post() -> None:
     collected = Evidence()
     collected.note("ok", head=True)
     for _ in range(50):
@@ -252,7 +250,7 @@ def test_thread_far_shorter_than_its_count_is_reported_but_not_a_deleted_post() 
 
 
 @pytest.mark.parametrize("why", ["partial", "links"])
-def test_a_page_that_is_known_not_to_have_told_all_makes_a_site_incomplete(why: Lacking) -> None:
+def test_page_known_to_be_partial_makes_the_site_incomplete(why: Lacking) -> None:
     collected = read_one(evidence({"ok": 1}))
     collected.lacking = why
     assert (judge(collected, UNKNOWN), explain_state(collected, "incomplete")) == (

@@ -47,7 +47,7 @@ def crawl(
     return find_visit(station.run("crawl", "--once", exits=exits))
 
 
-def test_a_host_is_read_where_it_was_resolved_to_and_under_its_name(
+def test_host_is_read_at_its_resolved_address_under_its_name(
     station: Station, outside: Answers, inside: Answers
 ) -> None:
     fill(outside, 3)
@@ -62,7 +62,7 @@ def test_a_host_is_read_where_it_was_resolved_to_and_under_its_name(
 
 
 @pytest.mark.parametrize(("before", "asked"), [(1, 0), (4, 4)])
-def test_no_request_reaches_a_private_address_that_a_name_turns_to(
+def test_name_that_changes_to_a_private_address_is_not_requested(
     station: Station, outside: Answers, inside: Answers, before: int, asked: int
 ) -> None:
     """A look-up each for the list, robots.txt and the pastes; connections to the public address
@@ -82,7 +82,7 @@ def test_no_request_reaches_a_private_address_that_a_name_turns_to(
     assert len(outside.requested_paths) == asked
 
 
-def test_a_name_that_turns_between_look_up_and_connection_gets_no_connection(
+def test_name_that_changes_after_lookup_gets_no_connection(
     station: Station, inside: Answers
 ) -> None:
     """Nothing listens on the public address: a look-up of the connection's own would have found
@@ -99,7 +99,7 @@ def test_a_name_that_turns_between_look_up_and_connection_gets_no_connection(
     assert inside.requested_paths == []
 
 
-def test_a_redirect_to_a_host_with_a_private_address_is_not_followed(
+def test_redirect_to_a_host_with_a_private_address_is_not_followed(
     station: Station, outside: Answers, inside: Answers
 ) -> None:
     fill(inside, 1)
@@ -138,9 +138,7 @@ def secure(
         yield answers
 
 
-def test_https_asks_for_the_name_and_wants_a_certificate_for_it(
-    station: Station, secure: Answers
-) -> None:
+def test_https_verifies_the_certificate_of_the_name(station: Station, secure: Answers) -> None:
     fill(secure, 2)
     assert (
         crawl(station, f"https://localhost:{secure.port}/archive", f"localhost={PUBLIC}")[
@@ -151,7 +149,7 @@ def test_https_asks_for_the_name_and_wants_a_certificate_for_it(
     assert secure.hosts == {"sni localhost", f"localhost:{secure.port}"}
 
 
-def test_a_certificate_for_another_name_is_none(station: Station, secure: Answers) -> None:
+def test_certificate_for_another_name_is_rejected(station: Station, secure: Answers) -> None:
     fill(secure, 2)
     assert (
         crawl(station, f"https://{HOST}:{secure.port}/archive", f"{HOST}={PUBLIC}", exits=1)[
@@ -169,7 +167,7 @@ def test_a_certificate_for_another_name_is_none(station: Station, secure: Answer
     )
 
 
-def test_a_redirect_to_another_port_of_the_same_host_is_not_followed(
+def test_redirect_to_another_port_of_the_host_is_not_followed(
     station: Station, server: Answers
 ) -> None:
     with serving() as elsewhere:

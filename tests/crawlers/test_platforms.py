@@ -20,17 +20,17 @@ def parse(site, page: PageAddress, file: str, content_type: str | None = None):
     return find_platform(site).parse(page, load_page(file, page.url, content_type), site)
 
 
-def test_platforms_register_by_being_there() -> None:
+def test_platforms_register_themselves() -> None:
     assert list_platforms() == ("board", "canary", "feed")
 
 
-def test_an_unknown_platform_is_named_with_those_that_there_are() -> None:
+def test_unknown_platform_error_lists_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="'quite-another' must be one of"):
         find_platform(make_site(platform="quite-another"))
 
 
 @pytest.mark.parametrize("name", ["bepasty", "canary", "spirit", "board", "feed"])
-def test_options_that_a_platform_does_not_know_are_refused(name: str) -> None:
+def test_unknown_platform_option_is_rejected(name: str) -> None:
     with pytest.raises(ConfigError, match=r"options\.colour"):
         find_platform(make_site(platform=name, options={"colour": "x"}))
 
@@ -42,7 +42,7 @@ def test_options_that_a_platform_does_not_know_are_refused(name: str) -> None:
         (f"{PASTE}/+list", "bepasty/list.html", f"{PASTE}/+list"),
     ],
 )
-def test_bepasty_lists_its_items_the_newest_first(start: str, file: str, kind: str) -> None:
+def test_bepasty_lists_its_items_newest_first(start: str, file: str, kind: str) -> None:
     site = make_site(platform="bepasty", start=[start])
     (head,) = find_platform(site).start(site)
     assert head.url == kind
@@ -55,7 +55,7 @@ def test_bepasty_lists_its_items_the_newest_first(start: str, file: str, kind: s
     assert pages[0].role == "item"
 
 
-def test_a_bepasty_item_is_captured_as_served() -> None:
+def test_bepasty_item_is_captured_as_served() -> None:
     site = make_site(platform="bepasty", start=[PASTE])
     facts = {"id": "RditHhxz", "title": "f2.txt", "time": "1795537000"}
     page = PageAddress(
@@ -73,7 +73,7 @@ def test_a_bepasty_item_is_captured_as_served() -> None:
     assert post.published_at == datetime(2026, 11, 24, 16, 16, 40, tzinfo=UTC)
 
 
-def test_a_canary_list_leads_to_posts_with_their_moment_and_nowhere_else() -> None:
+def test_canary_list_leads_only_to_posts_with_their_time() -> None:
     site = make_site(platform="canary", start=[f"{PASTE}/"])
     (head,) = find_platform(site).start(site)
     (page,) = parse(site, head, "canary/list.json").pages
@@ -88,14 +88,14 @@ def test_a_canary_list_leads_to_posts_with_their_moment_and_nowhere_else() -> No
         )
 
 
-def test_a_bepasty_list_that_is_no_text_is_an_error_not_an_empty_list() -> None:
+def test_binary_bepasty_list_is_an_error() -> None:
     site = make_site(platform="bepasty", start=[PASTE])
     (head,) = find_platform(site).start(site)
     with pytest.raises(RecordError, match="not_a_list"):
         find_platform(site).parse(head, Response(head.url, body=b"\x00\x01"), site)
 
 
-def test_a_spirit_list_leads_to_topics_without_their_slug_and_to_the_next_page() -> None:
+def test_spirit_list_leads_to_topics_and_the_next_page() -> None:
     head = PageAddress(f"{BOARD}/category/3/general/", "list")
     first, second, older = parse(make_site(), head, "spirit/list.html").pages
     assert first.url == f"{BOARD}/topic/7/ke-hu-ming-dan-%E5%90%8D/"
@@ -110,7 +110,7 @@ def test_a_spirit_list_leads_to_topics_without_their_slug_and_to_the_next_page()
     )
 
 
-def test_the_spirit_board_leads_to_its_categories_and_the_latest_topics_only_to_topics() -> None:
+def test_spirit_board_leads_to_categories_and_latest_list_to_topics() -> None:
     pages = parse(make_site(), PageAddress(f"{BOARD}/", "list"), "spirit/board.html").pages
     assert [page.url for page in pages] == [
         f"{BOARD}/category/3/general/",
@@ -123,7 +123,7 @@ def test_the_spirit_board_leads_to_its_categories_and_the_latest_topics_only_to_
     )
 
 
-def test_a_spirit_topic_is_its_comments_and_its_next_page() -> None:
+def test_spirit_topic_gives_comments_and_the_next_page() -> None:
     facts = {"title": "客户名单 出售", "channel": "General"}
     series = f"{BOARD}/topic/7/"
     page = PageAddress(
@@ -142,7 +142,7 @@ def test_a_spirit_topic_is_its_comments_and_its_next_page() -> None:
     )
 
 
-def test_raw_paste_finds_pastes_by_the_sites_own_words() -> None:
+def test_raw_paste_finds_pastes_with_the_options_of_the_site() -> None:
     options = {
         "links": "table.list a",
         "pattern": r"^/(?P<id>\w{8})$",
@@ -164,7 +164,7 @@ def test_raw_paste_finds_pastes_by_the_sites_own_words() -> None:
     assert (older.url, older.number) == (f"{PASTE}/archive?before=efgh5678", 2)
 
 
-def test_raw_paste_takes_a_paste_as_served() -> None:
+def test_raw_paste_is_captured_as_served() -> None:
     site = make_site(platform="raw_paste")
     page = PageAddress(
         f"{PASTE}/raw/abcd1234",
@@ -196,9 +196,7 @@ def test_raw_paste_takes_a_paste_as_served() -> None:
         ({"links": "a[[["}, r"options\.links: is not a valid CSS selector"),
     ],
 )
-def test_raw_paste_says_what_is_wrong_with_its_options(
-    options: dict[str, str], complaint: str
-) -> None:
+def test_raw_paste_rejects_invalid_options(options: dict[str, str], complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
         find_platform(make_site(platform="raw_paste", options=options))
 
@@ -211,7 +209,7 @@ def test_raw_paste_says_what_is_wrong_with_its_options(
         ("nonsense", "text/plain", ""),
     ],
 )
-def test_the_declared_type_and_charset(header: str, media_type: str, charset: str) -> None:
+def test_declared_type_and_charset_are_read(header: str, media_type: str, charset: str) -> None:
     response = Response(
         PASTE, headers={"Content-Type": header} if header else {}, request=Request(PASTE)
     )

@@ -108,7 +108,7 @@ def thread(frontier: Frontier, clock: HeldClock) -> Thread:
     return new_thread
 
 
-def test_an_edited_post_is_captured_again_once_and_marked(thread: Thread) -> None:
+def test_edited_post_is_captured_again_once_and_marked(thread: Thread) -> None:
     thread.posts[8] = post(8, "something else")
     thread.write(9)
     thread.unseen.clear()
@@ -118,7 +118,7 @@ def test_an_edited_post_is_captured_again_once_and_marked(thread: Thread) -> Non
     assert thread.unseen == [replace(post(8, "something else"), edited=True), post(9)]
 
 
-def test_what_changes_without_anybody_editing_it_is_no_edit(thread: Thread) -> None:
+def test_automatic_changes_are_not_edits(thread: Thread) -> None:
     thread.posts[8] = post(8, "<b>x</b> 3 downloads", wording=b"text 8")
     thread.write(9)
     thread.visit()
@@ -127,7 +127,7 @@ def test_what_changes_without_anybody_editing_it_is_no_edit(thread: Thread) -> N
     assert thread.visit() == ([3, 4], 0, 0)
 
 
-def test_a_post_known_by_its_place_alone_is_never_called_edited_or_gone(
+def test_post_identified_by_position_is_never_edited_or_gone(
     frontier: Frontier, clock: HeldClock
 ) -> None:
     thread = Thread(frontier, clock)
@@ -147,9 +147,7 @@ def test_edits_on_older_pages_are_found_by_a_walk(thread: Thread) -> None:
 
 @pytest.mark.parametrize("deleted", [1, 5, 8])
 @pytest.mark.parametrize("count", [True, False])
-def test_a_deleted_post_is_told_once_wherever_it_stood(
-    thread: Thread, deleted: int, count: bool
-) -> None:
+def test_deleted_post_is_reported_once(thread: Thread, deleted: int, count: bool) -> None:
     thread.delete(deleted, count=count)
     thread.write(9)
     _, edited, gone = thread.visit()
@@ -163,9 +161,7 @@ def test_a_deleted_post_is_told_once_wherever_it_stood(
     assert thread.visit(walk=9)[1:] == (0, 0)
 
 
-def test_a_thread_of_which_the_list_counts_fewer_is_read_whole_and_found_what_slipped_through(
-    frontier: Frontier, clock: HeldClock
-) -> None:
+def test_thread_with_a_lower_count_is_reread_whole(frontier: Frontier, clock: HeldClock) -> None:
     thread = Thread(frontier, clock, meanwhile={1: (2,)})
     thread.write(*range(1, 9))
     thread.visit()
@@ -178,7 +174,7 @@ def test_a_thread_of_which_the_list_counts_fewer_is_read_whole_and_found_what_sl
     assert {result.post_id for result in thread.unseen} == {str(number) for number in range(1, 9)}
 
 
-def test_what_moves_to_a_page_that_was_just_read_is_not_gone(thread: Thread) -> None:
+def test_post_moved_to_a_page_just_read_is_not_gone(thread: Thread) -> None:
     thread.meanwhile = {1: (2,)}
     thread.delete(8)
     thread.write(9)
@@ -187,7 +183,7 @@ def test_what_moves_to_a_page_that_was_just_read_is_not_gone(thread: Thread) -> 
     assert thread.visit(walk=9)[1:] == (0, 0), "nothing that was called gone is there again"
 
 
-def test_all_of_a_thread_that_is_no_more_is_gone_after_two_questions(thread: Thread) -> None:
+def test_posts_of_a_deleted_thread_are_gone_after_two_requests(thread: Thread) -> None:
     thread.delete(*thread.posts)
     thread.posts[99] = post(99)
     stays = thread.page(1)
@@ -202,7 +198,7 @@ def test_all_of_a_thread_that_is_no_more_is_gone_after_two_questions(thread: Thr
     assert (pages, gone) == ([3, 1], 8)
 
 
-def test_a_page_beyond_the_end_that_shows_the_first_one_again_moves_nothing(thread: Thread) -> None:
+def test_repeated_first_page_beyond_the_end_changes_nothing(thread: Thread) -> None:
     thread.repeats = True
     thread.delete(7, 8)
     thread.write(9)
@@ -219,7 +215,7 @@ def test_nothing_is_gone_while_a_page_could_not_be_read(thread: Thread) -> None:
     assert thread.visit()[2] == 1
 
 
-def test_in_a_long_thread_nothing_is_called_gone(frontier: Frontier, clock: HeldClock) -> None:
+def test_long_thread_reports_nothing_as_gone(frontier: Frontier, clock: HeldClock) -> None:
     thread = Thread(frontier, clock)
     thread.write(*range(1, PER_PAGE * LONGEST_THREAD + 2))
     thread.visit()
@@ -228,7 +224,7 @@ def test_in_a_long_thread_nothing_is_called_gone(frontier: Frontier, clock: Held
     assert thread.visit() == ([LONGEST_THREAD + 1], 0, 0)
 
 
-def test_a_page_that_was_cut_off_tells_nothing_of_what_is_gone(thread: Thread) -> None:
+def test_truncated_page_reports_nothing_as_gone(thread: Thread) -> None:
     thread.delete(8)
     began = thread.frontier.begin_visit(SITE, [LIST], 9)
     while leased := thread.frontier.lease(SITE):
@@ -238,7 +234,7 @@ def test_a_page_that_was_cut_off_tells_nothing_of_what_is_gone(thread: Thread) -
         assert not thread.frontier.finish(leased, replace(parsed, whole=False), began).gone
 
 
-def test_what_was_counted_lasts(tmp_path: Path, thread: Thread) -> None:
+def test_counts_persist(tmp_path: Path, thread: Thread) -> None:
     thread.posts[8] = post(8, "something else")
     thread.delete(7)
     thread.write(9)

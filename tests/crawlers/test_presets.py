@@ -35,13 +35,13 @@ body = "i"
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_preset_reads_its_samples_and_is_recognised_in_them(name: str) -> None:
+def test_preset_reads_its_samples_and_is_recognised_in_them(name: str) -> None:
     preset = Presets().get(name)
     assert check_samples(preset, load_platform(preset.platform).parse) == []
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_a_sample_is_of_is_told_from_all_other_software(name: str) -> None:
+def test_sample_is_recognised_as_its_own_software(name: str) -> None:
     for sample in Presets().get(name).sample:
         if sample.recognised:
             best, *worse = recognise(sample.build_response())
@@ -51,7 +51,7 @@ def test_what_a_sample_is_of_is_told_from_all_other_software(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_site_of_a_preset_needs_no_options(name: str) -> None:
+def test_site_of_a_preset_needs_no_options(name: str) -> None:
     site = make_site(platform=name)
     if why := Presets().get(name).unreadable:
         with pytest.raises(ConfigError, match=re.escape(why)):
@@ -60,7 +60,7 @@ def test_a_site_of_a_preset_needs_no_options(name: str) -> None:
     assert find_platform(site).start(site)
 
 
-def test_a_preset_that_does_not_read_its_sample_says_what_it_reads() -> None:
+def test_sample_mismatch_shows_what_the_preset_read() -> None:
     preset = Presets().get("spirit")
     (fault,) = check_samples(
         preset.model_copy(update={"options": {**preset.options, "author": ".nobody"}}),
@@ -76,7 +76,7 @@ def own(folder: Path, text: str = OWN, name: str = "ours") -> Path:
     return path
 
 
-def test_a_users_own_presets_are_found_and_go_before_those_that_ship(tmp_path: Path) -> None:
+def test_own_presets_are_found_before_shipped_ones(tmp_path: Path) -> None:
     own(tmp_path / "presets")
     own(tmp_path / "presets", name="spirit")
     presets = Presets(tmp_path / "presets")
@@ -87,7 +87,7 @@ def test_a_users_own_presets_are_found_and_go_before_those_that_ship(tmp_path: P
     assert presets.get("spirit").about == "a board of ours"
 
 
-def test_a_preset_that_somebody_else_may_write_is_refused(tmp_path: Path) -> None:
+def test_preset_writable_by_others_is_rejected(tmp_path: Path) -> None:
     own(tmp_path / "presets").chmod(0o666)
     presets = Presets(tmp_path / "presets")
     presets.refresh()
@@ -106,7 +106,7 @@ def test_a_preset_that_somebody_else_may_write_is_refused(tmp_path: Path) -> Non
         ("=", "is not valid TOML"),
     ],
 )
-def test_what_is_wrong_with_a_preset_is_said(tmp_path: Path, text: str, complaint: str) -> None:
+def test_invalid_preset_is_explained(tmp_path: Path, text: str, complaint: str) -> None:
     own(tmp_path / "presets", text)
     presets = Presets(tmp_path / "presets")
     presets.refresh()
@@ -114,7 +114,7 @@ def test_what_is_wrong_with_a_preset_is_said(tmp_path: Path, text: str, complain
         find_platform(make_site(platform="ours"), presets)
 
 
-def test_a_changed_preset_is_checked_again_for_the_sites_that_use_it(tmp_path: Path) -> None:
+def test_changed_preset_is_checked_for_the_sites_using_it(tmp_path: Path) -> None:
     path = own(tmp_path / "presets")
     presets = Presets(tmp_path / "presets")
     (tmp_path / "board.toml").write_text(
@@ -129,17 +129,17 @@ def test_a_changed_preset_is_checked_again_for_the_sites_that_use_it(tmp_path: P
     assert "options.rows" in str(fault)
 
 
-def test_a_site_overrules_its_preset() -> None:
+def test_site_options_override_the_preset() -> None:
     with pytest.raises(ConfigError, match=r"options\.rows: is not a valid CSS selector"):
         find_platform(make_site(options={"rows": "[["}))
 
 
-def test_a_name_that_is_nearly_one_is_proposed() -> None:
+def test_misspelt_preset_name_is_suggested() -> None:
     with pytest.raises(ConfigError, match="did you mean spirit"):
         find_platform(make_site(platform="sprit"))
 
 
-def test_check_holds_a_users_own_presets_to_their_samples(context: Context) -> None:
+def test_check_tests_own_presets_with_their_samples(context: Context) -> None:
     (look,) = [act for what, act in itertools.islice(parts(context), 3) if what == "presets"]
     assert look().endswith("known, 0 of them your own")
     own(context.data / "presets", name="bare")
@@ -169,9 +169,7 @@ pages = [{ role = "thread", id = "7", url = "https://board.example/?t=7" }]
 """
 
 
-def test_a_users_own_preset_is_recognised_checked_and_crawled_by(
-    station: Station, server: Answers
-) -> None:
+def test_own_preset_is_recognised_checked_and_crawled(station: Station, server: Answers) -> None:
     own(station.data / "presets", OWN + RECOGNISED)
     rows = "".join(f'<li><a href="/?t={thread}">title {thread}</a></li>' for thread in range(1, 6))
     server.says("/", f'<html><body><ul class="bespoke">{rows}</ul></body></html>')
@@ -196,7 +194,7 @@ NOTES = "<!-- a note --><?php echo 'x' ?>"
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_comments_and_processing_instructions_change_nothing_of_what_is_read(name: str) -> None:
+def test_comments_and_processing_instructions_are_ignored(name: str) -> None:
     preset = Presets().get(name)
     noted = tuple(
         sample.model_copy(

@@ -68,7 +68,7 @@ def reason(station: Station) -> str:
     return json.loads(station.run("sites", "--json"))["reason"]
 
 
-def test_an_onion_site_is_read_by_socks_and_its_name_is_looked_up_nowhere_here(
+def test_onion_site_is_read_through_socks_without_a_local_lookup(
     station: Station, socks: LocalProxy, server: Answers
 ) -> None:
     """The machine's resolver answers that name with an address of this house: whoever asked it
@@ -85,9 +85,7 @@ def test_an_onion_site_is_read_by_socks_and_its_name_is_looked_up_nowhere_here(
     assert capture.url == f"http://{ONION}/paste000"
 
 
-def test_without_a_proxy_an_onion_name_is_never_looked_up(
-    station: Station, server: Answers
-) -> None:
+def test_onion_name_is_never_looked_up_without_a_proxy(station: Station, server: Answers) -> None:
     fill(server)
     station.site("paste", f"http://{ONION}:{server.port}/archive", more="allow_private = true")
     station.names = [f"{ONION}=127.0.0.1"]
@@ -95,7 +93,7 @@ def test_without_a_proxy_an_onion_name_is_never_looked_up(
     assert (server.requested_paths, reason(station)) == ([], "onion")
 
 
-def test_a_site_whose_proxy_is_not_there_is_not_asked_directly(
+def test_site_with_a_missing_proxy_is_not_requested_directly(
     station: Station, server: Answers
 ) -> None:
     fill(server)
@@ -105,7 +103,7 @@ def test_a_site_whose_proxy_is_not_there_is_not_asked_directly(
 
 
 @pytest.mark.parametrize("fault", ["secret", "name"])
-def test_a_proxy_that_refuses_is_said_to(
+def test_rejecting_proxy_is_reported(
     station: Station, socks: LocalProxy, server: Answers, fault: str
 ) -> None:
     socks.names = {} if fault == "name" else {"site.example": ("127.0.0.1", server.port)}
@@ -115,9 +113,7 @@ def test_a_proxy_that_refuses_is_said_to(
     assert (server.requested_paths, reason(station)) == ([], "proxy")
 
 
-def test_a_proxy_that_says_nothing_is_cut_at_the_page_s_own_deadline(
-    station: Station, socks: LocalProxy
-) -> None:
+def test_silent_proxy_is_cut_at_the_page_deadline(station: Station, socks: LocalProxy) -> None:
     socks.silent = threading.Event()
     configure(station, f"socks5h://127.0.0.1:{socks.port}")
     with station.start("crawl", "--once", crawl__download_seconds="2") as process:
@@ -134,7 +130,7 @@ def test_a_proxy_that_says_nothing_is_cut_at_the_page_s_own_deadline(
     assert reason(station) == "timeout"
 
 
-def test_an_http_proxy_is_asked_for_the_page_and_knows_who_asks(
+def test_http_proxy_receives_the_request_and_credentials(
     station: Station, http: LocalProxy, server: Answers
 ) -> None:
     fill(server)
@@ -145,7 +141,7 @@ def test_an_http_proxy_is_asked_for_the_page_and_knows_who_asks(
     assert all(b"Proxy-Authorization: Basic dXNlcjp3b3Jk" in request for request in http.requests)
 
 
-def test_an_http_proxy_with_a_ca_of_its_own_opens_tls(
+def test_https_site_is_read_through_an_http_proxy_with_its_own_ca(
     station: Station, http: LocalProxy, tmp_path: Path
 ) -> None:
     certificates, tls = make_certificates(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -180,7 +176,7 @@ HOUSE = [
 
 
 @pytest.mark.parametrize("host", HOUSE)
-def test_nobody_is_led_into_a_house_by_its_proxy(host: str) -> None:
+def test_proxied_request_to_a_private_host_is_blocked(host: str) -> None:
     site, request = make_site(start=[f"http://{host}/"], proxy="out"), Request(f"http://{host}/")
     guard = AddressGuard(site, {}, Proxy("socks5h", "127.0.0.1", 1))
     with pytest.raises(RequestRefusal) as refused:
@@ -193,7 +189,7 @@ def test_nobody_is_led_into_a_house_by_its_proxy(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["site.example", ONION, "8.8.8.8", "2606:4700::1111", "1.example"])
-def test_names_of_the_open_internet_are_let_pass(host: str) -> None:
+def test_internet_names_are_allowed(host: str) -> None:
     assert not is_internal_name(host)
 
 
@@ -209,7 +205,7 @@ def test_names_of_the_open_internet_are_let_pass(host: str) -> None:
         ("http://127.0.0.1:8080", "no colon", "has no line `user:password`"),
     ],
 )
-def test_a_proxy_that_cannot_be_used_is_told_at_the_start(
+def test_unusable_proxy_is_reported_at_start(
     station: Station, address: str, secret: str, told: str
 ) -> None:
     configure(station, address, secret)

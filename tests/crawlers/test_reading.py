@@ -51,9 +51,7 @@ def read(
     return find_platform(site).parse(page, response, site)
 
 
-def test_a_thread_is_known_by_its_whole_address_query_included_and_its_stamp_ignores_views() -> (
-    None
-):
+def test_thread_identity_includes_the_query_and_its_stamp_ignores_views() -> None:
     row = '<li><a class=t href="?sid=9&t=7&x=1#new">T</a> <i>12</i> <s>{views} views</s></li>'
     (first,), (second,) = (read(LAID, row.format(views=views)).pages for views in (1, 2))
     assert first == second
@@ -64,14 +62,14 @@ def test_a_thread_is_known_by_its_whole_address_query_included_and_its_stamp_ign
     )
 
 
-def test_without_a_stamp_of_its_own_all_that_a_row_says_is_one() -> None:
+def test_row_text_is_the_default_stamp() -> None:
     (page,) = read(
         {**LAID, "stamp": []}, '<li><a class=t href="?t=7">T</a> <i>12</i> by li</li>'
     ).pages
     assert page.stamp == "T 12 by li"
 
 
-def test_a_post_without_a_text_is_none_and_one_without_a_number_is_known_by_its_place() -> None:
+def test_post_without_text_is_skipped_and_one_without_an_id_is_numbered() -> None:
     body = "<p id=p31><u>li</u><b>one</b></p><p id=p32>deleted</p><p id=''><b>two</b></p>"
     page = PageAddress(f"{BOARD}?t=7&p=2", "thread", series=f"{BOARD}?t=7", number=2)
     parsed = read(LAID, body, page)
@@ -81,7 +79,7 @@ def test_a_post_without_a_text_is_none_and_one_without_a_number_is_known_by_its_
     ]
 
 
-def test_what_stands_in_another_found_element_is_taken_once() -> None:
+def test_nested_matches_are_taken_once() -> None:
     (post,) = read(LAID, "<p id=p1><b>a<b>c</b></b></p>", PageAddress(BOARD, "thread")).posts
     assert post.body == b"a<b>c</b>"
 
@@ -89,11 +87,11 @@ def test_what_stands_in_another_found_element_is_taken_once() -> None:
 @pytest.mark.parametrize(
     "href", ["javascript:void(0)", "", "#", "http://[bad", "ftp://x/", "mailto:a@b.example"]
 )
-def test_a_next_page_that_is_none_ends_the_list(href: str) -> None:
+def test_invalid_next_link_ends_the_list(href: str) -> None:
     assert read(LAID, f'<a class=next href="{href}">more</a>').pages == ()
 
 
-def test_a_relative_moment_is_by_the_sites_own_clock() -> None:
+def test_relative_time_uses_the_clock_of_the_site() -> None:
     body = "<p id=p1><b>x</b><time>2 hours ago</time></p>"
     (post,) = read(
         LAID, body, PageAddress(BOARD, "thread"), Date="Thu, 26 Nov 2026 12:00:00 GMT"
@@ -103,7 +101,7 @@ def test_a_relative_moment_is_by_the_sites_own_clock() -> None:
     assert untold.published_at is None
 
 
-def test_an_xhtml_page_with_a_prolog_is_read_as_a_page() -> None:
+def test_xhtml_page_with_a_prolog_is_read() -> None:
     body = (
         '<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"><body><p'
         ' id="p1"><b>x</b></p></body></html>'
@@ -128,7 +126,7 @@ ATOM = """<?xml version="1.0"?><feed xmlns="http://www.w3.org/2005/Atom"><entry>
 
 
 @pytest.mark.parametrize("feed", [RSS, ATOM])
-def test_of_rss_and_atom_nothing_needs_to_be_said(feed: str) -> None:
+def test_rss_and_atom_need_no_options(feed: str) -> None:
     (post,) = read({}, feed, platform="feed").posts
     assert (post.post_id, post.url, post.title, post.author) == (
         "g7",
@@ -140,7 +138,7 @@ def test_of_rss_and_atom_nothing_needs_to_be_said(feed: str) -> None:
     assert post.published_at.isoformat() == "2026-11-24T16:02:00+00:00"
 
 
-def test_posts_may_stand_on_a_json_list_with_more_behind_it() -> None:
+def test_posts_on_a_paginated_json_list_are_read() -> None:
     options = {
         "post": "@",
         "id": "id",
@@ -167,7 +165,7 @@ def test_posts_may_stand_on_a_json_list_with_more_behind_it() -> None:
     assert read({**options, "next_page": "?page={page}"}, [], platform="feed") == PageContent()
 
 
-def test_a_thread_in_json_has_as_many_pages_as_its_count_says() -> None:
+def test_json_thread_has_as_many_pages_as_its_count() -> None:
     lists = {
         "rows": "t",
         "row_id": "id",
@@ -197,7 +195,7 @@ def test_a_thread_in_json_has_as_many_pages_as_its_count_says() -> None:
     "body",
     ["{", "[" * 100_000, '{"t": 1}', '{"t": [[], 1, null, "x", {"id": {}}]}', "null", "", "[]"],
 )
-def test_json_of_another_shape_breaks_nothing(body: str) -> None:
+def test_json_of_unexpected_shape_breaks_nothing(body: str) -> None:
     options = {
         "rows": "t",
         "row_id": "id",
@@ -213,7 +211,7 @@ def test_json_of_another_shape_breaks_nothing(body: str) -> None:
     assert parsed.pages == ()
 
 
-def test_what_is_no_text_is_an_error_not_an_empty_list() -> None:
+def test_binary_content_is_an_error_not_an_empty_list() -> None:
     site = make_site(platform="board", options=LAID)
     with pytest.raises(RecordError):
         find_platform(site).parse(PageAddress(BOARD, "list"), Response(BOARD, body=b"\0\1"), site)
@@ -239,7 +237,7 @@ def test_what_is_no_text_is_an_error_not_an_empty_list() -> None:
         ({"first": 1, "post": "p", "body": "b"}, r"options\.raw: is missing"),
     ],
 )
-def test_what_is_wrong_with_options_is_said(options: dict[str, object], complaint: str) -> None:
+def test_invalid_options_are_reported(options: dict[str, object], complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
         find_platform(make_site(platform="board", options=options))
 
@@ -248,7 +246,7 @@ def test_what_is_wrong_with_options_is_said(options: dict[str, object], complain
     ("open_", "shut"),
     [("<p id=p1><b>x", ""), ("<li><a class=t href='?t=7'>x</a>", "</li>"), ("<b>", "</b>")],
 )
-def test_what_stands_in_itself_thousands_of_times_takes_no_time(open_: str, shut: str) -> None:
+def test_deeply_nested_posts_take_little_time(open_: str, shut: str) -> None:
     body = f"<div><p id=p0>{open_ * 3_000}{shut * 3_000}</p></div>"
     for page in (PageAddress(BOARD, "list"), PageAddress(BOARD, "thread")):
         began = time.process_time()
@@ -257,7 +255,7 @@ def test_what_stands_in_itself_thousands_of_times_takes_no_time(open_: str, shut
         assert time.process_time() - began < 5
 
 
-def test_rows_in_rows_without_end_are_refused_and_a_few_are_not() -> None:
+def test_endlessly_nested_rows_are_rejected() -> None:
     def nest(depth: int) -> str:
         return (
             "".join(f"<s><a class=t href='?t={number}'>x</a>" for number in range(depth))
@@ -269,7 +267,7 @@ def test_rows_in_rows_without_end_are_refused_and_a_few_are_not() -> None:
         read({**LAID, "rows": "s"}, nest(400))
 
 
-def test_an_entry_that_does_not_name_its_board_has_not_another_entrys() -> None:
+def test_channel_of_one_entry_is_not_applied_to_another() -> None:
     rows = (
         '<h1>All</h1><li><a class=t href="?t=1">a</a><em>Trade</em></li><li><a class=t'
         ' href="?t=2">b</a></li>'
@@ -290,7 +288,7 @@ def test_an_entry_that_does_not_name_its_board_has_not_another_entrys() -> None:
         "<script id=data>window.__STATE__ = JSON.parse({!r})</script>",
     ],
 )
-def test_what_a_script_would_show_is_read_from_the_data_in_its_page(script: str) -> None:
+def test_data_embedded_for_scripts_is_read(script: str) -> None:
     options = {
         "embedded": "css:#data",
         "rows": "t",
@@ -324,7 +322,7 @@ def test_what_a_script_would_show_is_read_from_the_data_in_its_page(script: str)
         "<p id=data>" + "[" * 100_000,
     ],
 )
-def test_a_page_whose_data_is_not_there_is_an_error_not_an_empty_list(script: str) -> None:
+def test_missing_embedded_data_is_an_error_not_an_empty_list(script: str) -> None:
     options = {
         "embedded": "css:#data",
         "rows": "t",
@@ -337,7 +335,7 @@ def test_a_page_whose_data_is_not_there_is_an_error_not_an_empty_list(script: st
         read(options, f"<html><body>{script}</body></html>", platform="feed")
 
 
-def test_of_a_page_of_links_without_end_ten_thousand_are_followed_and_that_is_said() -> None:
+def test_ten_thousand_links_are_followed_and_the_rest_reported() -> None:
     body = "".join(
         f"<li><a class=t href='?t={number}'>T</a></li>" for number in range(MOST_LINKS + 5)
     )
@@ -350,7 +348,7 @@ def test_of_a_page_of_links_without_end_ten_thousand_are_followed_and_that_is_sa
     "text",
     ["a", "css:a", "//a", "./descendant::a", "//a/@href", "a::attr(href)", "xpath:(//a | //b)"],
 )
-def test_a_selector_finds_no_more_than_is_followed_and_the_first_of_it(text: str) -> None:
+def test_selector_is_limited_to_the_first_matches(text: str) -> None:
     page = Selector(
         text="<p>" + "".join(f"<a href=/{number}>x</a>" for number in range(MOST_FOUND + 5)),
         type="html",
@@ -361,7 +359,7 @@ def test_a_selector_finds_no_more_than_is_followed_and_the_first_of_it(text: str
     assert f"/{MOST_FOUND - 1}" in nodes[-1].get()
 
 
-def test_a_selector_of_a_text_or_a_number_and_of_names_with_capitals_is_as_it_was() -> None:
+def test_text_count_and_camel_case_selectors_still_work() -> None:
     page = Selector(text="<r><pubDate>now</pubDate></r>", type="xml")
     assert [node.get() for node in compile_selector("pubDate::text", "css").select(page)] == ["now"]
     assert [
@@ -372,16 +370,14 @@ def test_a_selector_of_a_text_or_a_number_and_of_names_with_capitals_is_as_it_wa
     ] == ["1.0"]
 
 
-def test_of_a_page_with_more_tags_than_any_page_has_the_beginning_is_read_and_that_is_said() -> (
-    None
-):
+def test_page_with_too_many_tags_is_read_partly_and_reported() -> None:
     row = "<li><a class=t href='?t=1'>T</a></li>"
     parsed = read(LAID, row + "<b>" * MOST_TAGS + row.replace("t=1", "t=2"))
     assert ([page.facts["id"] for page in parsed.pages], parsed.lacking) == (["1"], "links")
 
 
 @pytest.mark.parametrize("kind", ["lists", "files", "attached"])
-def test_so_it_is_with_other_lists_and_files(kind: str) -> None:
+def test_other_lists_and_files_are_limited_and_reported(kind: str) -> None:
     links = "".join(
         f"<a class=x href='/x/{number}'>x{number}.zip</a>" for number in range(MOST_LINKS + 5)
     )
@@ -394,7 +390,7 @@ def test_so_it_is_with_other_lists_and_files(kind: str) -> None:
     )
 
 
-def test_a_pattern_sees_no_more_of_an_address_than_its_beginning() -> None:
+def test_pattern_examines_only_the_beginning_of_an_address() -> None:
     (page,) = read(
         {**LAID, "pattern": r"t=(?P<id>\d+)a*"},
         f"<li><a class=t href='?t=7{'a' * 9000}'>T</a></li>",
@@ -407,7 +403,7 @@ def test_a_pattern_sees_no_more_of_an_address_than_its_beginning() -> None:
     ("told", "lacking"),
     [({"incomplete_results": True}, "partial"), ({"incomplete_results": False}, ""), ({}, "")],
 )
-def test_a_list_that_says_that_it_does_not_show_all_is_believed(
+def test_list_that_declares_itself_incomplete_is_incomplete(
     told: dict[str, bool], lacking: str
 ) -> None:
     options = {"post": "items", "id": "id", "body": "body", "incomplete": "incomplete_results"}

@@ -49,14 +49,14 @@ def answer(
         (500, "status"),
     ],
 )
-def test_a_status_alone(status: int, outcome: str) -> None:
+def test_status_alone_decides_the_outcome(status: int, outcome: str) -> None:
     assert classify_answer(URL, answer(FILLER, status)) == outcome
     assert outcome in FATES
 
 
 @pytest.mark.parametrize("status", [403, 429, 503])
 @pytest.mark.parametrize("text", load_marks().challenge)
-def test_an_error_page_with_a_mark_is_a_challenge(status: int, text: str) -> None:
+def test_error_page_with_a_mark_is_a_challenge(status: int, text: str) -> None:
     assert classify_answer(URL, answer(f"<html>{text.upper()}</html>", status)) == "blocked"
 
 
@@ -64,12 +64,12 @@ def test_an_error_page_with_a_mark_is_a_challenge(status: int, text: str) -> Non
     ("name", "value"), [("cf-mitigated", "challenge"), ("x-amzn-waf-action", "captcha")]
 )
 @pytest.mark.parametrize("status", [200, 202, 403, 405])
-def test_a_header_says_challenge_on_any_status(name: str, value: str, status: int) -> None:
+def test_challenge_header_counts_on_any_status(name: str, value: str, status: int) -> None:
     assert classify_answer(URL, answer("", status, {name: value})) == "blocked"
     assert classify_answer(URL, answer("", 200, {"cf-mitigated": "none"})) == "ok"
 
 
-def test_a_guard_that_lets_us_in_is_no_challenge() -> None:
+def test_protection_header_on_a_normal_page_is_not_a_challenge() -> None:
     """DataDome names itself on every answer."""
     assert classify_answer(URL, answer(FILLER, 200, {"X-DataDome": "protected"})) == "ok"
     assert (
@@ -86,7 +86,7 @@ def test_a_guard_that_lets_us_in_is_no_challenge() -> None:
 
 
 @pytest.mark.parametrize("status", [200, 404, 500])
-def test_a_mark_that_a_poster_may_have_written_decides_nothing(status: int) -> None:
+def test_mark_written_by_a_poster_decides_nothing(status: int) -> None:
     assert classify_answer(URL, answer(CHALLENGE, status)) != "blocked"
     leased = PageLease("board", b"", item(1), b"", 0)
     assert (
@@ -128,7 +128,7 @@ def test_a_mark_that_a_poster_may_have_written_decides_nothing(status: int) -> N
         "http://b.example/signin?next=/x",
     ],
 )
-def test_addresses_to_log_in_at(url: str) -> None:
+def test_login_addresses_are_recognised(url: str) -> None:
     assert is_login(url)
     assert classify_answer(URL, answer("", url=url, via=URL)) == "login"
     assert classify_answer(url, answer("", url=url, via=url)) == "ok"  # it is what was asked for
@@ -144,7 +144,7 @@ def test_addresses_to_log_in_at(url: str) -> None:
         "http://b.example/authors/",
     ],
 )
-def test_addresses_that_only_look_so(url: str) -> None:
+def test_lookalike_addresses_are_not_logins(url: str) -> None:
     assert not is_login(url)
     assert classify_answer(URL, answer("", url=url, via=URL)) == "ok"
 
@@ -230,13 +230,13 @@ REFRESH = '<meta http-equiv="refresh" content="{}"><p>you are led on</p>'
         (THREAD, "您需要登录后才可以查看", PageContent(), (0, 0), "login"),
     ],
 )
-def test_a_page_that_holds_nothing(
+def test_page_without_expected_content_is_classified(
     page: PageAddress, body: str, parsed: PageContent, former: tuple[int, int], outcome: str
 ) -> None:
     assert page_outcome(page, body, parsed, *former) == outcome
 
 
-def test_an_empty_list_is_an_answer_only_where_its_file_says_so() -> None:
+def test_empty_list_is_valid_only_where_the_file_allows_it() -> None:
     assert (
         page_outcome(LIST, "<p>no pastes</p>", PageContent(), 20, 5_000, may_be_empty=True) == "ok"
     )
@@ -273,9 +273,7 @@ MENU = (
     "box", [DISCUZ, PHPBB, SMF, VBULLETIN, '<aside><form><input type="PASSWORD"></form></aside>']
 )
 @pytest.mark.parametrize("listed", [THREADS, QUERIES])
-def test_a_form_to_log_in_with_beside_threads_is_no_login_that_ran_out(
-    box: str, listed: str
-) -> None:
+def test_login_form_beside_threads_is_not_an_expired_login(box: str, listed: str) -> None:
     """The threads are not read, as by a platform that does not know them: that is the site's
     file, or a new layout.
     """
@@ -293,7 +291,7 @@ def test_a_form_to_log_in_with_beside_threads_is_no_login_that_ran_out(
 
 
 @pytest.mark.parametrize("box", [DISCUZ, PHPBB, SMF])
-def test_a_small_form_alone_is_no_wall_and_its_words_for_who_writes_are_none(box: str) -> None:
+def test_small_login_form_is_not_a_wall(box: str) -> None:
     for words in (
         "您需要登录后才可以回帖 登录 | 注册",
         "请登录后发表评论",
@@ -306,7 +304,7 @@ def test_a_small_form_alone_is_no_wall_and_its_words_for_who_writes_are_none(box
 @pytest.mark.parametrize(
     "wall", ["抱歉，您需要登录后才可以继续浏览", "<form id=login><input type=password></form>"]
 )
-def test_a_wall_is_one_with_menus_and_a_small_form_as_well(wall: str) -> None:
+def test_login_wall_is_recognised_beside_menus_and_a_small_form(wall: str) -> None:
     assert (
         page_outcome(
             LIST,
@@ -320,7 +318,7 @@ def test_a_wall_is_one_with_menus_and_a_small_form_as_well(wall: str) -> None:
 
 
 @pytest.mark.parametrize("body", ["{}", "[]", '{"items": []}'])
-def test_a_list_for_programs_that_never_showed_a_post_is_no_answer_unless_its_file_says_so(
+def test_empty_json_list_is_invalid_unless_the_file_allows_it(
     body: str,
 ) -> None:
     response = TextResponse(
@@ -350,7 +348,7 @@ def test_a_list_for_programs_that_never_showed_a_post_is_no_answer_unless_its_fi
     )
 
 
-def test_a_list_without_the_mark_of_a_visitor_who_is_let_in() -> None:
+def test_list_without_the_session_mark_is_an_expired_login() -> None:
     full = PageContent(pages=(item(1),))
     assert page_outcome(LIST, "<a href=/logout>me</a>", full, session="a[href='/logout']") == "ok"
     assert (
@@ -361,12 +359,12 @@ def test_a_list_without_the_mark_of_a_visitor_who_is_let_in() -> None:
         make_site(session="a[[")
 
 
-def test_bytes_that_are_no_text_hold_no_marks() -> None:
+def test_binary_bytes_contain_no_marks() -> None:
     response = Response(URL, status=403, body=b"\x00\xff" * 100, request=Request(URL))
     assert classify_answer(URL, response) == "forbidden"
 
 
-def test_a_page_that_says_that_a_thread_is_no_more_is_gone_whatever_form_stands_beside() -> None:
+def test_deleted_thread_is_gone_even_with_a_login_form() -> None:
     leased = PageLease("board", b"", THREAD, b"", 0)
     beside = answer(
         "<p>The specified thread does not exist.</p><form><input type=password></form>",
@@ -376,7 +374,7 @@ def test_a_page_that_says_that_a_thread_is_no_more_is_gone_whatever_form_stands_
     assert classify_page(leased, beside, PageContent(), make_site()) == "login"
 
 
-def test_links_and_fields_within_many_elements_are_looked_at_once_each() -> None:
+def test_deeply_nested_links_and_fields_take_linear_time() -> None:
     """With a look at every element above every link this would take hours."""
     deep, query = "<div>" * 1_500, "/list?" + "x" * 200_000
     links = "".join(f'<a href="/x{number:05}">t</a>' for number in range(20_000))
@@ -397,7 +395,7 @@ def test_links_and_fields_within_many_elements_are_looked_at_once_each() -> None
 @pytest.mark.parametrize(
     ("before", "number", "outcome"), [(9, 1, "layout"), (0, 1, "empty"), (9, 2, "ok")]
 )
-def test_a_list_for_programs_that_is_empty_and_was_not_is_no_list_any_more(
+def test_json_list_that_became_empty_is_a_changed_layout(
     body: str, before: int, number: int, outcome: str
 ) -> None:
     page = PageAddress(URL, "list", series=URL, number=number)

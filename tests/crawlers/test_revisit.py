@@ -54,7 +54,7 @@ def board(pages: int, new: int) -> Callable[[PageAddress], PageContent]:
     return parse_page
 
 
-def test_a_board_of_508_pages_with_20_new_threads_is_revisited_within_a_minute(
+def test_large_board_with_few_new_threads_is_revisited_in_a_minute(
     frontier: Frontier, clock: HeldClock
 ) -> None:
     assert len(read_all(frontier, board(508, 0))) == 508 * 6
@@ -65,7 +65,7 @@ def test_a_board_of_508_pages_with_20_new_threads_is_revisited_within_a_minute(
     assert (len(read), reading_seconds(make_site(), len(read))) == (25, 50.0)
 
 
-def test_a_thread_that_was_put_on_an_older_page_is_found_by_a_walk(
+def test_thread_inserted_on_an_older_page_is_found_by_a_walk(
     frontier: Frontier, clock: HeldClock
 ) -> None:
     read_all(frontier, board(30, 0))
@@ -91,9 +91,7 @@ def test_a_thread_that_was_put_on_an_older_page_is_found_by_a_walk(
         ({6: 5000}, 300.0),
     ],
 )
-def test_a_site_is_visited_sooner_the_more_posts_come(
-    posts: dict[int, int], seconds: float
-) -> None:
+def test_busier_site_is_visited_sooner(posts: dict[int, int], seconds: float) -> None:
     this = int(NOON // HOUR)
     arrivals = {this - ago: count for ago, count in posts.items()}
     now = this * HOUR + HOUR / 2
@@ -110,7 +108,7 @@ def answer(**headers: str) -> Response:
     )
 
 
-def test_what_a_list_was_called_goes_along_as_long_as_it_is_read_the_same_way() -> None:
+def test_validators_are_sent_while_the_reading_is_unchanged() -> None:
     site = make_site()
     validators_ = extract_validators(
         answer(
@@ -141,11 +139,11 @@ def test_what_a_list_was_called_goes_along_as_long_as_it_is_read_the_same_way() 
         {"Last_Modified": "soon", "Date": "Thu, 99 Zed 999999999 99:99:99"},
     ],
 )
-def test_what_says_nothing_of_use_is_not_kept(headers: dict[str, str]) -> None:
+def test_useless_validators_are_not_kept(headers: dict[str, str]) -> None:
     assert extract_validators(answer(**headers), make_site()) == b""
 
 
-def test_an_unchanged_list_is_not_sent_again_and_a_walk_asks_for_all_of_it(
+def test_unchanged_list_is_not_sent_again_except_for_a_walk(
     station: Station, server: Answers
 ) -> None:
     state = {"tag": '"1"', "body": '<a href="/paste0">x</a>', "sent": 0}
@@ -180,7 +178,7 @@ def test_an_unchanged_list_is_not_sent_again_and_a_walk_asks_for_all_of_it(
     assert json.loads(station.run("sites", "--json"))["state"] == "ok"
 
 
-def test_a_first_reading_says_how_long_it_takes(station: Station, server: Answers) -> None:
+def test_first_reading_shows_its_remaining_time(station: Station, server: Answers) -> None:
     server.says("/archive", "".join(f'<a href="/paste{number}">x</a>' for number in range(9)))
     for number in range(9):
         server.says(f"/raw/paste{number}", "text", **{"Content-Type": "text/plain"})
@@ -197,7 +195,7 @@ def test_a_first_reading_says_how_long_it_takes(station: Station, server: Answer
     assert "first reading" not in station.run("sites")
 
 
-def test_pages_that_no_list_shows_any_more_are_forgotten_with_their_posts(
+def test_pages_no_longer_listed_are_forgotten_with_their_posts(
     tmp_path: Path, clock: HeldClock
 ) -> None:
     frontier = Frontier(tmp_path, KEY, clock.as_clock(), keep_days=90)

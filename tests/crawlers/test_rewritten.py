@@ -95,9 +95,7 @@ def page_of(name: str, rows: str) -> str:
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=lambda one: one[0])
 @pytest.mark.parametrize("name", sorted(ROWS))
-def test_threads_are_read_whatever_their_addresses_were_rewritten_to(
-    name: str, scheme: tuple[str, str]
-) -> None:
+def test_threads_are_read_under_any_rewritten_address(name: str, scheme: tuple[str, str]) -> None:
     entries = [page for page in render_list(name, *scheme).pages if page.role == "thread"]
     assert [page.url for page in entries] == [
         HOST + scheme[0].format(n=n, word=word) for n, word in WORDS.items()
@@ -108,7 +106,7 @@ def test_threads_are_read_whatever_their_addresses_were_rewritten_to(
 
 @pytest.mark.parametrize("scheme", NAMELESS, ids=lambda one: one[0])
 @pytest.mark.parametrize("name", sorted(ROWS))
-def test_threads_are_read_whose_addresses_have_no_number(
+def test_threads_with_addresses_without_numbers_are_read(
     name: str, scheme: tuple[str, str]
 ) -> None:
     entries = [page for page in render_list(name, *scheme).pages if page.role == "thread"]
@@ -119,6 +117,6 @@ def test_threads_are_read_whose_addresses_have_no_number(
 
 
 @pytest.mark.parametrize("name", sorted(ROWS))
-def test_software_is_known_by_its_rows(name: str) -> None:
+def test_software_is_recognised_by_its_rows(name: str) -> None:
     body = page_of(name, ROWS[name].format(n=31, url="/a", page="/b"))
     assert name in {preset.name for preset in recognise(response(f"{HOST}/", body), Presets())}

@@ -43,7 +43,7 @@ def down(*_: object) -> None:
 
 
 @pytest.mark.parametrize("part", ["places", "expire"])
-def test_a_bus_that_is_down_ends_no_round(
+def test_unavailable_bus_does_not_end_the_scheduler(
     scheduler: Scheduler, part: str, monkeypatch: pytest.MonkeyPatch, clock: HeldClock
 ) -> None:
     rounds, began = [], []
@@ -67,7 +67,7 @@ def test_a_bus_that_is_down_ends_no_round(
     assert bool(began) == (part == "expire")
 
 
-def test_so_many_visits_are_begun_at_once_and_the_longest_due_come_first(
+def test_longest_due_visits_begin_first_up_to_the_limit(
     scheduler: Scheduler, data: Path, monkeypatch: pytest.MonkeyPatch, clock: HeldClock
 ) -> None:
     began: list[str] = []
@@ -91,7 +91,7 @@ def test_so_many_visits_are_begun_at_once_and_the_longest_due_come_first(
     assert began[3:] == ["s3"]
 
 
-def test_pages_under_way_have_their_turn_between_the_beginnings_of_many_visits(
+def test_running_pages_get_their_turn_between_many_new_visits(
     scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch, clock: HeldClock
 ) -> None:
     sites = {
@@ -108,7 +108,7 @@ def test_pages_under_way_have_their_turn_between_the_beginnings_of_many_visits(
     assert scheduler._visits.keys() == sites.keys()
 
 
-def test_a_site_that_is_new_has_a_state_though_its_first_visit_has_no_end(
+def test_new_site_has_a_state_before_its_first_visit_ends(
     context: Context, data: Path, clock: HeldClock
 ) -> None:
     (data / "sites.d" / "paste.toml").write_text(SITE)
@@ -139,7 +139,7 @@ def test_a_site_that_is_new_has_a_state_though_its_first_visit_has_no_end(
     assert asyncio.run(visits()) == ("incomplete", "waiting")
 
 
-def test_one_of_ten_thousand_sites_is_scheduled_within_a_millisecond(
+def test_ten_thousand_sites_are_scheduled_within_a_millisecond_each(
     scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch, clock: HeldClock
 ) -> None:
     began: list[str] = []
@@ -169,7 +169,7 @@ def test_one_of_ten_thousand_sites_is_scheduled_within_a_millisecond(
     assert time.process_time() - started < 0.001 * len(began)
 
 
-def test_a_bus_that_stands_still_holds_up_nothing_else() -> None:
+def test_frozen_bus_blocks_nothing_else() -> None:
     entered, let_go, on_bus = threading.Event(), threading.Event(), BusThread()
 
     def frozen() -> str:

@@ -28,7 +28,7 @@ def settings() -> Settings:
     )
 
 
-def test_every_setting_is_one_that_scrapy_knows() -> None:
+def test_every_setting_exists_in_scrapy() -> None:
     assert [
         name for name in build_settings(CRAWL, make_site()) if not hasattr(default_settings, name)
     ] == []
@@ -37,7 +37,7 @@ def test_every_setting_is_one_that_scrapy_knows() -> None:
 @pytest.mark.parametrize(
     "kind", ["EXTENSIONS_BASE", "SPIDER_MIDDLEWARES_BASE", "DOWNLOADER_MIDDLEWARES"]
 )
-def test_what_is_turned_off_exists_and_what_is_turned_on_loads(kind: str) -> None:
+def test_disabled_components_exist_and_enabled_ones_load(kind: str) -> None:
     for path, place in build_settings(CRAWL, make_site())[kind].items():
         assert load_object(path)
         assert place is not None or path in getattr(
@@ -53,11 +53,11 @@ def test_what_is_turned_off_exists_and_what_is_turned_on_loads(kind: str) -> Non
         "HTTPPROXY_ENABLED", "LOG_ENABLED",
     ],
 )  # fmt: skip
-def test_off(settings: Settings, name: str) -> None:
+def test_unwanted_feature_is_off(settings: Settings, name: str) -> None:
     assert settings.getbool(name) is False
 
 
-def test_only_http_is_spoken(settings: Settings) -> None:
+def test_only_http_is_supported(settings: Settings) -> None:
     spoken = [
         scheme for scheme, handler in settings.getwithbase("DOWNLOAD_HANDLERS").items() if handler
     ]
@@ -68,9 +68,7 @@ def test_only_http_is_spoken(settings: Settings) -> None:
     ("kind", "wanted"),
     [("EXTENSIONS", "AutoThrottle"), ("SPIDER_MIDDLEWARES", "RefererMiddleware")],
 )
-def test_what_scrapy_has_on_by_itself_is_not_there(
-    settings: Settings, kind: str, wanted: str
-) -> None:
+def test_scrapy_defaults_are_removed(settings: Settings, kind: str, wanted: str) -> None:
     assert [
         path.rpartition(".")[2]
         for path, place in settings.getwithbase(kind).items()
@@ -126,7 +124,7 @@ fail(KeyError(secret)).addErrback(lambda failure: logger.failure(secret, failure
 """
 
 
-def test_libraries_say_that_something_went_wrong_but_not_what_was_in_it() -> None:
+def test_libraries_log_errors_without_content() -> None:
     result = subprocess.run(
         [sys.executable, "-c", QUIET], capture_output=True, text=True, check=True
     )

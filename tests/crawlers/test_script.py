@@ -111,7 +111,7 @@ async def done(_: Ask) -> RenderedPage:
     return RenderedPage("<p>一</p>")
 
 
-def test_the_page_is_what_its_scripts_made_of_it_in_utf_8_whatever_it_was() -> None:
+def test_rendered_page_is_utf_8_html() -> None:
     gbk = HtmlResponse(
         URL, headers={"Content-Type": "text/html; charset=gbk"}, body="空".encode("gbk")
     )
@@ -125,7 +125,7 @@ def test_the_page_is_what_its_scripts_made_of_it_in_utf_8_whatever_it_was() -> N
     )
 
 
-def test_what_a_script_asks_for_is_asked_for_by_us_with_its_own_headers_alone() -> None:
+def test_script_requests_are_made_by_us_with_only_their_own_headers() -> None:
     async def show(ask: Ask) -> RenderedPage:
         headers = {
             "Accept": "application/json", "X-Page": "2", "Cookie": "a=b",
@@ -146,7 +146,7 @@ def test_what_a_script_asks_for_is_asked_for_by_us_with_its_own_headers_alone() 
     assert request.meta[DATA] == [f"{URL}api"]
 
 
-def test_an_answer_sets_no_cookie_and_leads_nowhere() -> None:
+def test_script_answer_sets_no_cookie_and_is_not_redirected() -> None:
     headers = []
 
     async def show(ask: Ask) -> RenderedPage:
@@ -164,7 +164,7 @@ def test_an_answer_sets_no_cookie_and_leads_nowhere() -> None:
 
 
 @pytest.mark.parametrize("kind", ["host", "address", "robots", "dns"])
-def test_what_is_refused_does_not_come_and_an_empty_page_then_says_so(kind: str) -> None:
+def test_blocked_script_request_explains_an_empty_page(kind: str) -> None:
     async def show(ask: Ask) -> RenderedPage:
         assert await ask("http://elsewhere.example/", "data", {}) is None
         return RenderedPage("<html></html>")
@@ -187,7 +187,7 @@ def test_what_is_refused_does_not_come_and_an_empty_page_then_says_so(kind: str)
     ("status", "outcome"),
     [(401, "login"), (429, "busy"), (500, "status"), (404, "script"), (403, "forbidden")],
 )
-def test_a_list_whose_data_did_not_come_is_not_an_empty_one(status: int, outcome: str) -> None:
+def test_list_with_failed_data_requests_is_not_empty(status: int, outcome: str) -> None:
     async def show(ask: Ask) -> RenderedPage:
         answer_ = await ask(f"{URL}api", "data", {})
         assert answer_.status == status
@@ -208,7 +208,7 @@ def test_a_list_whose_data_did_not_come_is_not_an_empty_one(status: int, outcome
 
 
 @pytest.mark.parametrize("would", ["leads_on", "would_write"])
-def test_a_page_whose_scripts_would_go_elsewhere_or_write_says_so_where_it_is_empty(
+def test_script_that_redirects_or_writes_explains_an_empty_page(
     would: str,
 ) -> None:
     async def show(_: Ask) -> RenderedPage:
@@ -221,7 +221,7 @@ def test_a_page_whose_scripts_would_go_elsewhere_or_write_says_so_where_it_is_em
     assert outcome == {"leads_on": "redirects", "would_write": "script"}[would]
 
 
-def test_a_page_that_shows_nothing_is_no_empty_list() -> None:
+def test_page_showing_nothing_is_not_an_empty_list() -> None:
     async def show(_: Ask) -> RenderedPage:
         return RenderedPage(
             "<html><body><script>throw 1</script><noscript>Scripts, please</noscript></body></html>"
@@ -239,7 +239,7 @@ def test_a_page_that_shows_nothing_is_no_empty_list() -> None:
     )
 
 
-def test_behind_the_last_page_of_a_thread_what_another_host_counts_is_not_missed() -> None:
+def test_failed_request_after_the_last_thread_page_is_ignored() -> None:
     page = response(URL).replace(flags=[f"{LACKS}host"])
     last = PageAddress(URL, "thread", series=URL, number=3)
     assert (
@@ -248,7 +248,7 @@ def test_behind_the_last_page_of_a_thread_what_another_host_counts_is_not_missed
     )
 
 
-def test_a_page_may_take_as_many_bytes_as_any_and_no_more() -> None:
+def test_script_requests_share_the_byte_limit_of_a_page() -> None:
     async def show(ask: Ask) -> RenderedPage:
         for number in range(5):
             await ask(f"{URL}{number}", "data", {})
@@ -263,7 +263,7 @@ def test_a_page_may_take_as_many_bytes_as_any_and_no_more() -> None:
         render(show, answers, limit=10_000)
 
 
-def test_a_script_is_asked_for_once_a_visit_and_data_for_every_page() -> None:
+def test_script_is_requested_once_a_visit_and_data_for_every_page() -> None:
     async def show(ask: Ask) -> RenderedPage:
         await ask(f"{URL}a.js", "script", {})
         await ask(f"{URL}api", "data", {})
@@ -297,16 +297,14 @@ def test_a_script_is_asked_for_once_a_visit_and_data_for_every_page() -> None:
         (Response(URL, headers={"Content-Type": "text/html"}, body=b"\x00"), False),
     ],
 )
-def test_errors_challenges_and_what_is_no_page_are_not_given_to_a_browser(
-    page: Response, rendering: bool
-) -> None:
+def test_errors_challenges_and_non_pages_are_not_rendered(page: Response, rendering: bool) -> None:
     assert is_own_page(URL, page) is rendering
 
 
 @pytest.mark.parametrize(
     ("error", "word"), [(BrowserError("gone"), "browser"), (ScriptError(), "script")]
 )
-def test_what_cannot_be_rendered_has_a_word_of_its_own(error: Exception, word: str) -> None:
+def test_rendering_failure_has_its_own_outcome(error: Exception, word: str) -> None:
     async def show(_: Ask) -> RenderedPage:
         raise error
 
@@ -314,19 +312,19 @@ def test_what_cannot_be_rendered_has_a_word_of_its_own(error: Exception, word: s
         render(show)
 
 
-def test_a_page_that_is_too_long_is_marked_as_cut() -> None:
+def test_too_long_rendered_page_is_marked_as_cut() -> None:
     async def show(_: Ask) -> RenderedPage:
         return RenderedPage("<p>", is_cut=True)
 
     assert STOPPED in render(show)[0].flags
 
 
-def test_a_page_that_a_script_fills_is_never_said_to_be_unchanged() -> None:
+def test_script_page_is_never_requested_conditionally() -> None:
     validators = json.dumps({"If-None-Match": "x", "reading": "any"}).encode()
     assert build_conditions(validators, make_site(script=True)) == {}
 
 
-def test_a_preset_may_say_that_scripts_fill_its_pages(tmp_path: Path) -> None:
+def test_preset_may_require_scripts(tmp_path: Path) -> None:
     (tmp_path / "spa.toml").write_text(
         'about = "x"\nplatform = "board"\nscript = true\n[options]\n' + OPTIONS.partition("]")[2]
     )
@@ -344,7 +342,7 @@ def test_a_preset_may_say_that_scripts_fill_its_pages(tmp_path: Path) -> None:
         ("/bin/true", "exit 1", "does not start"),
     ],
 )
-def test_a_site_that_no_browser_can_render_is_seen_to_be_unread(
+def test_missing_browser_is_reported_by_check_and_the_site_is_unread(
     station: Station,
     server: Answers,
     tmp_path: Path,
@@ -375,9 +373,7 @@ def test_a_site_that_no_browser_can_render_is_seen_to_be_unread(
     assert words in entry
 
 
-def test_without_a_browser_no_more_than_one_page_is_asked_for(
-    station: Station, server: Answers
-) -> None:
+def test_only_one_page_is_requested_without_a_browser(station: Station, server: Answers) -> None:
     board(server, {1: ["text"]})
     station.site(
         "spa",
@@ -395,9 +391,7 @@ def test_without_a_browser_no_more_than_one_page_is_asked_for(
     assert server.requested_paths == ["/robots.txt", "/"]
 
 
-def test_what_scripts_ask_for_goes_by_the_proxy_that_the_site_names_and_no_other_way(
-    station: Station, server: Answers
-) -> None:
+def test_script_requests_use_only_the_proxy_of_the_site(station: Station, server: Answers) -> None:
     require_browser()
     board(server, {1: ["text"]})
     with proxying(Socks) as way:
@@ -417,7 +411,7 @@ def test_what_scripts_ask_for_goes_by_the_proxy_that_the_site_names_and_no_other
     assert server.hosts == {"ullagetestullagetest.onion"}
 
 
-def test_threads_behind_routes_of_one_page_are_read(station: Station, server: Answers) -> None:
+def test_threads_behind_fragment_routes_are_read(station: Station, server: Answers) -> None:
     require_browser()
     threads = {number: [f"第{number}个主题", f"回复 {number}"] for number in (1, 2)}
     board(server, threads, ROUTED)
@@ -430,7 +424,7 @@ def test_threads_behind_routes_of_one_page_are_read(station: Station, server: An
     assert row["state"] == "ok"
 
 
-def test_a_browser_is_told_the_route_and_the_site_is_not() -> None:
+def test_fragment_is_sent_to_the_browser_but_not_to_the_site() -> None:
     async def show(_: Ask) -> RenderedPage:
         return RenderedPage("<html></html>")
 
@@ -441,7 +435,7 @@ def test_a_browser_is_told_the_route_and_the_site_is_not() -> None:
     assert crawler.browsers.urls == [f"{URL}#/t/1", URL]
 
 
-def test_lists_and_threads_that_a_script_fills_are_read(station: Station, server: Answers) -> None:
+def test_lists_and_threads_filled_by_a_script_are_read(station: Station, server: Answers) -> None:
     require_browser()
     threads = {number: [f"第{number}个主题", f"回复 {number}"] for number in (1, 2, 3)}
     board(server, threads)

@@ -38,7 +38,7 @@ def shape(request: pytest.FixtureRequest) -> Shape:
     return request.param
 
 
-def test_every_post_comes_once(shape_visits: ShapeVisits, shape: Shape) -> None:
+def test_every_post_is_captured_once(shape_visits: ShapeVisits, shape: Shape) -> None:
     captures, planted = shape_visits.captures(shape), shape_visits.planted(shape)
     assert sorted(map(said, captures)) == sorted(planted)
     assert len({capture.post_id for capture in captures}) == len(planted) == plan().posts
@@ -53,7 +53,7 @@ def test_every_post_comes_once(shape_visits: ShapeVisits, shape: Shape) -> None:
     } == {"ok"}
 
 
-def test_every_customer_is_exposed_and_nobody_else(shape_visits: ShapeVisits, shape: Shape) -> None:
+def test_exactly_the_planted_customers_are_exposed(shape_visits: ShapeVisits, shape: Shape) -> None:
     assert shape_visits.exposed[name_of(shape)] == {person.reference for person in plan().customers}
     row = shape_visits.reach(shape)
     assert (row.lines, row.captured, row.exposed) == (
@@ -63,7 +63,7 @@ def test_every_customer_is_exposed_and_nobody_else(shape_visits: ShapeVisits, sh
     )
 
 
-def test_what_its_pages_tell_of_a_post_is_read(shape_visits: ShapeVisits, shape: Shape) -> None:
+def test_post_details_shown_on_the_page_are_read(shape_visits: ShapeVisits, shape: Shape) -> None:
     planted, untold = shape_visits.planted(shape), UNTOLD.get(shape.preset, set())
     for capture in shape_visits.captures(shape):
         post = planted[said(capture)]
@@ -77,7 +77,7 @@ def test_what_its_pages_tell_of_a_post_is_read(shape_visits: ShapeVisits, shape:
             )
 
 
-def test_a_revisit_reads_what_is_new_and_little_more(
+def test_revisit_reads_little_more_than_what_is_new(
     shape_visits: ShapeVisits, shape: Shape
 ) -> None:
     name = name_of(shape)
@@ -97,7 +97,7 @@ and `docs/sites.md` says so.
 """
 
 
-def test_every_preset_that_reads_something_is_held_to_a_whole_site() -> None:
+def test_every_readable_preset_is_tested_on_a_whole_site() -> None:
     live = {"spirit", "machina", "fossil", "nodebb", "bepasty", "pinnwand", "dpaste"}
     presets = Presets()
     readable = {name for name in presets.list_names() if not presets.get(name).unreadable}

@@ -72,13 +72,13 @@ def office(weeks: int, first: int = MONDAY) -> list[int]:
     ]
 
 
-def test_who_posts_once_a_week_is_judged_by_weeks_and_who_posts_each_hour_by_hours() -> None:
+def test_patience_follows_the_posting_frequency() -> None:
     slow, fast = weekly(8), hourly(28)
     assert 14 * DAY < patience(learnt(slow, slow[-1] + 1), slow[-1]) < 60 * DAY
     assert patience(learnt(fast, fast[-1] + 1), fast[-1]) <= 5
 
 
-def test_a_night_and_a_weekend_that_were_always_silent_say_nothing() -> None:
+def test_habitual_nights_and_weekends_are_not_silence() -> None:
     hours = office(8)
     rhythm, friday = learnt(hours, hours[-1] + 1), hours[-1]
     assert friday % DAY == 17
@@ -90,19 +90,19 @@ def test_a_night_and_a_weekend_that_were_always_silent_say_nothing() -> None:
     assert patience(learnt([*hours, monday_noon], monday_noon + 1), monday_noon) > 20
 
 
-def test_a_new_site_has_no_rhythm_yet() -> None:
+def test_new_site_has_no_rhythm() -> None:
     assert learn({}, [], at(MONDAY)) is None
     assert learn(dict.fromkeys(hourly(6), 1), [], at(MONDAY + 6 * DAY)) is None
     assert learn(dict.fromkeys(weekly(LEAST_ARRIVALS - 1), 1), [], at(weekly(8)[-1])) is None
     assert learn(dict.fromkeys(hourly(9), 1), [], at(MONDAY + 9 * DAY)) is not None
 
 
-def test_what_is_older_than_the_window_is_forgotten() -> None:
+def test_history_beyond_the_window_is_forgotten() -> None:
     hours = hourly(20)
     assert learn(dict.fromkeys(hours, 1), [], at(hours[-1] + (WINDOW_DAYS + 1) * DAY)) is None
 
 
-def test_idle_days_that_were_there_before_are_waited_for() -> None:
+def test_habitual_idle_days_are_waited_for() -> None:
     """Busy weeks with three silent days in each: the product of hours alone would call the
     second silent day rare.
     """
@@ -113,7 +113,7 @@ def test_idle_days_that_were_there_before_are_waited_for() -> None:
     assert patience(rhythm, hours[-1]) > 1.25 * max(gaps)
 
 
-def test_hours_in_which_we_were_blind_teach_nothing_and_count_for_nothing() -> None:
+def test_blind_hours_are_neither_learned_nor_counted() -> None:
     hours = hourly(28)
     outage = (at(MONDAY + 10 * DAY), at(MONDAY + 15 * DAY))
     broken = [h for h in hours if not outage[0] <= at(h) < outage[1]]
@@ -129,7 +129,7 @@ def test_hours_in_which_we_were_blind_teach_nothing_and_count_for_nothing() -> N
     assert patience(rhythm, last, blind=[(at(last + 1), float("inf"))]) == HORIZON_HOURS
 
 
-def test_whoever_keeps_a_holiday_of_nine_days_is_waited_for_and_not_much_longer() -> None:
+def test_site_that_keeps_a_holiday_is_waited_for() -> None:
     hours = office(6, FESTIVAL - 41 * DAY)
     last = hours[-1]
     assert last == FESTIVAL - 2 * DAY + 17, "a Friday, and the Saturday behind it is worked"
@@ -137,12 +137,12 @@ def test_whoever_keeps_a_holiday_of_nine_days_is_waited_for_and_not_much_longer(
     assert FESTIVAL + 9 * DAY < overdue < FESTIVAL + 11 * DAY
 
 
-def test_a_busy_site_that_falls_silent_in_a_holiday_is_noticed_within_days() -> None:
+def test_busy_site_going_silent_in_a_holiday_is_noticed_within_days() -> None:
     hours = list(range(FESTIVAL - 28 * DAY, FESTIVAL + 10))
     assert 2 * DAY < patience(learnt(hours, FESTIVAL + 11), hours[-1]) < 5 * DAY
 
 
-def test_a_holiday_teaches_nothing() -> None:
+def test_holiday_is_not_learned() -> None:
     before, behind = office(6, FESTIVAL - 41 * DAY), office(1, FESTIVAL + 9 * DAY)
     rhythm = learnt([*before, *behind], behind[-1] + 1)
     assert rhythm.longest < 3 * DAY
@@ -153,7 +153,7 @@ def test_a_holiday_teaches_nothing() -> None:
     )
 
 
-def test_a_weekend_that_is_worked_is_judged_as_a_working_day() -> None:
+def test_worked_weekend_is_judged_as_a_working_day() -> None:
     """2026-02-28 is a Saturday that makes up for the holiday, the Saturday a week later is not."""
     hours, ten = office(6, FESTIVAL + 15 * DAY), DAY + 10
     worked, idle = FESTIVAL + 13 * DAY + 10, FESTIVAL + 20 * DAY + 10
@@ -165,14 +165,14 @@ def test_a_weekend_that_is_worked_is_judged_as_a_working_day() -> None:
     assert on_worked.chance[10] > 0.9
 
 
-def test_a_floor_holds_for_sites_that_are_visited_seldom() -> None:
+def test_minimum_patience_applies_to_rarely_visited_sites() -> None:
     rhythm = learnt(hourly(28), MONDAY + 28 * DAY)
     until = rhythm.predict_next(at(MONDAY), [], YEAR, 48 * HOUR)
     assert until is not None
     assert until >= at(MONDAY + 48)
 
 
-def test_patience_grows_with_how_rare_a_silence_has_to_be() -> None:
+def test_patience_grows_with_the_required_rarity() -> None:
     chance = random.Random(7)
     hours = [h for h in hourly(56) if chance.random() < 0.1]
     rhythm = learnt(hours, hours[-1] + 1)
@@ -182,7 +182,7 @@ def test_patience_grows_with_how_rare_a_silence_has_to_be() -> None:
 
 
 @pytest.mark.parametrize("rate", [0.02, 0.2, 0.9])
-def test_a_site_that_goes_on_as_before_is_hardly_ever_called_quiet(rate: float) -> None:
+def test_steady_site_is_hardly_ever_called_quiet(rate: float) -> None:
     """A hundred sites for eight weeks after eight weeks of learning: by the rule about 15 false
     alarms; twice that fails.
     """
@@ -202,14 +202,14 @@ def test_a_site_that_goes_on_as_before_is_hardly_ever_called_quiet(rate: float) 
 
 
 @given(st.dictionaries(st.integers(MONDAY, MONDAY + 60 * DAY), st.integers(0, 5), max_size=60))
-def test_no_history_whatsoever_breaks_it(arrivals: dict[int, int]) -> None:
+def test_arbitrary_history_does_not_break_learning(arrivals: dict[int, int]) -> None:
     rhythm = learn(arrivals, [], at(MONDAY + 60 * DAY))
     if rhythm is not None:
         assert all(0.0 < chance <= 1.0 for chance in rhythm.chance)
         assert patience(rhythm, MONDAY + 60 * DAY) >= 1
 
 
-def test_a_rhythm_in_words() -> None:
+def test_rhythm_is_described_in_words() -> None:
     assert describe(None) == "not known yet"
     assert describe(learnt(hourly(28), MONDAY + 28 * DAY)) == "every hour"
     assert describe(learnt(office(8), MONDAY + 56 * DAY)) == "7 hours a day"

@@ -15,7 +15,7 @@ GOOD = (
 )
 
 
-def test_a_site_is_named_as_its_file_and_polite_by_default(tmp_path: Path) -> None:
+def test_site_is_named_after_its_file_and_polite_by_default(tmp_path: Path) -> None:
     (tmp_path / "some-paste.toml").write_text(GOOD)
     site = read_site(tmp_path / "some-paste.toml")
     assert (site.name, site.delay_seconds, site.concurrency) == ("some-paste", 2.0, 1)
@@ -68,7 +68,7 @@ def test_a_site_is_named_as_its_file_and_polite_by_default(tmp_path: Path) -> No
         ),
     ],
 )
-def test_a_mistake_is_named_by_file_and_knob(tmp_path: Path, text: str, complaint: str) -> None:
+def test_mistake_names_file_and_setting(tmp_path: Path, text: str, complaint: str) -> None:
     (tmp_path / "x.toml").write_text(text)
     with pytest.raises(ConfigError, match=complaint):
         read_site(tmp_path / "x.toml")
@@ -76,7 +76,7 @@ def test_a_mistake_is_named_by_file_and_knob(tmp_path: Path, text: str, complain
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("knob", ["http://[::1]:80/", "a.b", "a: b", ":", ".", ""])
-def test_a_knob_of_any_sign_that_nobody_knows_is_named(tmp_path: Path, knob: str) -> None:
+def test_unknown_setting_of_any_spelling_is_named(tmp_path: Path, knob: str) -> None:
     """One with a colon was never taken out, and its file was looked at for ever."""
     (tmp_path / "x.toml").write_text(f'{GOOD}delay_seconds = -1\n["{knob}"]\nx = 1\n')
     with pytest.raises(FaultsError) as caught:
@@ -85,7 +85,7 @@ def test_a_knob_of_any_sign_that_nobody_knows_is_named(tmp_path: Path, knob: str
     assert len(caught.value.faults) == 2
 
 
-def test_all_that_is_wrong_with_a_file_is_said_at_once(tmp_path: Path) -> None:
+def test_all_faults_of_a_file_are_reported_at_once(tmp_path: Path) -> None:
     wrong = (
         'platform = "bepasty"\nstart = ["ftp://x"]\nhost = ["y"]\ndelay_seconds = -1\nowner ='
         ' "team"\n[options]\nlist = "x"'
@@ -99,7 +99,7 @@ def test_all_that_is_wrong_with_a_file_is_said_at_once(tmp_path: Path) -> None:
     assert faults[3] == "host: did you mean hosts?"
 
 
-def test_what_is_wrong_with_the_whole_is_said_beside_what_is_wrong_with_a_knob(
+def test_faults_of_the_file_are_reported_beside_those_of_a_setting(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "x.toml").write_text('platform = "ingest"\nowner = ""\n[options]\nlist = "x"')
@@ -112,7 +112,7 @@ def test_what_is_wrong_with_the_whole_is_said_beside_what_is_wrong_with_a_knob(
     ]
 
 
-def test_no_two_sites_have_one_name(tmp_path: Path) -> None:
+def test_site_names_are_unique(tmp_path: Path) -> None:
     for file, name in (("a", "a"), ("b", "a"), ("c", "x"), ("d", "x"), ("e", "e")):
         (tmp_path / f"{file}.toml").write_text(f'{GOOD}name = "{name}"\n')
     folder = SiteFolder(tmp_path, find_platform)
@@ -125,7 +125,7 @@ def test_no_two_sites_have_one_name(tmp_path: Path) -> None:
     ]
 
 
-def test_a_site_name_is_fit_for_a_label_and_a_file(tmp_path: Path) -> None:
+def test_site_name_is_valid_as_label_and_file_name(tmp_path: Path) -> None:
     (tmp_path / "Bad Name.toml").write_text(GOOD)
     with pytest.raises(ConfigError, match="name: is not a valid site name"):
         read_site(tmp_path / "Bad Name.toml")
@@ -134,9 +134,7 @@ def test_a_site_name_is_fit_for_a_label_and_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["13800138000", "forum-13800138000", "123456789012", "board.1-2345-6789-0"]
 )
-def test_a_name_that_findings_could_not_say_is_refused_as_it_is_configured(
-    tmp_path: Path, name: str
-) -> None:
+def test_name_resembling_an_identifier_is_rejected(tmp_path: Path, name: str) -> None:
     (tmp_path / f"{name}.toml").write_text(GOOD)
     with pytest.raises(
         ConfigError, match=r"name: looks like .* would show it as `other`: choose another name"
@@ -145,13 +143,13 @@ def test_a_name_that_findings_could_not_say_is_refused_as_it_is_configured(
 
 
 @pytest.mark.parametrize("name", ["other", "ullage-canary"])
-def test_no_site_has_a_name_that_stands_for_something_else(tmp_path: Path, name: str) -> None:
+def test_reserved_site_name_is_rejected(tmp_path: Path, name: str) -> None:
     (tmp_path / f"{name}.toml").write_text(GOOD)
     with pytest.raises(ConfigError, match=f"{name}.*choose another"):
         read_site(tmp_path / f"{name}.toml")
 
 
-def test_a_site_for_ingest_alone_needs_no_start_and_is_not_crawled(tmp_path: Path) -> None:
+def test_ingest_site_needs_no_start_and_is_not_crawled(tmp_path: Path) -> None:
     (tmp_path / "feed.toml").write_text(
         'platform = "ingest"\nlegal_basis = "PIPL 13"\nowner = "team"\ncategory = "chat"\n'
     )
@@ -178,7 +176,7 @@ def test_a_site_for_ingest_alone_needs_no_start_and_is_not_crawled(tmp_path: Pat
         ("no address", ""),
     ],
 )
-def test_the_section_is_the_list_under_which_a_post_stands(url: str, section: str) -> None:
+def test_section_is_the_list_that_contains_a_post(url: str, section: str) -> None:
     starts = [
         "http://board.example/f/",
         "http://Board.example/f/loans?page=1#top",
@@ -187,7 +185,7 @@ def test_the_section_is_the_list_under_which_a_post_stands(url: str, section: st
     assert make_site(start=starts, hosts=["cdn.example"]).find_section(url) == section
 
 
-def test_one_bad_file_does_not_hide_the_others(tmp_path: Path) -> None:
+def test_bad_file_does_not_hide_the_others(tmp_path: Path) -> None:
     (tmp_path / "good.toml").write_text(GOOD)
     (tmp_path / "bad.toml").write_text("platform =")
     (tmp_path / "unknown.toml").write_text(GOOD.replace("bepasty", "absent"))
@@ -202,7 +200,7 @@ def test_one_bad_file_does_not_hide_the_others(tmp_path: Path) -> None:
     ]
 
 
-def test_a_file_is_read_again_when_it_has_changed_and_not_otherwise(tmp_path: Path) -> None:
+def test_file_is_read_again_only_when_changed(tmp_path: Path) -> None:
     checked: list[str] = []
     folder = SiteFolder(tmp_path, lambda site: checked.append(site.name))
     for name in "abc":
@@ -246,7 +244,7 @@ def test_a_file_is_read_again_when_it_has_changed_and_not_otherwise(tmp_path: Pa
         ("", False),
     ],
 )
-def test_a_site_allows_the_hosts_and_ports_that_its_file_names(url: str, allowed: bool) -> None:
+def test_site_allows_only_the_hosts_and_ports_in_its_file(url: str, allowed: bool) -> None:
     starts = ["http://Board.example:8080/", "http://plain.example/list", "https://safe.example/"]
     assert (
         make_site(start=starts, hosts=["cdn.example", "files.example:9000"]).allows(url) == allowed
@@ -256,13 +254,13 @@ def test_a_site_allows_the_hosts_and_ports_that_its_file_names(url: str, allowed
 @pytest.mark.parametrize(
     "host", ["http://cdn.example", "cdn.example/x", "me@cdn.example", "cdn.example:x", ""]
 )
-def test_a_host_is_a_host_and_no_address(tmp_path: Path, host: str) -> None:
+def test_hosts_entry_must_be_a_host_with_optional_port(tmp_path: Path, host: str) -> None:
     (tmp_path / "x.toml").write_text(GOOD + f'hosts = ["{host}"]')
     with pytest.raises(ConfigError, match="hosts: has an entry that is neither HOST nor HOST:PORT"):
         read_site(tmp_path / "x.toml")
 
 
-def test_at_most_so_many_sites_are_watched_and_the_next_is_named_and_read_unwatched(
+def test_sites_over_the_watch_limit_are_named_and_read_unwatched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("crawlers.sites.site.MAX_WATCHED", 2)

@@ -46,7 +46,7 @@ def read_reason(site_states: SiteStates, site: str = "board") -> str:
     return site_states.frontier.history.load(site).reason
 
 
-def test_why_a_site_was_not_seen_is_kept_with_its_state(
+def test_reason_for_an_unread_site_is_kept_with_its_state(
     site_states: SiteStates, clock: HeldClock, frontier: Frontier, tmp_path: Path
 ) -> None:
     assert read_reason(site_states) == ""
@@ -69,7 +69,7 @@ def test_why_a_site_was_not_seen_is_kept_with_its_state(
     again.close()
 
 
-def test_a_site_in_doubt_keeps_its_state_and_has_a_reason(
+def test_site_in_doubt_keeps_its_state_and_has_a_reason(
     site_states: SiteStates, clock: HeldClock
 ) -> None:
     site_states.egress.total = 3
@@ -88,7 +88,7 @@ def test_a_site_in_doubt_keeps_its_state_and_has_a_reason(
     )
 
 
-def test_addresses_that_we_refuse_are_no_fault_of_the_way_out(
+def test_addresses_we_block_do_not_count_against_egress(
     site_states: SiteStates, clock: HeldClock
 ) -> None:
     site_states.egress.total = 4
@@ -140,7 +140,7 @@ def report(site_states: SiteStates) -> SiteReport:
         ("timeout", "unreachable"),
     ],
 )
-def test_a_lone_site_is_in_its_state_after_one_visit(
+def test_single_site_has_its_state_after_one_visit(
     site_states: SiteStates, clock: HeldClock, outcome: str, state: str
 ) -> None:
     assert visit(site_states, clock, "ok") == "ok"
@@ -151,7 +151,7 @@ def test_a_lone_site_is_in_its_state_after_one_visit(
     assert report(site_states).since == (NOON if state == "ok" else since)
 
 
-def test_a_state_survives_a_restart(
+def test_state_survives_a_restart(
     site_states: SiteStates, clock: HeldClock, frontier: Frontier, tmp_path: Path
 ) -> None:
     visit(site_states, clock, "blocked")
@@ -163,7 +163,7 @@ def test_a_state_survives_a_restart(
     again.close()
 
 
-def test_that_nothing_answers_is_blamed_at_the_second_visit_and_counts_from_the_first(
+def test_site_is_unreachable_at_the_second_failure_since_the_first(
     site_states: SiteStates, clock: HeldClock
 ) -> None:
     site_states.egress.total = 4
@@ -177,7 +177,7 @@ def test_that_nothing_answers_is_blamed_at_the_second_visit_and_counts_from_the_
     assert report(site_states).since == since
 
 
-def test_one_slip_between_two_answers_is_no_state(
+def test_single_failure_between_answers_is_not_a_state(
     site_states: SiteStates, clock: HeldClock
 ) -> None:
     site_states.egress.total = 4
@@ -187,7 +187,7 @@ def test_one_slip_between_two_answers_is_no_state(
     assert states == ["ok"] * 5
 
 
-def test_while_the_way_out_is_down_sites_keep_their_state_and_get_it_back(
+def test_sites_keep_their_state_while_egress_is_down(
     site_states: SiteStates, clock: HeldClock
 ) -> None:
     site_states.egress.total = 4
@@ -221,7 +221,9 @@ def test_while_the_way_out_is_down_sites_keep_their_state_and_get_it_back(
     ]
 
 
-def test_sites_without_a_state_are_told_as_such(site_states: SiteStates, clock: HeldClock) -> None:
+def test_sites_without_a_state_are_counted_as_unseen(
+    site_states: SiteStates, clock: HeldClock
+) -> None:
     site_states.egress.total = 4
     sites = [make_site(name=name) for name in ("board", "b", "c", "d")]
     assert (site_states.coverage(sites).sites, site_states.coverage(sites).unseen) == ({}, 4)
@@ -236,7 +238,7 @@ def test_sites_without_a_state_are_told_as_such(site_states: SiteStates, clock: 
     ("more", "letter"),
     [({"unread_past": 9}, "a"), ({"unread_past": 9, "waiting": 1}, "m"), ({}, "o")],
 )
-def test_a_site_whose_past_is_still_read_is_told_apart_from_one_that_is_not_read_whole(
+def test_first_reading_is_distinguished_from_an_incomplete_site(
     site_states: SiteStates, more: dict[str, int], letter: str
 ) -> None:
     evidence = Evidence(**more)
@@ -255,7 +257,7 @@ def hourly(frontier: Frontier, clock: HeldClock, days: int) -> None:
     )
 
 
-def test_an_hourly_site_is_quiet_after_hours_and_back_with_its_next_post(
+def test_hourly_site_is_quiet_after_hours_and_back_with_its_next_post(
     site_states: SiteStates, clock: HeldClock, frontier: Frontier
 ) -> None:
     hourly(frontier, clock, 20)
@@ -273,7 +275,7 @@ def test_an_hourly_site_is_quiet_after_hours_and_back_with_its_next_post(
     )  # a silence was seen: it teaches how long they get
 
 
-def test_no_rhythm_is_judged_while_the_way_out_is_down_nor_for_that_time_afterwards(
+def test_rhythm_is_not_judged_for_time_when_egress_was_down(
     site_states: SiteStates, clock: HeldClock, frontier: Frontier
 ) -> None:
     hourly(frontier, clock, 20)
@@ -288,7 +290,7 @@ def test_no_rhythm_is_judged_while_the_way_out_is_down_nor_for_that_time_afterwa
     assert report(site_states).expected_by == pytest.approx(overdue + 30 * DAY, abs=2 * HOUR)
 
 
-def test_a_site_that_was_blind_for_us_is_not_quiet_for_that_and_learns_nothing_from_it(
+def test_blind_time_does_not_make_a_site_quiet_and_is_not_learned(
     site_states: SiteStates, clock: HeldClock, frontier: Frontier
 ) -> None:
     hourly(frontier, clock, 20)
@@ -300,7 +302,7 @@ def test_a_site_that_was_blind_for_us_is_not_quiet_for_that_and_learns_nothing_f
     assert report(site_states).expected_by > clock.wall()
 
 
-def test_what_was_given_up_is_tried_again_when_a_site_comes_back(
+def test_parked_pages_are_retried_when_a_site_comes_back(
     site_states: SiteStates, clock: HeldClock, frontier: Frontier
 ) -> None:
     began = frontier.begin_visit("board", [LIST])
@@ -312,9 +314,7 @@ def test_what_was_given_up_is_tried_again_when_a_site_comes_back(
     assert (frontier.count_pages("board")["parked"], frontier.count_pages("board")["due"]) == (0, 1)
 
 
-def test_a_visit_that_asked_for_nothing_changes_nothing(
-    site_states: SiteStates, clock: HeldClock
-) -> None:
+def test_visit_without_requests_changes_nothing(site_states: SiteStates, clock: HeldClock) -> None:
     visit(site_states, clock, "login")
     assert site_states.settle(BOARD, Evidence(), UNKNOWN) == "login_expired"
 
@@ -332,14 +332,16 @@ def test_a_visit_that_asked_for_nothing_changes_nothing(
         (None, False, None),
     ],
 )
-def test_when_a_post_came(ago: float | None, known: bool, expected: float | None) -> None:
+def test_arrival_time_of_a_post_is_estimated(
+    ago: float | None, known: bool, expected: float | None
+) -> None:
     at = estimate_arrival(
         make_post("1", NOON - ago if ago is not None else None), NOON, known=known
     )
     assert at == (None if expected is None else NOON + expected)
 
 
-def test_posts_count_once_by_the_hour_in_which_they_came_and_by_what_they_have(
+def test_new_posts_are_counted_by_hour_and_by_their_fields(
     frontier: Frontier, clock: HeldClock
 ) -> None:
     old, now = make_post("old", NOON - 3 * DAY), make_post("now", NOON)
@@ -366,7 +368,7 @@ def test_history_beyond_the_window_is_forgotten(frontier: Frontier, clock: HeldC
     assert len(frontier.history.find_unreachable("board")) == 1
 
 
-def test_what_a_clock_that_was_ahead_has_noted_counts_for_nothing(
+def test_history_noted_while_the_clock_was_ahead_is_ignored(
     frontier: Frontier, clock: HeldClock
 ) -> None:
     read(frontier, clock, make_post("old", NOON))
@@ -380,7 +382,7 @@ def test_what_a_clock_that_was_ahead_has_noted_counts_for_nothing(
     assert frontier.history.load("board").last_new == NOON + HOUR
 
 
-def test_blind_times_of_all_and_of_one_are_put_together(frontier: Frontier) -> None:
+def test_blind_times_of_one_site_and_of_all_are_merged(frontier: Frontier) -> None:
     for site, began, ended in (
         ("", 20, 10),
         ("board", 30, 15),
@@ -394,9 +396,7 @@ def test_blind_times_of_all_and_of_one_are_put_together(frontier: Frontier) -> N
     ]
 
 
-def test_a_list_remembers_what_it_held_when_it_last_held_anything(
-    frontier: Frontier, clock: HeldClock
-) -> None:
+def test_list_remembers_its_last_non_empty_size(frontier: Frontier, clock: HeldClock) -> None:
     began = frontier.begin_visit("board", [LIST])
     frontier.finish(frontier.lease("board"), PageContent(pages=(item(1), item(2))), began, 5_000)
     while leased := frontier.lease("board"):
@@ -412,9 +412,7 @@ def test_a_list_remembers_what_it_held_when_it_last_held_anything(
     assert (head.entries, head.size) == (2, 5_000)
 
 
-def test_heartbeats_that_went_out_are_known_by_their_time(
-    frontier: Frontier, clock: HeldClock
-) -> None:
+def test_sent_heartbeats_are_counted_by_time(frontier: Frontier, clock: HeldClock) -> None:
     for second in range(10):
         frontier.history.record_heartbeat(NOON + second, 100.0)
     assert frontier.history.count_heartbeats(NOON + 2, NOON + 5) == 3
@@ -423,7 +421,7 @@ def test_heartbeats_that_went_out_are_known_by_their_time(
     assert frontier.history.count_heartbeats(0, NOON + 1_000) == 1
 
 
-def test_sites_that_are_not_watched_are_counted_and_cost_no_rhythm(
+def test_unwatched_sites_are_counted_without_a_rhythm(
     site_states: SiteStates, clock: HeldClock, frontier: Frontier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, outcome in (("board", "ok"), ("b", "ok"), ("c", "login")):

@@ -35,7 +35,7 @@ def render_lines(*rows: SiteRow, width: int = 110) -> str:
     return out.getvalue()
 
 
-def test_a_line_says_state_since_when_and_what_is_expected() -> None:
+def test_line_shows_state_since_when_and_what_is_expected() -> None:
     whole = row(
         "board",
         state="login_expired",
@@ -57,14 +57,14 @@ def test_a_line_says_state_since_when_and_what_is_expected() -> None:
         assert part in " ".join(line.split()), part
 
 
-def test_what_is_not_known_is_a_dash_and_a_site_that_is_off_says_so() -> None:
+def test_unknown_values_are_dashes_and_disabled_sites_say_off() -> None:
     text = render_lines(row("new"), row("off", enabled=False), row("late", next_visit=NOON - 5))
     assert "not visited yet" in text
     assert [line.split()[-1] for line in text.splitlines()[-3:]] == ["min", "-", "now"]
     assert " off " in text.splitlines()[-2]
 
 
-def test_a_site_that_others_collect_is_not_said_to_be_visited() -> None:
+def test_ingest_site_is_not_shown_as_visited() -> None:
     fed = SiteRow(
         make_site(name="chat", platform="ingest", start=()),
         SiteReport(site="chat"),
@@ -78,7 +78,7 @@ def test_a_site_that_others_collect_is_not_said_to_be_visited() -> None:
     assert (fed.as_json()["next_visit"], fed.as_json()["platform"]) == (None, "ingest")
 
 
-def test_a_state_has_its_reason_beside_it_and_the_words_are_explained() -> None:
+def test_state_is_shown_with_its_reason_and_an_explanation() -> None:
     rows = [
         row("a", state="unreachable", reason="address"),
         row("b", state="blocked", reason="forbidden"),
@@ -110,7 +110,7 @@ def test_a_state_has_its_reason_beside_it_and_the_words_are_explained() -> None:
     assert row("g", state="ok").as_json()["reason"] is None
 
 
-def test_a_file_at_fault_has_a_line_and_says_that_nobody_visits_it() -> None:
+def test_faulty_file_is_shown_as_not_visited() -> None:
     console = Console(file=(out := io.StringIO()), width=110, highlight=False)
     console.print(build_table([row("a")], NOON, UTC, refused=["bad"]))
     assert out.getvalue().splitlines()[-1].split() == ["bad", "not", "visited:", "file", *"------"]
@@ -133,7 +133,7 @@ def test_every_state_fits_a_terminal_of_a_hundred_columns() -> None:
     assert max(map(len, lines)) <= 100
 
 
-def test_a_program_gets_everything_with_null_for_never() -> None:
+def test_json_has_every_value_and_null_for_never() -> None:
     fields = row("board", state="quiet", since=NOON).as_json()
     assert (fields["state"], fields["since"], fields["last_new"], fields["due"]) == (
         "quiet",

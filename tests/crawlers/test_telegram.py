@@ -139,7 +139,7 @@ def stub() -> Stub:
     return filled
 
 
-def test_a_first_reading_takes_the_last_messages_and_the_next_what_is_new(stub: Stub) -> None:
+def test_first_reading_takes_the_last_messages_and_the_next_only_new_ones(stub: Stub) -> None:
     ledger = Ledger()
     assert texts(run(stub, ledger, {"loans": channel(history=5)})) == [
         f"text {number}" for number in range(16, 21)
@@ -149,7 +149,7 @@ def test_a_first_reading_takes_the_last_messages_and_the_next_what_is_new(stub: 
     assert texts(run(stub, ledger)) == ["text 21"]
 
 
-def test_a_gap_of_150_is_said_and_read_from_history(stub: Stub) -> None:
+def test_gap_is_reported_and_filled_from_history(stub: Stub) -> None:
     ledger = Ledger({"telegram:loans": "20"})
     stub.messages |= {number: make_message(number) for number in range(21, 271)}
     batches = run(stub, ledger)
@@ -158,7 +158,7 @@ def test_a_gap_of_150_is_said_and_read_from_history(stub: Stub) -> None:
     assert ledger["telegram:loans"] == "270"
 
 
-def test_numbers_that_a_list_leaves_out_are_asked_for(stub: Stub) -> None:
+def test_numbers_missing_from_a_list_are_requested(stub: Stub) -> None:
     stub.messages |= {number: make_message(number) for number in range(21, 31)}
     stub.hidden = {23, 24}
     del stub.messages[26]
@@ -168,7 +168,7 @@ def test_numbers_that_a_list_leaves_out_are_asked_for(stub: Stub) -> None:
     assert stub.asked == [[23, 24, 26]]
 
 
-def test_what_a_message_says_goes_into_its_line(stub: Stub) -> None:
+def test_message_details_become_fields_of_its_line(stub: Stub) -> None:
     forward = types.MessageFwdHeader(date=WHEN, from_id=types.PeerChannel(99))
     reply = types.MessageReplyHeader(reply_to_msg_id=5, reply_to_top_id=3)
     stub.messages = {21: make_message(21, "内料", fwd_from=forward, reply_to=reply, edit_date=WHEN)}
@@ -187,7 +187,7 @@ def test_what_a_message_says_goes_into_its_line(stub: Stub) -> None:
     assert message.event == f"21/{int(WHEN.timestamp())}"
 
 
-def test_updates_of_edits_and_removals_are_taken_as_they_come(stub: Stub) -> None:
+def test_edits_and_deletions_are_captured_as_they_arrive(stub: Stub) -> None:
     async def act() -> list:
         session = TelegramSession.__new__(TelegramSession)
         session.make = lambda *_: stub
@@ -224,7 +224,7 @@ def file(number: int, size: int) -> types.Message:
     )
 
 
-def test_a_file_is_read_with_its_message_and_what_is_not_read_is_said(stub: Stub) -> None:
+def test_file_is_read_with_its_message_or_reported_as_unread(stub: Stub) -> None:
     stub.messages |= {
         21: file(21, 3),
         22: file(22, 25 * 2**20),
@@ -245,7 +245,7 @@ def test_a_file_is_read_with_its_message_and_what_is_not_read_is_said(stub: Stub
     assert messages[1].line.attachments == ("22.csv",)
 
 
-def test_a_refusal_of_the_account_is_none_of_a_file(stub: Stub) -> None:
+def test_account_error_is_not_attributed_to_a_file(stub: Stub) -> None:
     stub.messages |= {21: file(21, 3)}
     stub.files = {21: errors.FloodWaitError(None, 400)}
     with pytest.raises(BlindError) as caught:
@@ -264,9 +264,7 @@ def test_a_refusal_of_the_account_is_none_of_a_file(stub: Stub) -> None:
         ({"fails": ConnectionError()}, "unreachable"),
     ],
 )
-def test_a_session_that_is_refused_says_why(
-    stub: Stub, change: dict[str, object], reason: str
-) -> None:
+def test_rejected_session_has_a_reason(stub: Stub, change: dict[str, object], reason: str) -> None:
     for name, value in change.items():
         setattr(stub, name, value)
     with pytest.raises(BlindError) as caught:
@@ -284,7 +282,7 @@ def test_a_session_that_is_refused_says_why(
         ("loans", {"entity": chat(username="loans", join_request=True)}, "closed"),
     ],
 )
-def test_a_channel_that_is_not_open_is_not_read(
+def test_channel_that_is_not_open_is_not_read(
     stub: Stub, name: str, change: dict[str, object], reason: str
 ) -> None:
     for field, value in change.items():
@@ -293,13 +291,13 @@ def test_a_channel_that_is_not_open_is_not_read(
     assert [(batch.channel, batch.blind) for batch in session_batches] == [(name, reason)]
 
 
-def test_the_secret_of_an_account_is_checked_and_not_told() -> None:
+def test_account_secret_is_validated_and_not_shown() -> None:
     for secret in (["1", "h"], ["x", "h", "s"], ["1", "h", "no session 13800138000"]):
         with pytest.raises(ConfigError, match="secret collect/reader") as caught:
             client_of(secret, "reader")
         assert "13800138000" not in str(caught.value)
 
 
-def test_a_marked_number_is_the_entitys() -> None:
+def test_marked_channel_number_becomes_its_id() -> None:
     assert (bare_id(-1001234567890), bare_id(77), bare_id(-77)) == (1234567890, 77, 77)
     assert telegram.PAGE == 100

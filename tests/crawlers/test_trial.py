@@ -114,7 +114,7 @@ def spirit(**more: str | ProbeResponse) -> StaticSite:
     return StaticSite({**pages, **{f"{BOARD}{path}": page for path, page in more.items()}})
 
 
-def test_a_board_is_told_by_its_marks_and_read_to_its_posts() -> None:
+def test_board_is_recognised_by_its_marks_and_read_to_its_posts() -> None:
     result = survey(spirit())
     parts = parts_of(result)
     assert (result.word, result.read_as and result.read_as.platform) == ("", "spirit")
@@ -127,7 +127,7 @@ def test_a_board_is_told_by_its_marks_and_read_to_its_posts() -> None:
     assert parts["text"][0] == "ok"
 
 
-def test_a_front_page_leads_on_to_the_lists_until_one_holds_threads() -> None:
+def test_front_page_is_followed_until_a_list_has_threads() -> None:
     """Machina: categories, then boards, then threads."""
     index, topics, thread = (
         sample("machina", "list"),
@@ -177,16 +177,14 @@ def test_a_front_page_leads_on_to_the_lists_until_one_holds_threads() -> None:
         (StaticSite({}), "gone", "answer"),
     ],
 )
-def test_what_speaks_against_a_site_is_said_at_its_part(
-    told: StaticSite, word: str, part: str
-) -> None:
+def test_problem_of_a_site_is_reported_at_its_part(told: StaticSite, word: str, part: str) -> None:
     result = survey(told)
     assert result.word == word
     assert parts_of(result)[part][0] == "FAULT"
     assert not result.posts
 
 
-def test_a_small_form_to_log_in_with_is_no_wall() -> None:
+def test_small_login_form_is_not_a_wall() -> None:
     site = spirit()
     box = '<aside><form id="lsform"><input type="password"></form></aside></body>'
     site.pages = {url: str(page).replace("</body>", box) for url, page in site.pages.items()}
@@ -198,7 +196,7 @@ def test_a_small_form_to_log_in_with_is_no_wall() -> None:
     )
 
 
-def test_a_page_that_nothing_reads_says_what_it_leads_to() -> None:
+def test_unreadable_page_shows_where_its_links_lead() -> None:
     listing = "".join(
         f'<div class="thing"><a href="/show/{n}/a-title">x</a></div>' for n in range(7)
     )
@@ -207,7 +205,7 @@ def test_a_page_that_nothing_reads_says_what_it_leads_to() -> None:
     assert parts_of(result)["software"][0] == "FAULT"
 
 
-def test_a_front_page_without_a_list_leads_to_one_that_is_called_so() -> None:
+def test_front_page_without_a_list_leads_to_a_named_one() -> None:
     site = spirit()
     site.pages = {
         url.replace(BOARD, f"{BOARD}forum/", 1) if url.startswith(f"{BOARD}?") else url: page
@@ -246,7 +244,7 @@ def test_known_software_outranks_the_look_of_its_front_page() -> None:
     )
 
 
-def test_a_thread_is_no_list_and_an_empty_board_no_unknown_software() -> None:
+def test_thread_is_not_a_list_and_empty_board_is_not_unknown_software() -> None:
     result = survey(StaticSite({BOARD: sample("spirit", "thread")}))
     assert (parts_of(result)["software"][0], parts_of(result)["list"][0]) == ("ok", "FAULT")
     assert parts_of(result)["list"][1].startswith(
@@ -262,7 +260,7 @@ def test_a_thread_is_no_list_and_an_empty_board_no_unknown_software() -> None:
     assert not list(propose_mends(empty, Presets()))
 
 
-def test_software_of_which_nothing_can_be_read_is_named_with_the_reason() -> None:
+def test_unreadable_software_is_named_with_the_reason() -> None:
     pages = StaticSite({BOARD: sample("privatebin", "list")})
     result = survey(pages)
     assert parts_of(result)["software"][0] == "FAULT"
@@ -270,7 +268,7 @@ def test_software_of_which_nothing_can_be_read_is_named_with_the_reason() -> Non
     assert (pages.asked, list(propose_mends(result, Presets()))) == ([BOARD], [])
 
 
-def test_software_without_a_list_says_what_it_is_and_what_to_give_instead() -> None:
+def test_software_without_a_list_is_named_with_what_to_give_instead() -> None:
     front = (
         "<html><body><h1><a class='home' href='/'>dpaste</a></h1><form>new</form>"
         + "<p>about</p>" * 99
@@ -287,7 +285,7 @@ def test_software_without_a_list_says_what_it_is_and_what_to_give_instead() -> N
     )
 
 
-def test_a_paste_of_several_files_is_read_to_a_file() -> None:
+def test_paste_of_several_files_is_read() -> None:
     links = "".join(f'<a href="http://paste.example/K{n}">a paste</a> ' for n in range(3, 7))
     start = f"{BOARD}links.html"
     pages = {
@@ -300,7 +298,7 @@ def test_a_paste_of_several_files_is_read_to_a_file() -> None:
 
 
 @pytest.mark.parametrize("name", [page.name for page in Presets() if not page.unreadable])
-def test_what_a_preset_shows_in_its_samples_is_found_to_be_it(name: str) -> None:
+def test_preset_sample_is_recognised_as_its_preset(name: str) -> None:
     """The page of each sample of a list, as the front page of a site: its own preset reads it,
     and none before it.
     """
@@ -313,7 +311,7 @@ def test_what_a_preset_shows_in_its_samples_is_found_to_be_it(name: str) -> None
             assert result.list is not None or result.lists or not page.pages
 
 
-def test_a_paste_site_without_marks_is_read_where_the_text_is_one() -> None:
+def test_unmarked_paste_site_is_read_through_its_raw_text() -> None:
     archive = "".join(f'<li><a href="/Paste{n}">title</a></li>' for n in range(5))
     start = "http://paste.example/archive"
     pages: dict[str, str | ProbeResponse] = {start: f"<html><body><ul>{archive}</ul></body></html>"}
@@ -329,7 +327,7 @@ def test_a_paste_site_without_marks_is_read_where_the_text_is_one() -> None:
     assert survey(StaticSite({**pages, **pages_of_its_own}), start=start).word
 
 
-def test_the_file_is_what_is_needed_and_invents_neither_ground_nor_owner() -> None:
+def test_site_file_has_only_needed_settings_and_invents_no_owner() -> None:
     result = survey(spirit(), make_site(platform="board", start=[BOARD], allow_private=True))
     text = render_file(result, "PIPL 13", 'the "team"', NOW)
     assert tomllib.loads(text) == {
@@ -364,7 +362,7 @@ def items(times: list[datetime]) -> str:
         ([timedelta(days=2 * n) for n in range(30)], 1 / 24, 300.0),
     ],
 )
-def test_how_much_comes_is_told_by_the_times_of_a_list(
+def test_posting_rate_is_estimated_from_list_times(
     ages: list[timedelta], an_hour: float, again: float
 ) -> None:
     start = "http://paste.example/apis/rest/items"
@@ -380,7 +378,7 @@ def test_how_much_comes_is_told_by_the_times_of_a_list(
     assert comes.an_hour == pytest.approx(an_hour, rel=0.05)
 
 
-def test_times_that_no_stamp_has_are_taken_from_the_rows_of_the_list() -> None:
+def test_times_missing_from_stamps_are_read_from_the_rows() -> None:
     topics = sample("machina", "list", 1)
     row = topics[
         topics.index('<div class="row m-0 px-3 py-2 border-bottom">') : topics.index(
@@ -406,7 +404,7 @@ def propose_mend(survey_: SiteSurvey) -> list[str]:
     return [line for mend in propose_mends(survey_, Presets()) for line in mend.lines]
 
 
-def test_a_site_that_changed_its_software_is_mended_by_the_new_name() -> None:
+def test_changed_software_is_corrected_by_its_new_name() -> None:
     site = make_site(platform="machina", start=[BOARD])
     result = survey(spirit(), site, known=True)
     assert (result.word, propose_mend(result)) == (
@@ -415,7 +413,7 @@ def test_a_site_that_changed_its_software_is_mended_by_the_new_name() -> None:
     )
 
 
-def test_a_board_of_which_classes_changed_and_not_the_menu_is_read_as_it_looks() -> None:
+def test_restyled_board_is_read_by_its_appearance() -> None:
     content, start = Content(), f"{BOARD}viewforum.php?f=2"
     content.write(plan().first)
     phpbb = next(board for board in boards() if board.preset == "phpbb")
@@ -443,9 +441,7 @@ def test_a_board_of_which_classes_changed_and_not_the_menu_is_read_as_it_looks()
     )
 
 
-def test_options_of_its_own_that_find_nothing_are_named_and_left_out_where_the_preset_reads() -> (
-    None
-):
+def test_failing_own_options_are_removed_where_the_preset_works() -> None:
     site = make_site(
         platform="spirit", start=[BOARD], options={"rows": "tr.topic", "next": "a.next"}
     )
@@ -491,7 +487,7 @@ def test_options_of_its_own_that_find_nothing_are_named_and_left_out_where_the_p
         (ProbeResponse(BOARD, "busy"), "slower", "+ delay_seconds = 10.0"),
     ],
 )
-def test_what_would_mend_a_site_that_does_not_answer_as_it_did(
+def test_correction_is_proposed_for_a_site_that_answers_differently(
     answer: ProbeResponse, words: str, change: str
 ) -> None:
     result = survey(
@@ -525,7 +521,7 @@ def test_what_would_mend_a_site_that_does_not_answer_as_it_did(
         "nothing that may be shown",
     ],
 )
-def test_a_list_that_leads_to_other_hosts_has_them_proposed(
+def test_hosts_that_a_list_leads_to_are_proposed(
     hosts: list[str], links: list[str], change: list[str]
 ) -> None:
     options = {
@@ -544,7 +540,7 @@ def test_a_list_that_leads_to_other_hosts_has_them_proposed(
     assert propose_mend(survey(StaticSite(pages), site, known=True)) == change
 
 
-def test_a_list_that_is_gone_is_looked_for_from_the_front_page() -> None:
+def test_missing_list_is_searched_from_the_front_page() -> None:
     site = make_site(platform="machina", start=[f"{BOARD}old/"])
     assert propose_mend(survey(spirit(), site, known=True)) == [
         f'- start = ["{BOARD}old/"]', '- platform = "machina"', f'+ start = ["{BOARD}"]',
@@ -554,13 +550,13 @@ def test_a_list_that_is_gone_is_looked_for_from_the_front_page() -> None:
     assert "sites try" in mend.why
 
 
-def test_a_site_that_is_read_needs_no_mend() -> None:
+def test_working_site_needs_no_correction() -> None:
     result = survey(spirit(), make_site(platform="spirit", start=[BOARD]), known=True)
     assert (result.word, list(propose_mends(result, Presets()))) == ("", [])
     assert parts_of(result)["software"][0] == "ok"
 
 
-def test_nothing_that_stands_on_a_page_is_shown() -> None:
+def test_page_content_is_masked() -> None:
     assert mask("Zhang3, 张三 13800138000") == "Xxxxx0, 中中 00000000000"
     assert mask("x" * 99) == "x" * 24 + "…"
     assert mask("\x1b[31m\u202e") == "·[00x·"
@@ -579,7 +575,7 @@ def test_nothing_that_stands_on_a_page_is_shown() -> None:
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_the_lines_fit_a_terminal_and_each_says_in_words_how_it_is(width: int) -> None:
+def test_lines_fit_the_terminal_and_state_their_result_in_words(width: int) -> None:
     on = make_console()
     on.width = width
     result = replace(survey(StaticSite({BOARD: "<p>a page of text</p>" * 99})), is_late=True)
@@ -634,9 +630,7 @@ def unknown(
     "shape", ["/t/{n}/slug-{n}/", "/view.php?area=3&thread={n}", "/t/slug-of-{n}/"]
 )
 @pytest.mark.parametrize("start", [BOARD, f"{BOARD}area/3/"])
-def test_a_board_that_no_preset_knows_is_read_as_it_looks(
-    start: str, shape: str, posts: int
-) -> None:
+def test_unknown_board_is_read_by_its_appearance(start: str, shape: str, posts: int) -> None:
     result = survey(StaticSite(unknown(posts=posts, shape=shape)), start=start)
     assert parts_of(result)["software"] == (
         "WARN",
@@ -656,7 +650,7 @@ def test_a_board_that_no_preset_knows_is_read_as_it_looks(
     assert find_platform(make_site(platform="board", start=[start], options=options))
 
 
-def test_a_paste_site_that_no_preset_knows_is_read_where_its_own_page_says_the_text_is() -> None:
+def test_unknown_paste_site_is_read_where_its_page_links_the_text() -> None:
     links = "".join(
         f'<tr><td class="name"><a href="/p/Ab{n}cdef">a paste of {n}</a></td></tr>'
         for n in range(5)
@@ -680,7 +674,7 @@ def test_a_paste_site_that_no_preset_knows_is_read_where_its_own_page_says_the_t
 @pytest.mark.parametrize(
     "body", ["<p>about us</p>" * 99, "<a href=/1>1</a><a href=/2>2</a><a href=/3>3</a>", "{}", ""]
 )
-def test_what_looks_like_no_list_is_not_guessed_to_be_one(body: str) -> None:
+def test_page_without_a_list_is_not_guessed_to_have_one(body: str) -> None:
     site = StaticSite({BOARD: body})
     assert not survey(site).posts
     assert site.asked == [BOARD]
@@ -698,7 +692,7 @@ RSS = (
 )
 
 
-def test_try_writes_a_file_once_it_is_told_ground_and_owner_and_nothing_private_is_asked_unasked(
+def test_try_writes_a_file_only_with_legal_basis_and_owner(
     station: Station, server: Answers
 ) -> None:
     server.says("/new.rss", RSS, Content_Type="application/rss+xml")
@@ -719,7 +713,9 @@ def test_try_writes_a_file_once_it_is_told_ground_and_owner_and_nothing_private_
     assert "already exists" in station.run("sites", "try", url, "--name", "feed", *options, exits=2)
 
 
-def test_try_writes_no_file_where_it_does_not_read_all(station: Station, server: Answers) -> None:
+def test_try_writes_no_file_for_an_incompletely_read_site(
+    station: Station, server: Answers
+) -> None:
     program = next(program_ for program_ in programs() if program_.short)
     for path, page in program.site().items():
         server.says(path, page)
@@ -729,7 +725,7 @@ def test_try_writes_no_file_where_it_does_not_read_all(station: Station, server:
     assert not list((station.data / "sites.d").glob("*.toml"))
 
 
-def test_trying_a_site_names_what_speaks_against_a_site_and_follows_nobody_elsewhere(
+def test_try_reports_problems_and_follows_no_foreign_redirect(
     station: Station, server: Answers
 ) -> None:
     server.says("/list", status=302, Location="http://elsewhere.example/board/")
@@ -772,7 +768,7 @@ STATE = (
         ),
     ],
 )
-def test_a_page_that_a_script_fills_is_said_to_be_one(page: str, words: str) -> None:
+def test_page_filled_by_a_script_is_reported(page: str, words: str) -> None:
     result = survey(StaticSite({BOARD: page}))
     assert words in parts_of(result)["script"][1]
     assert not result.posts
@@ -788,7 +784,7 @@ def fill_by_script(rendered: Mapping[str, str | ProbeResponse]) -> StaticSite:
     return pages
 
 
-def test_a_page_that_a_script_fills_is_looked_at_in_a_browser_and_its_file_says_so() -> None:
+def test_script_page_is_rendered_and_its_file_says_so() -> None:
     result = survey(fill_by_script(spirit().pages))
     assert result.posts
     assert result.by_script
@@ -802,14 +798,14 @@ def test_a_page_that_a_script_fills_is_looked_at_in_a_browser_and_its_file_says_
     )
 
 
-def test_of_a_known_site_that_scripts_fill_since_it_is_proposed_to_run_them() -> None:
+def test_running_scripts_is_proposed_for_a_known_site_that_needs_them() -> None:
     result = survey(
         fill_by_script(spirit().pages), make_site(platform="spirit", start=[BOARD]), known=True
     )
     assert [mend.lines for mend in propose_mends(result, Presets())] == [("+ script = true",)]
 
 
-def test_a_site_whose_scripts_are_run_is_looked_at_so() -> None:
+def test_site_configured_with_scripts_is_rendered() -> None:
     result = survey(
         fill_by_script(spirit().pages),
         make_site(platform="spirit", start=[BOARD], script=True),
@@ -820,7 +816,7 @@ def test_a_site_whose_scripts_are_run_is_looked_at_so() -> None:
 
 
 @pytest.mark.parametrize("word", ["browser", "script"])
-def test_why_a_page_could_not_be_rendered_is_said(word: str) -> None:
+def test_rendering_failure_is_explained(word: str) -> None:
     result = survey(fill_by_script({BOARD: ProbeResponse(BOARD, word)}))
     assert not result.posts
     assert f"{word}: {MEANING[word]}" in parts_of(result)["script"][1]
@@ -828,7 +824,7 @@ def test_why_a_page_could_not_be_rendered_is_said(word: str) -> None:
     assert ("install chromium" in mend.why) is (word == "browser")
 
 
-def test_json_that_scripts_ask_for_is_named_without_its_query() -> None:
+def test_json_requested_by_scripts_is_named_without_its_query() -> None:
     pages = dict(spirit().pages)
     page = response(BOARD, pages[BOARD])
     page.request.meta["ullage_data"] = [f"{BOARD}api/list?token=secret"]
@@ -836,7 +832,7 @@ def test_json_that_scripts_ask_for_is_named_without_its_query() -> None:
     assert "JSON at /api/list:" in parts_of(result)["script"][1]
 
 
-def test_a_page_with_scripts_and_posts_is_not_said_to_be_filled_by_one() -> None:
+def test_page_with_scripts_and_posts_is_not_called_script_filled() -> None:
     assert "script" not in parts_of(survey(spirit()))
     plain = (
         "<html><body><script src=a.js></script><p>" + "words of a page " * 60 + "</p></body></html>"
@@ -853,7 +849,7 @@ WITHIN = [
 
 
 @pytest.mark.parametrize("host", WITHIN)
-def test_no_address_of_this_house_is_proposed(host: str) -> None:
+def test_private_address_is_not_proposed(host: str) -> None:
     site, url = make_site(platform="spirit", start=[BOARD]), f"http://{host}/"
     for word in ("host", "login", "redirects"):
         (mend,) = propose_mends(
@@ -877,7 +873,7 @@ def test_no_address_of_this_house_is_proposed(host: str) -> None:
     ]
 
 
-def test_what_a_name_resolves_to_is_what_it_is_judged_by(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_host_is_judged_by_its_resolved_address(monkeypatch: pytest.MonkeyPatch) -> None:
     addresses = {"inside.example": "169.254.169.254", "outside.example": "93.184.215.14"}
     monkeypatch.setattr(
         socket, "getaddrinfo", lambda host, *_, **__: [(0, 0, 0, "", (addresses[host], 0))]
@@ -885,7 +881,7 @@ def test_what_a_name_resolves_to_is_what_it_is_judged_by(monkeypatch: pytest.Mon
     assert [asyncio.run(is_external(host, 5.0)) for host in addresses] == [False, True]
 
 
-def test_where_clouds_keep_credentials_no_site_is_even_where_private_ones_are_meant() -> None:
+def test_cloud_metadata_address_is_never_a_site() -> None:
     for host in (
         "169.254.169.254",
         "[::ffff:a9fe:a9fe]",
@@ -912,7 +908,7 @@ def test_where_clouds_keep_credentials_no_site_is_even_where_private_ones_are_me
         "http://x.org:99999/",
     ],
 )
-def test_what_is_no_web_address_is_told_before_anything_is_asked(url: str) -> None:
+def test_invalid_web_address_is_rejected_before_any_request(url: str) -> None:
     with pytest.raises(
         ConfigError, match="this is not a web address: use https://HOST/PATH or http://HOST/PATH"
     ):

@@ -57,7 +57,7 @@ def walk(found: SiteSurvey, pages: Mapping[str, ProbeResponse]) -> list[PageCont
     [program for program in PROGRAMS if not program.short],
     ids=lambda program: program.name,
 )
-def test_an_unknown_program_is_read_whole(program: Program) -> None:
+def test_unknown_software_is_read_whole(program: Program) -> None:
     pages = {
         HOST + path: answer(HOST + path, page, program.charset)
         for path, page in program.site().items()
@@ -81,7 +81,7 @@ def test_an_unknown_program_is_read_whole(program: Program) -> None:
 @pytest.mark.parametrize(
     "program", [program for program in PROGRAMS if program.short], ids=lambda program: program.name
 )
-def test_an_unknown_program_of_which_only_first_pages_can_be_read_is_said_to_be_incomplete(
+def test_unknown_software_with_unread_pages_is_reported_incomplete(
     program: Program,
 ) -> None:
     pages = {HOST + path: page for path, page in program.site().items()}
@@ -144,7 +144,7 @@ def lacking(body: str, role: str = "thread", **options: object) -> str:
         "other things",
     ],
 )
-def test_each_visit_holds_what_was_read_against_what_a_page_shows(
+def test_each_visit_compares_what_was_read_with_what_is_shown(
     body: str, options: dict[str, object], short: str
 ) -> None:
     assert lacking(body, **options) == short
@@ -163,9 +163,7 @@ def test_each_visit_holds_what_was_read_against_what_a_page_shows(
         ('<div class="post"><div class="text">I have 12 replies</div></div>', None),
     ],
 )
-def test_what_a_thread_says_of_its_own_length_is_kept_for_comparison(
-    around: str, says: int | None
-) -> None:
+def test_stated_thread_length_is_kept_for_comparison(around: str, says: int | None) -> None:
     site = make_site(platform="board", options=OPTIONS)
     page = PageAddress(f"{HOST}/t/7", "thread", series=f"{HOST}/t/7", facts={"id": "7"})
     assert (
@@ -177,7 +175,7 @@ def test_what_a_thread_says_of_its_own_length_is_kept_for_comparison(
 
 
 @pytest.mark.parametrize("date", ["14 November 2026", "Nov 14, 2026", "14.11.2026"])
-def test_a_year_is_no_number_of_replies(date: str) -> None:
+def test_year_is_not_a_number_of_replies(date: str) -> None:
     site = make_site(platform="board", options=OPTIONS)
     page = PageAddress(
         f"{HOST}/t/7", "thread", series=f"{HOST}/t/7", facts={"id": "7", "title": "An offer"}
@@ -186,7 +184,7 @@ def test_a_year_is_no_number_of_replies(date: str) -> None:
     assert find_platform(site).parse(page, shown, site).counted is None
 
 
-def test_a_number_in_a_title_is_none_of_replies() -> None:
+def test_number_in_a_title_is_not_a_number_of_replies() -> None:
     site = make_site(platform="board", options={**OPTIONS, "rows": "li"})
     page = PageAddress(f"{HOST}/list", "list")
     row = '<li><a class="t" href="/t/7">An offer, lot 25</a> <a href="/t/7#c">Comments</a></li>'
@@ -199,9 +197,7 @@ def test_a_number_in_a_title_is_none_of_replies() -> None:
 @pytest.mark.parametrize(
     ("row", "says"), [("<b>12</b> replies", "13"), ("回复：12", "13"), ("Posted by 12", None)]
 )
-def test_what_a_row_says_is_compared_at_each_visit_of_a_site_with_options_of_its_own(
-    row: str, says: str | None
-) -> None:
+def test_reply_count_of_a_row_is_compared_for_custom_sites(row: str, says: str | None) -> None:
     site = make_site(platform="board", options={**OPTIONS, "rows": "li"})
     page = PageAddress(f"{HOST}/list", "list")
     (entry,) = (
@@ -216,7 +212,7 @@ def test_what_a_row_says_is_compared_at_each_visit_of_a_site_with_options_of_its
     assert entry.facts.get("posts") == says
 
 
-def test_a_list_of_which_only_the_first_page_is_read_is_short() -> None:
+def test_list_read_only_on_its_first_page_is_incomplete() -> None:
     rows = "".join(f'<li><a class="t" href="/t/{n}">{n}</a></li>' for n in range(5))
     assert lacking(rows, "list") == ""
     assert lacking(f'{rows}<a href="/list?page=2">2</a>', "list") == "fewer"
@@ -243,7 +239,7 @@ def test_a_list_of_which_only_the_first_page_is_read_is_short() -> None:
         ("x 12 y", None),
     ],
 )
-def test_how_many_posts_a_row_says_that_a_thread_has(row: str, posts: int | None) -> None:
+def test_post_count_is_parsed_from_a_row(row: str, posts: int | None) -> None:
     assert parse_post_count(row) == posts
 
 
@@ -255,7 +251,7 @@ NOTED = re.compile(r"(?<=>)(?=<(?!/?(?:script|style|title|option|textarea)))")
     [program for program in PROGRAMS if not program.short],
     ids=lambda program: program.name,
 )
-def test_comments_and_processing_instructions_cost_no_guess(program: Program) -> None:
+def test_comments_and_processing_instructions_do_not_affect_guesses(program: Program) -> None:
     pages = {
         HOST + path: answer(
             HOST + path, NOTED.sub("<!-- a note --><?php echo 1 ?>", page), program.charset

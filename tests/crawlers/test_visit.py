@@ -121,7 +121,7 @@ def pages_total(visit: Visit, outcome: str) -> float:
     return visit.metrics.pages.labels(outcome)._value.get()
 
 
-def test_a_large_page_is_read_while_those_of_other_sites_go_on(visit: Visit) -> None:
+def test_large_page_is_parsed_while_other_sites_continue(visit: Visit) -> None:
     others_done = threading.Event()
     overlaps = list[bool]()
 
@@ -148,7 +148,7 @@ def test_a_large_page_is_read_while_those_of_other_sites_go_on(visit: Visit) -> 
     assert content.parsed.pages == (item(1),)
 
 
-def test_no_more_pages_are_in_hand_than_the_site_allows(visit: Visit) -> None:
+def test_pages_in_hand_are_limited_by_the_site(visit: Visit) -> None:
     async def lease() -> None:
         head = await visit.next_page()
         visit.finished(head, PageContent(pages=(item(1), item(2), item(3))), 0)
@@ -163,7 +163,7 @@ def test_no_more_pages_are_in_hand_than_the_site_allows(visit: Visit) -> None:
     asyncio.run(lease())
 
 
-def test_a_visit_waits_for_pages_in_hand_since_they_may_lead_further(visit: Visit) -> None:
+def test_visit_waits_for_pages_in_hand(visit: Visit) -> None:
     async def lease() -> None:
         head = await visit.next_page()
         waiting = asyncio.ensure_future(visit.next_page())
@@ -177,7 +177,7 @@ def test_a_visit_waits_for_pages_in_hand_since_they_may_lead_further(visit: Visi
     asyncio.run(lease())
 
 
-def test_requests_over_all_sites_are_bounded(visit: Visit) -> None:
+def test_requests_over_all_sites_are_limited(visit: Visit) -> None:
     lead_to(visit, item(1))
     visit.permits = asyncio.Semaphore(0)
 
@@ -204,7 +204,7 @@ def test_requests_over_all_sites_are_bounded(visit: Visit) -> None:
         ("status", "due", 60),
     ],
 )
-def test_what_becomes_of_a_page(
+def test_outcome_decides_what_happens_to_a_page(
     visit: Visit, clock: HeldClock, outcome: str, state: str, again_after: float | None
 ) -> None:
     lead_to(visit, item(1))
@@ -218,7 +218,7 @@ def test_what_becomes_of_a_page(
         assert visit.frontier.lease("board").page == item(1)
 
 
-def test_failures_in_a_row_end_a_visit_and_a_success_between_them_does_not(visit: Visit) -> None:
+def test_failures_in_a_row_end_a_visit(visit: Visit) -> None:
     lead_to(visit, *(item(number) for number in range(20)))
     for number in range(12):
         leased = asyncio.run(visit.next_page())
@@ -233,7 +233,7 @@ def test_failures_in_a_row_end_a_visit_and_a_success_between_them_does_not(visit
     assert visit.end() is False
 
 
-def test_a_page_is_let_go_of_once(visit: Visit) -> None:
+def test_page_is_released_once(visit: Visit) -> None:
     lead_to(visit, item(1))
     leased = asyncio.run(visit.next_page())
     visit.failed(leased, "parse")
@@ -242,7 +242,7 @@ def test_a_page_is_let_go_of_once(visit: Visit) -> None:
     assert visit.permits._value == 3
 
 
-def test_a_site_that_fails_is_visited_more_and_more_seldom(visit: Visit, clock: HeldClock) -> None:
+def test_failing_site_is_visited_less_and_less_often(visit: Visit, clock: HeldClock) -> None:
     waits = []
     for _ in range(4):
         visit.failed(asyncio.run(visit.next_page()), "network")
@@ -256,9 +256,7 @@ def test_a_site_that_fails_is_visited_more_and_more_seldom(visit: Visit, clock: 
     assert visit.frontier.visits("board").due_at - clock.wall() == 100
 
 
-def test_a_damaged_frontier_ends_the_visit_and_is_not_swallowed(
-    visit: Visit, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_damaged_frontier_ends_the_visit(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
     def raise_damaged(_: str) -> None:
         raise CorruptError("damaged")
 
@@ -283,7 +281,7 @@ def test_a_damaged_frontier_ends_the_visit_and_is_not_swallowed(
         (500, "status"),
     ],
 )
-def test_what_a_status_means(status: int, outcome: str) -> None:
+def test_status_maps_to_an_outcome(status: int, outcome: str) -> None:
     assert to_status_outcome(status) == outcome
     assert outcome in FATES
 
@@ -304,7 +302,7 @@ def test_what_a_status_means(status: int, outcome: str) -> None:
         (None, "network"),
     ],
 )
-def test_what_an_error_means(error: Exception | None, outcome: str) -> None:
+def test_error_maps_to_an_outcome(error: Exception | None, outcome: str) -> None:
     assert to_error_outcome(error) == outcome
     assert outcome in FATES
 
@@ -321,7 +319,7 @@ def test_what_an_error_means(error: Exception | None, outcome: str) -> None:
         ("", 300),
     ],
 )
-def test_retry_after_in_every_spelling(text: str, seconds: float) -> None:
+def test_retry_after_is_read_in_every_format(text: str, seconds: float) -> None:
     response = Response("http://board.example/", headers={"Retry-After": text} if text else {})
     assert get_retry_after(response, 1_000_000) == seconds
 
@@ -338,7 +336,7 @@ def captures(publisher: Publisher) -> list[Capture]:
     return [Capture.decode(plain, CAPTURE_SCHEMA) for plain, is_trusted in opened if is_trusted]
 
 
-def test_a_post_becomes_a_capture_and_its_page_is_done(
+def test_post_becomes_a_capture_and_its_page_is_done(
     visit: Visit, publisher: Publisher, clock: HeldClock
 ) -> None:
     full = Post(
@@ -389,7 +387,7 @@ def test_a_post_becomes_a_capture_and_its_page_is_done(
     assert capture.post_name == visit.frontier.post_name("board", full)
 
 
-def test_what_is_gone_is_told_under_the_name_of_the_posts_own_captures_once_the_bus_takes_it(
+def test_deletion_is_published_under_the_name_of_the_post(
     visit: Visit, publisher: Publisher
 ) -> None:
     publish(visit, post(1))
@@ -407,7 +405,7 @@ def test_what_is_gone_is_told_under_the_name_of_the_posts_own_captures_once_the_
     assert gone.fetched_at.timestamp() == 1790000000.5
 
 
-def test_a_page_is_done_only_when_the_bus_has_its_captures(
+def test_page_is_done_only_when_the_bus_has_its_captures(
     visit: Visit, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publisher.down = 3
@@ -422,7 +420,7 @@ def test_a_page_is_done_only_when_the_bus_has_its_captures(
     assert (len(publisher.records), visit.frontier.count_pages("board")["done"]) == (1, 1)
 
 
-def test_posts_seen_before_are_left_out_and_counted(visit: Visit, publisher: Publisher) -> None:
+def test_known_posts_are_skipped_and_counted(visit: Visit, publisher: Publisher) -> None:
     publish(visit, post(1), post(1), post(2))
     visit.end()
     visit.clock.wall.__self__.advance(1)
@@ -432,12 +430,12 @@ def test_posts_seen_before_are_left_out_and_counted(visit: Visit, publisher: Pub
     assert visit.metrics.seen._value.get() == 2
 
 
-def test_a_page_of_many_posts_goes_in_batches(visit: Visit, publisher: Publisher) -> None:
+def test_page_of_many_posts_is_published_in_batches(visit: Visit, publisher: Publisher) -> None:
     publish(visit, *(post(number) for number in range(BATCH * 2 + 50)))
     assert publisher.calls == [BATCH, BATCH, 50]
 
 
-def test_pages_that_are_read_side_by_side_are_appended_in_one_go(
+def test_pages_read_concurrently_are_appended_together(
     publisher: Publisher, clock: HeldClock
 ) -> None:
     outbox, appends = CaptureOutbox(publisher, SEALER, SIGNER), Appends(at_once)
@@ -459,7 +457,7 @@ def test_pages_that_are_read_side_by_side_are_appended_in_one_go(
     assert publisher.calls == [5, 5]
 
 
-def test_what_is_no_record_fails_its_own_page_alone(publisher: Publisher, clock: HeldClock) -> None:
+def test_invalid_record_fails_only_its_own_page(publisher: Publisher, clock: HeldClock) -> None:
     outbox, appends = CaptureOutbox(publisher, SEALER, SIGNER), Appends(at_once)
     whole = Capture(
         id="1", site="s", post_id="1", url="u", fetched_at=clock.as_clock().now(), body=b"x"
@@ -478,7 +476,7 @@ def test_what_is_no_record_fails_its_own_page_alone(publisher: Publisher, clock:
     assert len(publisher.records) == 2
 
 
-def test_whatever_goes_wrong_nobody_waits_for_ever(
+def test_failing_append_leaves_nobody_waiting(
     publisher: Publisher, clock: HeldClock, monkeypatch
 ) -> None:
     outbox, appends = CaptureOutbox(publisher, SEALER, SIGNER), Appends(at_once)
@@ -506,7 +504,7 @@ def test_whatever_goes_wrong_nobody_waits_for_ever(
     ]
 
 
-def test_what_is_too_long_is_cut_so_that_no_post_is_refused(
+def test_too_long_fields_are_cut_so_that_no_post_is_rejected(
     visit: Visit, publisher: Publisher
 ) -> None:
     long = "x" * 999_999
@@ -534,13 +532,15 @@ def test_what_is_too_long_is_cut_so_that_no_post_is_refused(
     assert visit.metrics.truncated._value.get() == 1
 
 
-def test_a_title_that_is_no_text_hides_no_post(visit: Visit, publisher: Publisher) -> None:
+def test_invalid_unicode_in_a_title_does_not_lose_the_post(
+    visit: Visit, publisher: Publisher
+) -> None:
     publish(visit, Post("1", "http://board.example/1", b"x", "half \ud83d a pair", "\udcff"))
     (capture,) = captures(publisher)
     assert (capture.title, capture.author) == ("half ? a pair", "?")
 
 
-def test_a_real_seal_opens_with_the_private_key_alone(
+def test_sealed_capture_opens_only_with_the_private_key(
     context: Context, publisher: Publisher
 ) -> None:
     from ullage.security import keys
@@ -561,7 +561,7 @@ def test_a_real_seal_opens_with_the_private_key_alone(
     assert is_trusted
 
 
-def test_what_is_counted_up_is_asked_for_again_until_it_comes_or_a_later_one_is_there(
+def test_counted_page_is_retried_until_it_or_a_later_one_exists(
     visit: Visit, clock: HeldClock
 ) -> None:
     def make_page(number: int) -> PageAddress:
@@ -597,7 +597,7 @@ def test_what_is_counted_up_is_asked_for_again_until_it_comes_or_a_later_one_is_
     assert ask() == []
 
 
-def test_pages_that_are_done_leave_nothing_in_memory(visit: Visit) -> None:
+def test_finished_pages_leave_nothing_in_memory(visit: Visit) -> None:
     visit.site = visit.site.model_copy(update={"max_pages": 10_000})
 
     def make_page(number: int) -> PageAddress:

@@ -45,7 +45,7 @@ def folder(tmp_path: Path, clock: HeldClock) -> Folder:
     return Folder(tmp_path, clock)
 
 
-def test_a_file_is_taken_once_when_it_is_whole_and_moved(folder: Folder) -> None:
+def test_complete_file_is_imported_once_and_moved(folder: Folder) -> None:
     folder.put("a.jsonl")
     assert folder.turn() == []
     folder.clock.advance(SETTLED_SECONDS)
@@ -54,12 +54,12 @@ def test_a_file_is_taken_once_when_it_is_whole_and_moved(folder: Folder) -> None
     assert folder.files() == {"taken/a.jsonl"}
 
 
-def test_a_file_that_was_finished_elsewhere_is_taken_at_once(folder: Folder) -> None:
+def test_file_finished_elsewhere_is_imported_at_once(folder: Folder) -> None:
     folder.put("a.jsonl", age=60)
     assert folder.turn() == ["a.jsonl"]
 
 
-def test_a_file_that_grows_or_ends_within_a_line_waits(folder: Folder) -> None:
+def test_growing_or_unterminated_file_waits(folder: Folder) -> None:
     for size in range(1, 4):
         folder.put("a.jsonl", "{}\n" * size)
         assert folder.turn() == []
@@ -72,7 +72,7 @@ def test_a_file_that_grows_or_ends_within_a_line_waits(folder: Folder) -> None:
     assert folder.turn() == ["a.jsonl"]
 
 
-def test_what_is_nobodys_yet_and_what_is_no_file_is_left(folder: Folder, tmp_path: Path) -> None:
+def test_hidden_temporary_and_non_files_are_left_alone(folder: Folder, tmp_path: Path) -> None:
     for name in (".hidden", "a.part", "b.tmp"):
         folder.put(name, age=999)
     (tmp_path / "folder").mkdir()
@@ -80,7 +80,7 @@ def test_what_is_nobodys_yet_and_what_is_no_file_is_left(folder: Folder, tmp_pat
     assert folder.turn() == []
 
 
-def test_what_was_refused_is_kept_apart_and_no_name_is_overwritten(folder: Folder) -> None:
+def test_rejected_file_is_kept_apart_and_no_name_is_overwritten(folder: Folder) -> None:
     folder.refuse = {"bad.jsonl"}
     for _ in range(2):
         folder.put("bad.jsonl", age=60)
@@ -94,7 +94,7 @@ def test_what_was_refused_is_kept_apart_and_no_name_is_overwritten(folder: Folde
     }
 
 
-def test_what_was_taken_may_be_removed_and_what_was_refused_is_not(
+def test_imported_file_may_be_removed_but_a_rejected_one_is_kept(
     tmp_path: Path, clock: HeldClock
 ) -> None:
     folder = Folder(tmp_path, clock, remove=True)
@@ -104,12 +104,12 @@ def test_what_was_taken_may_be_removed_and_what_was_refused_is_not(
     assert folder.files() == {"refused/bad.jsonl"}
 
 
-def test_a_folder_that_is_not_there_is_said(tmp_path: Path, clock: HeldClock) -> None:
+def test_missing_folder_is_reported(tmp_path: Path, clock: HeldClock) -> None:
     with pytest.raises(ConfigError, match="is not a folder: create it, or name another"):
         Folder(tmp_path / "absent", clock)
 
 
-def test_the_command_takes_files_until_it_is_stopped(station: Station, tmp_path: Path) -> None:
+def test_command_imports_files_until_it_is_stopped(station: Station, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     lines = [json.dumps({"site": "chat", "text": f"text {number}"}) for number in range(3)]
@@ -137,7 +137,7 @@ def test_the_command_takes_files_until_it_is_stopped(station: Station, tmp_path:
 @pytest.mark.parametrize(
     "words", ["", "- --watch x", "x --as icq --site s", "x --as qq", "- --as qq --site s"]
 )
-def test_a_call_that_says_too_little_or_too_much_is_refused(context: Context, words: str) -> None:
+def test_invalid_combination_of_options_is_rejected(context: Context, words: str) -> None:
     app = typer.Typer()
     app.command()(ingest)
     result = CliRunner().invoke(app, words.split(), obj=context)
