@@ -1,18 +1,22 @@
 """List the parts that a data folder must hold, so that a missing part is noticed.
 
+A *part* is a database, a topic, a chain of the audit log, a key with its check value, a customer
+list, or the record of the clocks. Its name is its path below the data folder. The command or
+service that creates a part enters it afterwards, and whoever removes one strikes it first. So after
+a crash a part may be present but not listed, which `ullage check` reports, but never listed and
+rightly absent. A service does not start while a listed part other than a customer list is missing
+(`Inventory.require`).
+
     DATA/inventory/SERVICE.json       the parts that SERVICE created; its neighbours' digests
     DATA/keys/inventory/SERVICE.key   the key that signs it (HMAC-SHA-256)
 
-A part is a database, a topic, a chain of the audit log, a key with its check value, a list, or
-the record of the clocks. Its name is its path below the data folder. The command or service that
-creates a part enters it afterwards, and whoever removes one strikes it first. So after a crash a
-part may be present but not listed, which `ullage check` reports, but never listed and rightly
-absent. No part is entered merely because it was found. `ullage init` enters keys that a person
-copied here, and `ullage check --accept-loss` strikes lost parts; both are decisions of a person.
+No part is entered merely because it was found. `ullage init` enters keys that a person copied here,
+and `ullage check --accept-loss` strikes lost parts; both are decisions of a person.
 
 Each change writes number and digest of the changed inventory into those of the neighbours, the
 remaining services of the folder. So they expose an inventory that was removed with its key, or
-replaced by an older copy.
+replaced by an older copy. An inventory that cannot be verified raises CorruptError; a lost part or
+inventory raises ConfigError, with the command that accepts the loss.
 """
 
 from __future__ import annotations
@@ -138,9 +142,8 @@ class Inventory:
     def parts(self) -> dict[str, str]:
         """Return the check value of every listed part by name, "" if the part is no key.
 
-        They are read again if any file or folder was replaced or changed since the last
-        reading. Raises
-        CorruptError or ConfigError if an inventory cannot be verified.
+        They are read again if any file or folder was replaced or changed since the last reading.
+        Raises CorruptError or ConfigError if an inventory cannot be verified.
         """
         snapshot = self._snapshot()  # before reading: a change meanwhile makes the next one another
         if (parts := self.kept.get(snapshot)) is None:
@@ -158,7 +161,7 @@ class Inventory:
         return (self.name_of(part) if isinstance(part, Path) else part) in self.parts()
 
     def begin(self) -> None:
-        """Create the inventory of this service before its first part.
+        """Create the inventory of this service, if it does not exist, before its first part.
 
         Raises ConfigError if it existed and is gone.
         """
@@ -166,9 +169,9 @@ class Inventory:
             self._change({}, (), creates=True)
 
     def refuse_lost(self, part: str | Path) -> None:
-        """Raise ConfigError if a part is already listed before its creation.
+        """Raise ConfigError if a part that is about to be created is already listed.
 
-        It existed and is gone.
+        It existed and is gone; a new one must not take its place unnoticed.
         """
         self.begin()
         name = self.name_of(part) if isinstance(part, Path) else part
@@ -180,13 +183,17 @@ class Inventory:
         self.enter_all({self.name_of(part) if isinstance(part, Path) else part: check_value})
 
     def enter_all(self, parts: Mapping[str, str]) -> None:
-        """List several parts at once: their check values by name."""
+        """List several parts that were just created, with their check values by name.
+
+        Durable on return. Raises ConfigError if another inventory of the folder is missing or older
+        than its neighbours know.
+        """
         self._change(parts, (), creates=True)
 
     def strike(self, *parts: str | Path) -> None:
-        """Take parts out, durably, before they are removed.
+        """Take parts out of the inventory, durably, before they are removed.
 
-        A part that is not listed is skipped.
+        A part that is not listed is skipped. Raises ConfigError as `enter_all` does.
         """
         names = [self.name_of(part) if isinstance(part, Path) else part for part in parts]
         if self.folder.is_dir():
@@ -210,11 +217,10 @@ class Inventory:
         return sorted(present - self.parts().keys())
 
     def faults(self, apart: tuple[str, ...] = ()) -> list[str]:
-        """Describe every missing part, and every faulty inventory.
+        """Return a message for every missing part and every faulty inventory; [] if there is none.
 
-        An inventory is faulty if it is missing, damaged or older than its neighbours know.
-        Parts whose
-        names begin with one of `apart` are skipped.
+        An inventory is faulty if it is missing, damaged or older than its neighbours know. Parts
+        whose names begin with one of `apart` are skipped.
         """
         faults = []
         try:
@@ -231,14 +237,18 @@ class Inventory:
         return faults
 
     def require(self) -> None:
-        """Raise ConfigError that names every missing part that a service needs."""
+        """Raise ConfigError, which names every missing part that a service needs.
+
+        Customer lists are left out: a service serves the remaining tenants without them.
+        """
         if faults := self.faults(LISTS):
             raise ConfigError("; ".join(faults))
 
     def find_lost(self, part: str) -> list[str]:
-        """Return the missing parts that `part` names: a part, a folder of parts, or an inventory.
+        """Return the names of the missing parts that `part` stands for.
 
-        ConfigError where nothing of that name is missing.
+        `part` is a part, a folder of parts, or an inventory. Raises ConfigError if nothing of that
+        name is missing.
         """
         part = part.rstrip("/")
         if part.partition("/")[0] == FOLDER:
@@ -251,10 +261,7 @@ class Inventory:
         raise ConfigError(f"{part} is not missing: `ullage check` names the missing parts")
 
     def renew(self) -> None:
-        """Replace lost or damaged inventories by new ones.
-
-        These list all parts that are here now.
-        """
+        """Replace lost or damaged inventories by new ones with all parts that are here now."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with disk_errors(str(self.folder)), wait_for_lock(self.folder):
             records = self._read_sound()

@@ -1,4 +1,15 @@
-"""Write the audit log: who changed what, when and why, in append-only files.
+"""Write the audit log: who changed what, when and why, in files where a change shows.
+
+`Trail.append` writes one entry, durably, before the change is made; `ullage audit verify` checks
+all of them. Each service that writes has a *chain* of entries and a key of its own; processes of
+one service take turns. An entry contains its number, the digest of the entry before it, and its own
+digest: HMAC-SHA-256 under the chain's key. So whoever lacks the key cannot change, insert or remove
+an entry unnoticed. No entry contains a value of a customer.
+
+    entry 7               entry 8               head.json
+    seq       7           seq       8           seq     8
+    previous  digest 6    previous  digest 7    last    digest 8
+    digest    digest 7    digest    digest 8    digest  of this head
 
     DATA/audit/CHAIN/0000000001.jsonl   entries, one JSON object per line; the file is named after
                                         its first entry
@@ -7,10 +18,8 @@
     DATA/keys/audit/CHAIN.mark          its high-water mark: the last number written
                                         (DATA/audit/CHAIN.mark if the key is no file)
 
-Each service that writes has a chain and a key of its own; processes of one service take turns. An
-entry contains its number, the digest of the entry before it, and its own digest: HMAC-SHA-256 under
-the chain's key. The head is written after the entry and signed the same way; both are on disk
-before `append` returns, and `append` returns before the change is made. No entry contains a value.
+The head is written after the entry and signed the same way; both are on disk before `append`
+returns.
 
 What somebody with write access to the disk can do:
 

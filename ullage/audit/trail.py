@@ -1,15 +1,20 @@
-"""Append entries to a chain.
+"""Append entries to a chain of the audit log (`ullage.audit` explains chains).
 
-The mark is a file beside the chain's key (`keys/audit/CHAIN.mark`), or beside the chain's folder if
-the key is no file, and is signed under that key. It is written in place after every entry without
-waiting for the disk: the entry it names is already durable, so after a crash the mark may lag but
-is never ahead. It is created, durably, before the key, so where the key exists without a mark, the
-mark was removed.
+`Trail.append` first writes the entry and then the *head*, which says where the chain ends, each
+durably. A crash may happen between any two steps: bytes beyond the head are either a complete
+entry, which is kept, or the beginning of one, which the next append removes. So an entry is durable
+with its file, and a head that a loss of power reverts loses nothing.
 
-A crash may happen between any two steps. The entry is written first and the head after it, so bytes
-beyond the head are either a complete entry, which is kept, or the beginning of one, which the next
-append removes. So an entry is durable with its file, and a head that a loss of power reverts loses
-nothing.
+    0000000001.jsonl   entry 1 … entry 8 │ entry 9 │ begin of ent
+                                         ↑ head: size, number 8
+                       kept: entry 9, complete and genuine; removed: the rest
+
+The *mark* is a file beside the chain's key (`keys/audit/CHAIN.mark`), or beside the chain's folder
+if the key is no file, and is signed under that key. It is written in place after every entry
+without waiting for the disk: the entry it names is already durable, so after a crash the mark may
+lag but is never ahead. It is created, durably, before the key, so where the key exists without a
+mark, the mark was removed. A damaged chain raises CorruptError, a lost key ConfigError, a failing
+disk UnavailableError; then nothing is written, and the caller must not make the change.
 """
 
 from __future__ import annotations
@@ -69,7 +74,7 @@ class Mark(SignedRecord):
 
 
 def to_key_name(chain: str) -> str:
-    """Return the name of a chain's key."""
+    """Return the name of a chain's key in the key store."""
     return f"{FOLDER}/{chain}.key"
 
 
@@ -80,7 +85,10 @@ def find_mark_path(root: Path, keys: KeyStore, chain: str) -> Path:
 
 
 def read_mark(path: Path, key: bytes) -> Mark | None:
-    """Return the mark, None if none was written under `key`."""
+    """Return the mark at `path`, or None.
+
+    None if there is no file, or none that was written under `key`.
+    """
     for _ in range(TRIES):  # it is written in place, perhaps now
         try:
             mark = Mark.model_validate_json(path.read_bytes())
@@ -94,7 +102,7 @@ def read_mark(path: Path, key: bytes) -> Mark | None:
 
 
 def write_mark(path: Path, mark: Mark, key: bytes) -> None:
-    """Write the mark; a new file is durable on return."""
+    """Write the mark, signed under `key`; only a new file is durable on return."""
     line = (
         mark.model_copy(update={"digest": mark.compute_digest(key)})
         .to_line()
@@ -114,7 +122,7 @@ def write_mark(path: Path, mark: Mark, key: bytes) -> None:
 
 
 def read_heads(root: Path, chain: str) -> Iterator[tuple[str, ChainHead]]:
-    """Yield the heads of the other chains that this user may read.
+    """Yield the name and head of each other chain that this user may read.
 
     They have other keys, so they are not verified.
     """
@@ -133,9 +141,9 @@ LONGEST_LINE = 8 * 1024
 
 
 def current_user() -> str:
-    """Return the operating system's name of the current user, or its number if it has none.
+    """Return the operating system's name of the current user, as in `uid 1000` if it has none.
 
-    Independent of the environment.
+    The environment has no influence.
     """
     try:
         return pwd.getpwuid(os.getuid()).pw_name
@@ -180,18 +188,17 @@ class Trail:
     ) -> AuditEntry:
         """Record a change; durable on return, so call it before the change is made.
 
-        `object_` is ours: a kind of thing, ids, counts. Text that people typed is searched:
-        ConfigError if
-        it contains what looks like an identifier, CorruptError if the chain is damaged;
-        nothing is written
-        then. UnavailableError if the disk fails.
+        `object_` is ours: a kind of thing, ids, counts. The name `actor` and the text `reason`,
+        which people typed, must not contain an identifier. Raises ConfigError if one does or the
+        key is lost, CorruptError if the chain is damaged, UnavailableError if the disk fails;
+        nothing is written then.
         """
         return self.append_all([PendingEntry(action, object_, actor, tenant, reason)])[0]
 
     def append_all(self, noted: Sequence[PendingEntry]) -> list[AuditEntry]:
-        """Record one or more entries at the cost of one.
+        """Record one or more entries at the cost of one, and return them.
 
-        On return either all of them are durable or none is.
+        On return either all of them are durable or none is. Errors are those of `append`.
         """
         typed = dict.fromkeys(
             pair for entry in noted for pair in (("name", entry.actor), ("reason", entry.reason))

@@ -1,10 +1,12 @@
 """Read identifiers that people type, and hash values and sellers in every form they are written in.
 
-What a clerk types is read by `alerts.cases.lookups.typed_value`. Everywhere else (a search box
-whose text lands in a URL, a note that is stored) an identifier is refused, so that none gets into a
+Two things are looked up by keyed hash, so that the store never sees them: an identifier, such as a
+phone number, and the name of an author. Only the page *Check a person* and its command take an
+identifier (`alerts.cases.lookups.typed_value`). Everywhere else (a search box whose text lands in a
+URL, a note that is stored) `identifier_in` finds one and it is refused, so that none gets into a
 history, a log or the store by a slip of the hand.
 
-A dump carries the digest of a number and thinks it is anonymous, so a watchlist holds these as
+A dump carries the digest of a number and thinks it is anonymous, so a customer list holds these as
 well, and a look-up asks for each:
 
 - `plain`: the normal form. An e-mail address with a plus-tag also without it.
@@ -15,10 +17,10 @@ well, and a look-up asks for each:
 A value with its middle masked is enrolled too, but is nobody's alone
 (`ullage.identifiers.masked_value`), so no look-up asks for it.
 
-Match tags an author under the index key of each tenant that a finding is for; whoever holds that
-key (the search page, a terminal of the desk) tags the name that somebody asks for, and only the
-tags meet the store. The kind is one of its own, so an author's tag is equal to no identifier's,
-whatever the author is called.
+Match hashes an author under the index key of each tenant that a finding is for; whoever holds that
+key (the search page, a terminal of the security team) hashes the name that somebody asks for, and
+only the hashes meet the store. The kind is one of its own, so an author's hash is equal to no
+identifier's, whatever the author is called.
 """
 
 from __future__ import annotations
@@ -45,9 +47,10 @@ def plain(text: str) -> str:
 
 
 def readings(value: Secret) -> list[tuple[str, Secret]]:
-    """List the kinds that `value` can be, with normal forms.
+    """Return each kind that `value` can be, with the normal form: (name of the kind, form).
 
-    Returns [] if its shape or checksum fits none.
+    [] if it is too long, or if its shape or checksum fits no kind. Some values have several
+    readings.
     """
     text = plain(value.reveal())
     if len(text) > MAX_TYPED:
@@ -57,9 +60,9 @@ def readings(value: Secret) -> list[tuple[str, Secret]]:
 
 
 def identifier_in(text: str, *, numbers: bool = True) -> str:
-    """Return the kind of identifier that `text` seems to contain, in words; "" for none.
+    """Return what kind of identifier `text` seems to contain, as `a phone number`; "" for none.
 
-    Any long number counts, unless `numbers` is off.
+    With `numbers`, any number of nine or more digits counts, as `a long number`.
     """
     folded = plain(text)
     for kind in kinds().values():
@@ -88,17 +91,19 @@ DOMESTIC = {"phone": 11, "resident_id": 18}
 
 
 def prefixes(kind: str) -> tuple[str, ...]:
-    """Return the prefixes of a kind's values before they are digested."""
+    """Return the prefixes with which a kind's values are digested; always "" among them."""
     return PREFIXES.get(kind, ("",))
 
 
 def is_domestic(kind: str, normal: str) -> bool:
-    """Return whether a normal form has prefixes and masks."""
+    """Return whether a normal form of `kind` is a Chinese number, which has prefixes and masks."""
     return len(normal) == DOMESTIC.get(kind, 0) and not normal.startswith("+")
 
 
 def list_written_forms(kind: str, normal: str) -> Iterator[tuple[str, str]]:
     """Yield each (form, text) that identifies this value alone, the normal form first.
+
+    `form` is `plain` or the name of a digest, `text` what is hashed.
 
     >>> len(list(list_written_forms("phone", "13800138000")))
     13
@@ -132,11 +137,10 @@ NOBODY = frozenset(
 
 
 def normal(name: str) -> str:
-    r"""Return the canonical form of an author's name.
+    r"""Return the canonical form of an author's name; "" for none.
 
-    Case, width, hidden characters and a sign are removed. A site's placeholder for unknown or
-    hidden
-    authors is no name, and gives "".
+    Case, width, hidden characters and an `@` before it are removed. A site's placeholder for
+    unknown or hidden authors, such as `guest` or 匿名, is no name.
 
     >>> normal(' @Dark\u200bSeller '), normal('ＤＡＲＫＳＥＬＬＥＲ')
     ('darkseller', 'darkseller')
@@ -152,13 +156,19 @@ def normal(name: str) -> str:
 
 
 def tag(tagger: Cmac, name: str) -> str:
-    """Return the tag (hex) of an author's name under a tenant's index key; "" for no name."""
+    """Return the keyed hash (32 hex digits) of an author's name; "" for no name.
+
+    `tagger` has the key for authors that is derived from a tenant's index key.
+    """
     canonical = normal(name)
     return tagger.tag_one(canonical.encode("utf-8", "surrogatepass")).hex() if canonical else ""
 
 
 def tags(keys: KeyStore, tenant: str, name: Secret) -> list[str]:
-    """Return an author's tags under every existing index key of `tenant`, newest last."""
+    """Return an author's keyed hashes under every existing index key of `tenant`, newest last.
+
+    [] if this machine has no index key of the tenant, or if `name` is no name.
+    """
     live = [
         keys.read(f"{tenant}/index-{epoch}.key")
         for epoch in list_generations(keys, tenant, "index")

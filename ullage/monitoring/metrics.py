@@ -1,12 +1,16 @@
-"""Serve metrics, health and readiness, and export when certificates expire.
+"""Serve a service's metrics to Prometheus, and its health and readiness.
 
-Names are `ullage_<stage>_<noun>_<unit>_total`; labels come only from configuration (site, tenant,
-kind, stage, reason): never a tag, pseudonym, URL or author. Each service has its own registry;
-there is no multi-process mode. `docs/metrics.md` is the specification, which a test enforces.
+`metrics_server` answers three paths on loopback: `/metrics` has the series of a registry,
+`/healthz` always says that the process is alive, and `/readyz` says with status 200 or 503 whether
+the service can work now, and why not. Names are `ullage_<stage>_<noun>_<unit>_total`; labels come
+only from configuration (site, tenant, kind, stage, reason): never a hash, pseudonym, URL or author.
+Each service has its own registry (`new_registry`); there is no multi-process mode.
+`docs/metrics.md` is the specification, which a test enforces.
 
-A client's certificate is read from its file at each scrape, as for each connection, so a renewed
-one counts at once. The same holds for a listener; if the new file cannot be used, the certificate
-in use is reported. Without a certificate there is no series.
+`CertificateMetrics` exports when certificates expire. A client's is read from its file at each
+scrape, as for each connection, so a renewed one counts at once. The same holds for a listener; if
+the new file cannot be used, the certificate in use is reported. Without a certificate there is no
+series.
 """
 
 from __future__ import annotations
@@ -48,12 +52,15 @@ OTHER = "other"
 
 
 def limit_label(value: str, known: Collection[str]) -> str:
-    """Return `value` if it is `known`, else `other`, so that no record creates a new series."""
+    """Return `value` if it is `known`, else "other".
+
+    So no record from outside can create a new series.
+    """
     return value if value in known else OTHER
 
 
 def new_registry(role: str) -> CollectorRegistry:
-    """Create a registry with the process's metrics and the version and role."""
+    """Return a registry with the metrics of the process, its version and its `role`."""
     disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
@@ -76,9 +83,9 @@ class _LostLines(Collector):
 
 
 class LoopMetrics:
-    """Whether a service's loop runs and reaches its dependencies.
+    """Series that show whether a service's loop runs and reaches its dependencies.
 
-    `parts` are `BUS`, `STORE`.
+    `parts` are the dependencies, `BUS` or `STORE`; each counts as reachable until a call fails.
     """
 
     def __init__(self, registry: CollectorRegistry, clock: Clock, parts: Collection[str]) -> None:
@@ -99,7 +106,7 @@ class LoopMetrics:
             self.record_reachability(part, True)
 
     def record_turn(self) -> None:
-        """Record that the loop ran."""
+        """Record that the loop ran now."""
         self._turned.set(self._clock.wall())
 
     def record_reachability(self, part: str, answers: bool) -> None:
@@ -108,7 +115,7 @@ class LoopMetrics:
         (self._down.discard if answers else self._down.add)(part)
 
     def fault(self) -> str:
-        """Return which dependencies do not answer, "" if all do."""
+        """Return a sentence about the dependencies that do not answer, "" if all do."""
         return f"cannot reach the {' and the '.join(sorted(self._down))}" if self._down else ""
 
 
@@ -166,10 +173,10 @@ class CanaryMetrics:
 def readiness(
     faults: Iterable[Callable[[], str]], warning: Callable[[], str] = str
 ) -> tuple[str, int]:
-    """Return text and status of the response to /readyz.
+    """Return the text and the HTTP status, 200 or 503, of the response to /readyz.
 
-    `faults` and `warning` return "" or a reason each. A fault keeps the service from its work;
-    a warning concerns something beside it.
+    `faults` and `warning` return "" or a reason each. A fault keeps the service from its work; a
+    warning concerns something beside it.
     """
     if reasons := "; ".join(filter(None, (fault() for fault in faults))):
         return f"not ready: {reasons}\n", 503
@@ -184,9 +191,10 @@ def metrics_server(
     faults: Iterable[Callable[[], str]] = (),
     warning: Callable[[], str] = str,
 ) -> LoopbackServer:
-    """Return a server for one registry.
+    """Return a server for one registry on loopback; `port` 0 takes a free one.
 
-    `ready`, `faults` and `warning` (see `readiness`) tell whether the service can work now.
+    `ready`, `faults` and `warning` (see `readiness`) tell whether the service can work now. Raises
+    OSError if the port is in use.
     """
 
     def answer(path: str, headers: Message) -> LoopbackResponse:
