@@ -1,14 +1,17 @@
 """Read the settings of sites: one TOML file each in the data folder's `sites.d/`.
 
-The file is named after the site, and a changed file is read again within seconds.
+A *site* is one place that is watched, such as a forum or a paste site. The file is named after it:
 
-platform = "bepasty"                     # a preset, or a file in crawlers/platforms
-start = ["https://paste.example.com/"]   # where a visit begins; the lists are found from there
-legal_basis = "PIPL 13(1)(3)"            # legal ground of reading it; required
-owner = "security team"                  # who is responsible for it
+    platform = "bepasty"                     # a preset, or a file in crawlers/platforms
+    start = ["https://paste.example.com/"]   # where a visit begins
+    legal_basis = "PIPL 13(1)(3)"            # legal ground of reading it; required
+    owner = "security team"                  # who is responsible for it; required
 
-A site of platform `ingest` is never visited: another program collects its posts and hands them to
-`ullage ingest` under the site's name. Its `start` only tells its lists apart.
+`read_site` returns one `Site`, a frozen model with a default for everything else, or raises
+FaultsError with every fault of the file. `SiteFolder.read` returns all sites and the faults of the
+other files, so that one bad file stops no other site; it reads only files that have changed. A site
+of platform `ingest` is never visited: another program collects its posts and hands them to `ullage
+ingest` under the site's name. Its `start` only tells its lists apart.
 """
 
 from __future__ import annotations
@@ -60,9 +63,10 @@ def parse_windows(texts: tuple[str, ...]) -> tuple[Window, ...]:
 def list_nights(
     texts: tuple[str, ...], zone: str, since: float, until: float
 ) -> list[tuple[float, float]]:
-    """Return the night hours that overlap a period, ordered by their beginning.
+    """Return the hours without visits that overlap a period, as (begin, end), ordered by begin.
 
-    All times are Unix seconds.
+    `texts` are windows as `HH:MM-HH:MM` in the time zone `zone`. All times are Unix seconds. Raises
+    ValueError for an invalid window.
     """
     return sorted(
         span
@@ -72,9 +76,9 @@ def list_nights(
 
 
 def find_night_end(texts: tuple[str, ...], zone: str, at: float) -> float:
-    """Return when a site may be visited next, from `at` on (Unix seconds).
+    """Return when a site may be visited next, at or after `at` (Unix seconds).
 
-    That is `at` itself outside of its night hours.
+    That is `at` itself outside of its night hours. `texts` and `zone` are as in `list_nights`.
     """
     if not texts:
         return at
@@ -255,7 +259,10 @@ class Site(BaseModel):
         return find_night_end(self.night, self.time_zone, at)
 
     def list_nights(self, since: float, until: float) -> list[tuple[float, float]]:
-        """Return the night hours of the site that overlap a period (Unix seconds)."""
+        """Return the hours without visits that overlap a period, as (begin, end).
+
+        All times are Unix seconds.
+        """
         return list_nights(self.night, self.time_zone, since, until) if self.night else []
 
     @property
@@ -350,7 +357,7 @@ Check = Callable[[Site], object]
 
 
 def reject_identifier(name: str) -> str:
-    """Return the name of a site or channel if findings can show it.
+    """Return the name of a site or channel, if findings can show it.
 
     Raises ValueError for a name that reads like an identifier, since findings would show `other`.
     """
@@ -362,9 +369,11 @@ def reject_identifier(name: str) -> str:
 
 
 def read_site(path: Path, check: Check = lambda _: None) -> Site:
-    """Return the site of one file.
+    """Return the site that the file at `path` describes.
 
-    Raises FaultsError, which names the file and every faulty setting with its fault.
+    `check` raises ConfigError where the site is not what its platform needs. Raises FaultsError,
+    which names the file and every faulty setting with its fault, and ConfigError if the file is
+    missing, is no TOML, or may be written by others.
     """
     try:
         settings = {"name": path.stem, **read_toml(_read_text(path))}
@@ -444,7 +453,7 @@ class SiteFolder:
     _beside: object = None
 
     def read(self) -> tuple[dict[str, Site], list[ConfigError]]:
-        """Return every site by name, and the faults of the files that could not be read.
+        """Return every valid site by name, and one fault for each file that holds none.
 
         A watched site beyond the limit is reported as a fault too; it is returned unwatched.
         """
