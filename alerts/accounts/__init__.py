@@ -1,9 +1,12 @@
-"""Define roles and permissions, and the principal that makes a request.
+"""Define who may do what: permissions, the roles that bundle them, and the principal of a request.
 
-Nobody may have two of the roles `operator`, `resolver` and `auditor`: whoever runs the machine must
-not resolve pseudonyms to customers, and neither of them may review their own work. Roles that can
-waive a report (`lead`, `dpo`) can also confirm a colleague's act that ends a reporting deadline
-(`alerts.accounts.second_person`).
+A *permission*, such as `incident.read`, allows one kind of act; `PERMISSIONS` describes each. A
+person has *roles*, whose permissions add up; a program has a token that lists its own. Both become
+a `Principal`, which also says which tenants it sees, and `principal.require` raises ForbiddenError
+for a missing permission. Nobody may have two of the roles `operator`, `resolver` and `auditor`:
+whoever runs the machine must not resolve pseudonyms to customers, and neither of them may review
+their own work. Roles that can waive a report (`lead`, `dpo`) can also confirm a colleague's act
+that ends a reporting deadline (`alerts.accounts.second_person`).
 """
 
 from __future__ import annotations
@@ -131,7 +134,7 @@ ALL = "*"
 
 
 class ForbiddenError(UllageError):
-    """A known principal asked for something that its roles do not allow."""
+    """A known principal asked for something that it has no permission for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +166,10 @@ class Principal:
 
     @classmethod
     def person(cls, name: str, roles: Collection[str], tenants: Collection[str]) -> Principal:
-        """Create the principal of a person with these roles and tenants."""
+        """Return the principal of a person with these roles and tenants.
+
+        Raises KeyError for an unknown role.
+        """
         return cls(name, frozenset(roles), frozenset(tenants), permissions_of(roles))
 
     @property
@@ -184,11 +190,14 @@ class Principal:
         return self.sees_all or tenant in self.tenants
 
     def can(self, permission: str) -> bool:
-        """Return whether this principal has `permission`; raise KeyError if it is undefined."""
+        """Return whether this principal has `permission`; raises KeyError if it is undefined."""
         return bool(PERMISSIONS[permission]) and permission in self.permissions
 
     def require(self, permission: str) -> None:
-        """Raise ForbiddenError if this principal lacks `permission`."""
+        """Raise ForbiddenError if this principal lacks `permission`.
+
+        Raises KeyError if it is undefined.
+        """
         if not self.can(permission):
             raise ForbiddenError(
                 Phrase(
@@ -203,12 +212,12 @@ NOBODY = Principal("")
 
 
 def permissions_of(roles: Collection[str]) -> frozenset[str]:
-    """Return the union of the permissions of `roles`; raise KeyError for an unknown role."""
+    """Return the union of the permissions of `roles`; raises KeyError for an unknown role."""
     return frozenset().union(*(ROLES[role] for role in roles))
 
 
 def digest(secret: str) -> str:
-    """Return the SHA-256 of a secret in hexadecimal.
+    """Return the SHA-256 of a secret, 64 hex digits.
 
     Digests have one length, so that comparing them reveals nothing. Secrets are random and have at
     least 128 bits, so that they need no slow hash.

@@ -91,11 +91,17 @@ class VersionedDocument(NamedTuple, Generic[D]):
 
 @dataclass(frozen=True, slots=True)
 class DocumentFilter:
-    """Selects documents; all conditions must hold.
+    """Selects documents of a class; all conditions that are set must hold.
 
-    `equals` maps a column or set of the class to its allowed values, `differs` to its excluded
-    values, `begins` maps a column to a prefix of its value. `ids` None means any. `since` and
-    `before` are compared with the class's time, `at_most` with its numbers.
+        equals    a column or set of the class → the values of which one must occur
+        differs   a column or set → the values of which none may occur
+        begins    a column → a prefix of its value
+        at_most   a number of the class → the most that it may be
+        since     the class's time is this or later; `before`: it is earlier
+        text      every word of it occurs in the document's `words()`
+        ids       only these documents, None for any; `without`: not these
+
+    An empty filter selects every document.
     """
 
     equals: Mapping[str, Collection[str]] = field(default_factory=dict)
@@ -111,7 +117,11 @@ class DocumentFilter:
     def but(
         self, *, ids: Collection[str] | None = None, without: Collection[str] = ()
     ) -> DocumentFilter:
-        """Return this filter with narrower ids."""
+        """Return this filter with other ids.
+
+        `ids` replaces the allowed ones unless it is None, `without` the excluded ones unless it is
+        empty.
+        """
         return replace(
             self, ids=ids if ids is not None else self.ids, without=without or self.without
         )
@@ -148,30 +158,40 @@ class First:
 
 
 class IncidentStore(Protocol):
-    """The operations of every incident store; see the module for their promises."""
+    """The operations of every incident store; see the module for their promises.
+
+    Every method raises UnavailableError while the store is down, and CorruptError if what it reads
+    is damaged.
+    """
 
     def get(self, kind: type[D], id_: str) -> D | None:
-        """Return the document, or None."""
+        """Return the document `id_` of a class, or None if there is none."""
 
     def mget(self, kind: type[D], ids: Collection[str]) -> dict[str, D]:
-        """Return the documents that exist, by id."""
+        """Return the documents of a class with these ids that exist, by id."""
 
     def read(self, kind: type[D], ids: Collection[str]) -> dict[str, VersionedDocument[D]]:
         """Return the documents that exist with their versions, by id."""
 
     def create(self, documents: Sequence[Document]) -> list[bool]:
-        """Write each document whose id is new; return for each whether it was written."""
+        """Write each document whose id is new, and leave existing documents as they are.
+
+        Returns for each document, in order, whether it was written.
+        """
 
     def put(self, documents: Sequence[Document], over: Versions | None = None) -> list[WriteResult]:
-        """Write each document, new or not; with `over`, only over the version named there.
+        """Write each document, new or not, and return the result for each, in order.
 
-        The result is CONFLICT where the store has a different version, has a document that
-        `over` does not name, or lacks a document that `over` names. Of several documents
-        with one id the first is written.
+        With `over`, only over the version named there: the result is CONFLICT where the store has a
+        different version, has a document that `over` does not name, or lacks a document that `over`
+        names. Of several documents with one id the first is written.
         """
 
     def count(self, kind: type[Document], where: DocumentFilter) -> int:
-        """Count the matching documents exactly."""
+        """Return how many documents of a class match, exactly.
+
+        Raises QueryError for a filter that cannot be answered.
+        """
 
     def search(
         self,
@@ -242,20 +262,20 @@ class IncidentStore(Protocol):
         """
 
     def expunge(self, kinds: Collection[type[Document]]) -> None:
-        """Remove the bytes of deleted documents of `kinds` from the files soon.
+        """Remove the bytes of deleted documents of `kinds` from the store's own files.
 
-        This is costly, so call it one time after many deletes. A store may need a second
-        call, a minute or more after the deletes, to remove their ids too.
+        This is costly, so call it one time after many deletes. A store may work on after the call,
+        and may need a second call, a minute or more after the deletes, to remove their ids too.
         """
 
     def refresh(self, *kinds: type[Document]) -> None:
         """Make returned writes (of `kinds`, or all) visible to search, scroll and count."""
 
     def check(self) -> str:
-        """Return the rights of this process in a few words, or "".
+        """Check that this process can use the store, and return its rights in a few words, or "".
 
-        Raises ConfigError, with the remedy, when rights, indexes or their version are not
-        what this version of ullage needs.
+        Raises ConfigError, with the remedy, when rights, indexes or their version are not what this
+        version of ullage needs.
         """
 
     def close(self) -> None:
@@ -313,9 +333,9 @@ def open_store(
 
 
 def store_trust(context: Context) -> Trust | None:
-    """Return the TLS trust and certificate of the store's client, or None without TLS.
+    """Return the TLS settings of the store's client, or None if the store is a local file.
 
-    Raises ConfigError for an invalid `store.url`.
+    Raises ConfigError for an invalid `store.url`, or if Elasticsearch's client is not installed.
     """
     if not context.settings.store.url.startswith("elasticsearch://"):
         return None
@@ -327,9 +347,10 @@ def store_trust(context: Context) -> Trust | None:
 
 
 def store_plan(context: Context) -> Iterator[str]:
-    """Yield the set-up text for the owner of the store's servers to paste there.
+    """Yield the set-up text, for the owner of the store's servers to paste there.
 
-    Yields nothing for the embedded store. Raises ConfigError when `store.url` is invalid.
+    Yields nothing for the embedded store. Raises ConfigError when `store.url` is invalid or
+    Elasticsearch's client is not installed.
     """
     if context.settings.store.url.startswith("elasticsearch://"):
         with _require_client():
@@ -371,7 +392,14 @@ def _split_runs(text: str) -> Iterator[tuple[str, str]]:
 
 
 def index_words(pieces: Iterable[str]) -> str:
-    """Return the words to index for these pieces of text, between spaces."""
+    """Return the words by which free-text search finds these pieces of text, between spaces.
+
+    Latin words and numbers are lower-cased; of a run of Chinese there are its pairs of neighbouring
+    characters, in order, and at the end all single characters. `·` parts runs and pieces.
+
+    >>> index_words(['银行 VIP'])
+    '· 银行 · vip · 行 银'
+    """
     words: list[str] = []
     singles: set[str] = set()
     for piece in pieces:
@@ -384,6 +412,9 @@ def index_words(pieces: Iterable[str]) -> str:
 
 def query_phrases(query: str) -> list[tuple[str, ...]]:
     """Split `query` into phrases, all of which must occur; [] when it holds no word.
+
+    A phrase is a tuple of words as `index_words` makes them, which must follow one another. Raises
+    QueryError for a query of more than `MAX_QUERY` characters.
 
     >>> query_phrases('银行 客户信息 VIP')
     [('银行',), ('客户', '户信', '信息'), ('vip',)]
@@ -411,7 +442,10 @@ TRIES = 4
 
 
 class ConflictError(UnavailableError):
-    """A document was overwritten meanwhile; starting again by reading mends that."""
+    """A document that is to be written was overwritten by another process meanwhile.
+
+    Starting again by reading mends that.
+    """
 
 
 @dataclass(slots=True)

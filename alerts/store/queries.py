@@ -1,27 +1,33 @@
-"""Answer questions of several packages: statuses, erasures, keys of facts, tenants, recent counts.
+"""Answer questions about the incident store that several packages ask.
 
-Statuses are read from decisions each time, so nothing can get out of step with them; they are
-counted by work items.
+Each group of functions below answers one kind of question; all take an open store and raise
+UnavailableError while it is down.
 
-Tombstones mark erased customers. They are claims: written one time, found by id, and stored as long
-as incidents are, longer than the bus stores anything. One more claim per tenant, the marker, has
-the time of the latest tombstone, so that a batch asks for one document where nobody was ever
+*Statuses* (`statuses`, `compute_status`) are read from decisions each time, so nothing can get out
+of step with them; `count_incidents` counts them by work items, rows that alert derives from them.
+
+*Tombstones* mark erased customers. They are claims: written one time, found by id, and stored as
+long as incidents are, longer than the bus stores anything. One more claim per tenant, the marker,
+has the time of the latest tombstone, so that a batch asks for one document where nobody was ever
 erased.
+
+    T:erased:<digest of a pseudonym>          this customer was erased
+    T:erased:last                             the marker: when a customer of T was last erased
+    ullage:erased:T:<digest><first digits>:…  a late write may still arrive
 
 A write that a process sent before it was killed or cut off may reach the store after the erasure,
 when nobody reads the tombstones any more. So for `SETTLED` further claims, under a name of their
 own, list what alert has to look for again: the first digits of a pseudonym, by which the store
 finds a few customers and which identify nobody, and the ids of removed originals.
 
-Findings carry the check values of match's keys (`ullage.security.keys`). Alert stores the first
-value of each index key, and refuses a finding that was tagged under another key: no lookup would
-ever find it. Search compares its keys with the stored values. The capture key only decides what is
-the same capture; a change of it is stored and logged, because a repeated capture counts as a new
-one from then on. The stored values stay; they are a few bytes per key.
+*Keys*: findings carry the check values of match's keys (`ullage.security.keys`). Alert stores the
+first value of each index key, and refuses a finding that was tagged under another key: no lookup
+would ever find it. Search compares its keys with the stored values. The capture key only decides
+what is the same capture; a change of it is stored and logged, because a repeated capture counts as
+a new one from then on. The stored values stay; they are a few bytes per key.
 
-Counts come from the incidents' work items, which are derived from facts and decisions: no incident
-is read. The caller ensures that each incident has an item (`Work.complete`). False positives are
-left out.
+*Recent counts* come from the work items, so no incident is read. The caller ensures that each
+incident has an item (`alerts.deadlines.schedule.Work.complete`). False positives are left out.
 """
 
 from __future__ import annotations
@@ -74,7 +80,7 @@ def _to_status(decision: Decision | None) -> Status:
 
 
 def compute_status(decisions: Iterable[Decision]) -> Status:
-    """Return the status that results from these decisions."""
+    """Return the status that results from the decisions on one incident; open for none."""
     return _to_status(_find_deciding(decisions))
 
 
@@ -83,7 +89,8 @@ def last_decisions(
 ) -> dict[str, Decision]:
     """Return, by incident, the decision that gives it its status.
 
-    Incidents without such a decision are open.
+    `incidents` limits the search, None means all. Incidents without such a decision are left out:
+    they are open.
     """
     where = (
         DocumentFilter() if incidents is None else DocumentFilter({"incident": tuple(incidents)})
@@ -96,7 +103,10 @@ def last_decisions(
 
 
 def statuses(store: IncidentStore, incidents: Iterable[str] | None = None) -> dict[str, Status]:
-    """Return the status of every incident that a person has decided on; the remaining are open."""
+    """Return the status of every incident that a person has decided on, by id.
+
+    `incidents` limits the search, None means all. The remaining ones are open.
+    """
     return {
         incident: _to_status(decision)
         for incident, decision in last_decisions(store, incidents).items()
@@ -126,7 +136,7 @@ def without_answered(
 def find_merged_incidents(store: IncidentStore) -> dict[str, Incident]:
     """Return the incidents that were merged into another one, by id.
 
-    Lists and counts leave them out. They are few, see `fold`.
+    Lists and counts leave them out. They are few.
     """
     return {
         incident.id: incident
@@ -135,9 +145,10 @@ def find_merged_incidents(store: IncidentStore) -> dict[str, Incident]:
 
 
 def count_incidents(store: IncidentStore) -> Counter[tuple[str, str, Status]]:
-    """Count incidents by tenant, severity and status, from their work items.
+    """Return the number of incidents by (tenant, severity, status), from their work items.
 
-    The caller ensures that each incident has an item (`alerts.deadlines.schedule.Work.complete`).
+    Incidents merged into another are left out. The caller ensures that each incident has an item
+    (`alerts.deadlines.schedule.Work.complete`).
     """
     groups = store.tally(
         WorkItem, DocumentFilter({"stage": ("open", "closed")}), ("tenant", "severity", "status")
@@ -153,7 +164,10 @@ def count_incidents(store: IncidentStore) -> Counter[tuple[str, str, Status]]:
 def narrow_to_status(
     where: DocumentFilter, status: str, decided: Mapping[str, Status]
 ) -> DocumentFilter:
-    """Return `where` for incidents of this status alone ("" for any)."""
+    """Return `where` limited to incidents of this status; unchanged for "".
+
+    `decided` are the statuses of all incidents that a person has decided on.
+    """
     if not status:
         return where
     if status == UNDECIDED:
@@ -208,9 +222,9 @@ def tombstone_id(tenant: str, handle: str) -> str:
 
 
 def set_tombstone(store: IncidentStore, tenant: str, handle: str, now: datetime) -> str:
-    """Set the tombstone of a pseudonym, or of EVERYBODY, before anything is removed.
+    """Mark a pseudonym, or EVERYBODY of a tenant, as erased, before anything is removed.
 
-    Returns the id of its claim.
+    Returns the id of the claim that is the tombstone.
     """
     id_ = tombstone_id(tenant, handle)
     store.put(
@@ -227,14 +241,17 @@ def expect_late_writes(
     now: datetime,
     originals: Collection[str] = ("",),
 ) -> None:
-    """Have alert look again for a pseudonym, or EVERYBODY, and for the originals of these ids."""
+    """Have alert look again for writes about an erased pseudonym, or EVERYBODY, that arrive late.
+
+    `originals` are the ids of the originals that were removed with it.
+    """
     whose = f"{tombstone(tenant, handle)}{handle[:BEGINNING].lower()}"
     ids = [claim_id(LATE, tenant, f"{whose}:{original}") for original in originals]
     store.put([Claim(id=id_, tenant=LATE, incident="", at=now) for id_ in ids])
 
 
 def find_expected(store: IncidentStore) -> list[Tombstone]:
-    """List the erased of whom a late write may still arrive, as of the last `refresh`."""
+    """Return the tombstones for which a late write may still arrive, as of the last `refresh`."""
     expected = dict[str, Tombstone]()
     for claim in store.scroll(Claim, DocumentFilter({"tenant": (LATE,)})):
         tenant, whose, original = claim.id.removeprefix(f"{LATE}:").split(":", 2)
@@ -363,10 +380,10 @@ INDEX = "/index-"
 def check_keys(
     store: IncidentStore, findings: Sequence[Finding], now: datetime, known: dict[str, str]
 ) -> None:
-    """Store the check values of the keys of findings.
+    """Store the check values of the keys of `findings`, and compare them with those stored before.
 
-    `known` caches values of the store, and is added to. Raises RecordError `another_key` for a
-    finding whose index tags are under another key than the stored ones.
+    `known` caches values of the store by key name, and is added to. Raises RecordError
+    `another_key` for a finding whose index hashes are under another key than the stored one.
     """
     for finding in findings:
         for name, value in finding.key_checks.items():
@@ -392,7 +409,10 @@ def _store_check(store: IncidentStore, check: KeyCheck) -> str:
 
 
 def require_same_keys(store: IncidentStore, keys: KeyStore, names: Sequence[str]) -> None:
-    """Raise ConfigError for an index key that differs from the key of the stored facts."""
+    """Raise ConfigError if one of the keys `names` is not that of the stored facts.
+
+    Keys of which the store has no value are accepted.
+    """
     checks = store.mget(KeyCheck, names)
     for name in names:
         value = compute_check_value(keys.read(name), name)
@@ -458,7 +478,11 @@ class Recent:
 def count_recent(
     store: IncidentStore, now: datetime, zone: tzinfo = UTC, tenant: str = ""
 ) -> Recent:
-    """Return the counts of incidents, of one tenant or all, opened in the `WINDOW` before `now`."""
+    """Return the counts of incidents opened in the `WINDOW` (30 days) before `now`.
+
+    They are of one tenant or, for "", of all; days are those of `zone`. False positives are left
+    out.
+    """
     recent, days = Recent(), _list_days(now, zone, whole=False)
     begins = [now - WINDOW, *(_day_start(day, zone) for day in days[1:]), now + timedelta(days=1)]
     where = DocumentFilter(
@@ -474,14 +498,18 @@ def count_recent(
 
 
 def list_days(now: datetime, zone: tzinfo) -> list[date]:
-    """List the days of the `WINDOW`, the present one last."""
+    """List the 30 days of the `WINDOW` in `zone`, ascending; the last is today."""
     return _list_days(now, zone, whole=True)
 
 
 def count_sightings(
     store: IncidentStore, days: Sequence[date], zone: tzinfo, tenant: str = ""
 ) -> list[int]:
-    """Count the sightings on each of `days`, which are consecutive, of one tenant or all."""
+    """Return the number of sightings on each of `days`, in order.
+
+    `days` are consecutive and at least one, and begin at midnight in `zone`. Only those of `tenant`
+    count unless it is "".
+    """
     edges = [_day_start(day, zone) for day in (*days, days[-1] + timedelta(days=1))]
     counts = {
         group.span: group.count

@@ -1,14 +1,18 @@
-"""Provide each route with the console, restricted to what the principal may see.
+"""Give each route of the web console what it works with, limited to what its caller may see.
 
     Reader = Annotated[Console, require_permission("incident.read")]
 
     @router.get("/things")
     def things(site: Reader) -> HTMLResponse: ...
 
-Every route declares what it needs in this way; `require_declared` refuses an application with a
-route that does not. `allow_anybody()` is for routes without a login, `require_login()` for those of
-everybody who has one. If the permission depends on the request, a route declares the least here and
-checks the rest with `site.principal.require`.
+`Console` holds the store, the settings and the page templates. FastAPI calls the declared
+dependency before the route: it raises ForbiddenError unless the *principal*, the person or program
+behind the request, has the permission, and QueryError for a query parameter that the route does not
+know; then it passes the console with only the principal's tenants. Every route declares what it
+needs in this way; `require_declared` refuses an application with a route that does not.
+`allow_anybody()` is for routes without a login, `require_login()` for those of everybody who has
+one. If the permission depends on the request, a route declares the least here and checks the rest
+with `site.principal.require`.
 
 `Turns` batches concurrent questions (group commit): one batch reads the store and writes the audit
 log once, so that ten questions take hardly longer than one.
@@ -87,8 +91,7 @@ class Turns(Generic[Q, A]):
     """Batches the questions of one event loop.
 
     `answer` runs in a worker thread, one batch at a time, and returns one answer or error per
-    question,
-    in the same order.
+    question, in the same order.
     """
 
     answer: Callable[[Sequence[Q]], Sequence[A | UllageError]]
@@ -151,9 +154,9 @@ Asked = Annotated[Filters, Depends(_filters)]
 
 
 def redact_form(typed: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a form to show again.
+    """Return the fields of a form as they may be shown again.
 
-    Texts that contain an identifier are replaced by "", since pages never repeat them.
+    A text that contains an identifier is replaced by "", since pages never repeat one.
     """
     return {
         name: "" if isinstance(value, str) and identifier_in(value) else value
@@ -258,9 +261,8 @@ class SearchMetrics:
 class Console:
     """What a route works with, restricted to what `principal` may see.
 
-    If `zone` is None, times are in this machine's zone. `untold` are tenants without a
-    recipient for
-    notifications, which every page mentions.
+    If `zone` is None, times are in this machine's zone. `untold` are tenants without a recipient
+    for notifications, which every page mentions.
     """
 
     context: Context
@@ -314,9 +316,8 @@ class Console:
     def actor(self, typed: str = "", *members: str) -> str:
         """Return the name under which an act is recorded.
 
-        For a person it is their own, whatever was `typed`; for a program the typed name and
-        its own. Raises
-        QueryError about `members` if the typed name is invalid.
+        For a person it is their own, whatever was `typed`; for a program the typed name and its
+        own. Raises QueryError about the fields `members` if the typed name is invalid.
         """
         if not self.principal.is_program or not typed:
             return self.principal.name
@@ -333,9 +334,9 @@ class Console:
             require_tenant(tenant, self.principal.tenants)
 
     def page(self, name: str, status: int = 200, **values: Any) -> HTMLResponse:
-        """Render a template in the reader's language.
+        """Return a page: the template `name`, rendered in the reader's language with `values`.
 
-        The template also receives `principal`, `tenants` and the menu.
+        The template also receives `principal`, `tenants` and the menu. `status` is the HTTP status.
         """
         reader = READER.get()
         # what is refused is not repeated
@@ -352,15 +353,15 @@ class Console:
         return HTMLResponse(text, status, {"content-language": TAGS[reader.language]})
 
     def missing(self, message: Phrase) -> HTMLResponse:
-        """Return the page for something that was not found."""
+        """Return the page, with status 404, for something that was not found."""
         return self.page("problem.html", 404, title=Phrase("Not found"), message=message)
 
     def question(
         self, value: str, who: str, purpose: str, case: str, *, kind: str = "", pseudonym: str = ""
     ) -> LookupRequest:
-        """Return the validated lookup request.
+        """Return the lookup request of a form, validated.
 
-        Raises QueryError, which names what is missing and repeats no value.
+        Raises QueryError, which names the faulty field and repeats no value.
         """
         if purpose not in PURPOSES:
             raise QueryError(
@@ -384,7 +385,7 @@ def _redact_place(place: str) -> str:
 
 
 def choose_zone(context: Context, principal: Principal | None = None) -> ZoneInfo:
-    """Return the time zone for the pages of `principal`.
+    """Return the time zone for the pages of `principal`, or of everybody for None.
 
     It is the zone of all visible tenants if they share one, otherwise `coverage.zone`.
     """
@@ -396,9 +397,9 @@ def choose_zone(context: Context, principal: Principal | None = None) -> ZoneInf
 
 @cache
 def load_templates(zone: tzinfo | None) -> Callable[[Language], Environment]:
-    """Return a function that gives the page templates of a language.
+    """Return a function that gives the page templates of a language, with times in `zone`.
 
-    Everything is escaped, and an undefined name is an error.
+    Everything is escaped, and an undefined name in a template raises an error.
     """
     shared = {
         "formats": exports.names(),
@@ -503,7 +504,10 @@ def require_login() -> Any:
 
 
 def list_permissions(route: APIRoute) -> frozenset[str]:
-    """Return what a route needs; empty if it declares nothing."""
+    """Return what a route needs: permissions, `ANYBODY` or `LOGGED_IN`.
+
+    Empty if it declares nothing.
+    """
     return frozenset(
         dependency.call.permission
         for dependency in walk_dependencies(route.dependant)
@@ -525,7 +529,7 @@ def list_routes(app: FastAPI) -> Iterator[APIRoute]:
 def require_declared(app: FastAPI) -> frozenset[str]:
     """Return the paths that need no login.
 
-    Raises ConfigError if a route declares no permission.
+    Raises ConfigError if a route declares nothing, or is of a kind that cannot.
     """
     for route in list_routes(app):
         if not list_permissions(route):
