@@ -12,7 +12,7 @@ from ullage.errors import UnavailableError
 from ullage.files.atomic_write import disk_errors, write_new, write_out, write_whole
 
 
-def test_a_file_is_for_its_owner_alone_whatever_the_mask(tmp_path):
+def test_file_is_owner_only_whatever_the_umask(tmp_path):
     old = os.umask(0)
     try:
         write_out(b"abc", tmp_path / "x.csv")
@@ -22,7 +22,7 @@ def test_a_file_is_for_its_owner_alone_whatever_the_mask(tmp_path):
     assert (tmp_path / "x.csv").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_file_that_exists_is_replaced_and_narrowed(tmp_path):
+def test_existing_file_is_replaced_and_made_private(tmp_path):
     target = tmp_path / "x.csv"
     target.write_bytes(b"older and longer")
     target.chmod(0o644)
@@ -32,7 +32,7 @@ def test_a_file_that_exists_is_replaced_and_narrowed(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["x.csv"]
 
 
-def test_when_it_fails_the_old_file_stands_and_nothing_is_left_beside_it(tmp_path, monkeypatch):
+def test_failed_write_keeps_the_old_file_and_leaves_no_draft(tmp_path, monkeypatch):
     target = tmp_path / "x.csv"
     target.write_bytes(b"older")
 
@@ -46,7 +46,7 @@ def test_when_it_fails_the_old_file_stands_and_nothing_is_left_beside_it(tmp_pat
     assert [file.name for file in tmp_path.iterdir()] == ["x.csv"]
 
 
-def test_the_content_is_on_the_disk_before_the_name_is(tmp_path, monkeypatch):
+def test_content_is_synced_before_the_rename(tmp_path, monkeypatch):
     synced, fsync = [], os.fsync
     monkeypatch.setattr(
         os, "fsync", lambda handle: (synced.append(os.fstat(handle).st_ino), fsync(handle))
@@ -57,7 +57,7 @@ def test_the_content_is_on_the_disk_before_the_name_is(tmp_path, monkeypatch):
         assert synced == [(tmp_path / write.__name__).stat().st_ino, tmp_path.stat().st_ino]
 
 
-def test_a_pipe_is_written_into_and_stays_one(tmp_path):
+def test_pipe_is_written_to_and_not_replaced(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     with os.fdopen(os.open(pipe, os.O_RDWR), "rb") as reader:
@@ -66,14 +66,14 @@ def test_a_pipe_is_written_into_and_stays_one(tmp_path):
     assert pipe.is_fifo()
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path):
+def test_missing_folder_is_named(tmp_path):
     with pytest.raises(FileNotFoundError) as raised:
         write_out(b"new", tmp_path / "nowhere" / "x.csv")
     assert "nowhere" in str(raised.value.filename)
 
 
 @pytest.mark.parametrize("file", [None, Path("-")])
-def test_without_a_file_bytes_go_to_standard_output_as_they_are(monkeypatch, tmp_path, file):
+def test_bytes_go_to_standard_output_without_a_file(monkeypatch, tmp_path, file):
     monkeypatch.chdir(tmp_path)
     out = io.BytesIO()
     monkeypatch.setattr(
@@ -100,12 +100,12 @@ def test_without_a_file_bytes_go_to_standard_output_as_they_are(monkeypatch, tmp
         (TimeoutError(), "", "the disk cannot be read or written (TimeoutError)"),
     ],
 )
-def test_an_error_of_the_disk_says_where_and_why_in_one_line(error, what, says):
+def test_disk_error_names_place_and_reason_in_one_line(error, what, says):
     with pytest.raises(UnavailableError) as raised, disk_errors(what):
         raise error
     assert str(raised.value) == says
 
 
-def test_an_error_that_is_not_asked_for_stays_what_it_is():
+def test_unlisted_error_is_not_converted():
     with pytest.raises(PermissionError), disk_errors(only=[errno.ENOSPC]):
         raise PermissionError(errno.EACCES, "Permission denied", "/a/b")

@@ -58,7 +58,7 @@ def lines(trail: Trail) -> list[bytes]:
     return only_file(trail).read_bytes().splitlines(keepends=True)
 
 
-def test_entries_follow_one_another_and_are_read_in_the_order_of_time(trail, clock, keys, tmp_path):
+def test_entries_are_chained_and_read_in_order_of_time(trail, clock, keys, tmp_path):
     command_trail = Trail(tmp_path / "audit", "command", keys, clock.as_clock())
     for number, writer in enumerate((trail, command_trail, trail)):
         clock.advance(60)
@@ -74,11 +74,11 @@ def test_entries_follow_one_another_and_are_read_in_the_order_of_time(trail, clo
     ]
 
 
-def test_a_chain_that_nobody_touched_has_no_fault(chain):
+def test_untouched_chain_has_no_fault(chain):
     assert faults(chain) == []
 
 
-def test_files_and_key_are_their_owners_alone(chain):
+def test_files_and_key_are_owner_only(chain):
     paths = [
         only_file(chain),
         chain.root / "search" / "head.json",
@@ -88,7 +88,7 @@ def test_files_and_key_are_their_owners_alone(chain):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_flipped_byte_is_told_with_its_line(chain, seed):
+def test_flipped_byte_is_reported_with_its_line(chain, seed):
     chance, data = random.Random(seed), bytearray(only_file(chain).read_bytes())
     place = chance.randrange(len(data) - 1)  # the last line end is a cut, which the next test makes
     data[place] ^= 1 << chance.randrange(8)
@@ -101,7 +101,7 @@ def test_a_flipped_byte_is_told_with_its_line(chain, seed):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_chain_that_was_cut_is_told(chain, seed):
+def test_truncated_chain_is_reported(chain, seed):
     data = only_file(chain).read_bytes()
     only_file(chain).write_bytes(data[: random.Random(seed).randrange(len(data))])
     assert any("missing at its end" in what for what in faults(chain))
@@ -128,12 +128,12 @@ def test_a_chain_that_was_cut_is_told(chain, seed):
     ],
     ids=["deleted", "inserted", "reordered", "first", "last", "edited", "spaced"],
 )
-def test_what_was_done_to_lines_is_told(chain, change, told):
+def test_changed_lines_are_reported(chain, change, told):
     only_file(chain).write_bytes(b"".join(change(lines(chain))))
     assert any(told in what for what in faults(chain))
 
 
-def test_who_has_no_key_can_not_write_a_chain_that_verifies(chain, tmp_path, clock):
+def test_chain_cannot_be_forged_without_the_key(chain, tmp_path, clock):
     forged = Trail(
         tmp_path / "forged", "search", KeyStore(tmp_path / "other" / "keys"), clock.as_clock()
     )
@@ -143,7 +143,7 @@ def test_who_has_no_key_can_not_write_a_chain_that_verifies(chain, tmp_path, clo
     assert sum("was changed: its digest does not match" in what for what in faults(chain)) == 6
 
 
-def test_another_chains_entries_are_not_this_ones(chain, tmp_path, clock, keys):
+def test_entries_of_another_chain_are_rejected(chain, tmp_path, clock, keys):
     write(Trail(chain.root, "command", keys, clock.as_clock()), 6)
     shutil.copytree(chain.root / "command", chain.root / "search", dirs_exist_ok=True)
     assert faults(chain)
@@ -161,25 +161,25 @@ def test_another_chains_entries_are_not_this_ones(chain, tmp_path, clock, keys):
     ],
     ids=["gone", "changed", "empty"],
 )
-def test_a_head_that_is_not_as_written_is_told_and_nothing_is_appended(chain, harm, told):
+def test_invalid_head_is_reported_and_stops_appending(chain, harm, told):
     harm(chain.root / "search" / "head.json")
     assert told in faults(chain)
     with pytest.raises(CorruptError, match=told):
         write(chain, 1)
 
 
-def test_a_chain_that_is_gone_is_missed_by_its_key(chain):
+def test_missing_chain_is_detected_by_its_key(chain):
     shutil.rmtree(chain.root / "search")
     reported = [fault.what for c in walk_all(chain.root, chain.keys) for fault in c.faults]
     assert reported == ["the whole chain is missing, its last known entry is 6"]
 
 
-def test_a_chain_without_its_key_is_not_called_good(chain):
+def test_chain_without_its_key_is_not_verified(chain):
     (chain.keys.root / "audit" / "search.key").unlink()
     assert "its key is missing here" in faults(chain)[0]
 
 
-def test_an_older_copy_with_its_mark_is_told_by_what_was_noted_elsewhere(chain, tmp_path):
+def test_rollback_is_detected_by_an_external_note(chain, tmp_path):
     shutil.copytree(chain.root, tmp_path / "copy")
     shutil.copytree(chain.keys.root, tmp_path / "copied keys")
     write(chain, 2)
@@ -195,7 +195,7 @@ def test_an_older_copy_with_its_mark_is_told_by_what_was_noted_elsewhere(chain, 
     assert [fault.what for fault in chain_state.faults] == ["entry 8 was noted and is not there"]
 
 
-def test_another_history_under_the_same_key_is_told_by_what_was_noted_elsewhere(chain):
+def test_rewritten_history_is_detected_by_an_external_note(chain):
     (noted,) = walk_all(chain.root, chain.keys)
     shutil.rmtree(chain.root)
     marks.write_mark(mark_of(chain), Mark(), chain.keys.read("audit/search.key"))
@@ -209,7 +209,7 @@ def test_another_history_under_the_same_key_is_told_by_what_was_noted_elsewhere(
 
 
 @pytest.mark.parametrize("kept", [0, 1, 40, -1])
-def test_a_write_that_a_crash_cut_short_is_taken_away_and_a_whole_one_stays(chain, kept):
+def test_partial_write_is_removed_and_a_complete_one_kept(chain, kept):
     """The head was not written: whoever appended was never told."""
     folder, old, mark = (
         chain.root / "search",
@@ -228,7 +228,7 @@ def test_a_write_that_a_crash_cut_short_is_taken_away_and_a_whole_one_stays(chai
     assert walk(folder, chain.keys).seq == (8 if kept == -1 else 7)
 
 
-def test_a_crash_between_a_new_file_and_its_head_loses_nothing(chain, clock):
+def test_crash_between_a_new_file_and_its_head_loses_nothing(chain, clock):
     head = chain.root / "search" / "head.json"
     old = head.read_bytes()
     clock.advance(MONTH)
@@ -240,7 +240,7 @@ def test_a_crash_between_a_new_file_and_its_head_loses_nothing(chain, clock):
 
 
 @pytest.mark.parametrize("begins_a_file", [False, True])
-def test_a_head_that_a_loss_of_power_took_back_loses_nothing(chain, clock, begins_a_file):
+def test_head_lost_in_a_power_failure_loses_nothing(chain, clock, begins_a_file):
     head = chain.root / "search" / "head.json"
     old, before = head.read_bytes(), walk(chain.root / "search", chain.keys).seq
     write(chain, 2)
@@ -253,7 +253,7 @@ def test_a_head_that_a_loss_of_power_took_back_loses_nothing(chain, clock, begin
     assert walk(chain.root / "search", chain.keys).seq == before + 6
 
 
-def test_of_a_new_file_its_name_and_its_head_are_durable_on_return(trail, clock, monkeypatch):
+def test_name_and_head_of_a_new_file_are_durable_on_return(trail, clock, monkeypatch):
     synced = []
     monkeypatch.setattr("ullage.files.atomic_write.sync_folder", synced.append)
     for _ in range(2):
@@ -262,9 +262,7 @@ def test_of_a_new_file_its_name_and_its_head_are_durable_on_return(trail, clock,
     assert synced.count(trail.root / "search") == 2
 
 
-def test_a_month_and_a_size_begin_a_new_file_and_old_ones_go_with_the_retention(
-    tmp_path, keys, clock
-):
+def test_files_rotate_by_month_and_size_and_expire(tmp_path, keys, clock):
     trail = Trail(
         tmp_path / "audit", "search", keys, clock.as_clock(), keep_days=183, max_segment=1_500
     )
@@ -282,7 +280,7 @@ def test_a_month_and_a_size_begin_a_new_file_and_old_ones_go_with_the_retention(
 
 
 @pytest.mark.parametrize("years", [10, -10])
-def test_no_entry_goes_by_a_clock_that_is_set(tmp_path, keys, clock, years):
+def test_clock_jump_expires_no_entry(tmp_path, keys, clock, years):
     trail = Trail(
         tmp_path / "audit", "search", keys, clock.as_clock(), keep_days=183, max_segment=1_500
     )
@@ -293,7 +291,7 @@ def test_no_entry_goes_by_a_clock_that_is_set(tmp_path, keys, clock, years):
     assert (walk(tmp_path / "audit" / "search", keys).entries, faults(trail)) == (40, [])
 
 
-def test_a_file_that_retention_did_not_take_is_missed(tmp_path, keys, clock):
+def test_file_removed_before_its_expiry_is_reported(tmp_path, keys, clock):
     trail = Trail(tmp_path / "audit", "search", keys, clock.as_clock(), max_segment=1_000)
     write(trail, 20)
     files = sorted((tmp_path / "audit" / "search").glob("*.jsonl"))
@@ -301,7 +299,7 @@ def test_a_file_that_retention_did_not_take_is_missed(tmp_path, keys, clock):
     assert "before it are missing" in faults(trail)[0]
 
 
-def test_many_at_once_make_one_chain(trail):
+def test_concurrent_writers_make_one_chain(trail):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: write(trail, 5), range(8)))
     assert faults(trail) == []
@@ -311,14 +309,14 @@ def test_many_at_once_make_one_chain(trail):
 @pytest.mark.parametrize(
     "reason", ["打给 13800138000", "13８00138000", "card 6222021234567890128", "a@example.com"]
 )
-def test_a_value_that_somebody_typed_is_refused_and_nothing_is_written(trail, reason):
+def test_identifier_in_a_reason_is_rejected_and_nothing_is_written(trail, reason):
     with pytest.raises(ConfigError, match="which the audit log must not keep") as caught:
         trail.append("incident.decide", "incident INC-1", actor="王芳", reason=reason)
     assert reason not in str(caught.value)
     assert not trail.root.exists()
 
 
-def test_a_key_that_a_command_gives_is_never_on_disk(tmp_path, clock):
+def test_key_from_a_command_is_never_on_disk(tmp_path, clock):
     keys = KeyStore(tmp_path / "keys", ("printf", "ab" * 32 + "%.0s"))
     trail = Trail(tmp_path / "audit", "search", keys, clock.as_clock())
     write(trail, 2)

@@ -31,7 +31,7 @@ def run(context: Context, *words: str):
     return CliRunner().invoke(app, [*words], obj=context)
 
 
-def test_the_list_shows_when_who_what_and_why_the_newest_last(context):
+def test_list_shows_time_person_action_and_reason_newest_last(context):
     shown = run(context, "list").stdout
     assert "2026-09-21" in shown
     assert shown.index("客户确认") < shown.index("watchlist.load")
@@ -48,7 +48,7 @@ def test_the_list_shows_when_who_what_and_why_the_newest_last(context):
         (("--tenant", "shop", "--actor", "nobody"), []),
     ],
 )
-def test_the_list_can_be_narrowed(context, words, found):
+def test_list_can_be_filtered(context, words, found):
     rows = [json.loads(line) for line in run(context, "list", "--json", *words).stdout.splitlines()]
     assert [row["action"] for row in rows] == found
     assert run(context, "list", "--actor", "nobody").stdout == "No changes.\n"
@@ -57,7 +57,7 @@ def test_the_list_can_be_narrowed(context, words, found):
     )
 
 
-def test_a_good_log_exits_with_0_and_a_changed_one_with_1_and_its_place(context):
+def test_verify_exits_with_0_or_with_1_and_the_place_of_the_change(context):
     good = run(context, "verify")
     assert (good.exit_code, "command: entries 1 to 1" in good.stdout) == (0, True)
     file = context.data / "audit" / "search" / "0000000001.jsonl"
@@ -68,7 +68,7 @@ def test_a_good_log_exits_with_0_and_a_changed_one_with_1_and_its_place(context)
     assert f"{file}:1: entry 1 was changed" in bad.stdout
 
 
-def test_what_verify_printed_is_held_against_it_later(context, tmp_path):
+def test_verify_compares_with_an_earlier_output(context, tmp_path):
     noted = tmp_path / "noted.jsonl"
     noted.write_text(run(context, "verify", "--json").stdout, encoding="utf-8")
     context.trail().append("watchlist.load", "epoch 2", actor="ops")
@@ -80,7 +80,7 @@ def test_what_verify_printed_is_held_against_it_later(context, tmp_path):
     assert isinstance(run(context, "verify", "--expect", str(noted)).exception, ConfigError)
 
 
-def test_without_a_change_there_is_nothing_to_verify(data):
+def test_verify_without_a_log_succeeds(data):
     result = run(Context(data), "verify")
     assert (result.exit_code, result.stdout) == (0, "")
     assert "no audit log" in result.stderr

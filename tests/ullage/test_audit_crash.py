@@ -30,7 +30,7 @@ while True:
 
 
 @pytest.mark.parametrize("after", [1, 4, 9, 17])
-def test_killed_at_any_moment_it_has_lost_nothing_that_was_told(tmp_path: Path, after: int) -> None:
+def test_kill_at_any_moment_loses_no_acknowledged_entry(tmp_path: Path, after: int) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
     ) as writer:
@@ -50,7 +50,7 @@ def test_killed_at_any_moment_it_has_lost_nothing_that_was_told(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("fails_at", [1, 2], ids=["its entry", "its head"])
-def test_what_the_disk_did_not_take_is_one_line_and_no_entry(
+def test_failed_sync_is_a_one_line_error_and_adds_no_entry(
     tmp_path: Path, monkeypatch, fails_at: int
 ) -> None:
     """After a sync that failed an entry may be readable and on no disk: it must not be taken for

@@ -98,7 +98,7 @@ def copies(receiver: SyslogReceiver, chain: str) -> list[bytes]:
     return [message.text for message in receiver.messages if message.parts["process"] == chain]
 
 
-def test_receiver_has_each_entry_once_in_order_as_it_was_written(trails, receiver, tmp_path):
+def test_receiver_gets_each_entry_once_in_order(trails, receiver, tmp_path):
     write(trails["command"], 12)
     with receiver.listening(), forwarding(tmp_path, receiver):
         receiver.wait_for(12)
@@ -117,7 +117,7 @@ def test_receiver_has_each_entry_once_in_order_as_it_was_written(trails, receive
     )
 
 
-def test_entries_wait_for_a_receiver_that_is_away_and_no_act_does(trails, receiver, tmp_path):
+def test_entries_wait_for_an_absent_receiver_without_delaying_work(trails, receiver, tmp_path):
     with receiver.listening():
         pass  # it had a port once
     with forwarding(tmp_path, receiver):
@@ -134,9 +134,7 @@ def test_entries_wait_for_a_receiver_that_is_away_and_no_act_does(trails, receiv
     assert copies(receiver, "command") == lines(trails["command"])
 
 
-def test_a_receiver_that_breaks_off_again_and_again_has_all_in_the_end(
-    trails, receiver, tmp_path, monkeypatch
-):
+def test_receiver_that_keeps_disconnecting_gets_everything(trails, receiver, tmp_path, monkeypatch):
     monkeypatch.setattr("ullage.audit.forwarding.TURN_SECONDS", 1.0)
     receiver.most, receiver.more = 2, 2
     write(trails["command"], 7)
@@ -146,9 +144,7 @@ def test_a_receiver_that_breaks_off_again_and_again_has_all_in_the_end(
     assert set(copies(receiver, "command")) == set(lines(trails["command"]))
 
 
-def test_a_receiver_that_accepts_and_says_nothing_is_given_up(
-    trails, receiver, tmp_path, monkeypatch
-):
+def test_silent_receiver_times_out(trails, receiver, tmp_path, monkeypatch):
     monkeypatch.setattr(sending, "SECONDS", 0.3)
     write(trails["command"], 1)
     with receiver.listening():
@@ -163,7 +159,7 @@ def test_a_receiver_that_accepts_and_says_nothing_is_given_up(
 
 
 @pytest.mark.parametrize("wrong", ["authority", "name"])
-def test_a_receiver_that_cannot_be_believed_gets_nothing(trails, receiver, tmp_path, wrong):
+def test_untrusted_receiver_gets_nothing(trails, receiver, tmp_path, wrong):
     write(trails["command"], 1)
     with receiver.listening():
         target = read_url(receiver.url(), tmp_path)
@@ -179,7 +175,7 @@ def test_a_receiver_that_cannot_be_believed_gets_nothing(trails, receiver, tmp_p
     assert receiver.messages == []
 
 
-def test_a_chain_that_is_not_the_delivered_one_is_sent_again(trails, receiver, tmp_path):
+def test_chain_that_differs_from_the_delivered_one_is_sent_again(trails, receiver, tmp_path):
     trail = trails["command"]
     write(trail, 2)
     with receiver.listening():
@@ -199,7 +195,7 @@ def test_a_chain_that_is_not_the_delivered_one_is_sent_again(trails, receiver, t
     assert copies(receiver, "command")[2:] == lines(trail)
 
 
-def test_a_damaged_chain_is_named_and_keeps_no_other_back(trails, receiver, tmp_path):
+def test_damaged_chain_is_named_and_delays_no_other(trails, receiver, tmp_path):
     for trail in trails.values():
         write(trail, 3)
     path = tmp_path / "audit" / "command" / "0000000001.jsonl"
@@ -215,7 +211,7 @@ def test_a_damaged_chain_is_named_and_keeps_no_other_back(trails, receiver, tmp_
     assert copies(receiver, "command") == [content[0].rstrip(b"\n")]
 
 
-def test_an_entry_that_is_not_durable_yet_is_not_sent(trails, receiver, tmp_path):
+def test_entry_that_is_not_durable_is_not_sent(trails, receiver, tmp_path):
     write(trails["command"], 1)
     path = tmp_path / "audit" / "command" / "0000000001.jsonl"
     head = (path.parent / "head.json").read_bytes()
@@ -229,7 +225,7 @@ def test_an_entry_that_is_not_durable_yet_is_not_sent(trails, receiver, tmp_path
         sent.fail(UnavailableError("the test ends"))
 
 
-def test_one_process_of_a_folder_sends(trails, receiver, tmp_path):
+def test_one_process_for_each_folder_sends(trails, receiver, tmp_path):
     write(trails["command"], 5)
     with receiver.listening(), forwarding(tmp_path, receiver), forwarding(tmp_path, receiver):
         receiver.wait_for(5)
@@ -238,7 +234,7 @@ def test_one_process_of_a_folder_sends(trails, receiver, tmp_path):
     assert copies(receiver, "command") == lines(trails["command"])
 
 
-def test_state_of_another_version_is_named_and_a_damaged_one_sends_all_again(tmp_path):
+def test_state_of_another_version_is_named_and_a_damaged_one_resends(tmp_path):
     path = tmp_path / FILE
     path.write_text(json.dumps({"version": 2, "delivered": {}, "fault": "", "more": 1}))
     with pytest.raises(CorruptError, match=r"syslog\.json has version 2, and this ullage reads 1"):
@@ -248,7 +244,7 @@ def test_state_of_another_version_is_named_and_a_damaged_one_sends_all_again(tmp
     assert read_state(tmp_path).delivered == {}
 
 
-def test_metric_tells_the_last_entry_that_the_receiver_has(trails, receiver, tmp_path):
+def test_metric_shows_the_last_entry_delivered(trails, receiver, tmp_path):
     write(trails["command"], 3)
     registry = CollectorRegistry()
     registry.register(AuditWitness(trails["command"].keys.inventory, is_forwarded=True))
@@ -261,7 +257,7 @@ def test_metric_tells_the_last_entry_that_the_receiver_has(trails, receiver, tmp
         until("it is told", lambda: value() == 3)
 
 
-def test_check_status_and_readyz_name_a_receiver_that_does_not_answer(receiver, data, monkeypatch):
+def test_check_status_and_readyz_name_an_unresponsive_receiver(receiver, data, monkeypatch):
     with receiver.listening():
         url = f"syslog://127.0.0.1:{receiver.port}?cafile={receiver.folder}/syslog-ca.pem"
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -310,7 +306,7 @@ def read_check(context: Context) -> str:
         "h:1",
     ],
 )
-def test_a_setting_that_names_no_receiver_is_refused_without_repeating_it(url, tmp_path):
+def test_invalid_receiver_setting_is_rejected_and_not_echoed(url, tmp_path):
     with pytest.raises(
         ConfigError, match=r"audit\.syslog .*: use syslog://HOST:6514\?cafile=ca\.crt"
     ) as refused:
@@ -319,7 +315,7 @@ def test_a_setting_that_names_no_receiver_is_refused_without_repeating_it(url, t
 
 
 @given(st.text(), st.text(), st.text(max_size=300), st.datetimes(timezones=st.just(UTC)))
-def test_any_entry_is_a_message_that_can_be_read_back(action, host, reason, at):
+def test_any_entry_becomes_a_message_that_can_be_parsed(action, host, reason, at):
     entry = AuditEntry(
         seq=7, at=at, actor="Li", action=action, object="x", reason=reason, previous="0" * 64
     )

@@ -95,7 +95,7 @@ HARMS = [
 
 
 @pytest.mark.parametrize("harm", HARMS)
-def test_what_is_wiped_is_told_at_once_and_for_ever(
+def test_wiped_chain_is_reported_at_once_and_permanently(
     trails, tmp_path, harm: Callable[[Trail, Path], None]
 ):
     chain = trails["command"]
@@ -123,7 +123,7 @@ def test_what_is_wiped_is_told_at_once_and_for_ever(
     assert any("tells of a gap" in what for what in faults(chain)["command"])
 
 
-def test_a_chain_that_is_gone_with_all_that_told_of_it_does_not_begin_at_1(trails, tmp_path):
+def test_chain_wiped_with_all_marks_does_not_restart_at_1(trails, tmp_path):
     """Every chain and every mark are wiped: the keys tell that there was something."""
     chain, has_files = trails["command"], not trails["command"].keys.command
     for trail in trails.values():
@@ -138,14 +138,14 @@ def test_a_chain_that_is_gone_with_all_that_told_of_it_does_not_begin_at_1(trail
     assert any("how long it was is not known" in what for what in faults(chain)["command"])
 
 
-def test_the_very_first_entry_is_number_1_and_no_gap_is_told(trails):
+def test_first_entry_is_number_1_without_a_gap(trails):
     assert [
         entry.seq for name, entry in read_entries(trails["command"].root) if name == "search"
     ] == [1]
     assert faults(trails["command"]) == {}
 
 
-def test_a_crash_before_the_first_head_of_all_loses_nothing(trails):
+def test_crash_before_the_first_head_loses_nothing(trails):
     """The first entry, or the first behind a gap, is in its file, and the head is not written."""
     chain = trails["search"]
     (chain.root / "search" / "head.json").unlink()
@@ -155,7 +155,7 @@ def test_a_crash_before_the_first_head_of_all_loses_nothing(trails):
     assert faults(chain) == {}
 
 
-def test_a_mark_that_a_crash_left_behind_is_no_fault(trails):
+def test_stale_mark_left_by_a_crash_is_not_a_fault(trails):
     chain = trails["command"]
     old = mark_of(chain).read_bytes()
     write(chain, 1)
@@ -165,7 +165,7 @@ def test_a_mark_that_a_crash_left_behind_is_no_fault(trails):
     assert faults(chain) == {}
 
 
-def test_a_mark_costs_no_sync_and_keeps_its_place(trails, monkeypatch):
+def test_mark_needs_no_sync_and_is_overwritten_in_place(trails, monkeypatch):
     chain, synced = trails["command"], []
     place = mark_of(chain).stat()
     monkeypatch.setattr("ullage.files.atomic_write.os.fsync", synced.append)
@@ -174,7 +174,7 @@ def test_a_mark_costs_no_sync_and_keeps_its_place(trails, monkeypatch):
     assert (mark_of(chain).stat().st_ino, mark_of(chain).stat().st_size) == (place.st_ino, 512)
 
 
-def test_a_key_that_is_gone_is_not_made_anew(trails):
+def test_missing_key_is_not_recreated(trails):
     chain = trails["command"]
     if chain.keys.command:
         pytest.skip("this key is no file")
@@ -186,14 +186,14 @@ def test_a_key_that_is_gone_is_not_made_anew(trails):
         write(chain, 1)
 
 
-def test_what_cannot_be_read_of_another_chain_is_left_out(trails):
+def test_unreadable_part_of_another_chain_is_left_out(trails):
     foreign_head = trails["search"].root / "search" / "head.json"
     foreign_head.write_bytes(b"no head")
     assert write(trails["command"], 1) == [7]
     assert list(faults(trails["command"])) == ["search"]
 
 
-def test_chains_tell_of_one_another_where_there_is_news(trails):
+def test_chains_note_each_other_only_after_changes(trails):
     write(trails["search"], 2)
     noted = [
         (name, entry.seq, entry.seen.get("command", (0,))[0])

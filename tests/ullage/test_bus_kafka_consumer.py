@@ -155,7 +155,7 @@ def member(monkeypatch: pytest.MonkeyPatch, clock: HeldClock) -> Member:
     return Member(clock)
 
 
-def test_partition_revoked_before_its_place_is_read_is_not_committed(member: Member) -> None:
+def test_partition_revoked_before_its_position_is_read_is_not_committed(member: Member) -> None:
     member.client.beginnings = {FIRST: 3, SECOND: 7}
     member.client.refused = {FIRST: errors.KafkaTimeoutError(), SECOND: errors.KafkaTimeoutError()}
     member.assign(FIRST, SECOND)
@@ -169,7 +169,7 @@ def test_partition_revoked_before_its_place_is_read_is_not_committed(member: Mem
     assert member.client.rejoins == 1
 
 
-def test_place_is_read_of_partitions_that_came_one_after_the_other(member: Member) -> None:
+def test_positions_of_successively_assigned_partitions_are_read(member: Member) -> None:
     member.client.beginnings = {FIRST: 3, SECOND: 7}
     member.client.before_poll = lambda: [
         member.client.listener.on_partitions_assigned({each}) for each in (FIRST, SECOND)
@@ -178,7 +178,7 @@ def test_place_is_read_of_partitions_that_came_one_after_the_other(member: Membe
     assert sorted(member.client.commits) == [(FIRST, 3), (SECOND, 7)]
 
 
-def test_records_of_a_revoked_partition_are_not_handed_out(member: Member) -> None:
+def test_records_of_a_revoked_partition_are_not_returned(member: Member) -> None:
     member.client.rows = {
         FIRST: [make_row(FIRST, 0)],
         SECOND: [make_row(SECOND, 0), make_row(SECOND, 1)],
@@ -190,7 +190,7 @@ def test_records_of_a_revoked_partition_are_not_handed_out(member: Member) -> No
     assert member.poll() == [(0, 1)]
 
 
-def test_commit_for_a_revoked_partition_is_void(member: Member) -> None:
+def test_commit_for_a_revoked_partition_is_ignored(member: Member) -> None:
     member.client.rows = {FIRST: [make_row(FIRST, 0)], SECOND: [make_row(SECOND, 0)]}
     member.assign(FIRST, SECOND)
     of_first, of_second = member.subscription.poll(10, 0.0)
@@ -200,7 +200,7 @@ def test_commit_for_a_revoked_partition_is_void(member: Member) -> None:
     assert member.client.commits == [(FIRST, 1)]
 
 
-def test_partition_that_returns_begins_where_the_group_has_come_to(member: Member) -> None:
+def test_returning_partition_starts_at_the_position_of_the_group(member: Member) -> None:
     member.client.rows = {FIRST: [make_row(FIRST, 0)]}
     member.assign(FIRST)
     [record] = member.subscription.poll(10, 0.0)
@@ -214,7 +214,7 @@ def test_partition_that_returns_begins_where_the_group_has_come_to(member: Membe
     assert member.client.commits == [], "another member has committed beyond it"
 
 
-def test_records_come_again_where_the_place_of_a_group_cannot_be_read(member: Member) -> None:
+def test_records_are_returned_again_if_the_position_cannot_be_read(member: Member) -> None:
     member.client.rows = {FIRST: [make_row(FIRST, 4), make_row(FIRST, 5)]}
     member.client.refused = {FIRST: errors.KafkaTimeoutError()}
     member.assign(FIRST)
@@ -251,9 +251,7 @@ def test_commit_never_moves_the_group_back(member: Member) -> None:
 
 
 @pytest.mark.parametrize("error", consumer.LOST)
-def test_commit_lost_in_a_rebalance_is_void_and_may_be_repeated(
-    member: Member, error: type[Exception]
-) -> None:
+def test_commit_lost_in_a_rebalance_may_be_repeated(member: Member, error: type[Exception]) -> None:
     member.client.rows = {FIRST: [make_row(FIRST, 0)]}
     member.assign(FIRST)
     [record] = member.subscription.poll(10, 0.0)
@@ -264,7 +262,7 @@ def test_commit_lost_in_a_rebalance_is_void_and_may_be_repeated(
     assert member.client.commits == [(FIRST, 1)]
 
 
-def test_commit_to_a_broker_that_is_down_is_an_error(member: Member) -> None:
+def test_commit_to_an_unavailable_broker_is_an_error(member: Member) -> None:
     member.client.rows = {FIRST: [make_row(FIRST, 0)]}
     member.assign(FIRST)
     [record] = member.subscription.poll(10, 0.0)
@@ -273,7 +271,7 @@ def test_commit_to_a_broker_that_is_down_is_an_error(member: Member) -> None:
         member.subscription.commit(record)
 
 
-def test_poll_hands_out_what_was_fetched_before_it_fetches_more(member: Member) -> None:
+def test_poll_returns_fetched_records_before_fetching_more(member: Member) -> None:
     member.client.rows = {FIRST: [make_row(FIRST, offset) for offset in range(3)]}
     member.assign(FIRST)
     assert member.poll(max_records=2) == [(0, 0), (0, 1)]
@@ -306,7 +304,7 @@ def test_record_has_the_fields_of_its_row(member: Member) -> None:
     assert (tombstone.key, tombstone.value) == ("", b"")
 
 
-def test_lag_is_read_at_most_once_a_second_and_anew_after_a_commit(
+def test_lag_is_read_at_most_once_a_second_and_after_a_commit(
     member: Member, clock: HeldClock
 ) -> None:
     member.client.rows = {FIRST: [make_row(FIRST, 0)]}
@@ -329,7 +327,7 @@ def test_member_subscribes_to_its_topic_and_leaves_without_a_commit(member: Memb
     assert member.client.closed_with == [False]
 
 
-def test_onlooker_reads_where_the_group_stands_and_how_old_the_next_record_is(
+def test_onlooker_reads_the_group_position_and_the_age_of_the_next_record(
     member: Member,
 ) -> None:
     onlooker = Onlooker(parse("broker:9092?prefix=u.", Path()), "captures", "match")
@@ -353,6 +351,6 @@ def test_onlooker_reads_where_the_group_stands_and_how_old_the_next_record_is(
     assert client.closed_with == [False]
 
 
-def test_onlooker_of_no_topic_says_so(member: Member) -> None:
+def test_onlooker_of_an_unknown_topic_fails(member: Member) -> None:
     with pytest.raises(errors.UnknownTopicOrPartitionError):
         Onlooker(parse("broker:9092?prefix=u.", Path()), "captures", "match").places()

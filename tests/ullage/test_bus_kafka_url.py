@@ -34,7 +34,7 @@ def sockets_collected() -> Iterator[None]:
     gc.collect()
 
 
-def test_brokers_prefix_and_defaults(tmp_path: Path) -> None:
+def test_url_gives_brokers_prefix_and_defaults(tmp_path: Path) -> None:
     address = parse("a:9092,b:9092?prefix=ullage.", tmp_path)
     assert (address.servers, address.topic(CAPTURES)) == (("a:9092", "b:9092"), "ullage.captures")
     assert (address.create, address.partitions, address.client) == (
@@ -49,7 +49,7 @@ def authority(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_bytes(make_certificates().authority)
 
 
-def test_user_and_password_come_from_a_file_of_their_own(tmp_path: Path) -> None:
+def test_user_and_password_are_read_from_a_separate_file(tmp_path: Path) -> None:
     (tmp_path / "kafka.user").write_text("ullage\nsecret\n")
     (tmp_path / "kafka.user").chmod(0o600)
     client = parse(SASL, tmp_path).client
@@ -79,7 +79,7 @@ def test_user_and_password_may_be_a_systemd_credential(
         (None, "", "cannot be read"),
     ],
 )
-def test_a_bad_credentials_file_is_named(
+def test_invalid_credentials_file_is_named(
     tmp_path: Path, mode: int | None, text: str, says: str
 ) -> None:
     if mode is not None:
@@ -111,13 +111,13 @@ def test_a_bad_credentials_file_is_named(
         ),
     ],
 )
-def test_a_wrong_url_says_what_is_wrong_and_no_secret(tmp_path: Path, rest: str, says: str) -> None:
+def test_invalid_url_is_explained_without_the_secret(tmp_path: Path, rest: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says) as refused:
         parse(rest, tmp_path)
     assert "secret" not in str(refused.value)
 
 
-def test_kerberos_without_its_module_says_what_to_install(
+def test_missing_kerberos_module_names_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "gssapi", None)
@@ -142,7 +142,7 @@ def test_kerberos_takes_the_service_from_the_url_and_no_credentials(
 
 
 @pytest.mark.parametrize("server", ["127.0.0.1:port", "::1", ":9092", "127.0.0.1:99999"])
-def test_a_broker_that_is_no_host_and_port_is_named(tmp_path: Path, server: str) -> None:
+def test_broker_that_is_not_host_and_port_is_named(tmp_path: Path, server: str) -> None:
     with pytest.raises(ConfigError, match=r"bus.url: broker .* must be HOST:PORT"):
         open_bus(f"kafka://{server}", tmp_path, KEEP, Clock()).publisher(CAPTURES)
 
@@ -152,7 +152,7 @@ def test_a_broker_that_is_no_host_and_port_is_named(tmp_path: Path, server: str)
     [b"SSH-2.0-OpenSSH_9.2\r\n", b"\0\0\0\4\0\0\0\1\0\0\0\4\0\0\0\1"],
     ids=["ssh", "too short"],
 )
-def test_what_is_no_broker_is_named_at_once(tmp_path: Path, said: bytes) -> None:
+def test_server_that_is_not_a_broker_is_named_at_once(tmp_path: Path, said: bytes) -> None:
     (tmp_path / "kafka.user").touch(mode=0o600)
     (tmp_path / "kafka.user").write_text("ullage\nsecret\n")
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -173,7 +173,7 @@ def test_what_is_no_broker_is_named_at_once(tmp_path: Path, said: bytes) -> None
         thread.join(60.0)
 
 
-def test_a_topic_keeps_no_longer_than_asked_and_rolls_within_the_hour() -> None:
+def test_topic_retention_is_as_configured_and_segments_roll_hourly() -> None:
     day = topic_settings(Retention(86_400.0, 8 * 2**30), 6)
     assert (day["retention.ms"], day["segment.ms"]) == ("86400000", "3600000")
     assert int(day["retention.bytes"]) * 6 <= 8 * 2**30
@@ -209,18 +209,18 @@ PLANNED = topic_settings(Retention(3600.0, 2**30), 6)
         ),
     ],
 )
-def test_a_topics_settings_may_differ_where_it_does_no_harm(
+def test_harmless_differences_of_topic_settings_are_accepted(
     change: dict[str, str], says: list[str]
 ) -> None:
     assert list(deviations({**PLANNED, **change}, PLANNED)) == says
 
 
-def test_brokers_that_are_down_are_unavailable(tmp_path: Path) -> None:
+def test_unreachable_brokers_are_unavailable(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="Kafka does not answer"):
         open_bus("kafka://127.0.0.1:1,127.0.0.1:2", tmp_path, KEEP, Clock()).publisher(CAPTURES)
 
 
-def test_without_maven_or_java_one_line_says_what_to_install(
+def test_missing_maven_or_java_names_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PATH", "")
@@ -230,7 +230,7 @@ def test_without_maven_or_java_one_line_says_what_to_install(
         kafka.ensure_libraries()
 
 
-def test_the_plan_for_users_that_certificates_name_says_how_the_brokers_read_them() -> None:
+def test_plan_for_certificate_users_explains_the_principal_mapping() -> None:
     lines = list(plan("b:9093?security=SSL&certificate=keys/kafka.pem", KEEP, ("list",)))
     assert "# ssl.principal.mapping.rules=RULE:^CN=([A-Za-z0-9-]+).*$/$1/,DEFAULT" in lines
     assert any("--allow-principal User:ullage-match" in line for line in lines)

@@ -82,7 +82,7 @@ def numbers(names: list[str]) -> list[int]:
 
 
 @given(data=st.data())
-def test_any_order_and_any_repetition_of_files_gives_each_record_once_in_order(
+def test_files_in_any_order_and_repetition_give_each_record_once(
     data: st.DataObject,
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -109,7 +109,7 @@ def test_any_order_and_any_repetition_of_files_gives_each_record_once_in_order(
         reader.close()
 
 
-def test_a_missing_number_is_waited_for_then_counted_and_logged(gap: Gap, clock: HeldClock) -> None:
+def test_missing_number_is_waited_for_then_counted_and_logged(gap: Gap, clock: HeldClock) -> None:
     gap.put("a", "b", "c", "d")
     first, _, _, four = gap.ready()
     gap.carry(first, four)
@@ -124,7 +124,7 @@ def test_a_missing_number_is_waited_for_then_counted_and_logged(gap: Gap, clock:
     assert [(line["event"], line["count"]) for line in logs] == [("spool_gap", 2)]
 
 
-def test_a_late_number_within_the_wait_leaves_no_gap(gap: Gap, clock: HeldClock) -> None:
+def test_late_number_within_the_wait_leaves_no_gap(gap: Gap, clock: HeldClock) -> None:
     gap.put("a", "b")
     first, two = gap.ready()
     gap.carry(two)
@@ -135,9 +135,7 @@ def test_a_late_number_within_the_wait_leaves_no_gap(gap: Gap, clock: HeldClock)
     assert (values(reader), reader.missing) == (["a", "b"], 0)
 
 
-def test_a_number_that_came_too_late_is_read_once_positions_are_forgotten(
-    gap: Gap, clock: HeldClock
-) -> None:
+def test_late_number_is_read_once_positions_are_forgotten(gap: Gap, clock: HeldClock) -> None:
     gap.put("a", "b", "c")
     first, two, three = gap.ready()
     gap.carry(first, three)
@@ -156,7 +154,7 @@ def test_a_number_that_came_too_late_is_read_once_positions_are_forgotten(
     assert values(gap.reader()) == ["a", "b", "c"]
 
 
-def test_a_half_copied_file_is_waited_for_and_a_partial_one_never_read(
+def test_half_copied_file_is_waited_for_and_a_partial_one_never_read(
     gap: Gap, clock: HeldClock
 ) -> None:
     gap.put("a")
@@ -173,7 +171,7 @@ def test_a_half_copied_file_is_waited_for_and_a_partial_one_never_read(
     assert (gap.inner / (name + files.PARTIAL)).exists()
 
 
-def test_a_file_that_stays_damaged_is_set_aside_counted_and_then_missing(
+def test_persistently_damaged_file_is_quarantined_and_counts_as_missing(
     gap: Gap, clock: HeldClock
 ) -> None:
     gap.put("a", "b")
@@ -190,7 +188,7 @@ def test_a_file_that_stays_damaged_is_set_aside_counted_and_then_missing(
     assert (gap.inner / (first + files.BAD)).exists()
 
 
-def test_a_whole_copy_after_a_damaged_one_was_set_aside_is_read(gap: Gap, clock: HeldClock) -> None:
+def test_whole_copy_after_a_quarantined_one_is_read(gap: Gap, clock: HeldClock) -> None:
     gap.put("a")
     (name,) = gap.ready()
     (gap.inner / name).write_bytes(b"")
@@ -202,7 +200,7 @@ def test_a_whole_copy_after_a_damaged_one_was_set_aside_is_read(gap: Gap, clock:
     assert values(reader) == ["a"]
 
 
-def test_foreign_files_links_and_pipes_are_set_aside_and_never_followed(
+def test_foreign_files_links_and_pipes_are_quarantined_and_not_followed(
     gap: Gap, clock: HeldClock, tmp_path: Path
 ) -> None:
     gap.put("a", "b")
@@ -227,7 +225,7 @@ def test_foreign_files_links_and_pipes_are_set_aside_and_never_followed(
 
 
 @pytest.mark.parametrize("cut", [False, True], ids=["flipped", "cut"])
-def test_no_damage_crashes_the_reader_or_is_handed_out(tmp_path: Path, cut: bool) -> None:
+def test_damaged_file_neither_crashes_the_reader_nor_is_returned(tmp_path: Path, cut: bool) -> None:
     chance = random.Random(20)
     sent = [f"{n:04d}" * 50 for n in range(6)]
     for seed in range(20):
@@ -296,7 +294,7 @@ while True:
 """  # noqa: E501
 
 
-def test_kill_9_in_the_middle_of_an_append_tears_nothing_and_uses_no_number_twice(
+def test_kill_9_during_an_append_loses_nothing_and_reuses_no_number(
     tmp_path: Path,
 ) -> None:
     url, chance = f"spool:///{tmp_path}/bus", random.Random(9)
@@ -337,7 +335,7 @@ def test_kill_9_in_the_middle_of_an_append_tears_nothing_and_uses_no_number_twic
     )
 
 
-def test_numbers_go_on_after_the_carrier_took_everything(gap: Gap) -> None:
+def test_numbers_continue_after_all_files_were_carried_away(gap: Gap) -> None:
     gap.put("a", "b")
     for path in gap.outer.glob("*.spool"):
         path.unlink()
@@ -346,7 +344,7 @@ def test_numbers_go_on_after_the_carrier_took_everything(gap: Gap) -> None:
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 4, 5, 6])
-def test_a_disk_that_fails_at_any_step_raises_unavailable_and_costs_no_number(
+def test_disk_error_at_any_step_is_unavailable_and_loses_no_number(
     gap: Gap, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     gap.put("a")
@@ -374,7 +372,7 @@ def test_a_disk_that_fails_at_any_step_raises_unavailable_and_costs_no_number(
     assert (got[0], set(got[1:-1]), got[-1]) == ("a", {"b"}, "c")
 
 
-def test_a_damaged_stream_state_begins_a_new_stream_from_which_everything_is_read(gap: Gap) -> None:
+def test_damaged_stream_state_starts_a_new_stream_read_in_full(gap: Gap) -> None:
     gap.put("a")
     (gap.outer.parent / "streams" / f"{CAPTURES}.json").write_text("{")
     gap.put("b")
@@ -382,7 +380,7 @@ def test_a_damaged_stream_state_begins_a_new_stream_from_which_everything_is_rea
     assert sorted(values(gap.reader())) == ["a", "b"]
 
 
-def test_a_state_older_than_its_files_begins_a_new_stream(gap: Gap) -> None:
+def test_state_older_than_its_files_starts_a_new_stream(gap: Gap) -> None:
     gap.put("a")
     state = gap.outer.parent / "streams" / f"{CAPTURES}.json"
     old = state.read_bytes()
@@ -394,7 +392,7 @@ def test_a_state_older_than_its_files_begins_a_new_stream(gap: Gap) -> None:
     assert sorted(values(gap.reader())) == ["a", "b", "c"]
 
 
-def test_a_copy_of_the_whole_folder_does_not_go_on_with_the_stream_of_the_original(
+def test_copied_folder_does_not_continue_the_original_stream(
     gap: Gap,
 ) -> None:
     gap.put("a")
@@ -406,7 +404,7 @@ def test_a_copy_of_the_whole_folder_does_not_go_on_with_the_stream_of_the_origin
     assert sorted(values(gap.reader())) == ["a", "inner", "outer"]
 
 
-def test_streams_of_two_zones_are_partitions_with_positions_of_their_own(gap: Gap) -> None:
+def test_streams_of_two_zones_are_separate_partitions(gap: Gap) -> None:
     gap.put("a", "b")
     gap.inside.publisher(CAPTURES).append([outgoing("x")])
     gap.carry(*gap.ready())
@@ -419,7 +417,7 @@ def test_streams_of_two_zones_are_partitions_with_positions_of_their_own(gap: Ga
     assert values(gap.reader()) == [record.value.decode() for record in second]
 
 
-def test_a_batch_is_put_into_files_of_at_most_4_mib_and_a_larger_record_has_its_own(
+def test_batch_is_split_into_files_of_at_most_4_mib(
     gap: Gap,
 ) -> None:
     gap.publisher.append(
@@ -431,7 +429,7 @@ def test_a_batch_is_put_into_files_of_at_most_4_mib_and_a_larger_record_has_its_
         gap.publisher.append([outgoing(bytes(41 * 2**20))])
 
 
-def test_outside_the_lag_is_what_was_not_carried_away(gap: Gap, clock: HeldClock) -> None:
+def test_lag_outside_is_what_was_not_carried_away(gap: Gap, clock: HeldClock) -> None:
     gap.put("a", "b")
     clock.advance(30.0)
     gap.put("c")
@@ -447,9 +445,7 @@ def test_outside_the_lag_is_what_was_not_carried_away(gap: Gap, clock: HeldClock
     ) == (1, 0.0)
 
 
-def test_what_was_read_stays_until_it_expires_and_so_do_bad_files(
-    gap: Gap, clock: HeldClock
-) -> None:
+def test_read_files_and_bad_files_stay_until_they_expire(gap: Gap, clock: HeldClock) -> None:
     gap.put("a")
     gap.carry(*gap.ready())
     (gap.inner / "x.bad").write_text("x")
@@ -462,7 +458,7 @@ def test_what_was_read_stays_until_it_expires_and_so_do_bad_files(
     assert (values(reader), reader.expired) == ([], 0)
 
 
-def test_where_it_is_too_much_the_oldest_goes_of_whatever_stream(
+def test_oldest_files_of_any_stream_are_removed_when_space_is_short(
     gap: Gap, clock: HeldClock
 ) -> None:
     """Two streams, in turn: of each the older file goes."""
@@ -492,7 +488,7 @@ def test_poll_on_a_failing_disk_names_the_topic(gap: Gap, monkeypatch: pytest.Mo
         reader.poll(1, 0.0)
 
 
-def test_state_that_is_damaged_is_named_with_its_cure(tmp_path: Path) -> None:
+def test_damaged_state_is_named_with_its_remedy(tmp_path: Path) -> None:
     (tmp_path / "state.json").write_text("{}", encoding="utf-8")
     with pytest.raises(
         CorruptError, match=r"state\.json is damaged: restore it, or remove it to start again"
@@ -510,20 +506,20 @@ def test_append_on_a_failing_disk_names_the_topic(
         gap.put("a")
 
 
-def test_a_group_that_cannot_join_for_its_disk_tries_again_later(gap: Gap) -> None:
+def test_group_that_cannot_join_for_a_disk_error_may_retry(gap: Gap) -> None:
     shutil.rmtree(gap.inner)
     gap.inner.write_text("no folder")
     with pytest.raises(UnavailableError, match="cannot be read or written"):
         gap.reader()
 
 
-def test_everything_the_bus_writes_is_private(gap: Gap) -> None:
+def test_all_files_of_the_bus_are_private(gap: Gap) -> None:
     gap.put("a")
     for path in gap.outer.parent.rglob("*"):
         assert path.stat().st_mode & 0o077 == 0, path
 
 
-def test_a_file_of_a_newer_version_is_called_so_and_any_other_is_not_what_its_name_says(
+def test_file_of_a_newer_version_is_distinguished_from_a_foreign_one(
     gap: Gap,
 ) -> None:
     gap.put("a")
@@ -539,7 +535,7 @@ def test_a_file_of_a_newer_version_is_called_so_and_any_other_is_not_what_its_na
             files.read_file(path, CAPTURES)
 
 
-def test_a_file_with_more_than_the_records_that_it_counts_is_damaged(gap: Gap) -> None:
+def test_file_with_more_records_than_it_counts_is_damaged(gap: Gap) -> None:
     """Though every sum in it is right: what else is there is nobody's."""
     gap.put("a")
     gap.carry(*gap.ready())
@@ -562,7 +558,7 @@ def test_a_file_with_more_than_the_records_that_it_counts_is_damaged(gap: Gap) -
         files.read_file(gap.inner / name, CAPTURES)
 
 
-def test_file_with_bytes_behind_its_records_is_damaged(gap: Gap) -> None:
+def test_file_with_trailing_bytes_is_damaged(gap: Gap) -> None:
     gap.put("a")
     path = gap.outer / gap.ready()[0]
     path.write_bytes(path.read_bytes() + b"?")
@@ -570,7 +566,7 @@ def test_file_with_bytes_behind_its_records_is_damaged(gap: Gap) -> None:
         files.read_file(path, CAPTURES)
 
 
-def test_a_record_that_is_damaged_is_told_with_its_file(gap: Gap) -> None:
+def test_damaged_record_is_reported_with_its_file(gap: Gap) -> None:
     gap.put("a")
     path = gap.outer / gap.ready()[0]
     path.write_bytes(path.read_bytes()[:-1] + b"?")
@@ -579,12 +575,12 @@ def test_a_record_that_is_damaged_is_told_with_its_file(gap: Gap) -> None:
 
 
 @pytest.mark.parametrize("options", ["wait=soon", "wait=-1", "wait=nan", "wait=", "patience=3"])
-def test_an_option_that_is_none_is_a_configuration_error(tmp_path: Path, options: str) -> None:
+def test_invalid_option_is_a_configuration_error(tmp_path: Path, options: str) -> None:
     with pytest.raises(ConfigError, match="wait=SECONDS"):
         open_bus(f"spool:///bus?{options}", tmp_path, KEEP, Clock())
 
 
-def test_captures_may_be_on_a_bus_of_their_own(tmp_path: Path, clock: HeldClock) -> None:
+def test_captures_may_use_a_separate_bus(tmp_path: Path, clock: HeldClock) -> None:
     chosen: Callable[..., Bus] = Context(
         tmp_path, clock.as_clock(), Settings(bus=BusSettings(captures="spool:///gap"))
     ).bus
@@ -608,7 +604,7 @@ def test_captures_may_be_on_a_bus_of_their_own(tmp_path: Path, clock: HeldClock)
     assert not (tmp_path / "gap" / FINDINGS).exists()
 
 
-def test_a_committed_position_is_readable_json(gap: Gap) -> None:
+def test_committed_position_is_readable_json(gap: Gap) -> None:
     gap.put("a")
     gap.carry(*gap.ready())
     reader = gap.reader()

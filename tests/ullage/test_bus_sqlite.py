@@ -49,11 +49,11 @@ def read(folder: Path) -> list[bytes] | str:
     return values
 
 
-def test_the_whole_file_reads_from_the_committed_position_on(bus_folder: Path) -> None:
+def test_whole_file_is_read_from_the_committed_position(bus_folder: Path) -> None:
     assert read(bus_folder) == VALUES[5:]
 
 
-def test_a_place_is_free_again_when_joining_failed_half_way(bus_folder: Path) -> None:
+def test_consumer_lock_is_released_when_joining_fails(bus_folder: Path) -> None:
     content = (bus_folder / "captures.sqlite").read_bytes()
     (bus_folder / "captures.sqlite").write_bytes(b"nonsense" * 1000)
     assert read(bus_folder) == "CorruptError"
@@ -61,7 +61,7 @@ def test_a_place_is_free_again_when_joining_failed_half_way(bus_folder: Path) ->
     assert read(bus_folder) == VALUES[5:]
 
 
-def test_what_expires_while_it_is_polled_is_counted(
+def test_records_expiring_during_a_poll_are_counted(
     tmp_path: Path, clock: HeldClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the look at what is kept and the look at the records another process may remove
@@ -88,7 +88,7 @@ def test_what_expires_while_it_is_polled_is_counted(
     publisher.close()
 
 
-def test_a_damaged_file_of_which_something_is_to_expire_is_named(bus_folder: Path) -> None:
+def test_damaged_file_is_named_when_records_expire(bus_folder: Path) -> None:
     file = bus_folder / "captures.sqlite"
     content = file.read_bytes()
     file.write_bytes(content[: 3 * PAGE_BYTES] + bytes(len(content) - 3 * PAGE_BYTES))
@@ -97,7 +97,7 @@ def test_a_damaged_file_of_which_something_is_to_expire_is_named(bus_folder: Pat
         open_bus(f"sqlite:///{bus_folder}", Path("/"), little, Clock()).expire()
 
 
-def test_group_that_joins_a_database_that_cannot_be_read_may_try_again(
+def test_group_may_retry_joining_an_unreadable_database(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bus = open_bus("sqlite:///bus", tmp_path, KEEP, Clock())
@@ -106,7 +106,7 @@ def test_group_that_joins_a_database_that_cannot_be_read_may_try_again(
         bus.subscribe(CAPTURES, "match")
 
 
-def test_a_folder_url_may_be_absolute_or_relative_to_the_data_folder(tmp_path: Path) -> None:
+def test_folder_url_may_be_absolute_or_relative_to_the_data_folder(tmp_path: Path) -> None:
     for url in ("sqlite:///inside", f"sqlite:///{tmp_path}/outside"):
         open_bus(url, tmp_path / "data", KEEP, Clock()).publisher(CAPTURES).append([outgoing("a")])
     assert (tmp_path / "data" / "inside" / "captures.sqlite").is_file()
@@ -114,9 +114,7 @@ def test_a_folder_url_may_be_absolute_or_relative_to_the_data_folder(tmp_path: P
 
 
 @pytest.mark.parametrize("headers", ["[]", "{", "null"])
-def test_a_record_whose_parts_are_not_what_was_written_is_told_with_its_place(
-    bus_folder: Path, headers: str
-) -> None:
+def test_malformed_record_is_reported_with_its_offset(bus_folder: Path, headers: str) -> None:
     """As a program of somebody else leaves it: the page is whole."""
     with closing(open_database(bus_folder / "captures.sqlite", SCHEMA)) as database:
         database.execute("update records set headers = ? where offset = 6", (headers,))
@@ -133,7 +131,7 @@ def test_files_of_the_bus_are_private(bus_folder: Path) -> None:
     assert oct(bus_folder.stat().st_mode & 0o777) == "0o700"
 
 
-def test_the_place_is_refused_within_one_process_too(bus_folder: Path) -> None:
+def test_second_consumer_in_the_same_process_is_rejected(bus_folder: Path) -> None:
     bus = open_bus(f"sqlite:///{bus_folder}", Path("/"), KEEP, Clock())
     subscription = bus.subscribe(CAPTURES, "match")
     with pytest.raises(ConfigError, match="is being consumed by process"):

@@ -46,7 +46,7 @@ def life(path: Path) -> tuple[float, float]:
     return begin.timestamp(), end.timestamp()
 
 
-def test_the_moments_are_those_of_the_file_as_it_is_at_the_scrape(
+def test_metric_follows_the_certificate_file_at_each_scrape(
     tmp_path: Path, authority: Authority
 ) -> None:
     path, registry = (
@@ -65,7 +65,7 @@ def test_the_moments_are_those_of_the_file_as_it_is_at_the_scrape(
     assert read_metric(registry, BUS, "renewal") == life(path)[1] - 2 * WEEK.total_seconds()
 
 
-def test_of_a_listener_it_is_told_what_it_shows(tmp_path: Path, authority: Authority) -> None:
+def test_listener_metric_shows_the_certificate_in_use(tmp_path: Path, authority: Authority) -> None:
     def put(until: dt.timedelta) -> float:
         certificates = authority.server(until=until)
         (
@@ -93,7 +93,7 @@ def test_of_a_listener_it_is_told_what_it_shows(tmp_path: Path, authority: Autho
     "harm",
     [Path.unlink, lambda path: path.chmod(0o640), lambda path: path.write_text("no certificate")],
 )
-def test_a_certificate_that_cannot_be_read_counts_as_expired(
+def test_unreadable_certificate_counts_as_expired(
     tmp_path: Path, authority: Authority, harm
 ) -> None:
     path, registry = write(tmp_path / "own.pem", authority.client("a").pair), CollectorRegistry()
@@ -102,15 +102,13 @@ def test_a_certificate_that_cannot_be_read_counts_as_expired(
     assert (read_metric(registry, BUS), read_metric(registry, BUS, "renewal")) == (0.0, 0.0)
 
 
-def test_what_stands_between_a_certificate_and_its_authority_expires_too(
-    tmp_path: Path, authority: Authority
-) -> None:
+def test_intermediate_certificate_counts_for_expiry(tmp_path: Path, authority: Authority) -> None:
     leaf, between = authority.client("a", WEEK), authority.client("b", DAY)
     path = write(tmp_path / "own.pem", leaf.pair + between.certificate)
     assert life(path)[1] == life(write(tmp_path / "between.pem", between.pair))[1]
 
 
-def test_of_two_buses_that_certificate_counts_which_expires_first(
+def test_earliest_expiring_certificate_of_two_buses_counts(
     data: Path, authority: Authority
 ) -> None:
     for name, until in (("bus", WEEK), ("other", DAY)):
@@ -125,7 +123,9 @@ def test_of_two_buses_that_certificate_counts_which_expires_first(
 
 
 @pytest.mark.parametrize("role", SHOWN)
-def test_each_role_serves_them_from_its_start(data: Path, authority: Authority, role: str) -> None:
+def test_each_service_exports_the_metrics_from_its_start(
+    data: Path, authority: Authority, role: str
+) -> None:
     (data / "ca.pem").write_bytes(authority.client("a").authority)
     for name, until in ((BUS, WEEK), (STORE, DAY)):
         write(data / f"{name}.pem", authority.client("a", until).pair)

@@ -32,7 +32,7 @@ def complete_machine(context: Context) -> Context:
 
 
 @pytest.mark.parametrize("target", ["alerts.nowhere:parts", "ullage.errors:nobody"])
-def test_a_stage_of_another_version_is_no_stage_that_is_not_installed(
+def test_stage_of_another_version_is_distinguished_from_a_missing_one(
     complete_machine: Context, monkeypatch: pytest.MonkeyPatch, target: str
 ) -> None:
     stale = importlib.metadata.EntryPoint("alert", target, commands.CHECKS)
@@ -45,7 +45,7 @@ def test_a_stage_of_another_version_is_no_stage_that_is_not_installed(
         faults(complete_machine)
 
 
-def test_a_stage_whose_extra_is_not_installed_has_nothing_to_look_at(
+def test_stage_without_its_extra_has_nothing_to_check(
     complete_machine: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lacking = importlib.metadata.EntryPoint("crawl", "nosuchlibrary.command:parts", commands.CHECKS)
@@ -53,7 +53,7 @@ def test_a_stage_whose_extra_is_not_installed_has_nothing_to_look_at(
     assert faults(complete_machine) == []
 
 
-def test_each_key_that_was_here_and_is_gone_is_named(complete_machine: Context) -> None:
+def test_each_missing_key_is_named(complete_machine: Context) -> None:
     before = faults(complete_machine)
     names = keys.list_files(complete_machine.keys)
     assert {"sign/match.key", "bank/match-1.key", "bank/verify.pub", "frontier.key"} <= {*names}
@@ -66,7 +66,7 @@ def test_each_key_that_was_here_and_is_gone_is_named(complete_machine: Context) 
     assert faults(complete_machine) == before
 
 
-def test_all_signing_keys_at_once(complete_machine: Context) -> None:
+def test_all_missing_signing_keys_are_named(complete_machine: Context) -> None:
     (complete_machine.keys.root / "sign").rename(complete_machine.keys.root / ".sign")
     all_faults = "\n".join(faults(complete_machine))
     assert all(f"sign/{role}.key" in all_faults for role in keys.SIGNERS)
@@ -76,7 +76,7 @@ def test_all_signing_keys_at_once(complete_machine: Context) -> None:
     ("free", "inodes", "mark"),
     [(0, 9, "FAULT"), (255, 9, "FAULT"), (256, 9, "WARN"), (1024, 9, "ok"), (9999, 0, "FAULT")],
 )
-def test_too_little_room_is_no_ok(
+def test_low_disk_space_is_a_warning_or_fault(
     context: Context, monkeypatch: pytest.MonkeyPatch, free: int, inodes: int, mark: str
 ) -> None:
     room = os.statvfs_result((4096, 1 << 20, 9999, 9999, free, 99, inodes, inodes, 0, 255))

@@ -75,21 +75,21 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> dict[str, Entry]:
         (("audit", "lst"), "No such command 'lst'. Did you mean 'list'? See `ullage audit --help`"),
     ],
 )
-def test_wrong_usage_says_where_to_look(ullage, words: tuple[str, ...], line: str) -> None:
+def test_usage_error_points_to_the_help(ullage, words: tuple[str, ...], line: str) -> None:
     assert ullage(*words) == (2, "", f"ullage: {line}\n")
 
 
-def test_every_command_begins_with_a_narrow_umask(ullage) -> None:
+def test_every_command_sets_a_narrow_umask(ullage) -> None:
     os.umask(0)
     assert ullage("--version")[0] == 0
     assert os.umask(0) == 0o077
 
 
-def test_version_is_printed_and_done(ullage) -> None:
+def test_version_is_printed(ullage) -> None:
     assert ullage("--version") == (0, f"{__version__}\n", "")
 
 
-def test_no_command_prints_the_help_as_bad_usage(ullage, stages: dict[str, Entry]) -> None:
+def test_missing_command_prints_the_help_as_a_usage_error(ullage, stages: dict[str, Entry]) -> None:
     code, out, _ = ullage()
     assert code == 2
     assert "dead-letters" in out
@@ -104,7 +104,7 @@ def test_no_command_prints_the_help_as_bad_usage(ullage, stages: dict[str, Entry
         (("run", "--twice"), "--twice"),
     ],
 )
-def test_bad_usage_is_one_line_and_code_2(
+def test_usage_error_is_one_line_and_code_2(
     ullage, stages: dict[str, Entry], words: tuple[str, ...], said: str
 ) -> None:
     code, out, err = ullage(*words)
@@ -113,14 +113,14 @@ def test_bad_usage_is_one_line_and_code_2(
     assert said in err
 
 
-def test_a_wrong_configuration_is_one_line_and_code_2(ullage, data: Path) -> None:
+def test_invalid_configuration_is_one_line_and_code_2(ullage, data: Path) -> None:
     (data / "ullage.toml").write_text("[match]\ncapture_bytes = 0\n")
     code, _, err = ullage("check")
     assert (code, err.count("\n")) == (2, 1)
     assert "match.capture_bytes" in err
 
 
-def test_a_missing_extra_is_named_when_its_command_is_called(
+def test_missing_extra_is_named_when_its_command_is_called(
     ullage, stages: dict[str, Entry]
 ) -> None:
     for name, value, extra in (
@@ -144,7 +144,7 @@ def test_a_missing_extra_is_named_when_its_command_is_called(
         ("alerts.cli.services:search", "uvicorn", "search"),
     ],
 )
-def test_the_extra_that_is_named_has_the_module_that_lacks(
+def test_named_extra_provides_the_missing_module(
     ullage, stages: dict[str, Entry], command: str, module: str, extra: str
 ) -> None:
     name = command.partition(":")[2]
@@ -155,7 +155,7 @@ def test_the_extra_that_is_named_has_the_module_that_lacks(
     )
 
 
-def test_a_module_that_lacks_only_when_it_is_used_is_named_with_its_extra(
+def test_module_missing_at_run_time_is_named_with_its_extra(
     ullage, stages: dict[str, Entry]
 ) -> None:
     def fly() -> None:
@@ -179,7 +179,7 @@ def test_help_lists_a_command_whose_extra_is_missing(
     assert "needs the extra `crawl`" in out
 
 
-def test_help_lists_a_command_that_it_has_no_line_for(ullage, stages: dict[str, Entry]) -> None:
+def test_help_lists_a_command_without_a_prepared_line(ullage, stages: dict[str, Entry]) -> None:
     def fly() -> None:
         """Take off."""
 
@@ -212,7 +212,7 @@ def test_help_imports_no_stage() -> None:
     assert result.stdout.splitlines()[-1] == "loaded:"
 
 
-def test_the_help_has_a_line_for_every_command_and_it_is_that_of_the_command() -> None:
+def test_help_has_the_summary_of_every_command() -> None:
     top = cli.typer.main.get_group(cli.app)
     help_lines = {
         name: " ".join(top.get_command(None, name).help.split("\n\n")[0].split())
@@ -225,7 +225,7 @@ MOST_COMMANDS = 60
 """One name for each thing that can be done: a new one replaces or joins another."""
 
 
-def test_there_are_no_more_commands_than_somebody_can_learn() -> None:
+def test_number_of_commands_is_limited() -> None:
     def leaves(command: Any, path: tuple[str, ...]) -> Iterator[str]:
         if not hasattr(command, "list_commands"):
             yield " ".join(path)
@@ -238,7 +238,7 @@ def test_there_are_no_more_commands_than_somebody_can_learn() -> None:
     assert len(leaf_commands) == len(set(leaf_commands)) <= MOST_COMMANDS, leaf_commands
 
 
-def test_only_the_stage_that_is_asked_for_is_loaded(ullage, stages: dict[str, Entry]) -> None:
+def test_only_the_requested_stage_is_loaded(ullage, stages: dict[str, Entry]) -> None:
     stages["crawl"] = Entry("crawl", "crawlers.cli:crawl", AssertionError("loaded"))
     stages["match"] = Entry("match", "matcher.cli.match:match", lambda: cli.typer.echo("matched"))
     assert ullage("match") == (0, "matched\n", "")
@@ -252,7 +252,7 @@ def test_only_the_stage_that_is_asked_for_is_loaded(ullage, stages: dict[str, En
         (PermissionError(13, "Permission denied", "/x/y"), 1),
     ],
 )
-def test_an_error_of_a_command_is_one_line_with_its_code(
+def test_command_error_is_one_line_with_its_code(
     ullage, stages: dict[str, Entry], error: Exception, code: int
 ) -> None:
     def fail() -> None:
@@ -264,7 +264,7 @@ def test_an_error_of_a_command_is_one_line_with_its_code(
     assert "Traceback" not in err
 
 
-def test_init_then_check_then_config_show(ullage, data: Path) -> None:
+def test_init_check_and_config_show_work_in_sequence(ullage, data: Path) -> None:
     assert ullage("init")[::2] == (0, "")
     code, out, _ = ullage("check")
     assert code == 1
@@ -291,7 +291,7 @@ def test_init_then_check_then_config_show(ullage, data: Path) -> None:
     assert f"FAULT  inventory: {data}/keys/capture.key" in out
 
 
-def test_a_check_is_printed_for_programs_too(ullage) -> None:
+def test_check_has_json_output(ullage) -> None:
     ullage("init")
     code, out, _ = ullage("check", "--json")
     plain_code, plain, _ = ullage("check")
@@ -303,7 +303,7 @@ def test_a_check_is_printed_for_programs_too(ullage) -> None:
     ]
 
 
-def test_a_shell_completes_commands() -> None:
+def test_shell_completes_commands() -> None:
     environment = {
         **os.environ,
         "_ULLAGE_COMPLETE": "complete_bash",
@@ -320,7 +320,7 @@ def test_a_shell_completes_commands() -> None:
     assert sorted(result.stdout.split()) == ["link", "list"]
 
 
-def test_the_plan_has_the_lines_of_the_bus_and_of_each_stage_and_looks_at_nothing(
+def test_plan_lists_bus_and_stages_without_examining_anything(
     ullage, stages: dict[str, Entry], data: Path
 ) -> None:
     (data / "keys" / "capture.key").unlink()  # a fault that a look would find
@@ -341,14 +341,14 @@ def test_the_plan_has_the_lines_of_the_bus_and_of_each_stage_and_looks_at_nothin
     ]
 
 
-def test_a_plan_for_a_url_that_is_wrong_is_one_line_and_code_2(ullage, data: Path) -> None:
+def test_plan_for_an_invalid_url_is_one_line_and_code_2(ullage, data: Path) -> None:
     (data / "ullage.toml").write_text('[bus]\nurl = "kafka://b:1?retention=1"\n')
     code, out, err = ullage("check", "--plan")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "bus.url: retention" in err
 
 
-def test_every_plan_that_is_registered_is_there() -> None:
+def test_every_registered_plan_can_be_loaded() -> None:
     entries = importlib.metadata.entry_points(group=commands.PLANS)
     assert {entry.name for entry in entries} == {"alert"}
     assert all(callable(entry.load()) for entry in entries)
@@ -372,7 +372,7 @@ def test_dead_letters_are_listed_replayed_and_gone_from_the_list(ullage, data: P
     assert context.bus().lag(CAPTURES, "match").records == 1
 
 
-def test_what_is_no_letter_does_not_stop_the_list_or_the_replay(ullage, data: Path) -> None:
+def test_malformed_letter_stops_neither_the_list_nor_the_replay(ullage, data: Path) -> None:
     Context(data).bus().publisher(DEAD_LETTERS).append([outgoing("nonsense")])
     code, _, err = ullage("dead-letters", "--replay")
     assert (code, err) == (0, "")
@@ -407,7 +407,7 @@ cli.main()
     ],
     ids=["main thread", "other thread"],
 )
-def test_a_bug_is_one_line_of_kind_and_place_without_message(setup: str, act: str) -> None:
+def test_internal_error_is_one_line_of_kind_and_place(setup: str, act: str) -> None:
     result = subprocess.run(
         [sys.executable, "-c", CRASH.format(setup=setup, act=act)],
         capture_output=True,
@@ -420,9 +420,7 @@ def test_a_bug_is_one_line_of_kind_and_place_without_message(setup: str, act: st
     assert "13800138000" not in result.stderr
 
 
-def test_roles_of_a_stage_that_is_not_installed_are_none(
-    stages: dict[str, Entry], data: Path
-) -> None:
+def test_stage_that_is_not_installed_has_no_services(stages: dict[str, Entry], data: Path) -> None:
     stages["crawl"] = Entry(
         "crawl", "crawlers.configured_services:roles_of", ModuleNotFoundError("x", name="scrapy")
     )
@@ -430,7 +428,7 @@ def test_roles_of_a_stage_that_is_not_installed_are_none(
     assert [roles() for roles in commands._more_roles(Context(data))] == [["fly"]]
 
 
-def test_a_reader_that_goes_away_is_no_error(data: Path) -> None:
+def test_closed_output_pipe_is_not_an_error(data: Path) -> None:
     read, write = os.pipe()
     os.close(read)
     result = subprocess.run(
@@ -444,7 +442,7 @@ def test_a_reader_that_goes_away_is_no_error(data: Path) -> None:
     assert (result.returncode, result.stderr) == (1, "")
 
 
-def test_a_group_without_a_command_shows_its_help(ullage) -> None:
+def test_group_without_a_command_shows_its_help(ullage) -> None:
     code, printed, errors = ullage("config")
     assert (code, errors) == (2, "")
     assert printed.startswith("Usage: ullage config [OPTIONS] COMMAND [ARGS]...\n")

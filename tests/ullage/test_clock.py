@@ -22,7 +22,7 @@ from ullage.clock import (
 )
 
 
-def test_what_is_ordered_by_time_stays_in_order_when_the_clock_is_set_back() -> None:
+def test_order_of_time_survives_a_clock_set_back() -> None:
     noon = datetime(2026, 9, 21, 12, tzinfo=UTC)
     assert ensure_after(noon, ()) == noon
     assert ensure_after(noon, [noon - timedelta(hours=1)]) == noon
@@ -38,9 +38,7 @@ class MaximumRandom(random.Random):
         return b
 
 
-def test_time_since_the_start_goes_on_where_the_kernel_does_not_say_it(
-    monkeypatch, tmp_path: Path
-) -> None:
+def test_uptime_works_without_the_kernel_file(monkeypatch, tmp_path: Path) -> None:
     before = read_uptime()
     for content in (None, "", "x y"):
         if content is not None:
@@ -49,9 +47,7 @@ def test_time_since_the_start_goes_on_where_the_kernel_does_not_say_it(
         assert before - 1 <= read_uptime() <= before + 60
 
 
-def test_uptime_counts_the_time_that_the_machine_slept(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_uptime_counts_suspended_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(clock, "UPTIME", tmp_path / "none")
     monkeypatch.setattr(
         time, "clock_gettime", {time.CLOCK_BOOTTIME: 90.0, time.CLOCK_MONOTONIC: 60.0}.__getitem__
@@ -71,19 +67,19 @@ def test_uptime_counts_the_time_that_the_machine_slept(
         (datetime.min.replace(tzinfo=timezone(timedelta(hours=8))), None),
     ],
 )
-def test_moment_of_another_is_aware_and_in_range_or_none(
+def test_external_time_is_aware_and_in_range_or_none(
     moment: datetime | None, result: datetime | None
 ) -> None:
     assert in_range(moment) == result
 
 
-def test_a_start_that_the_kernel_does_not_name_has_no_name(monkeypatch, tmp_path: Path) -> None:
+def test_boot_without_a_kernel_id_has_no_name(monkeypatch, tmp_path: Path) -> None:
     assert read_boot_id() == read_boot_id() != ""
     monkeypatch.setattr(clock, "BOOT", tmp_path / "boot_id")
     assert read_boot_id() == ""
 
 
-def test_waits_double_up_to_the_cap_and_begin_again_after_a_success() -> None:
+def test_waits_double_up_to_the_cap_and_reset_after_a_success() -> None:
     backoff = Backoff(first=1.0, cap=5.0, random=MaximumRandom())
     assert [backoff.next() for _ in range(5)] == [1.0, 2.0, 4.0, 5.0, 5.0]
     backoff.reset()
@@ -91,7 +87,7 @@ def test_waits_double_up_to_the_cap_and_begin_again_after_a_success() -> None:
 
 
 @given(tries=st.integers(0, 40), at_least=st.one_of(st.none(), st.floats(0, 1e6)))
-def test_a_wait_is_within_half_to_whole_of_its_step_unless_more_was_asked_for(
+def test_wait_is_half_to_whole_of_its_step_unless_more_is_requested(
     tries: int, at_least: float | None
 ) -> None:
     backoff = Backoff(first=0.5, cap=30.0)
@@ -106,12 +102,12 @@ def test_a_wait_is_within_half_to_whole_of_its_step_unless_more_was_asked_for(
     )
 
 
-def test_peers_do_not_wait_the_same() -> None:
+def test_peers_wait_differently() -> None:
     waits = {Backoff(first=10.0).next() for _ in range(20)}
     assert len(waits) > 1
 
 
-def test_now_is_the_wall_time_in_utc() -> None:
+def test_now_is_wall_time_in_utc() -> None:
     assert Clock(wall=lambda: 1_790_000_000.0).now() == datetime(
         2026, 9, 21, 14, 13, 20, tzinfo=UTC
     )

@@ -35,7 +35,7 @@ def words(path: Path) -> list[str]:
     ]
 
 
-def test_a_new_file_is_private_durable_and_erasing(tmp_path: Path) -> None:
+def test_new_file_is_private_durable_and_erases_deleted_content(tmp_path: Path) -> None:
     database = open_database(tmp_path / "deep" / "x.sqlite", SCHEMA)
     assert {
         name: database.pragma(name)
@@ -70,7 +70,7 @@ def test_version_of_a_file_is_read_without_opening_it_for_use(tmp_path: Path) ->
         read_schema_version(tmp_path / "damaged.sqlite")
 
 
-def test_a_file_that_others_may_read_is_narrowed_when_it_is_opened(tmp_path: Path) -> None:
+def test_file_readable_by_others_is_made_private_when_opened(tmp_path: Path) -> None:
     open_database(tmp_path / "x.sqlite", SCHEMA).close()
     (tmp_path / "x.sqlite").chmod(0o644)
     open_database(tmp_path / "x.sqlite", SCHEMA).close()
@@ -87,7 +87,7 @@ def test_deleted_content_is_overwritten(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("found", "reads"), [(7, 2), (1, 2), (13, 1)])
-def test_a_file_of_another_version_is_refused_and_left_as_it_is(
+def test_file_of_another_version_is_rejected_unchanged(
     tmp_path: Path, found: int, reads: int
 ) -> None:
     open_database(tmp_path / "x.sqlite", SCHEMA, found).close()
@@ -105,14 +105,14 @@ def test_a_file_of_another_version_is_refused_and_left_as_it_is(
 @pytest.mark.parametrize(
     "content", [b"no database at all, only words " * 99, b"SQLite format 3\0" + bytes(4000)]
 )
-def test_what_is_no_database_is_refused_and_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+def test_file_that_is_not_a_database_is_rejected_unchanged(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.sqlite").write_bytes(content)
     with pytest.raises(CorruptError, match=r"x\.sqlite is"):
         open_database(tmp_path / "x.sqlite", SCHEMA)
     assert (tmp_path / "x.sqlite").read_bytes() == content
 
 
-def test_another_programs_database_is_refused(tmp_path: Path) -> None:
+def test_database_of_another_program_is_rejected(tmp_path: Path) -> None:
     foreign = sqlite3.connect(tmp_path / "x.sqlite")
     foreign.execute("create table bookmarks (url text)")
     foreign.commit()
@@ -121,7 +121,7 @@ def test_another_programs_database_is_refused(tmp_path: Path) -> None:
         open_database(tmp_path / "x.sqlite", SCHEMA)
 
 
-def test_an_index_of_words_that_says_what_cannot_be_is_damage(tmp_path: Path) -> None:
+def test_inconsistent_text_index_counts_as_damage(tmp_path: Path) -> None:
     """Its pages are whole; SQLite has no code for that."""
     path = tmp_path / "x.sqlite"
     with closing(open_database(path, "create virtual table texts using fts5(text)")) as texts:
@@ -133,7 +133,7 @@ def test_an_index_of_words_that_says_what_cannot_be_is_damage(tmp_path: Path) ->
             opened.execute("select * from texts where texts match 'a'")
 
 
-def test_a_statement_that_is_none_is_no_damage(tmp_path: Path) -> None:
+def test_invalid_statement_is_not_damage(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite"
     with (
         closing(open_database(path, SCHEMA)) as opened,
@@ -143,13 +143,13 @@ def test_a_statement_that_is_none_is_no_damage(tmp_path: Path) -> None:
         opened.execute("select * from nowhere")
 
 
-def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
+def test_folder_that_cannot_be_created_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UnavailableError, match="cannot be created"):
         open_database(tmp_path / "file" / "x.sqlite", SCHEMA)
 
 
-def test_a_full_disk_is_waited_for_and_leaves_no_half_file(tmp_path: Path, monkeypatch) -> None:
+def test_full_disk_leaves_no_partial_file_and_is_retried(tmp_path: Path, monkeypatch) -> None:
     def full(_handle: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -174,7 +174,7 @@ with transaction(database):
 """
 
 
-def test_processes_that_open_a_new_file_at_the_same_moment_all_succeed(tmp_path: Path) -> None:
+def test_concurrent_opening_of_a_new_file_succeeds(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite"
     processes = [
         subprocess.Popen([sys.executable, "-c", OPEN, path, SCHEMA], stdin=subprocess.PIPE)
@@ -186,7 +186,7 @@ def test_processes_that_open_a_new_file_at_the_same_moment_all_succeed(tmp_path:
     assert words(path) == ["0", "1", "2", "3", "4"]
 
 
-def test_threads_that_read_and_then_write_take_turns_and_lose_nothing(tmp_path: Path) -> None:
+def test_threads_that_read_then_write_lose_nothing(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite"
     open_database(path, SCHEMA).close()
 
@@ -205,7 +205,7 @@ def test_threads_that_read_and_then_write_take_turns_and_lose_nothing(tmp_path: 
     assert words(path) == [str(n) for n in range(100)]
 
 
-def test_a_failed_transaction_leaves_nothing_behind_and_the_connection_usable(
+def test_failed_transaction_changes_nothing_and_keeps_the_connection(
     tmp_path: Path,
 ) -> None:
     database = open_database(tmp_path / "x.sqlite", SCHEMA)
@@ -228,7 +228,7 @@ def test_a_failed_transaction_leaves_nothing_behind_and_the_connection_usable(
         (apsw.NotADBError("x"), CorruptError),
     ],
 )
-def test_what_may_pass_is_tried_again_and_damage_stops(
+def test_transient_errors_are_retried_and_damage_stops(
     raised: Exception, seen: type[Exception]
 ) -> None:
     with (
@@ -250,7 +250,7 @@ def fill(path: Path, rows: int = 400) -> list[str]:
 
 
 @pytest.mark.parametrize("place", [p * 4096 + 17 * p % 4096 for p in range(1, 20)])
-def test_a_flipped_bit_is_never_read_as_content(tmp_path: Path, place: int) -> None:
+def test_flipped_bit_is_never_read_as_content(tmp_path: Path, place: int) -> None:
     """Without checksums most of these read back changed."""
     path = tmp_path / "x.sqlite"
     fill(path)
@@ -264,7 +264,7 @@ def test_a_flipped_bit_is_never_read_as_content(tmp_path: Path, place: int) -> N
         words(path)
 
 
-def test_a_flipped_bit_in_the_head_turns_no_checksum_off(tmp_path: Path) -> None:
+def test_flipped_bit_in_the_header_disables_no_checksum(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite"
     fill(path, 20)
     whole = path.read_bytes()
@@ -276,13 +276,13 @@ def test_a_flipped_bit_in_the_head_turns_no_checksum_off(tmp_path: Path) -> None
             words(path)
 
 
-def test_an_empty_file_is_no_new_one(tmp_path: Path) -> None:
+def test_empty_file_is_not_a_new_one(tmp_path: Path) -> None:
     (tmp_path / "x.sqlite").touch()
     with pytest.raises(CorruptError, match=r"x\.sqlite is empty: restore it"):
         open_database(tmp_path / "x.sqlite", SCHEMA)
 
 
-def test_a_file_that_is_gone_is_not_begun_anew(tmp_path: Path) -> None:
+def test_missing_file_is_not_recreated(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite"
     fill(path)
     path.unlink()
@@ -307,11 +307,11 @@ def file_after_kill(tmp_path: Path) -> Path:
     return tmp_path / "killed" / "x.sqlite"
 
 
-def test_what_a_killed_process_committed_is_there(file_after_kill: Path) -> None:
+def test_commits_of_a_killed_process_are_kept(file_after_kill: Path) -> None:
     assert words(file_after_kill) == list("01234")
 
 
-def test_a_log_that_is_gone_is_said(file_after_kill: Path) -> None:
+def test_missing_write_ahead_log_is_reported(file_after_kill: Path) -> None:
     file_after_kill.with_name("x.sqlite-wal").unlink()
     with pytest.raises(
         CorruptError,
@@ -324,7 +324,7 @@ def test_a_log_that_is_gone_is_said(file_after_kill: Path) -> None:
 
 
 @pytest.mark.parametrize("part", range(1, 40))
-def test_a_log_that_is_cut_or_damaged_is_said(file_after_kill: Path, part: int) -> None:
+def test_truncated_or_damaged_log_is_reported(file_after_kill: Path, part: int) -> None:
     wal = file_after_kill.with_name("x.sqlite-wal")
     content = wal.read_bytes()
     place = len(content) * part // 40
@@ -337,14 +337,14 @@ def test_a_log_that_is_cut_or_damaged_is_said(file_after_kill: Path, part: int) 
         words(file_after_kill)
 
 
-def test_what_a_crash_cut_short_is_no_loss(file_after_kill: Path) -> None:
+def test_incomplete_transaction_is_not_a_loss(file_after_kill: Path) -> None:
     """A transaction whose end is missing was never told to be durable."""
     wal = file_after_kill.with_name("x.sqlite-wal")
     wal.write_bytes(wal.read_bytes() + wal.read_bytes()[-4120:-1])
     assert words(file_after_kill) == list("01234")
 
 
-def test_a_damaged_count_hides_nothing_and_is_logged(file_after_kill: Path, capsys) -> None:
+def test_damaged_counter_hides_nothing_and_is_logged(file_after_kill: Path, capsys) -> None:
     count = file_after_kill.with_name("x.sqlite.commits")
     count.write_bytes(count.read_bytes().replace(b"5", b"9", 1))
     assert words(file_after_kill) == list("01234")
@@ -352,7 +352,7 @@ def test_a_damaged_count_hides_nothing_and_is_logged(file_after_kill: Path, caps
     assert count.read_bytes().startswith(b"%020d " % 5)
 
 
-def test_a_transaction_that_changes_nothing_is_not_counted(tmp_path: Path) -> None:
+def test_transaction_that_changes_nothing_is_not_counted(tmp_path: Path) -> None:
     database = open_database(tmp_path / "x.sqlite", SCHEMA)
     for _ in range(3):
         with transaction(database):
@@ -371,9 +371,7 @@ def open_unchecked(path: Path) -> apsw.Connection:
 
 
 @pytest.mark.parametrize("is_open", [True, False])
-def test_a_file_without_checksums_is_refused_and_left_as_it_is(
-    tmp_path: Path, is_open: bool
-) -> None:
+def test_file_without_checksums_is_rejected_unchanged(tmp_path: Path, is_open: bool) -> None:
     """It may be whole: nobody is told to begin anew."""
     path = tmp_path / "x.sqlite"
     before = open_unchecked(path)
@@ -411,7 +409,7 @@ def test_check_reads_the_whole_file(tmp_path: Path) -> None:
         check_database(database, path)
 
 
-def test_a_copy_of_pages_that_are_in_the_log_alone_has_their_checksums(tmp_path: Path) -> None:
+def test_copy_of_pages_only_in_the_log_has_checksums(tmp_path: Path) -> None:
     """More than SQLite's cache holds: what does not fit is written before the first page is."""
     path, copy = tmp_path / "x.sqlite", tmp_path / "copy.sqlite"
     with closing(open_database(path, SCHEMA)) as opened:
@@ -432,7 +430,7 @@ def test_a_copy_of_pages_that_are_in_the_log_alone_has_their_checksums(tmp_path:
         check_database(opened, copy)
 
 
-def test_what_was_deleted_during_a_backup_is_overwritten_at_its_end(tmp_path: Path) -> None:
+def test_content_deleted_during_a_backup_is_overwritten_at_its_end(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite"
     with closing(open_database(path, SCHEMA)) as opened:
         opened.execute("insert into words values ('planted')")
@@ -445,7 +443,7 @@ def test_what_was_deleted_during_a_backup_is_overwritten_at_its_end(tmp_path: Pa
         assert not any(b"planted" in file.read_bytes() for file in tmp_path.iterdir())
 
 
-def test_a_copy_of_a_damaged_file_names_the_file(tmp_path: Path) -> None:
+def test_copying_a_damaged_file_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite"
     fill(path)
     content = bytearray(path.read_bytes())
@@ -455,7 +453,7 @@ def test_a_copy_of_a_damaged_file_names_the_file(tmp_path: Path) -> None:
         back_up(path, tmp_path / "copy.sqlite")
 
 
-def test_a_copy_that_its_disk_does_not_keep_is_found_out(tmp_path: Path, monkeypatch) -> None:
+def test_incomplete_copy_is_detected(tmp_path: Path, monkeypatch) -> None:
     path, copy = tmp_path / "x.sqlite", tmp_path / "copy.sqlite"
     fill(path)
     copied = database._copy_pages

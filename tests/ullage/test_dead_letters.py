@@ -40,9 +40,7 @@ def waiting(bus: Bus, topic: str, group: str) -> list[Record]:
     return sorted(records, key=lambda record: record.timestamp)
 
 
-def test_a_letter_shows_stage_topic_and_reason_and_seals_the_rest(
-    bus: Bus, store: KeyStore
-) -> None:
+def test_letter_shows_stage_topic_and_reason_and_seals_the_rest(bus: Bus, store: KeyStore) -> None:
     put(bus, store, name="李某")
     (record,) = waiting(bus, DEAD_LETTERS, "test")
     letter = dead_letters.read(record)
@@ -57,7 +55,7 @@ def test_a_letter_shows_stage_topic_and_reason_and_seals_the_rest(
 
 
 @pytest.mark.parametrize("value", [b"", VALUE, bytes(33 * 2**20)], ids=["empty", "text", "33 MiB"])
-def test_the_original_comes_back_whole_with_one_replay_more(
+def test_original_is_restored_with_its_replay_count_raised(
     bus: Bus, store: KeyStore, value: bytes
 ) -> None:
     put(bus, store, value, site="论坛")
@@ -68,7 +66,7 @@ def test_the_original_comes_back_whole_with_one_replay_more(
     assert len(record.value) <= len(value) + 500
 
 
-def test_replay_vouches_for_when_the_bus_took_the_record_first(bus: Bus, store: KeyStore) -> None:
+def test_replayed_record_keeps_its_authenticated_first_time(bus: Bus, store: KeyStore) -> None:
     opener, headers = keys.load_opener(store), {"schema": "1"}
     for _ in range(2):
         put(bus, store, b"a", **headers)
@@ -84,7 +82,7 @@ def test_replay_vouches_for_when_the_bus_took_the_record_first(bus: Bus, store: 
     assert dead_letters.find_taken_time(CAPTURES, {"taken_at": "5.0"}, b"a", 99.0, opener) == 99.0
 
 
-def test_replay_puts_letters_back_on_their_topic_once(bus: Bus, store: KeyStore) -> None:
+def test_replay_returns_letters_to_their_topic_once(bus: Bus, store: KeyStore) -> None:
     put(bus, store, b"a")
     put(bus, store, b"b")
     assert dead_letters.replay(bus, keys.load_opener(store)).replayed == 2
@@ -93,9 +91,7 @@ def test_replay_puts_letters_back_on_their_topic_once(bus: Bus, store: KeyStore)
     assert sorted(record.value for record in waiting(bus, CAPTURES, "match")) == [b"a", b"b"]
 
 
-def test_a_letter_that_came_back_three_times_is_parked_and_stays_listed(
-    bus: Bus, store: KeyStore
-) -> None:
+def test_letter_replayed_three_times_is_parked_and_stays_listed(bus: Bus, store: KeyStore) -> None:
     put(bus, store)
     for times in range(1, 4):
         assert dead_letters.replay(bus, keys.load_opener(store)).replayed == 1
@@ -106,7 +102,7 @@ def test_a_letter_that_came_back_three_times_is_parked_and_stays_listed(
     assert [letter.replays for letter in dead_letters.waiting_or_parked(bus)] == [3]
 
 
-def test_listing_shows_what_waits_and_changes_nothing(bus: Bus, store: KeyStore) -> None:
+def test_listing_shows_waiting_letters_and_changes_nothing(bus: Bus, store: KeyStore) -> None:
     put(bus, store, reason="schema")
     dead_letters.replay(bus, keys.load_opener(store))
     put(bus, store, reason="malformed")
@@ -115,9 +111,7 @@ def test_listing_shows_what_waits_and_changes_nothing(bus: Bus, store: KeyStore)
     assert dead_letters.replay(bus, keys.load_opener(store)).replayed == 1
 
 
-def test_a_letter_whose_key_is_destroyed_is_left_with_that_reason(
-    bus: Bus, store: KeyStore
-) -> None:
+def test_letter_with_a_destroyed_key_is_left_with_that_reason(bus: Bus, store: KeyStore) -> None:
     put(bus, store)
     store.destroy("seal/20260921.key")
     outcome = dead_letters.replay(bus, keys.load_opener(store))
@@ -128,12 +122,12 @@ def test_a_letter_whose_key_is_destroyed_is_left_with_that_reason(
     "headers",
     [{}, {"id": "1", "stage": "match", "topic": CAPTURES, "reason": "x", "replays": "many"}],
 )
-def test_what_is_no_letter_is_a_record_error(headers: dict[str, str]) -> None:
+def test_malformed_letter_is_a_record_error(headers: dict[str, str]) -> None:
     with pytest.raises(RecordError, match=r"^malformed$"):
         dead_letters.read(Record(DEAD_LETTERS, 0, 1, 0.0, "k", headers, b""))
 
 
-def test_a_letter_does_not_open_as_one_of_another_topic(bus: Bus, store: KeyStore) -> None:
+def test_letter_does_not_open_under_another_topic(bus: Bus, store: KeyStore) -> None:
     put(bus, store)
     (record,) = waiting(bus, DEAD_LETTERS, "test")
     moved = outgoing(record.value, **{**record.headers, "topic": "findings"})

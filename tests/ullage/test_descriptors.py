@@ -75,7 +75,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[tuple[subprocess.Popen[st
         process.kill()
 
 
-def test_idle_connections_beyond_the_limit_keep_nobody_out(
+def test_idle_connections_over_the_limit_lock_nobody_out(
     server: tuple[subprocess.Popen[str], int],
 ) -> None:
     process, port = server
@@ -96,7 +96,7 @@ def test_idle_connections_beyond_the_limit_keep_nobody_out(
 
 
 @pytest.mark.parametrize(("limit", "first_scarce"), [(400, 384), (20, 15), (1024, 1008)])
-def test_some_descriptors_are_kept_for_the_work(
+def test_some_descriptors_are_reserved_for_work(
     monkeypatch: pytest.MonkeyPatch, limit: int, first_scarce: int
 ) -> None:
     monkeypatch.setattr(descriptors.resource, "getrlimit", lambda _: (limit, limit))
@@ -106,11 +106,11 @@ def test_some_descriptors_are_kept_for_the_work(
         assert are_scarce() == is_expected
 
 
-def test_descriptors_without_a_limit_are_never_scarce(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unlimited_descriptors_are_never_scarce(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(descriptors.resource, "getrlimit", lambda _: (resource.RLIM_INFINITY,) * 2)
     assert not are_scarce()
 
 
-def test_lack_of_a_descriptor_is_told_from_other_errors() -> None:
+def test_running_out_of_descriptors_is_distinguished_from_other_errors() -> None:
     assert descriptors.is_out_of_resources(OSError(errno.EMFILE, "x"))
     assert not descriptors.is_out_of_resources(OSError(errno.EACCES, "x"))

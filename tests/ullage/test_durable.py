@@ -46,7 +46,7 @@ WRITERS = {
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_no_name_is_lost_with_the_power(
+def test_every_new_name_is_synced(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
     names = Names(monkeypatch)
@@ -56,7 +56,7 @@ def test_no_name_is_lost_with_the_power(
     assert {*names.undone()} <= {"record.json"}
 
 
-def test_what_need_not_last_waits_for_no_folder(
+def test_temporary_file_needs_no_folder_sync(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     names = Names(monkeypatch)
@@ -69,7 +69,7 @@ def test_what_need_not_last_waits_for_no_folder(
     [lambda folder: atomic_write.write_new(b"new", folder / "file"), a_copy],
     ids=["new", "copy"],
 )
-def test_a_new_file_is_synced_and_then_its_folder(
+def test_new_file_is_synced_before_its_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make
 ) -> None:
     synced: list[str] = []

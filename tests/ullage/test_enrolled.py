@@ -47,7 +47,7 @@ def put(
 
 
 @pytest.mark.parametrize("count", [0, 1, 255, 256, 257, MANY])
-def test_what_was_put_in_is_found_and_nothing_else(context: Context, count: int) -> None:
+def test_only_recorded_pairs_are_found(context: Context, count: int) -> None:
     opened = VerifiedList(put(context, count), context.keys, "bank")
     assert (opened.check(), opened.header.pairs) == (count, count)
     assert all(opened.has(pair(n)[:16]) for n in range(count))
@@ -55,7 +55,7 @@ def test_what_was_put_in_is_found_and_nothing_else(context: Context, count: int)
     assert not any(opened.has(tag * 16) for tag in (b"\0", b"\xff"))
 
 
-def test_tags_that_begin_alike_are_found_on_either_side_of_a_block(context: Context) -> None:
+def test_tags_with_equal_prefixes_are_found_across_blocks(context: Context) -> None:
     """Of four bytes alike, more than one block."""
     make_tenant(context.keys, "bank")
     rows = [b"same" + n.to_bytes(12, "big") + bytes(16) for n in range(2 * BLOCK // PAIR + 3)]
@@ -74,7 +74,7 @@ def test_tags_that_begin_alike_are_found_on_either_side_of_a_block(context: Cont
     assert not opened.has(b"same" + (10**6).to_bytes(12, "big"))
 
 
-def test_no_value_and_no_reference_is_in_the_file_and_its_mode_is_narrow(context: Context) -> None:
+def test_file_contains_no_value_or_reference_and_is_private(context: Context) -> None:
     path = put(context)
     assert path.stat().st_mode & 0o777 == 0o600
     head = json.loads(path.read_bytes()[12:].partition(b"}")[0] + b"}")
@@ -90,7 +90,7 @@ def test_no_value_and_no_reference_is_in_the_file_and_its_mode_is_narrow(context
     }
 
 
-def test_a_flipped_bit_anywhere_is_refused_and_never_an_answer(context: Context) -> None:
+def test_flipped_bit_anywhere_is_rejected(context: Context) -> None:
     path = put(context)
     content, chance = path.read_bytes(), random.Random(1)
     for place in (*range(0, 800, 9), *(chance.randrange(len(content)) for _ in range(100))):
@@ -104,7 +104,7 @@ def test_a_flipped_bit_anywhere_is_refused_and_never_an_answer(context: Context)
         assert "\n" not in str(refused.value)
 
 
-def test_a_look_up_in_a_damaged_block_is_refused(context: Context) -> None:
+def test_lookup_in_a_damaged_block_is_rejected(context: Context) -> None:
     path = put(context)
     content = bytearray(path.read_bytes())
     content[BODY : BODY + BLOCK] = content[BODY + BLOCK : BODY + 2 * BLOCK]
@@ -115,7 +115,7 @@ def test_a_look_up_in_a_damaged_block_is_refused(context: Context) -> None:
         opened.has(first)
 
 
-def test_a_list_that_is_cut_or_goes_on_is_refused(context: Context) -> None:
+def test_truncated_or_extended_list_is_rejected(context: Context) -> None:
     path = put(context)
     content = path.read_bytes()
     for changed in (
@@ -164,7 +164,7 @@ def no_key(context: Context, path: Path) -> None:
         (no_key, "verify.pub is not in"),
     ],
 )
-def test_what_is_not_the_building_hosts_is_refused_in_one_line(
+def test_list_of_another_host_is_rejected_in_one_line(
     context: Context, how: Callable, why: str
 ) -> None:
     path = put(context)
@@ -175,7 +175,7 @@ def test_what_is_not_the_building_hosts_is_refused_in_one_line(
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_an_erased_customer_is_found_no_more_and_the_list_stays_whole(
+def test_erased_customer_is_not_found_and_the_list_stays_valid(
     context: Context, first: bool
 ) -> None:
     path = put(context)
@@ -200,7 +200,7 @@ def test_an_erased_customer_is_found_no_more_and_the_list_stays_whole(
     assert VerifiedList(path, context.keys, "bank").erase(gone) == 0
 
 
-def test_all_of_a_block_can_be_erased(context: Context) -> None:
+def test_whole_block_can_be_erased(context: Context) -> None:
     path = put(context, 3)
     for n in range(3):
         VerifiedList(path, context.keys, "bank").erase(pair(n)[16:])
@@ -209,7 +209,7 @@ def test_all_of_a_block_can_be_erased(context: Context) -> None:
     assert opened.check() == 3
 
 
-def test_what_is_noted_of_erased_customers_must_be_whole_and_of_this_list(context: Context) -> None:
+def test_erasure_notes_must_be_valid_and_of_this_list(context: Context) -> None:
     path = put(context)
     VerifiedList(path, context.keys, "bank").erase(pair(0)[16:])
     beside = path.with_name("bank.enrolled.amended")
@@ -226,9 +226,7 @@ def test_what_is_noted_of_erased_customers_must_be_whole_and_of_this_list(contex
     assert VerifiedList(path, context.keys, "bank").check() == 700
 
 
-def test_another_list_in_its_place_is_seen_and_an_expired_one_is_none(
-    context: Context, clock
-) -> None:
+def test_replaced_list_is_noticed_and_an_expired_one_ignored(context: Context, clock) -> None:
     lists, now = EnrolledLists(context.data, context.keys), context.clock.now
     assert (lists.tenants(), lists.of("bank", now())) == ([], None)
     put(context, 10)

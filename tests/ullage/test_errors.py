@@ -26,7 +26,7 @@ def test_each_error_carries_its_action_and_exit_code() -> None:
     ]
 
 
-def test_the_tree_in_the_docstring_names_every_error_with_its_action() -> None:
+def test_docstring_lists_every_error_with_its_action() -> None:
     real = {
         name: cls
         for name, cls in inspect.getmembers(errors, inspect.isclass)
@@ -42,7 +42,7 @@ def test_the_tree_in_the_docstring_names_every_error_with_its_action() -> None:
     }
 
 
-def test_a_record_error_is_its_reason_and_a_down_part_may_say_when_to_come_again() -> None:
+def test_record_error_has_a_reason_and_unavailable_error_a_retry_time() -> None:
     assert (str(RecordError("schema")), RecordError("schema", "row 3").reason) == (
         "schema",
         "schema",

@@ -53,7 +53,7 @@ def rows(columns: int) -> set[tuple[str, ...]]:
     return {row for row in cell_rows if any(cell.isdigit() for cell in row)}
 
 
-def test_the_codes_are_the_promised_ones() -> None:
+def test_exit_codes_are_as_documented() -> None:
     assert {code.name: int(code) for code in Exit} == {
         "DONE": 0,
         "FAILED": 1,
@@ -65,11 +65,11 @@ def test_the_codes_are_the_promised_ones() -> None:
     assert set(errors.MEANING) == set(Exit)
 
 
-def test_the_document_has_the_table_of_codes() -> None:
+def test_documentation_has_the_table_of_codes() -> None:
     assert rows(2) == {(str(int(code)), says) for code, says in errors.MEANING.items()}
 
 
-def test_the_document_has_what_codes_say_of_commands() -> None:
+def test_documentation_has_the_meaning_of_codes_by_command() -> None:
     assert rows(3) == {
         (name, str(int(code)), says)
         for name, codes in errors.COMMANDS.items()
@@ -77,7 +77,7 @@ def test_the_document_has_what_codes_say_of_commands() -> None:
     }
 
 
-def test_what_codes_say_of_a_command_is_of_one_that_exists() -> None:
+def test_commands_with_documented_codes_exist() -> None:
     assert set(errors.COMMANDS) <= set(commands())
 
 
@@ -106,14 +106,14 @@ def program(
     return run
 
 
-def test_the_program_itself_ends_with_its_code(tmp_path: Path) -> None:
+def test_program_ends_with_its_code(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ullage", "--data", tmp_path, "search", "--frobnicate"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout, result.stderr.count("\n")) == (Exit.USAGE, "", 1)
 
 
 @pytest.mark.parametrize("words", ["", *errors.COMMANDS])
-def test_the_help_ends_with_them(
+def test_help_ends_with_the_exit_codes(
     program: Callable[..., tuple[object, str, str]], words: str
 ) -> None:
     code, help_text, _ = program(*words.split(), "--help")
@@ -138,7 +138,7 @@ def _name_of(function: ast.expr) -> str:
     )
 
 
-def test_no_code_stands_as_a_number_in_a_command() -> None:
+def test_no_command_uses_a_bare_number_as_a_code() -> None:
     """A bare number in `typer.Exit(…)`, `sys.exit(…)`, `os._exit(…)` or `exit_code = …` is a code
     outside the table.
 
@@ -170,7 +170,7 @@ def test_no_code_stands_as_a_number_in_a_command() -> None:
 @pytest.mark.parametrize(
     "entry", importlib.metadata.entry_points(group=cli.GROUP), ids=lambda entry: entry.name
 )
-def test_wrong_usage_is_2_in_one_line_whatever_the_command(
+def test_usage_error_of_every_command_is_2_in_one_line(
     program: Callable[..., tuple[object, str, str]], entry, tmp_path: Path
 ) -> None:
     code, output, wrong = program("--data", tmp_path, entry.name, "--frobnicate")
@@ -178,7 +178,7 @@ def test_wrong_usage_is_2_in_one_line_whatever_the_command(
     assert wrong.startswith("ullage: ")
 
 
-def test_a_role_that_a_signal_ended_makes_run_once_fail(
+def test_service_ended_by_a_signal_makes_run_once_fail(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     killed = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
@@ -195,7 +195,7 @@ cli.main()
 """  # noqa: E501
 
 
-def test_an_interrupt_before_the_end_is_a_failure(tmp_path: Path) -> None:
+def test_interrupt_is_a_failure(tmp_path: Path) -> None:
     """`ullage ingest -` waits for its input; Ctrl-C ends it in one line."""
     command = [sys.executable, "-c", HEEDING, "--data", str(tmp_path / "data")]
     subprocess.run([*command, "init"], check=True, capture_output=True)

@@ -5,11 +5,11 @@ import pytest
 from ullage.vocabulary.fields import CLASS, SERIOUS_AT, FieldLabel, classify
 
 
-def test_a_label_is_written_as_it_is_named() -> None:
+def test_label_name_equals_its_value() -> None:
     assert all(label.name == label.value == str(label) for label in FieldLabel)
 
 
-def test_graver_classes_are_serious_sooner() -> None:
+def test_more_severe_classes_need_fewer_customers() -> None:
     assert SERIOUS_AT == {"A": 50, "B": 500, "C": 5000}
     assert set(CLASS.values()) == {"A", "B"}
 
@@ -28,5 +28,5 @@ def test_graver_classes_are_serious_sooner() -> None:
         ([], "C"),
     ],
 )
-def test_a_row_is_of_the_highest_class_among_its_fields(fields: list[str], law: str) -> None:
+def test_row_has_the_most_severe_class_of_its_fields(fields: list[str], law: str) -> None:
     assert classify(frozenset(fields)) == law

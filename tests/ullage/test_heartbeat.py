@@ -33,7 +33,7 @@ def registry() -> CollectorRegistry:
     return CollectorRegistry()
 
 
-def test_a_heartbeat_survives_the_bus_and_is_told_from_other_records_by_its_header() -> None:
+def test_heartbeat_survives_the_bus_and_is_recognised_by_its_header() -> None:
     report = SiteReport(site="board", state="blocked", since=1.0, last_new=2.0, expected_by=3.0)
     sent = beat(
         coverage=Coverage(watched=(report,), sites={"blocked": 1}, egress_up=False), counts=()
@@ -60,13 +60,15 @@ def test_a_heartbeat_survives_the_bus_and_is_told_from_other_records_by_its_head
         (beat().encode()[:-1] + b',"text":"x"}', "1", "malformed"),
     ],
 )
-def test_what_is_no_heartbeat_is_named(data: bytes, schema: str, reason: str) -> None:
+def test_invalid_heartbeat_is_rejected_with_its_reason(
+    data: bytes, schema: str, reason: str
+) -> None:
     with pytest.raises(RecordError) as caught:
         Heartbeat.decode(data, schema)
     assert caught.value.reason == reason
 
 
-def test_a_clock_that_was_far_ahead_hides_no_heartbeat_after_it(
+def test_clock_that_was_far_ahead_hides_no_later_heartbeat(
     registry: CollectorRegistry, clock: HeldClock
 ) -> None:
     pulse, year = HeartbeatMetrics(registry, "match", clock.as_clock()), 365 * 86400.0
@@ -79,7 +81,7 @@ def test_a_clock_that_was_far_ahead_hides_no_heartbeat_after_it(
     assert [pulse.record(beat(65)), pulse.record(beat(65))] == [True, False], "a few seconds ahead"
 
 
-def test_the_newest_counts_and_one_that_comes_again_does_not(
+def test_newest_heartbeat_counts_and_a_repeated_one_does_not(
     registry: CollectorRegistry, clock: HeldClock
 ) -> None:
     pulse = HeartbeatMetrics(registry, "match", clock.as_clock())
@@ -91,7 +93,7 @@ def test_the_newest_counts_and_one_that_comes_again_does_not(
     assert registry.get_sample_value("ullage_pipe_seconds_sum", {"stage": "match"}) == 7 + 2
 
 
-def test_no_record_makes_series_without_end(registry: CollectorRegistry, clock: HeldClock) -> None:
+def test_number_of_series_is_limited(registry: CollectorRegistry, clock: HeldClock) -> None:
     pulse, coverage, counts = (
         HeartbeatMetrics(registry, "match", clock.as_clock()),
         CoverageMetrics(registry),
@@ -121,7 +123,9 @@ def state(registry: CollectorRegistry, site: str) -> list[str]:
     return [name for name, value in values.items() if value]
 
 
-def test_a_site_is_in_one_state_and_its_series_go_with_it(registry: CollectorRegistry) -> None:
+def test_site_is_in_one_state_and_its_series_are_removed_with_it(
+    registry: CollectorRegistry,
+) -> None:
     metrics = CoverageMetrics(registry)
     assert registry.get_sample_value("ullage_crawl_sites", {"state": "quiet"}) == 0
     report = SiteReport(
@@ -160,7 +164,7 @@ def test_a_site_is_in_one_state_and_its_series_go_with_it(registry: CollectorReg
     assert registry.get_sample_value("ullage_crawl_sites", {"state": "quiet"}) == 0
 
 
-def test_crawl_hosts_add_up_and_one_dark_way_out_shows(registry: CollectorRegistry) -> None:
+def test_crawl_hosts_add_up_and_one_failing_egress_is_shown(registry: CollectorRegistry) -> None:
     metrics = CoverageMetrics(registry)
     assert registry.get_sample_value("ullage_crawl_egress_up") == 1
     metrics.show("one", Coverage(sites={"ok": 3, "blocked": 1}))
@@ -169,7 +173,7 @@ def test_crawl_hosts_add_up_and_one_dark_way_out_shows(registry: CollectorRegist
     assert registry.get_sample_value("ullage_crawl_egress_up") == 0
 
 
-def test_far_counters_keep_their_names_and_labels(registry: CollectorRegistry) -> None:
+def test_remote_counters_keep_their_names_and_labels(registry: CollectorRegistry) -> None:
     FarCounts(registry).show(
         "c", [SiteCounter(name="ullage_crawl_pages_total", labels={"outcome": "ok"}, value=7)]
     )

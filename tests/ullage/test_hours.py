@@ -18,7 +18,7 @@ from ullage.records.heartbeat import (
 )
 
 
-def test_two_tellings_are_one_whatever_their_order() -> None:
+def test_merging_slots_does_not_depend_on_order() -> None:
     for first, second, third in itertools.product(LETTERS, repeat=3):
         assert pick_letter(first, second) == pick_letter(second, first)
         assert pick_letter(first, pick_letter(second, third)) == pick_letter(
@@ -28,7 +28,7 @@ def test_two_tellings_are_one_whatever_their_order() -> None:
     assert merge_slots("o" * 6 + "." * 6, "." * 5 + "b" * 7) == "o" * 6 + "b" * 6
 
 
-def test_whoever_was_heard_goes_before_silence_and_seeing_before_all_else() -> None:
+def test_any_report_beats_silence_and_covered_beats_everything() -> None:
     assert {pick_letter(letter, UNHEARD) for letter in LETTERS} == {*LETTERS}
     assert {pick_letter(letter, "o") for letter in LETTERS} == {"o"}
     assert {*WHY, *UNWATCHED, NIGHT, "o", "-"} == {*LETTERS}
@@ -44,7 +44,7 @@ def test_whoever_was_heard_goes_before_silence_and_seeing_before_all_else() -> N
         {"posts": -1},
     ],
 )
-def test_what_is_no_hour_is_refused(wrong: dict[str, object]) -> None:
+def test_invalid_hour_is_rejected(wrong: dict[str, object]) -> None:
     good = {"site": "telegram/#0123abcd", "hour": 497_000, "slots": "o." * 6}
     assert SiteHour.model_validate(good).site == "telegram/#0123abcd"
     with pytest.raises(ValidationError):

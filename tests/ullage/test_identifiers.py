@@ -24,9 +24,7 @@ KINDS = st.sampled_from(list(kinds().values()))
 @pytest.mark.parametrize(
     ("kind", "text", "normal"), EXAMPLES, ids=[f"{k.name}-{t}" for k, t, _ in EXAMPLES]
 )
-def test_an_example_is_found_valid_in_its_normal_form_where_it_stands(
-    kind: Kind, text: str, normal: str
-) -> None:
+def test_example_is_found_valid_in_its_normal_form(kind: Kind, text: str, normal: str) -> None:
     valid = [c for c in kind.find(text) if c.valid]
     assert normal in {c.normal for c in valid}
     for candidate in valid:
@@ -36,12 +34,12 @@ def test_an_example_is_found_valid_in_its_normal_form_where_it_stands(
 @pytest.mark.parametrize(
     ("kind", "text"), NEAR_MISSES, ids=[f"{k.name}-{t}" for k, t in NEAR_MISSES]
 )
-def test_a_near_miss_is_not_found_valid(kind: Kind, text: str) -> None:
+def test_near_miss_is_not_valid(kind: Kind, text: str) -> None:
     assert [c for c in kind.find(text) if c.valid] == []
 
 
 @given(KINDS, st.lists(st.sampled_from([text for _, text, _ in EXAMPLES]), max_size=6))
-def test_columns_hold_what_is_found(kind: Kind, texts: list[str]) -> None:
+def test_columns_agree_with_find(kind: Kind, texts: list[str]) -> None:
     text = "\n".join(texts * 2)
     normals = list[str]()
     spans = [
@@ -51,13 +49,13 @@ def test_columns_hold_what_is_found(kind: Kind, texts: list[str]) -> None:
     assert spans == [(c.start, c.end, c.normal) for c in kind.find(text)]
 
 
-def test_a_candidate_in_a_message_shows_where_and_not_what() -> None:
+def test_candidate_in_a_message_shows_its_place_but_not_its_value() -> None:
     (candidate,) = kinds()["phone"].find("手机13800138000")
     assert candidate.normal == "13800138000"
     assert "13800138000" not in f"{candidate} {candidate!r} {[candidate]} {KeyError(candidate)}"
 
 
-def test_kinds_register_by_being_there_and_the_stronger_claim_comes_first() -> None:
+def test_kinds_register_themselves_and_are_sorted_by_rank() -> None:
     files = {file.stem for file in Path(identifiers.__path__[0]).glob("*.py")}
     assert set(kinds()) <= files
     ranks = [kind.rank for kind in kinds().values()]
@@ -65,7 +63,7 @@ def test_kinds_register_by_being_there_and_the_stronger_claim_comes_first() -> N
 
 
 @pytest.mark.parametrize("kind", kinds().values(), ids=lambda kind: kind.name)
-def test_a_kind_says_all_that_is_asked_of_it(kind: Kind) -> None:
+def test_kind_defines_every_required_attribute(kind: Kind) -> None:
     assert kind.examples
     assert kind.near_misses
     assert kind.noun.startswith(("a ", "an "))
@@ -74,16 +72,14 @@ def test_a_kind_says_all_that_is_asked_of_it(kind: Kind) -> None:
 
 
 @given(kind=KINDS, text=st.text(max_size=60))
-def test_a_normal_form_is_ascii_and_its_own_normal_form_whatever_the_text(
-    kind: Kind, text: str
-) -> None:
+def test_normal_form_is_ascii_and_idempotent(kind: Kind, text: str) -> None:
     normal = kind.normalise(text)
     assert normal.isascii()
     assert not normal or kind.normalise(normal) == normal
 
 
 @given(kind=KINDS, data=st.data())
-def test_what_the_pattern_finds_is_inside_the_text_and_normal(
+def test_matches_of_the_pattern_are_inside_the_text_and_normal(
     kind: Kind, data: st.DataObject
 ) -> None:
     pattern = re.compile(kind.pattern.pattern, kind.pattern.flags)
@@ -100,7 +96,7 @@ def test_what_the_pattern_finds_is_inside_the_text_and_normal(
 
 
 @pytest.mark.parametrize("text", ["1३800138000", "1٣8٠٠13٨٠٠٠", "138٠0138000"])
-def test_digits_of_other_scripts_are_not_taken_for_a_phone(text: str) -> None:
+def test_digits_of_other_scripts_are_not_a_phone(text: str) -> None:
     phone = kinds()["phone"]
     assert phone.normalise(text) == ""
     assert phone.find(text) == []
@@ -112,7 +108,7 @@ def test_luhn_agrees_with_the_oracle(number: str) -> None:
 
 
 @given(st.text("0123456789", min_size=17, max_size=17))
-def test_the_check_character_agrees_with_the_oracle(first17: str) -> None:
+def test_check_character_agrees_with_the_oracle(first17: str) -> None:
     assert (
         resident_id.check_character(first17)
         == ric.calc_check_digit(first17 + "0")
@@ -125,7 +121,7 @@ def test_the_check_character_agrees_with_the_oracle(first17: str) -> None:
     day=st.dates(min_value=date(1900, 1, 1), max_value=date(2024, 12, 31)),
     order=st.integers(0, 999),
 )
-def test_a_made_number_is_valid_for_us_and_for_the_oracle_until_a_digit_changes(
+def test_generated_resident_id_is_valid_until_a_digit_changes(
     region: str, day: date, order: int
 ) -> None:
     first17 = f"{region}{day:%Y%m%d}{order:03d}"
@@ -141,7 +137,7 @@ def test_a_made_number_is_valid_for_us_and_for_the_oracle_until_a_digit_changes(
     ("short", "long"),
     [("110105491231002", "11010519491231002X"), ("440524010101998", None), ("440524000230001", "")],
 )
-def test_the_form_of_before_1999_is_expanded_with_the_right_century(
+def test_old_15_digit_resident_id_is_expanded_with_the_right_century(
     short: str, long: str | None
 ) -> None:
     expanded = resident_id.normalise(short)
@@ -183,11 +179,11 @@ def test_range_and_length_name_the_issuer(number: str, scheme: str) -> None:
 
 
 @pytest.mark.parametrize("mark", ["[at]", "(AT)", " [at] ", "@"])
-def test_hidden_at_signs_lead_to_the_same_address(mark: str) -> None:
+def test_hidden_at_signs_give_the_same_address(mark: str) -> None:
     assert kinds()["email"].normalise(f"Li.Si{mark}Example.com") == "li.si@example.com"
 
 
-def test_a_long_run_of_address_characters_is_searched_once() -> None:
+def test_long_run_of_address_characters_is_searched_once() -> None:
     pattern: re.Pattern[str] = kinds()["email"].pattern
     assert pattern.search("a" * 200_000 + "@") is None
 
@@ -196,7 +192,7 @@ def test_a_long_run_of_address_characters_is_searched_once() -> None:
     ("given_as", "stripped"),
     [("a+x@example.com", "a@example.com"), ("a@example.com", "a@example.com")],
 )
-def test_an_address_is_had_without_its_plus_tag(given_as: str, stripped: str) -> None:
+def test_plus_tag_is_stripped_from_an_address(given_as: str, stripped: str) -> None:
     assert email.strip_plus(given_as) == stripped
 
 
@@ -212,16 +208,16 @@ def test_an_address_is_had_without_its_plus_tag(given_as: str, stripped: str) ->
     ],
 )
 @pytest.mark.timeout(60)
-def test_what_is_nearly_an_address_costs_one_pass(signs: str) -> None:
+def test_near_address_costs_one_pass(signs: str) -> None:
     kinds()["email"].find(signs)
 
 
-def test_a_card_that_fails_luhn_can_be_enrolled() -> None:
+def test_card_failing_luhn_can_be_enrolled() -> None:
     assert card.normalise("6200 0000 0000 0006") == "6200000000000006"
     assert not card.luhn("6200000000000006")
 
 
-def test_a_labelled_kind_says_where_its_value_stands_and_a_weak_one_that_it_is() -> None:
+def test_labelled_kind_locates_its_value_and_marks_weak_ones() -> None:
     (passport,) = kinds()["passport"].find("护照:E12345678")
     assert (passport.start, passport.end, passport.weak) == (3, 12, False)
     beside, alone = kinds()["home_return_permit"].find("回乡证:H12345678,M12345678")

@@ -18,9 +18,7 @@ from ullage.identifiers import masked_value
         ("4403**********123X", "resident_id", "4403**********123X"),
     ],
 )
-def test_a_masked_value_is_found_in_its_one_form_and_only_corroborates(
-    text: str, kind: str, normal: str
-) -> None:
+def test_masked_value_has_one_form_and_is_weak(text: str, kind: str, normal: str) -> None:
     (masked,) = masked_value.find(text)
     assert (masked.kind, masked.form, masked.normal, masked.weak) == (kind, "masked", normal, True)
 
@@ -32,10 +30,10 @@ def test_a_masked_value_is_found_in_its_one_form_and_only_corroborates(
      "440301**********1234", "6222********1234", "*138****8000", "138****8000*", "13800138000",
      "138--**8000"],
 )  # fmt: skip
-def test_what_hides_another_number_of_characters_is_none(text: str) -> None:
+def test_wrong_number_of_masked_characters_is_not_a_mask(text: str) -> None:
     assert masked_value.find(text) == []
 
 
-def test_a_resident_id_keeps_four_or_six_characters_before_its_last_four() -> None:
+def test_masked_resident_id_keeps_four_or_six_leading_characters() -> None:
     for mask in ("1101**********002X", "110105********002X"):
         assert [(c.kind, c.normal) for c in masked_value.find(mask)] == [("resident_id", mask)]

@@ -24,7 +24,7 @@ def example_number(region: str) -> phonenumbers.PhoneNumber:
 
 
 @pytest.mark.parametrize("region", REGIONS)
-def test_the_mobile_of_every_country_is_found_as_the_library_writes_it(region: str) -> None:
+def test_mobile_of_every_country_is_found_as_the_library_writes_it(region: str) -> None:
     example = example_number(region)
     normal = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)
     written = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
@@ -33,9 +33,7 @@ def test_the_mobile_of_every_country_is_found_as_the_library_writes_it(region: s
 
 
 @given(st.sampled_from(CODES), st.text("0123456789", min_size=4, max_size=12))
-def test_what_is_taken_for_a_foreign_number_is_one_for_the_library(
-    code: int, national: str
-) -> None:
+def test_accepted_foreign_number_is_valid_for_the_library(code: int, national: str) -> None:
     digits = f"{code}{national}"
     if is_number(digits):
         parsed = phonenumbers.parse(f"+{digits}")
@@ -44,9 +42,7 @@ def test_what_is_taken_for_a_foreign_number_is_one_for_the_library(
 
 
 @given(st.sampled_from(REGIONS), st.integers(0, 9999))
-def test_a_number_like_the_example_is_one_just_when_the_library_says_so(
-    region: str, end: int
-) -> None:
+def test_numbers_like_the_example_agree_with_the_library(region: str, end: int) -> None:
     example = example_number(region)
     digits = f"{example.country_code}{phonenumbers.national_significant_number(example)}"
     digits = f"{digits[:-4]}{end:04d}"
@@ -68,12 +64,12 @@ def test_a_number_like_the_example_is_one_just_when_the_library_says_so(
 
 @pytest.mark.parametrize("hostile", ["00", "+", "+1 ", "+1-", "+1 (4) ", "0044 ", "+44.20."])
 @pytest.mark.timeout(60)
-def test_what_is_nearly_a_foreign_number_costs_one_pass(hostile: str) -> None:
+def test_near_foreign_number_costs_one_pass(hostile: str) -> None:
     phone.KIND.find(hostile * 40_000)
 
 
 @given(st.sampled_from(sorted(iban.LENGTHS)), st.text("0123456789ABCXYZ", min_size=29, max_size=29))
-def test_an_account_holds_by_the_check_digits_of_the_oracle(country: str, account: str) -> None:
+def test_iban_check_digits_agree_with_the_oracle(country: str, account: str) -> None:
     body = account[: iban.LENGTHS[country] - 4]
     number = f"{country}{stdnum_iban.calc_check_digits(f'{country}00{body}')}{body}"
     assert iban.normalise(number) == number
@@ -100,7 +96,7 @@ def test_printed_accounts_are_valid_for_us_and_for_the_oracle(number: str) -> No
     st.sampled_from(["110000", "440301", "100000"]),
     st.text(uscc.ALPHABET, min_size=9, max_size=9),
 )  # fmt: skip
-def test_a_company_code_holds_by_the_check_digit_of_the_oracle(
+def test_company_code_check_digit_agrees_with_the_oracle(
     department: str, region: str, code: str
 ) -> None:
     first17 = f"{department}{region}{code}"

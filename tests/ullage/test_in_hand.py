@@ -88,7 +88,7 @@ WAYS = [
 
 
 @pytest.mark.parametrize(("way", "codes"), WAYS)
-def test_the_third_death_is_the_last_and_all_others_are_handled(
+def test_record_that_crashes_three_times_is_quarantined(
     context_with_poison: Context, run: Callable[..., int], way: str, codes: list[int]
 ) -> None:
     exit_codes = [run(context_with_poison, way, 1.0 if way == "hung" else 0) for _ in range(4)]
@@ -101,7 +101,7 @@ def test_the_third_death_is_the_last_and_all_others_are_handled(
     )
 
 
-def test_an_end_without_a_word_counts_where_the_supervisor_saw_its_code(
+def test_silent_exit_counts_if_the_supervisor_saw_its_code(
     context_with_poison: Context, run: Callable[..., int]
 ) -> None:
     environment = {SUPERVISOR: str(os.getpid()), EXIT_CODE: "3"}
@@ -112,7 +112,7 @@ def test_an_end_without_a_word_counts_where_the_supervisor_saw_its_code(
 @pytest.mark.parametrize(
     "environment", [{}, {SUPERVISOR: str(os.getpid()), EXIT_CODE: str(-signal.SIGKILL)}]
 )
-def test_kills_in_a_row_condemn_nobody(
+def test_repeated_kills_quarantine_nothing(
     context_with_poison: Context, run: Callable[..., int], environment: dict[str, str]
 ) -> None:
     assert [run(context_with_poison, "kill", **environment) for _ in range(4)] == [
@@ -125,7 +125,7 @@ def test_kills_in_a_row_condemn_nobody(
     )
 
 
-def test_what_was_set_aside_is_sealed_whole_and_can_be_replayed(
+def test_quarantined_record_is_sealed_whole_and_can_be_replayed(
     context_with_poison: Context, run: Callable[..., int]
 ) -> None:
     while run(context_with_poison, "crash"):
@@ -141,7 +141,7 @@ def test_what_was_set_aside_is_sealed_whole_and_can_be_replayed(
     assert letters(context_with_poison) == []
 
 
-def test_a_replayed_record_that_kills_again_is_set_aside_again(
+def test_replayed_record_that_crashes_again_is_quarantined_again(
     context_with_poison: Context, run: Callable[..., int]
 ) -> None:
     while run(context_with_poison, "crash"):
@@ -191,7 +191,7 @@ def _wait_for_exit(handle: int) -> None:
     assert poll.poll(30_000), "the consumer outlives its killer"
 
 
-def test_deaths_with_the_supervisor_condemn_nobody(
+def test_deaths_together_with_the_supervisor_quarantine_nothing(
     context_with_poison: Context, run: Callable[..., int]
 ) -> None:
     for _ in range(4):
@@ -204,7 +204,7 @@ def test_deaths_with_the_supervisor_condemn_nobody(
     )
 
 
-def test_kills_of_the_role_alone_condemn_nobody(
+def test_kills_of_the_service_alone_quarantine_nothing(
     context_with_poison: Context, run: Callable[..., int]
 ) -> None:
     for _ in range(4):
@@ -217,7 +217,7 @@ def test_kills_of_the_role_alone_condemn_nobody(
     )
 
 
-def test_a_process_that_was_asked_to_stop_and_killed_since_it_did_not_condemns_nobody(
+def test_process_killed_after_ignoring_a_stop_quarantines_nothing(
     context_with_poison: Context, run: Callable[..., int]
 ) -> None:
     for _ in range(3):
@@ -237,7 +237,7 @@ def _until(true: Callable[[], bool]) -> None:
         time.sleep(0.01)  # between two looks; the deadline decides
 
 
-def test_deaths_while_writing_condemn_nobody_unless_they_are_crashes(
+def test_deaths_while_writing_count_only_if_they_are_crashes(
     context_with_poison: Context, run: Callable[..., int]
 ) -> None:
     for _ in range(4):
@@ -274,7 +274,7 @@ def open_hand(folder: Path) -> InHand:
     return InHand(folder, "captures.match")
 
 
-def test_several_partitions_are_told_apart(tmp_path: Path) -> None:
+def test_records_of_several_partitions_are_distinguished(tmp_path: Path) -> None:
     leave_note(tmp_path, record(5, 0), record(6, 0), record(9, 2))
     hand = open_hand(tmp_path)
     suspected = [(p, o) for p in range(3) for o in range(12) if hand.suspects([record(o, p)])]
@@ -289,7 +289,7 @@ def test_several_partitions_are_told_apart(tmp_path: Path) -> None:
     hand.close()
 
 
-def test_who_lives_already_is_told_of_a_death_and_who_lives_is_not_dead(tmp_path: Path) -> None:
+def test_living_process_learns_of_a_death_and_is_not_taken_for_dead(tmp_path: Path) -> None:
     living, dying = open_hand(tmp_path), open_hand(tmp_path)
     with dying.holding([record(1)]):
         assert not living.suspects([record(1)])
@@ -306,14 +306,14 @@ def test_who_lives_already_is_told_of_a_death_and_who_lives_is_not_dead(tmp_path
         hand.close()
 
 
-def test_another_group_or_topic_is_none_of_its_business(tmp_path: Path) -> None:
+def test_notes_of_another_group_or_topic_are_ignored(tmp_path: Path) -> None:
     leave_note(tmp_path, record(4))
     alert_hand = InHand(tmp_path, "findings.alert")
     assert not alert_hand.suspects([record(4)])
     alert_hand.close()
 
 
-def test_a_death_is_counted_once_however_often_it_is_taken_over(tmp_path: Path) -> None:
+def test_death_is_counted_once(tmp_path: Path) -> None:
     path = leave_note(tmp_path, record(4))
     note = path.read_bytes()
     for _ in range(3):  # as if each had died before it could take the note away
@@ -334,7 +334,7 @@ def test_a_death_is_counted_once_however_often_it_is_taken_over(tmp_path: Path) 
         (in_hand.FATAL, "another", False),
     ],
 )
-def test_what_says_where_a_death_came_from(
+def test_cause_of_death_decides_whether_it_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trace: bytes, boot: str, counts: bool
 ) -> None:
     for _ in range(2):
@@ -347,7 +347,7 @@ def test_what_says_where_a_death_came_from(
     hand.close()
 
 
-def test_a_crash_is_believed_though_the_supervisor_went_too(tmp_path: Path) -> None:
+def test_crash_counts_even_if_the_supervisor_died_too(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as gone:
         for _ in range(2):
             leave_note(tmp_path, record(4), around=Surroundings(gone.pid))
@@ -357,7 +357,7 @@ def test_a_crash_is_believed_though_the_supervisor_went_too(tmp_path: Path) -> N
     hand.close()
 
 
-def test_a_record_that_is_in_hand_at_kills_without_end_does_not_keep_the_others_back_for_ever(
+def test_repeatedly_killed_record_does_not_block_the_others_forever(
     tmp_path: Path,
 ) -> None:
     for number in range(in_hand.UNEXPLAINED):
@@ -368,7 +368,7 @@ def test_a_record_that_is_in_hand_at_kills_without_end_does_not_keep_the_others_
         hand.close()
 
 
-def test_a_note_or_a_list_that_is_damaged_condemns_nobody_and_stops_nobody(tmp_path: Path) -> None:
+def test_damaged_note_or_list_quarantines_nothing_and_stops_nothing(tmp_path: Path) -> None:
     for _ in range(2):
         leave_note(tmp_path / "whole", record(4))
     notes = sorted((tmp_path / "whole").glob("*.note"))
@@ -399,7 +399,7 @@ def _flip_bit(content: bytes, place: int) -> bytes:
     return content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :]
 
 
-def test_a_clean_end_leaves_nothing_but_the_lock(tmp_path: Path) -> None:
+def test_clean_end_leaves_only_the_lock(tmp_path: Path) -> None:
     hand = open_hand(tmp_path)
     with hand.holding([record(1)]), hand.writing():
         pass
@@ -407,7 +407,7 @@ def test_a_clean_end_leaves_nothing_but_the_lock(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["captures.match.lock"]
 
 
-def test_an_error_is_no_death(tmp_path: Path) -> None:
+def test_error_is_not_a_death(tmp_path: Path) -> None:
     hand = open_hand(tmp_path)
     with pytest.raises(ZeroDivisionError), hand.holding([record(1)]):
         raise ZeroDivisionError
@@ -417,13 +417,13 @@ def test_an_error_is_no_death(tmp_path: Path) -> None:
     after.close()
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+def test_unwritable_folder_is_a_one_line_error(tmp_path: Path) -> None:
     (tmp_path / FOLDER).write_text("a file")
     with pytest.raises(ConfigError, match="cannot be written"):
         InHand.of(tmp_path, CAPTURES, "match")
 
 
-def test_a_note_holds_places_and_nothing_of_a_record(tmp_path: Path) -> None:
+def test_note_holds_positions_and_no_content(tmp_path: Path) -> None:
     secret = Record(CAPTURES, 0, 3, 0.0, "13800138000", {"h": "13800138000"}, b"13800138000")
     path = leave_note(tmp_path, secret)
     assert b"13800138000" not in path.read_bytes()

@@ -26,7 +26,7 @@ def command(tmp_path: Path, body: str) -> tuple[str, ...]:
     return (sys.executable, str(program))
 
 
-def test_a_made_key_is_random_private_and_made_once(store: KeyStore) -> None:
+def test_made_key_is_random_private_and_made_once(store: KeyStore) -> None:
     key = store.make("capture.key")
     assert store.make("capture.key") == store.read("capture.key") == key
     assert store.make("frontier.key") != key
@@ -35,7 +35,7 @@ def test_a_made_key_is_random_private_and_made_once(store: KeyStore) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644])
-def test_a_secret_that_others_may_read_is_refused_naming_mode_and_remedy(
+def test_secret_readable_by_others_is_rejected_with_mode_and_remedy(
     store: KeyStore, mode: int
 ) -> None:
     store.make("capture.key")
@@ -44,7 +44,7 @@ def test_a_secret_that_others_may_read_is_refused_naming_mode_and_remedy(
         store.read("capture.key")
 
 
-def test_a_key_of_the_wrong_length_is_refused_without_showing_it(store: KeyStore) -> None:
+def test_key_of_the_wrong_length_is_rejected_without_showing_it(store: KeyStore) -> None:
     store.make("capture.key")
     (store.root / "capture.key").write_bytes(b"tooshort")
     with pytest.raises(ConfigError, match="has 8 bytes") as caught:
@@ -52,19 +52,19 @@ def test_a_key_of_the_wrong_length_is_refused_without_showing_it(store: KeyStore
     assert "tooshort" not in str(caught.value)
 
 
-def test_a_missing_key_says_where_it_was_looked_for(store: KeyStore) -> None:
+def test_missing_key_error_names_the_folder(store: KeyStore) -> None:
     with pytest.raises(ConfigError, match=r"key capture\.key is not in .*keys: run `ullage init`"):
         store.read("capture.key")
 
 
-def test_an_existing_key_is_never_overwritten(store: KeyStore) -> None:
+def test_existing_key_is_never_overwritten(store: KeyStore) -> None:
     key = store.make("capture.key")
     with pytest.raises(FileExistsError):
         store.write("capture.key", bytes(32))
     assert store.read("capture.key") == key
 
 
-def test_a_command_is_asked_by_name_for_secrets_but_not_for_public_halves(tmp_path: Path) -> None:
+def test_command_supplies_secrets_but_not_public_keys(tmp_path: Path) -> None:
     key_command = command(tmp_path, "print((sys.argv[1].encode().hex() + '0' * 64)[:64])")
     store = KeyStore(tmp_path / "keys", key_command)
     assert store.read("capture.key").startswith(b"capture.key\0")
@@ -73,18 +73,18 @@ def test_a_command_is_asked_by_name_for_secrets_but_not_for_public_halves(tmp_pa
 
 
 @pytest.mark.parametrize("body", ["sys.exit(3)", "print('no hex: s3cret')", "print('é')"])
-def test_a_command_that_fails_is_one_line_without_its_output(tmp_path: Path, body: str) -> None:
+def test_failing_command_is_a_one_line_error_without_its_output(tmp_path: Path, body: str) -> None:
     with pytest.raises(ConfigError, match=r"keys\.command gave no key capture\.key") as caught:
         KeyStore(tmp_path, command(tmp_path, body)).read("capture.key")
     assert "s3cret" not in str(caught.value)
 
 
-def test_a_program_that_does_not_exist_is_a_configuration_error(tmp_path: Path) -> None:
+def test_missing_program_is_a_configuration_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="FileNotFoundError"):
         KeyStore(tmp_path, (str(tmp_path / "absent"),)).read("capture.key")
 
 
-def test_a_credential_goes_before_the_file_and_is_listed(tmp_path: Path) -> None:
+def test_credential_takes_precedence_over_the_file_and_is_listed(tmp_path: Path) -> None:
     (tmp_path / "credentials").mkdir()
     (tmp_path / "credentials" / "seal.20260921.key").write_bytes(b"c" * 32)
     store = KeyStore(tmp_path / "keys", credentials=tmp_path / "credentials")
@@ -94,7 +94,7 @@ def test_a_credential_goes_before_the_file_and_is_listed(tmp_path: Path) -> None
     assert set(keys.load_opener(store).private) == {"20260921"}
 
 
-def test_a_command_opens_what_was_sealed_to_the_public_half_in_the_folder(tmp_path: Path) -> None:
+def test_command_key_opens_what_was_sealed_to_the_public_key_here(tmp_path: Path) -> None:
     elsewhere = KeyStore(tmp_path / "kms")
     keys.make_seal_pair(elsewhere, "20260921")
     local = KeyStore(
@@ -108,7 +108,7 @@ def test_a_command_opens_what_was_sealed_to_the_public_half_in_the_folder(tmp_pa
     assert keys.load_opener(local).open(sealed, **PLACE, key_id="20260921") == b"plain"
 
 
-def test_the_newest_public_key_seals_and_every_private_one_opens(store: KeyStore) -> None:
+def test_newest_public_key_seals_and_every_private_one_opens(store: KeyStore) -> None:
     keys.make_seal_pair(store, "20260920")
     older = keys.load_sealer(store).seal(b"older", **PLACE)
     keys.make_seal_pair(store, "20260921")
@@ -116,12 +116,12 @@ def test_the_newest_public_key_seals_and_every_private_one_opens(store: KeyStore
     assert keys.load_opener(store).open(older, **PLACE, key_id="20260920") == b"older"
 
 
-def test_without_a_seal_key_the_way_out_is_named(store: KeyStore) -> None:
+def test_missing_seal_key_names_the_command_to_run(store: KeyStore) -> None:
     with pytest.raises(ConfigError, match="run `ullage init`"):
         keys.load_sealer(store)
 
 
-def test_what_was_sealed_under_a_destroyed_key_is_out_of_reach(store: KeyStore) -> None:
+def test_data_sealed_under_a_destroyed_key_cannot_be_opened(store: KeyStore) -> None:
     keys.make_seal_pair(store, "20260921")
     sealed = keys.load_sealer(store).seal(b"plain", **PLACE)
     before = (store.root / "seal/20260921.key").read_bytes()
@@ -132,7 +132,7 @@ def test_what_was_sealed_under_a_destroyed_key_is_out_of_reach(store: KeyStore) 
         keys.load_opener(store).open(sealed, **PLACE, key_id="20260921")
 
 
-def test_a_pair_that_a_crash_left_half_made_is_completed(store: KeyStore) -> None:
+def test_incomplete_key_pair_is_completed(store: KeyStore) -> None:
     keys.make_seal_pair(store, "20260921")
     whole = store.read("seal/20260921.pub")
     (store.root / "seal/20260921.pub").unlink()
@@ -140,7 +140,7 @@ def test_a_pair_that_a_crash_left_half_made_is_completed(store: KeyStore) -> Non
     assert store.read("seal/20260921.pub") == whole
 
 
-def test_a_tenant_is_made_once_and_completed_after_a_crash(store: KeyStore) -> None:
+def test_tenant_is_made_once_and_completed_after_a_crash(store: KeyStore) -> None:
     keys.make_tenant(store, "bank")
     before = {p: p.read_bytes() for p in store.root.rglob("*") if p.is_file()}
     assert len(before) == 9 + 1  # and that of the inventory
@@ -153,7 +153,7 @@ def test_a_tenant_is_made_once_and_completed_after_a_crash(store: KeyStore) -> N
     )
 
 
-def test_tenants_and_epochs_have_keys_of_their_own(store: KeyStore) -> None:
+def test_tenants_and_key_generations_have_separate_keys(store: KeyStore) -> None:
     for tenant in ("bank", "shop"):
         keys.make_tenant(store, tenant)
     store.make("bank/match-2.key")
@@ -170,13 +170,13 @@ def test_tenants_and_epochs_have_keys_of_their_own(store: KeyStore) -> None:
     )
 
 
-def test_files_that_are_no_epoch_are_passed_over(store: KeyStore) -> None:
+def test_unrelated_files_are_not_key_generations(store: KeyStore) -> None:
     store.make("bank/match-1.key")
     store.make("bank/match-old.key")
     assert keys.list_generations(store, "bank", "match") == [1]
 
 
-def test_a_text_secret_is_read_line_by_line_from_wherever_keys_are(tmp_path: Path) -> None:
+def test_text_secret_is_read_by_line_from_any_key_source(tmp_path: Path) -> None:
     (tmp_path / "notify").mkdir()
     (tmp_path / "notify" / "soc").touch(0o600)
     (tmp_path / "notify" / "soc").write_text("https://h.example/x \n密\n\n", encoding="utf-8")
@@ -190,7 +190,7 @@ def test_a_text_secret_is_read_line_by_line_from_wherever_keys_are(tmp_path: Pat
     ]
 
 
-def test_a_text_secret_that_is_missing_wide_or_no_text_is_refused_without_showing_it(
+def test_invalid_text_secret_is_rejected_without_showing_it(
     tmp_path: Path,
 ) -> None:
     with pytest.raises(ConfigError, match=r"secret soc is not in .*: put it there, mode 0600"):

@@ -15,7 +15,7 @@ from ullage.vocabulary.lexicon import (
 LINE = "一手料\t一手;一手数据\tzh\tQUAL\tfirst-hand\t4\tM\tTH1"
 
 
-def test_a_line_is_a_term_with_its_forms():
+def test_line_is_a_term_with_its_forms():
     (row,) = parse_rows(f"# version 3\n# remark\n\n{LINE}\n", "a.tsv")
     assert (row.term, row.forms, row.category, row.weight, row.ambiguity) == (
         "一手料",
@@ -36,20 +36,20 @@ def test_a_line_is_a_term_with_its_forms():
         f"\t{LINE.partition(chr(9))[2]}",
     ],
 )
-def test_a_line_that_is_no_term_is_named_by_file_and_number(line):
+def test_invalid_line_is_named_by_file_and_number(line):
     with pytest.raises(ConfigError, match=r"a\.tsv:2 is not a term"):
         list(parse_rows(f"{LINE}\n{line}\n", "a.tsv"))
 
 
 @pytest.mark.parametrize("name", ["jargon", "context"])
-def test_the_files_that_ship_are_well_formed_and_have_a_version(name):
+def test_shipped_files_are_well_formed_and_have_a_version(name):
     shipped = list_themes()[name].load_shipped().rules
     assert len(shipped.rows) >= 40
     assert shipped.version >= 1
     assert read_version("no version") == 0
 
 
-def test_a_claim_of_many_beside_a_word_of_a_sale_or_a_place_of_the_trade_is_an_offer():
+def test_large_claim_with_words_of_sale_is_an_offer():
     for terms, context, claimed, offered in (
         ([], {"sale": 1}, 1000, True),
         ([], {"sale": 1}, 999, False),
@@ -73,7 +73,7 @@ def test_a_claim_of_many_beside_a_word_of_a_sale_or_a_place_of_the_trade_is_an_o
         ({}, 50, False),
     ],
 )
-def test_news_of_money_laundering_is_no_report_on_suspicious_transactions(context, rows, expected):
+def test_news_of_money_laundering_is_not_a_suspicion_report(context, rows, expected):
     assert is_suspicion(context, rows) is expected
 
 
@@ -89,8 +89,6 @@ def test_news_of_money_laundering_is_no_report_on_suspicious_transactions(contex
         ([], 0, 9, False),
     ],
 )
-def test_terms_of_selling_make_an_offer_unless_it_is_a_report_without_a_sample(
-    terms, words, sample, offered
-):
+def test_selling_terms_make_an_offer_unless_it_is_a_report(terms, words, sample, offered):
     assert is_offer(terms, {"reporting": words}, sample) is offered
     assert is_report(words, sample) == (words >= 2 and sample < 3)

@@ -16,7 +16,7 @@ def open_locks(folder: Path) -> list[Path]:
     return [file for file in files if file.suffix == ".lock" and file.is_relative_to(folder)]
 
 
-def test_who_is_refused_is_told_by_whom_and_leaves_no_file_open(tmp_path: Path) -> None:
+def test_rejected_caller_learns_the_holder_and_leaves_no_file_open(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "deeper" / "a.lock"
     lock = take_lock(path, "a.lock is held")
     with pytest.raises(
@@ -29,7 +29,7 @@ def test_who_is_refused_is_told_by_whom_and_leaves_no_file_open(tmp_path: Path) 
     assert open_locks(tmp_path) == []
 
 
-def test_a_place_whose_holder_has_left_no_name_is_refused_too(tmp_path: Path) -> None:
+def test_lock_without_a_holder_name_is_still_rejected(tmp_path: Path) -> None:
     lock = take_lock(tmp_path / "a.lock", "it is held")
     for content, name in ((b"", "unknown"), (b"\xff", "\ufffd")):
         os.ftruncate(lock, 0)
@@ -39,7 +39,7 @@ def test_a_place_whose_holder_has_left_no_name_is_refused_too(tmp_path: Path) ->
     os.close(lock)
 
 
-def test_the_name_of_an_earlier_holder_is_gone(tmp_path: Path) -> None:
+def test_name_of_an_earlier_holder_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "a.lock").write_text("12345678901234567890\n")
     lock = take_lock(tmp_path / "a.lock", "it is held")
     assert (tmp_path / "a.lock").read_text() == f"{os.getpid()}\n"

@@ -25,7 +25,7 @@ def lines(stream: io.StringIO) -> list[dict[str, object]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
-def test_a_line_is_json_with_role_level_time_and_declared_fields(stream: io.StringIO) -> None:
+def test_line_is_json_with_role_level_time_and_declared_fields(stream: io.StringIO) -> None:
     log.get("match").info("captures_matched", site="论坛", count=3)
     (line,) = lines(stream)
     assert {k: line[k] for k in ("event", "role", "level", "site", "count")} == {
@@ -38,7 +38,7 @@ def test_a_line_is_json_with_role_level_time_and_declared_fields(stream: io.Stri
     assert str(line["timestamp"]).endswith("Z")
 
 
-def test_an_undeclared_field_is_dropped_and_counted(stream: io.StringIO) -> None:
+def test_undeclared_field_is_dropped_and_counted(stream: io.StringIO) -> None:
     log.get("match").warning(
         "record_dropped", text="13800138000", url="http://x/13800138000", reason="schema"
     )
@@ -48,17 +48,17 @@ def test_an_undeclared_field_is_dropped_and_counted(stream: io.StringIO) -> None
 
 
 @pytest.mark.parametrize("event", ["found 13800138000", "", "Found", "x" * 65, "李某"])
-def test_an_event_that_is_no_plain_name_is_replaced(stream: io.StringIO, event: str) -> None:
+def test_event_that_is_not_a_plain_name_is_replaced(stream: io.StringIO, event: str) -> None:
     log.get("match").info(event)
     assert lines(stream)[0]["event"] == "unnamed"
 
 
-def test_arguments_put_into_the_event_do_not_get_out(stream: io.StringIO) -> None:
+def test_positional_arguments_are_not_logged(stream: io.StringIO) -> None:
     log.get("match").info("found_%s!", "13800138000")
     assert "13800138000" not in stream.getvalue()
 
 
-def test_an_exception_is_not_written_down(stream: io.StringIO) -> None:
+def test_exception_is_not_logged(stream: io.StringIO) -> None:
     try:
         raise ValueError("13800138000")
     except ValueError:
@@ -66,7 +66,7 @@ def test_an_exception_is_not_written_down(stream: io.StringIO) -> None:
     assert "13800138000" not in stream.getvalue()
 
 
-def test_a_value_that_is_not_json_is_written_as_its_type(stream: io.StringIO) -> None:
+def test_value_that_is_not_json_is_logged_as_its_type(stream: io.StringIO) -> None:
     log.get("match").info("odd", path=Secret("13800138000"))
     assert lines(stream)[0]["path"] == "Secret"
 
@@ -76,7 +76,7 @@ def test_lines_below_the_level_are_not_written(stream: io.StringIO) -> None:
     assert stream.getvalue() == ""
 
 
-def test_what_was_configured_before_structlog_is_loaded_holds_for_the_first_line() -> None:
+def test_configuration_before_structlog_is_loaded_applies() -> None:
     script = (
         "import sys; from ullage import log; log.configure('warning'); print('structlog' in"
         " sys.modules)\n"
@@ -96,7 +96,7 @@ def test_what_was_configured_before_structlog_is_loaded_holds_for_the_first_line
     )
 
 
-def test_equal_lines_are_limited_and_the_next_says_how_many_were_left_out() -> None:
+def test_equal_lines_are_limited_and_the_omitted_ones_counted() -> None:
     now = [0.0]
     limit = log.RepetitionLimit(lambda: now[0])
     written = 0
@@ -124,7 +124,7 @@ def test_equal_lines_are_limited_and_the_next_says_how_many_were_left_out() -> N
     )
 
 
-def test_a_line_left_out_is_neither_written_nor_raised(stream: io.StringIO) -> None:
+def test_omitted_line_is_neither_written_nor_raised(stream: io.StringIO) -> None:
     for _ in range(log.MOST_EQUAL + 5):
         log.get("match").warning("record_dropped", reason="schema")
     assert len(lines(stream)) == log.MOST_EQUAL

@@ -48,20 +48,20 @@ REFUSED: dict[str, Callable[[Secret], object]] = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_textual_form_is_a_mask(form: str) -> None:
+def test_every_text_form_of_a_secret_is_masked(form: str) -> None:
     text = FORMS[form](Secret(VALUE))
     assert VALUE not in text
     assert not any(digit in text for digit in "38")
 
 
 @pytest.mark.parametrize("form", REFUSED)
-def test_serialising_or_joining_it_is_refused_without_naming_it(form: str) -> None:
+def test_serialising_or_joining_a_secret_fails_without_showing_it(form: str) -> None:
     with pytest.raises(TypeError) as caught:
         REFUSED[form](Secret(VALUE))
     assert VALUE not in str(caught.value)
 
 
-def test_reveal_is_the_way_out_and_equality_is_of_the_text() -> None:
+def test_reveal_returns_the_text_and_equality_compares_it() -> None:
     assert Secret(VALUE).reveal() == VALUE
     assert Secret(VALUE) == Secret(VALUE)
     assert Secret(VALUE) != Secret("13800138001")

@@ -71,7 +71,7 @@ def test_metrics_are_parseable_and_hold_counters_and_build(
     assert "process_resident_memory_bytes" in samples
 
 
-def test_health_is_always_there_and_readiness_follows_the_role(
+def test_health_is_always_served_and_readiness_follows_the_service(
     server: LoopbackServer, readiness: Readiness
 ) -> None:
     assert get(server, "/healthz") == (200, "alive\n")
@@ -81,7 +81,7 @@ def test_health_is_always_there_and_readiness_follows_the_role(
     assert get(server, "/healthz")[0] == 200
 
 
-def test_other_paths_are_not_there(server: LoopbackServer) -> None:
+def test_other_paths_are_not_found(server: LoopbackServer) -> None:
     assert [get(server, path)[0] for path in ("/", "/metrics/", "/../etc/passwd")] == [404] * 3
 
 
@@ -89,7 +89,7 @@ def test_only_loopback_is_listened_on(server: LoopbackServer) -> None:
     assert server._server.server_address[0] == "127.0.0.1"
 
 
-def test_a_fault_of_the_readiness_is_told_without_traceback_or_value(
+def test_readiness_fault_is_reported_without_traceback_or_value(
     server: LoopbackServer, readiness: Readiness, capfd: pytest.CaptureFixture[str]
 ) -> None:
     readiness.ready = None  # type: ignore[assignment]
@@ -102,7 +102,7 @@ def test_a_fault_of_the_readiness_is_told_without_traceback_or_value(
     assert "13800138000" not in written
 
 
-def test_the_port_is_free_again_afterwards(readiness: Readiness) -> None:
+def test_port_is_released_afterwards(readiness: Readiness) -> None:
     with metrics_server(new_registry("match"), 0, readiness) as server:
         port = server.port
     with socket.socket() as again:
@@ -110,7 +110,7 @@ def test_the_port_is_free_again_afterwards(readiness: Readiness) -> None:
         again.bind(("127.0.0.1", port))
 
 
-def test_a_loop_is_missed_from_its_start_on_and_its_parts_are_there_at_once() -> None:
+def test_loop_metrics_exist_from_the_start() -> None:
     now, registry = [100.0], CollectorRegistry()
     loop = LoopMetrics(registry, Clock(wall=lambda: now[0]), (BUS, STORE))
 
@@ -132,7 +132,7 @@ def test_a_loop_is_missed_from_its_start_on_and_its_parts_are_there_at_once() ->
     ) == (1, 0)
 
 
-def test_what_configuration_does_not_name_is_other() -> None:
+def test_unconfigured_label_value_becomes_other() -> None:
     assert [limit_label(name, ("bank", "lender")) for name in ("bank", "13800138000")] == [
         "bank",
         "other",
@@ -140,12 +140,14 @@ def test_what_configuration_does_not_name_is_other() -> None:
 
 
 @pytest.mark.parametrize("words", ["crwal", "bus", "collect", "collect telepathy", "match now"])
-def test_a_role_that_there_is_not_is_no_role_that_does_not_answer(words: str) -> None:
+def test_unknown_service_is_distinguished_from_an_unresponsive_one(words: str) -> None:
     with pytest.raises(ConfigError, match="is not a service"):
         readiness_of_role.read_state(Settings(), words)
 
 
-def test_one_role_alone_is_asked(server: LoopbackServer, readiness: Readiness) -> None:
+def test_state_of_one_service_can_be_requested(
+    server: LoopbackServer, readiness: Readiness
+) -> None:
     settings = Settings(metrics_ports={"match": server.port})
     assert readiness_of_role.read_state(settings, "match") == readiness_of_role.READY
     readiness.ready = False

@@ -71,7 +71,7 @@ READERS: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("wrong", WRONG_TOML)
 @pytest.mark.parametrize("reader", READERS)
-def test_a_file_in_toml_that_no_parser_takes_is_one_line_that_names_it(
+def test_invalid_toml_file_is_a_one_line_error_that_names_it(
     tmp_path: Path, reader: str, wrong: str
 ) -> None:
     path = tmp_path / "some.toml"
@@ -113,9 +113,7 @@ PASTED = {
 
 
 @pytest.mark.parametrize("place", PASTED)
-def test_a_value_in_the_place_of_a_word_is_not_repeated_and_its_place_is_named(
-    tmp_path: Path, place: str
-) -> None:
+def test_value_in_place_of_a_word_is_not_echoed_but_located(tmp_path: Path, place: str) -> None:
     reader, text, named = PASTED[place]
     path = tmp_path / "some.toml"
     path.write_text(text)
@@ -128,7 +126,7 @@ def test_a_value_in_the_place_of_a_word_is_not_repeated_and_its_place_is_named(
 
 
 @pytest.mark.parametrize("word", ["colour", "诸葛", "site-2026", "a" * 64])
-def test_a_plain_word_is_repeated(word: str) -> None:
+def test_plain_word_is_quoted(word: str) -> None:
     assert (redact_word(word), quote_word(word)) == (word, repr(word))
 
 
@@ -144,11 +142,11 @@ def test_a_plain_word_is_repeated(word: str) -> None:
         "\x1b[31m",
     ],
 )
-def test_what_may_be_a_value_a_key_or_a_sign_to_the_terminal_is_not(word: str) -> None:
+def test_word_that_may_be_a_secret_or_control_text_is_not_quoted(word: str) -> None:
     assert redact_word(word) == quote_word(word) == f"({len(word)} characters)"
 
 
-def test_json_that_nests_without_end_is_none(tmp_path: Path) -> None:
+def test_endlessly_nested_json_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     path.write_bytes(DEEP_JSON)
     with pytest.raises(ConfigError, match=r"is not complete JSON"):
@@ -163,9 +161,7 @@ def test_json_that_nests_without_end_is_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "clear", [DEEP_JSON, b'{"key": "a", "headers": {}, "timestamp": 1' + b"0" * 400 + b"}"]
 )
-def test_a_spool_file_of_a_hostile_zone_is_damaged_and_no_more(
-    tmp_path: Path, clear: bytes
-) -> None:
+def test_spool_file_of_a_hostile_zone_is_damaged(tmp_path: Path, clear: bytes) -> None:
     body = struct.pack(">II", len(clear), 0) + clear
     path = tmp_path / file_name(1, STREAM)
     path.write_bytes(
@@ -175,6 +171,6 @@ def test_a_spool_file_of_a_hostile_zone_is_damaged_and_no_more(
         read_file(path, "captures")
 
 
-def test_what_is_sound_is_read() -> None:
+def test_valid_json_and_toml_are_read() -> None:
     assert read_json(b'{"a": [1]}') == {"a": [1]}
     assert read_toml("a = [1]") == {"a": [1]}

@@ -44,7 +44,7 @@ def test_bytes_files_and_customers_are_shown() -> None:
     ]
 
 
-def test_where_more_comes_out_of_a_file_than_is_in_it_nothing_is_said_of_what_is_left() -> None:
+def test_remaining_time_is_hidden_where_output_exceeds_the_file() -> None:
     bar, shown = progress(100)
     bar.begin()
     bar.read(90, lambda: 0)
@@ -52,14 +52,14 @@ def test_where_more_comes_out_of_a_file_than_is_in_it_nothing_is_said_of_what_is
     assert [(position, total) for position, total, _ in shown] == [(90, 100), (180, None)]
 
 
-def test_of_standard_input_the_size_is_not_known() -> None:
+def test_size_of_standard_input_is_unknown() -> None:
     bar, shown = progress(None)
     bar.begin()
     bar.read(90, lambda: 2)
     assert shown == [(90, None, "2 customers so far")]
 
 
-def test_what_follows_takes_nobody_knows_how_long() -> None:
+def test_final_step_has_no_known_duration() -> None:
     bar, shown = progress(100)
     bar.begin()
     bar.read(100)
@@ -67,7 +67,7 @@ def test_what_follows_takes_nobody_knows_how_long() -> None:
     assert shown[-1] == (100, None, "sorting and writing")
 
 
-def test_it_is_shown_now_and_then_and_customers_are_counted_only_then() -> None:
+def test_updates_are_rate_limited_and_customers_counted_only_then() -> None:
     times = iter([0.0, BETWEEN_SECONDS / 2, BETWEEN_SECONDS])
     shown: Shown = []
     counts = iter(range(9))
@@ -91,7 +91,9 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize("shown", [True, False])
-def test_nothing_is_written_but_to_a_terminal(monkeypatch: pytest.MonkeyPatch, shown: bool) -> None:
+def test_progress_is_written_only_to_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, shown: bool
+) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr("sys.stderr", screen := Terminal())
     with read_progress([1000], shown=shown) as bar:
@@ -100,7 +102,7 @@ def test_nothing_is_written_but_to_a_terminal(monkeypatch: pytest.MonkeyPatch, s
     assert ("7 customers so far" in screen.getvalue()) == shown
 
 
-def test_things_are_counted_and_more_than_were_expected_leave_the_rest_unknown() -> None:
+def test_more_items_than_expected_make_the_total_unknown() -> None:
     shown: Shown = []
     bar = ProgressBar(2, lambda *what: shown.append(what), iter([0.0, 1.0, 2.0]).__next__)
     for number in range(3):
@@ -108,7 +110,7 @@ def test_things_are_counted_and_more_than_were_expected_leave_the_rest_unknown()
     assert shown == [(1, 2, "0 failed"), (2, 2, "1 failed"), (3, None, "2 failed")]
 
 
-def test_a_file_that_grows_is_shown_while_it_does(tmp_path: Path) -> None:
+def test_growing_file_is_shown_while_it_grows(tmp_path: Path) -> None:
     is_shown = threading.Event()
     shown: Shown = []
 
@@ -128,9 +130,7 @@ def test_a_file_that_grows_is_shown_while_it_does(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("done", "said"), [(4, "4 of 9 nights"), (13, "13 of ? nights")])
-def test_a_bar_says_how_many_of_which(
-    monkeypatch: pytest.MonkeyPatch, done: int, said: str
-) -> None:
+def test_bar_shows_count_and_total(monkeypatch: pytest.MonkeyPatch, done: int, said: str) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr("sys.stderr", screen := Terminal())
     with progress_bar(9, "nights") as bar:
@@ -140,7 +140,7 @@ def test_a_bar_says_how_many_of_which(
     assert "1 failed" in frame
 
 
-def test_nobody_at_a_terminal_is_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_written_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", screen := io.StringIO())
     with progress_bar(9, "nights") as bar:
         bar.add(4)

@@ -72,7 +72,7 @@ STATISTICS = st.builds(
 
 
 @given(CAPTURES)
-def test_a_capture_comes_back_equal(sent: Capture) -> None:
+def test_capture_round_trips(sent: Capture) -> None:
     assert Capture.decode(sent.encode(), CAPTURE_SCHEMA) == sent
 
 
@@ -83,14 +83,14 @@ def with_header(**changes: object) -> bytes:
 
 
 @pytest.mark.parametrize("changes", [{"site": "诸葛"}, {"category": "诸葛"}, {"site": ""}])
-def test_a_capture_whose_place_has_no_name_of_ours_is_refused(changes: dict[str, str]) -> None:
+def test_capture_with_an_invalid_site_or_category_is_rejected(changes: dict[str, str]) -> None:
     with pytest.raises(RecordError) as caught:
         Capture.decode(with_header(**changes), CAPTURE_SCHEMA)
     assert caught.value.reason == "malformed"
 
 
 @given(matches=st.lists(MATCHES, max_size=4).map(tuple), statistics=STATISTICS, alarm=st.booleans())
-def test_a_finding_comes_back_equal(matches: tuple, statistics: Statistics, alarm: bool) -> None:
+def test_finding_round_trips(matches: tuple, statistics: Statistics, alarm: bool) -> None:
     sent = finding(matches=matches, statistics=statistics, alarm=alarm)
     assert Finding.decode(sent.encode(), FINDING_SCHEMA) == sent
 
@@ -103,7 +103,7 @@ def test_any_bytes_decode_or_are_a_record_error(data: bytes) -> None:
 
 
 @given(data=st.data())
-def test_a_damaged_record_decodes_or_is_a_record_error(data: st.DataObject) -> None:
+def test_damaged_record_decodes_or_is_a_record_error(data: st.DataObject) -> None:
     for record, sent in ((Capture, capture().encode()), (Finding, finding().encode())):
         damaged = bytearray(sent)
         damaged[data.draw(st.integers(0, len(sent) - 1))] = data.draw(st.integers(0, 255))
@@ -131,13 +131,13 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_a_header_of_any_json_is_no_capture_but_a_record_error(header: object) -> None:
+def test_arbitrary_json_header_is_a_record_error(header: object) -> None:
     text = json.dumps(header).encode()
     with pytest.raises(RecordError, match=r"^malformed$"):
         Capture.decode(struct.pack(">I", len(text)) + text, 1)
 
 
-def test_a_refused_record_names_no_value_not_even_in_its_causes() -> None:
+def test_rejected_record_names_no_value_even_in_its_causes() -> None:
     text = json.dumps({"id": "1", "site": 13800138000, "title": "13800138000"}).encode()
     for record, data in ((Capture, struct.pack(">I", len(text)) + text), (Finding, text)):
         with pytest.raises(RecordError) as caught:
@@ -145,28 +145,28 @@ def test_a_refused_record_names_no_value_not_even_in_its_causes() -> None:
         assert "13800138000" not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_wrongly_built_capture_names_the_field_and_not_the_value() -> None:
+def test_invalid_capture_names_the_field_but_not_the_value() -> None:
     with pytest.raises(ValidationError) as caught:
         capture(kind="13800138000")
     assert "kind" in str(caught.value)
     assert "13800138000" not in str(caught.value)
 
 
-def test_a_capture_in_a_message_shows_nothing_that_was_collected() -> None:
+def test_capture_in_a_message_shows_no_collected_content() -> None:
     shown = f"{capture()} {capture()!r} {[capture()]}"
     assert "c0ffee00" in shown
     assert not any(word in shown for word in ("13800138000", "客户资料", "127.0.0.1"))
 
 
 @pytest.mark.parametrize("schema", [0, 2, 5, -1])
-def test_another_schema_is_refused_as_such(schema: int) -> None:
+def test_other_schema_is_rejected(schema: int) -> None:
     for record, data in ((Capture, capture().encode()), (Finding, finding().encode())):
         with pytest.raises(RecordError) as caught:
             record.decode(data, schema)
         assert caught.value.reason == "schema"
 
 
-def test_a_body_of_32_mib_passes_and_one_byte_more_is_refused_on_both_sides() -> None:
+def test_body_over_32_mib_is_rejected_on_both_sides() -> None:
     largest = capture(body=bytes(MAX_BODY_BYTES))
     encoded = largest.encode()
     assert Capture.decode(encoded, 1) == largest
@@ -178,14 +178,14 @@ def test_a_body_of_32_mib_passes_and_one_byte_more_is_refused_on_both_sides() ->
             act()
 
 
-def test_a_header_beyond_256_kib_is_refused() -> None:
+def test_header_over_256_kib_is_rejected() -> None:
     with pytest.raises(RecordError, match="oversize"):
         capture(title="x" * 300_000).encode()
     with pytest.raises(RecordError, match="malformed"):
         Capture.decode(struct.pack(">I", 2**31) + b"{}", 1)
 
 
-def test_more_than_2000_matches_do_not_go_into_one_record() -> None:
+def test_record_holds_at_most_2000_matches() -> None:
     assert (
         len(Finding.decode(finding(matches=(match(),) * MAX_MATCHES).encode(), 1).matches)
         == MAX_MATCHES
@@ -195,17 +195,17 @@ def test_more_than_2000_matches_do_not_go_into_one_record() -> None:
 
 
 @pytest.mark.parametrize("field", ["fetched_at", "published_at"])
-def test_a_time_without_zone_is_refused(field: str) -> None:
+def test_time_without_zone_is_rejected(field: str) -> None:
     with pytest.raises(ValidationError, match="timezone"):
         capture(**{field: WHEN.replace(tzinfo=None)})
 
 
-def test_times_of_other_zones_mean_the_same_moment() -> None:
+def test_times_in_other_zones_are_the_same_moment() -> None:
     shanghai = datetime(2026, 9, 21, 20, 0, tzinfo=timezone(timedelta(hours=8)))
     assert Capture.decode(capture(fetched_at=shanghai).encode(), 1).fetched_at == WHEN
 
 
-def test_records_cannot_be_changed_and_take_no_unknown_field() -> None:
+def test_records_are_immutable_and_take_no_unknown_field() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         capture().site = "other"
     with pytest.raises(ValidationError, match="extra"):

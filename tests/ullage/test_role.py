@@ -57,7 +57,7 @@ def first_line(process: subprocess.Popen[str]) -> str:
 
 
 @pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGINT])
-def test_the_first_signal_asks_for_a_drain(asked: signal.Signals) -> None:
+def test_first_signal_requests_a_drain(asked: signal.Signals) -> None:
     with running() as process:
         assert first_line(process) == "up"
         process.send_signal(asked)
@@ -66,7 +66,7 @@ def test_the_first_signal_asks_for_a_drain(asked: signal.Signals) -> None:
         assert '"event": "stopped"' in err
 
 
-def test_the_second_signal_ends_at_once() -> None:
+def test_second_signal_ends_at_once() -> None:
     # Python sees to a signal between two steps of its own: what blocks for good right behind one
     # may never come to it.
     draining = "import select\n    while not select.select([sys.stdin], [], [], 0.05)[0]: pass"
@@ -78,23 +78,21 @@ def test_the_second_signal_ends_at_once() -> None:
         assert process.wait(timeout=60) == 1
 
 
-def test_no_core_file_is_ever_written() -> None:
+def test_core_file_is_never_written() -> None:
     with running(
         "import resource; print(resource.getrlimit(resource.RLIMIT_CORE), flush=True)"
     ) as process:
         assert [first_line(process) for _ in range(2)] == ["up", "(0, 0)"]
 
 
-def test_a_role_reads_both_clocks_at_its_start() -> None:
+def test_service_reads_both_clocks_at_its_start() -> None:
     with running(
         "print(pathlib.Path(data, 'clock', 'record.json').is_file(), flush=True)"
     ) as process:
         assert [first_line(process) for _ in range(2)] == ["up", "True"]
 
 
-def test_a_role_reads_both_clocks_each_minute_whatever_it_waits_for(
-    tmp_path: Path, clock: HeldClock
-) -> None:
+def test_service_reads_both_clocks_each_minute(tmp_path: Path, clock: HeldClock) -> None:
     read, running_time, began = [], RunningTime(tmp_path, clock.as_clock()), clock.running()
 
     class Stop(threading.Event):
@@ -108,7 +106,7 @@ def test_a_role_reads_both_clocks_each_minute_whatever_it_waits_for(
     assert read == [0.0, 60.0, 120.0, 180.0]
 
 
-def test_a_command_whose_supervisor_is_gone_already_does_nothing() -> None:
+def test_command_without_its_supervisor_does_nothing() -> None:
     words, environment = (
         [sys.executable, "-m", "ullage", "--version"],
         {**os.environ, "ULLAGE_SUPERVISOR": "1"},
@@ -121,7 +119,7 @@ def test_a_command_whose_supervisor_is_gone_already_does_nothing() -> None:
     )
 
 
-def test_without_a_supervisor_nothing_is_asked_of_the_kernel(
+def test_process_without_a_supervisor_makes_no_prctl_call(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv(service.SUPERVISOR, raising=False)
@@ -129,7 +127,7 @@ def test_without_a_supervisor_nothing_is_asked_of_the_kernel(
     service.die_with_supervisor()
 
 
-def test_a_taken_port_is_one_line_that_names_the_knob() -> None:
+def test_port_in_use_is_one_line_that_names_the_setting() -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
         running(port=str(listener.getsockname()[1])) as process,
@@ -158,7 +156,7 @@ for _ in range(60):
 """
 
 
-def test_a_signal_in_the_middle_of_a_wait_never_hangs_the_process() -> None:
+def test_signal_during_a_wait_never_hangs_the_process() -> None:
     """The handler may interrupt code that holds the event's lock: setting it there hung 2 of 60
     processes.
     """

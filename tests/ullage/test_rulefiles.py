@@ -32,12 +32,12 @@ def put(data: Path, text: str) -> None:
     os.utime(path, ns=(before + 10**9, before + 10**9))
 
 
-def test_without_a_file_of_the_house_this_versions_own_are_in_force(tmp_path: Path) -> None:
+def test_shipped_rules_apply_without_own_rules(tmp_path: Path) -> None:
     assert VERDICT.load_current(tmp_path) == VERDICT.load_shipped()
     assert not VERDICT.own_path(tmp_path).exists()
 
 
-def test_what_is_put_into_force_is_in_force_and_can_be_read_by_roles_that_run_as_others(
+def test_activated_rules_apply_and_are_readable_by_other_users(
     tmp_path: Path,
 ) -> None:
     path = KIND.install(tmp_path, "version = 7")
@@ -45,7 +45,7 @@ def test_what_is_put_into_force_is_in_force_and_can_be_read_by_roles_that_run_as
     assert (path, path.stat().st_mode & 0o777) == (tmp_path / "rules" / "verdict.toml", 0o644)
 
 
-def test_a_change_is_noticed_at_the_next_call_and_a_file_that_is_gone_too(tmp_path: Path) -> None:
+def test_changed_or_removed_file_is_noticed_at_the_next_call(tmp_path: Path) -> None:
     live = Live(KIND, tmp_path)
     shipped = live().version
     for version in (8, 9):
@@ -55,13 +55,13 @@ def test_a_change_is_noticed_at_the_next_call_and_a_file_that_is_gone_too(tmp_pa
     assert live().version == shipped
 
 
-def test_what_has_not_changed_is_not_read_again(tmp_path: Path) -> None:
+def test_unchanged_file_is_not_read_again(tmp_path: Path) -> None:
     put(tmp_path, "version = 8")
     live = Live(KIND, tmp_path)
     assert live() is live()
 
 
-def test_a_broken_file_leaves_the_former_rules_in_force_and_is_told_once(tmp_path: Path) -> None:
+def test_broken_file_keeps_the_former_rules_and_is_reported_once(tmp_path: Path) -> None:
     put(tmp_path, "version = 8")
     live = Live(KIND, tmp_path)
     live()
@@ -75,9 +75,7 @@ def test_a_broken_file_leaves_the_former_rules_in_force_and_is_told_once(tmp_pat
     assert live().version == 9
 
 
-def test_a_folder_that_may_not_be_looked_into_is_said_and_never_taken_for_none(
-    tmp_path: Path, monkeypatch
-) -> None:
+def test_unreadable_folder_is_reported_and_not_taken_for_empty(tmp_path: Path, monkeypatch) -> None:
     put(tmp_path, "version = 8")
     live = Live(KIND, tmp_path)
     live()
@@ -91,7 +89,7 @@ def test_a_folder_that_may_not_be_looked_into_is_said_and_never_taken_for_none(
         KIND.load_current(tmp_path)
 
 
-def test_a_broken_file_is_an_error_at_the_first(tmp_path: Path) -> None:
+def test_broken_file_is_an_error_at_first_use(tmp_path: Path) -> None:
     put(tmp_path, "points = 1")
     with pytest.raises(ConfigError, match=r"verdict\.toml: version: Field required"):
         Live(KIND, tmp_path)()
@@ -105,9 +103,7 @@ def test_a_broken_file_is_an_error_at_the_first(tmp_path: Path) -> None:
         (b"x = 'secret", "Unterminated|Expected"),
     ],
 )
-def test_what_is_no_file_of_rules_is_said_in_one_line(
-    tmp_path: Path, content: bytes, told: str
-) -> None:
+def test_invalid_rule_file_is_a_one_line_error(tmp_path: Path, content: bytes, told: str) -> None:
     put(tmp_path, "")
     KIND.own_path(tmp_path).write_bytes(content)
     with pytest.raises(ConfigError, match=told) as caught:

@@ -31,7 +31,7 @@ def again(service: RunningTime) -> RunningTime:
 
 
 @pytest.mark.parametrize("jump", [HOUR + 1, 2 * DAY, 200 * DAY, -HOUR - 1, -30 * DAY])
-def test_after_a_jump_nothing_is_old_until_a_person_says_that_the_clock_is_right(
+def test_clock_jump_stops_expiry_until_a_person_accepts_the_clock(
     service: RunningTime, clock: HeldClock, jump: float
 ) -> None:
     clock.advance(10 * DAY)
@@ -50,7 +50,9 @@ def test_after_a_jump_nothing_is_old_until_a_person_says_that_the_clock_is_right
 
 
 @pytest.mark.parametrize("jump", [HOUR - 1, -HOUR + 1, 0.0])
-def test_less_than_an_hour_is_none(service: RunningTime, clock: HeldClock, jump: float) -> None:
+def test_change_under_an_hour_is_not_a_jump(
+    service: RunningTime, clock: HeldClock, jump: float
+) -> None:
     clock.advance(60)
     clock.jump(jump)
     assert not service.read().is_suspended
@@ -64,9 +66,7 @@ def test_many_small_steps_within_a_day_are_one_jump(service: RunningTime, clock:
     assert again(service).read().is_suspended
 
 
-def test_a_clock_that_drifts_by_seconds_a_day_is_believed_for_years(
-    service: RunningTime, clock: HeldClock
-) -> None:
+def test_slow_clock_drift_is_accepted_for_years(service: RunningTime, clock: HeldClock) -> None:
     for _ in range(3 * 365):
         clock.advance(DAY)
         clock.jump(20.0)
@@ -74,9 +74,7 @@ def test_a_clock_that_drifts_by_seconds_a_day_is_believed_for_years(
     assert not service.read().is_suspended
 
 
-def test_deletion_goes_on_by_itself_when_the_clock_is_put_right(
-    service: RunningTime, clock: HeldClock
-) -> None:
+def test_expiry_resumes_when_the_clock_is_corrected(service: RunningTime, clock: HeldClock) -> None:
     clock.jump(200 * DAY)
     assert service.read().is_suspended
     clock.advance(5 * HOUR)
@@ -84,7 +82,7 @@ def test_deletion_goes_on_by_itself_when_the_clock_is_put_right(
     assert not again(service).read().is_suspended
 
 
-def test_stamps_before_during_and_after_a_wrong_time_age_by_running_time(
+def test_stamps_from_a_wrong_time_age_by_running_time(
     service: RunningTime, clock: HeldClock
 ) -> None:
     stamps = []
@@ -104,7 +102,7 @@ def test_stamps_before_during_and_after_a_wrong_time_age_by_running_time(
         assert stamp in service.read().older(age + DAY - HOUR), "it is older"
 
 
-def test_what_was_stamped_rightly_is_not_swept_when_a_wrong_clock_is_accepted(
+def test_correct_stamps_do_not_expire_when_a_wrong_clock_is_accepted(
     service: RunningTime, clock: HeldClock
 ) -> None:
     clock.advance(10 * DAY)
@@ -118,7 +116,7 @@ def test_what_was_stamped_rightly_is_not_swept_when_a_wrong_clock_is_accepted(
     assert (NOON + DAY in old, NOON + 9 * DAY in old, clock.seconds in old) == (True, False, False)
 
 
-def test_stamps_of_others_from_the_time_in_which_nothing_ran_here_go_in_the_end(
+def test_external_stamps_from_downtime_expire_eventually(
     service: RunningTime, clock: HeldClock
 ) -> None:
     clock.restart(60 * HOUR)
@@ -131,7 +129,7 @@ def test_stamps_of_others_from_the_time_in_which_nothing_ran_here_go_in_the_end(
     assert meanwhile in service.read().older(DAY)
 
 
-def test_a_stamp_before_the_first_reading_has_its_age_by_wall_clock_or_witness(
+def test_stamp_before_the_first_reading_ages_by_wall_clock_or_witness(
     service: RunningTime, clock: HeldClock
 ) -> None:
     stamp = NOON - 2 * DAY
@@ -142,7 +140,7 @@ def test_a_stamp_before_the_first_reading_has_its_age_by_wall_clock_or_witness(
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff", "digit", "newer"])
-def test_a_damaged_record_stops_deletion_until_it_is_accepted(
+def test_damaged_record_stops_expiry_until_accepted(
     service: RunningTime, clock: HeldClock, content: bytes | str
 ) -> None:
     whole = json.loads(service.path.read_bytes())
@@ -163,12 +161,12 @@ def test_a_damaged_record_stops_deletion_until_it_is_accepted(
     assert not again(service).read().is_suspended
 
 
-def test_a_look_writes_nothing(tmp_path: Path, clock: HeldClock) -> None:
+def test_reading_writes_nothing(tmp_path: Path, clock: HeldClock) -> None:
     assert not RunningTime(tmp_path / "none", clock.as_clock()).look().is_suspended
     assert not any(tmp_path.iterdir())
 
 
-def test_both_are_read_once_a_minute_and_a_disk_that_refuses_is_tried_again(
+def test_clocks_are_recorded_each_minute_and_retried_after_disk_errors(
     tmp_path: Path, clock: HeldClock
 ) -> None:
     running = RunningTime(tmp_path / "data", clock.as_clock())
@@ -185,18 +183,14 @@ def test_both_are_read_once_a_minute_and_a_disk_that_refuses_is_tried_again(
     assert running.path.read_bytes() != first
 
 
-def test_while_the_clocks_disagree_the_earlier_counts(
-    service: RunningTime, clock: HeldClock
-) -> None:
+def test_earlier_clock_counts_while_they_disagree(service: RunningTime, clock: HeldClock) -> None:
     clock.jump(200 * DAY)
     assert service.read().now() == datetime.fromtimestamp(NOON, UTC)
     clock.jump(-230 * DAY)
     assert service.read().now() == datetime.fromtimestamp(NOON - 30 * DAY, UTC)
 
 
-def test_a_clock_that_never_stands_still_makes_no_endless_record(
-    service: RunningTime, clock: HeldClock
-) -> None:
+def test_unsteady_clock_keeps_the_record_small(service: RunningTime, clock: HeldClock) -> None:
     for number in range(2 * MOST_SPANS):
         clock.advance(60)
         clock.jump((-1) ** number * (2 * DAY + number))
@@ -208,7 +202,7 @@ def test_a_clock_that_never_stands_still_makes_no_endless_record(
     assert NOON in service.read().older(2 * DAY)
 
 
-def test_the_machine_says_how_long_it_runs_whatever_the_wall_clock_says() -> None:
+def test_uptime_does_not_depend_on_the_wall_clock() -> None:
     clock = Clock(wall=lambda: 0.0)
     first, second = clock.uptime(), clock.uptime()
     assert 0.0 < first <= second
@@ -228,7 +222,7 @@ STEPS = st.lists(
 
 
 @given(steps=STEPS, keep=st.floats(60.0, 60 * DAY))
-def test_nothing_that_is_younger_is_ever_old_and_all_goes_in_the_end(
+def test_nothing_expires_early_and_everything_expires_eventually(
     steps: list[tuple[float, float]], keep: float
 ) -> None:
     """Whatever the wall clock does; small steps, of which there may be one a stretch, are the

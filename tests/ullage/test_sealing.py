@@ -22,7 +22,7 @@ def test_sealed_bytes_open_to_the_same_and_are_48_longer(plain: bytes) -> None:
     assert len(sealed) == len(plain) + OVERHEAD
 
 
-def test_sealed_bytes_do_not_contain_the_plain_ones_and_never_repeat() -> None:
+def test_sealed_bytes_hide_the_plain_text_and_never_repeat() -> None:
     first, two = SEALER.seal(PLAIN, **PLACE), SEALER.seal(PLAIN, **PLACE)
     assert first != two
     assert b"13800138000" not in first + two
@@ -32,7 +32,7 @@ def test_sealed_bytes_do_not_contain_the_plain_ones_and_never_repeat() -> None:
     "change",
     [{"purpose": "dead-letter"}, {"topic": "findings"}, {"schema": 2}, {"key_id": "20260922"}],
 )
-def test_another_purpose_topic_schema_or_key_does_not_open_it(change: dict[str, object]) -> None:
+def test_other_purpose_topic_schema_or_key_does_not_open_it(change: dict[str, object]) -> None:
     sealed = SEALER.seal(PLAIN, **PLACE)
     with pytest.raises(RecordError) as caught:
         OPENER.open(sealed, **{**PLACE, "key_id": "20260921", **change})
@@ -40,7 +40,7 @@ def test_another_purpose_topic_schema_or_key_does_not_open_it(change: dict[str, 
 
 
 @given(st.integers(0, (len(PLAIN) + OVERHEAD) * 8 - 1))
-def test_any_flipped_bit_is_noticed(bit: int) -> None:
+def test_any_flipped_bit_is_detected(bit: int) -> None:
     sealed = bytearray(SEALER.seal(PLAIN, **PLACE))
     sealed[bit // 8] ^= 1 << bit % 8
     with pytest.raises(RecordError, match="not_authentic"):
@@ -48,12 +48,12 @@ def test_any_flipped_bit_is_noticed(bit: int) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1, 31, 32, 47, 60])
-def test_a_cut_message_is_noticed(length: int) -> None:
+def test_truncated_message_is_detected(length: int) -> None:
     with pytest.raises(RecordError, match="not_authentic"):
         OPENER.open(SEALER.seal(PLAIN, **PLACE)[:length], **PLACE, key_id="20260921")
 
 
-def test_a_destroyed_key_is_a_reason_of_its_own() -> None:
+def test_destroyed_key_is_a_separate_reason() -> None:
     with pytest.raises(RecordError) as caught:
         OPENER.open(SEALER.seal(PLAIN, **PLACE), **PLACE, key_id="20260901")
     assert caught.value.reason == "key_destroyed"

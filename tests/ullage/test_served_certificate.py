@@ -113,7 +113,7 @@ def end(made: Certificates) -> float:
     return Life.from_pem(made.certificate).end.timestamp()
 
 
-def test_a_renewed_certificate_is_shown_from_the_next_handshake_on_and_no_connection_ends(
+def test_renewed_certificate_is_used_without_closing_connections(
     tmp_path: Path,
     authority: Authority,
     first: Certificates,
@@ -132,7 +132,7 @@ def test_a_renewed_certificate_is_shown_from_the_next_handshake_on_and_no_connec
     assert (request_line(old), request_line(new)) == (b"HTTP/1.1 204 No Content",) * 2
 
 
-def test_what_cannot_be_shown_is_kept_out_and_said_in_one_line_until_it_is_mended(
+def test_unusable_certificate_is_reported_once_and_not_used(
     tmp_path: Path,
     authority: Authority,
     first: Certificates,
@@ -166,7 +166,7 @@ def test_what_cannot_be_shown_is_kept_out_and_said_in_one_line_until_it_is_mende
         (lambda folder: (folder / "a.pem").write_text(""), "a.pem must contain a certificate"),
     ],
 )
-def test_files_that_are_harmed_take_nothing_from_what_is_shown(
+def test_damaged_files_do_not_affect_the_certificate_in_use(
     tmp_path: Path,
     first: Certificates,
     listener_certificate: ListenerCertificate,
@@ -185,7 +185,7 @@ def test_files_that_are_harmed_take_nothing_from_what_is_shown(
     assert re.search(says, line["error"])
 
 
-def test_a_disk_that_fails_takes_nothing_from_what_is_shown_and_is_asked_again(
+def test_failing_disk_does_not_affect_the_certificate_and_is_retried(
     tmp_path: Path,
     authority: Authority,
     first: Certificates,

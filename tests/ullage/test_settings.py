@@ -29,7 +29,7 @@ def write(folder: Path, text: str | bytes) -> Path:
     return folder
 
 
-def test_without_a_file_everything_has_its_default(tmp_path: Path) -> None:
+def test_defaults_apply_without_a_file(tmp_path: Path) -> None:
     settings = load(tmp_path)
     assert (settings.bus.url, settings.match.capture_bytes, settings.tenants) == (
         "sqlite:///bus",
@@ -38,7 +38,7 @@ def test_without_a_file_everything_has_its_default(tmp_path: Path) -> None:
     )
 
 
-def test_the_environment_wins_over_the_file_and_the_file_over_defaults(
+def test_environment_overrides_the_file_and_the_file_defaults(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(
@@ -51,7 +51,7 @@ def test_the_environment_wins_over_the_file_and_the_file_over_defaults(
     assert [settings.metrics_port(role) for role in ("crawl", "match", "alert")] == [9700, 0, 9713]
 
 
-def test_without_metrics_no_role_has_a_port_for_them(tmp_path: Path) -> None:
+def test_disabled_metrics_have_no_port(tmp_path: Path) -> None:
     assert (
         load(write(tmp_path, "metrics = false\n[metrics_ports]\nmatch = 9700\n")).metrics_port(
             "match"
@@ -60,7 +60,7 @@ def test_without_metrics_no_role_has_a_port_for_them(tmp_path: Path) -> None:
     )
 
 
-def test_a_dotenv_file_beside_it_is_not_read(tmp_path: Path) -> None:
+def test_dotenv_file_is_not_read(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("ULLAGE_MATCH__CAPTURE_BYTES=5\n")
     assert load(tmp_path).match.capture_bytes == 2**30
 
@@ -112,9 +112,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("text", WRONG)
-def test_what_is_wrong_in_the_file_is_one_line_with_file_and_knob(
-    tmp_path: Path, text: str
-) -> None:
+def test_invalid_setting_is_one_line_with_file_and_name(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError, match=WRONG[text]) as caught:
         load(write(tmp_path, text))
     assert str(caught.value).startswith(f"{tmp_path}/ullage.toml: ")
@@ -122,7 +120,7 @@ def test_what_is_wrong_in_the_file_is_one_line_with_file_and_knob(
     assert caught.value.exit_code == 2
 
 
-def test_a_tenant_s_names_may_be_written_in_each_way_that_is_looked_for(tmp_path: Path) -> None:
+def test_tenant_names_are_accepted_in_every_searchable_form(tmp_path: Path) -> None:
     brands = "brands = ['某某 银行']\n"
     hosts = (
         "domains = ['Bank.example', '@b.银行.cn', '.x.example.']\nstaff = ['oa.b.example',"
@@ -142,7 +140,7 @@ def test_a_tenant_s_names_may_be_written_in_each_way_that_is_looked_for(tmp_path
     )
 
 
-def test_all_that_is_wrong_is_said_at_once_with_what_was_meant(tmp_path: Path) -> None:
+def test_all_faults_are_reported_at_once_with_suggestions(tmp_path: Path) -> None:
     text = (
         "log_level = 'inof'\nuser_agent = 'x'\n[crawl]\nbrowse = 1\n[tenants.bank]\nbrand ="
         " ['x']\n[match]\ncapture_bytes = 0\n"
@@ -160,7 +158,7 @@ def test_all_that_is_wrong_is_said_at_once_with_what_was_meant(tmp_path: Path) -
     assert str(caught.value).endswith("(and 4 more: `ullage check` lists them)")
 
 
-def test_a_file_that_is_not_utf8_or_not_a_file_is_one_line(tmp_path: Path) -> None:
+def test_unreadable_settings_file_is_a_one_line_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="utf-8"):
         load(write(tmp_path, b"log_level = '\xff'"))
     (tmp_path / "other" / "ullage.toml").mkdir(parents=True)
@@ -168,7 +166,7 @@ def test_a_file_that_is_not_utf8_or_not_a_file_is_one_line(tmp_path: Path) -> No
         load(tmp_path / "other")
 
 
-def test_what_is_wrong_in_the_environment_names_the_variable(
+def test_invalid_environment_variable_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ULLAGE_MATCH__CAPTURE_BYTES", "many")
@@ -179,7 +177,7 @@ def test_what_is_wrong_in_the_environment_names_the_variable(
         load(tmp_path)
 
 
-def test_a_variable_holds_a_list_or_a_table_as_json_and_others_add_to_it(
+def test_variable_may_hold_json_that_others_extend(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path, "[tenants.bank]\ndomains = ['old.example']\nzone = 'Asia/Tokyo'\n")
@@ -210,7 +208,7 @@ def test_a_variable_holds_a_list_or_a_table_as_json_and_others_add_to_it(
         ),
     ],
 )
-def test_a_variable_that_cannot_be_read_is_named(
+def test_unknown_variable_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], said: str
 ) -> None:
     for name, value in variables.items():
@@ -220,12 +218,12 @@ def test_a_variable_that_cannot_be_read_is_named(
     assert str(refused.value).startswith(said)
 
 
-def test_settings_cannot_be_changed_after_reading(tmp_path: Path) -> None:
+def test_settings_are_immutable(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="frozen"):
         load(tmp_path).match.capture_bytes = 1
 
 
-def test_retention_is_in_seconds_a_topic() -> None:
+def test_retention_of_each_topic_is_in_seconds() -> None:
     keep = Settings().bus.retention()
     assert (keep[CAPTURES].seconds, keep[FINDINGS].seconds) == (86_400.0, 604_800.0)
 
@@ -248,7 +246,7 @@ def knobs(model: type[BaseModel]) -> set[str]:
     return names
 
 
-def test_config_show_lists_every_knob_with_default_and_reason(tmp_path: Path) -> None:
+def test_config_show_lists_every_setting_with_default_and_reason(tmp_path: Path) -> None:
     lines = list(setup.describe(load(tmp_path)))
     for knob in knobs(Settings):
         at = next(
@@ -259,7 +257,7 @@ def test_config_show_lists_every_knob_with_default_and_reason(tmp_path: Path) ->
         assert len(lines[at - 1].split("; default ")[0]) > 10
 
 
-def test_what_config_show_prints_is_a_configuration_that_reads_the_same(tmp_path: Path) -> None:
+def test_config_show_output_is_a_valid_equal_configuration(tmp_path: Path) -> None:
     tables = (
         "[match]\ncapture_bytes = 3\n[metrics_ports]\ncrawl = 0\nalert = 1\n[keys]\ncommand ="
         " ['kms', '-q']\n"
@@ -270,7 +268,7 @@ def test_what_config_show_prints_is_a_configuration_that_reads_the_same(tmp_path
     assert load(write(tmp_path, shown)).model_dump() == before.model_dump()
 
 
-def test_a_context_reads_keys_from_the_configured_places(
+def test_context_reads_keys_from_the_configured_places(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/x")
@@ -281,14 +279,12 @@ def test_a_context_reads_keys_from_the_configured_places(
 
 
 @pytest.mark.parametrize("name", ["file", "_env_file", "_env_prefix", "self"])
-def test_a_name_that_the_reader_of_settings_has_itself_is_no_knob(
-    tmp_path: Path, name: str
-) -> None:
+def test_internal_reader_option_is_not_a_setting(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match=f"ullage.toml: {name}: unknown setting"):
         load(write(tmp_path, f"{name} = 'x'\n"))
 
 
-def test_byte_order_mark_before_any_file_that_people_write_says_nothing(tmp_path: Path) -> None:
+def test_byte_order_mark_is_ignored_in_every_file(tmp_path: Path) -> None:
     mark = "\ufeff".encode()
     write(tmp_path, mark + b"log_level = 'warning'\n")
     assert load(tmp_path).log_level == "warning"

@@ -30,7 +30,7 @@ def contents(folder: Path) -> dict[Path, bytes]:
     return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def test_a_second_init_makes_nothing_and_changes_nothing(context: Context) -> None:
+def test_second_init_changes_nothing(context: Context) -> None:
     before = contents(context.data)
     assert list(setup.initialise(context)) == []
     assert contents(context.data) == before
@@ -38,7 +38,7 @@ def test_a_second_init_makes_nothing_and_changes_nothing(context: Context) -> No
     assert len(before) == 2 + 4 + 7 * 2 + 2
 
 
-def test_a_second_init_says_that_nothing_was_to_be_made(tmp_path: Path) -> None:
+def test_second_init_reports_that_nothing_was_missing(tmp_path: Path) -> None:
     first, second = (
         CliRunner().invoke(app, ["--data", str(tmp_path / "d"), "init"]) for _ in range(2)
     )
@@ -49,7 +49,7 @@ def test_a_second_init_says_that_nothing_was_to_be_made(tmp_path: Path) -> None:
     )
 
 
-def test_init_for_one_person_says_so_in_settings_and_audit_log(tmp_path: Path) -> None:
+def test_init_for_one_person_is_recorded_in_settings_and_audit_log(tmp_path: Path) -> None:
     data = tmp_path / "d"
     result = CliRunner().invoke(app, ["--data", str(data), "init", "--one-person"])
     assert "decided by one person (second_person = false)" in result.stdout
@@ -61,18 +61,18 @@ def test_init_for_one_person_says_so_in_settings_and_audit_log(tmp_path: Path) -
     )
 
 
-def test_without_a_question_a_second_person_confirms(tmp_path: Path) -> None:
+def test_second_person_is_required_by_default(tmp_path: Path) -> None:
     CliRunner().invoke(app, ["--data", str(tmp_path / "d"), "init"])
     assert Context(tmp_path / "d").tenant("bank").second_person
 
 
-def test_a_changed_configuration_survives_init(context: Context) -> None:
+def test_changed_configuration_survives_init(context: Context) -> None:
     (context.data / "ullage.toml").write_text("log_level = 'debug'\n")
     list(setup.initialise(context))
     assert (context.data / "ullage.toml").read_text() == "log_level = 'debug'\n"
 
 
-def test_init_completes_a_seal_pair_that_a_crash_left_half_made(context: Context) -> None:
+def test_init_completes_an_incomplete_key_pair(context: Context) -> None:
     (public,) = (context.keys.root / "seal").glob("*.pub")
     before = public.read_bytes()
     public.unlink()
@@ -80,12 +80,12 @@ def test_init_completes_a_seal_pair_that_a_crash_left_half_made(context: Context
     assert public.read_bytes() == before
 
 
-def test_a_role_before_init_is_told_what_to_run(tmp_path: Path) -> None:
+def test_service_before_init_names_the_command_to_run(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"is not set up: run `ullage --data .* init`"):
         setup.require(Context(tmp_path / "nothing"))
 
 
-def test_check_makes_nothing_where_nothing_is_set_up(tmp_path: Path) -> None:
+def test_check_creates_nothing_where_nothing_is_set_up(tmp_path: Path) -> None:
     (tmp_path / "somebody").write_text("else's")
     for folder in (tmp_path / "mistyped", tmp_path):
         [line] = setup.check(Context(folder), READERS, [("sites", lambda: str(1 / 0))])
@@ -95,14 +95,14 @@ def test_check_makes_nothing_where_nothing_is_set_up(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["somebody"]
 
 
-def test_check_of_a_sound_folder_has_no_fault(context: Context) -> None:
+def test_check_of_a_valid_folder_has_no_fault(context: Context) -> None:
     keys.make_tenant(context.keys, "bank")
     lines = setup.check(context, READERS)
     assert [line.split()[0] for line in lines] == ["ok"] * 9
     assert any("tenant bank: 1 live match key generation" in line for line in lines)
 
 
-def test_check_looks_at_the_parts_that_stages_add(context: Context) -> None:
+def test_check_includes_the_parts_of_stages(context: Context) -> None:
     def broken() -> str:
         raise ConfigError("sites.d/x.toml: platform: is unknown")
 
@@ -111,7 +111,7 @@ def test_check_looks_at_the_parts_that_stages_add(context: Context) -> None:
     assert "ok     store: 3 incidents" in lines
 
 
-def test_check_names_each_part_that_is_wrong_and_still_looks_at_the_rest(context: Context) -> None:
+def test_check_names_each_fault_and_continues(context: Context) -> None:
     (context.keys.root / "capture.key").chmod(0o644)
     context.bus().publisher(DEAD_LETTERS).close()
     (context.data / "bus" / "captures.sqlite").write_bytes(b"nonsense" * 1000)
@@ -122,7 +122,7 @@ def test_check_names_each_part_that_is_wrong_and_still_looks_at_the_rest(context
     assert "captures.sqlite is damaged" in lines[3]
 
 
-def test_check_reads_dead_letters_whole(context: Context) -> None:
+def test_check_reads_all_dead_letters(context: Context) -> None:
     context.bus().publisher(DEAD_LETTERS).append(
         [outgoing("x" * 4000, key=str(n)) for n in range(40)]
     )
@@ -138,7 +138,7 @@ def test_check_reads_dead_letters_whole(context: Context) -> None:
     )
 
 
-def test_check_reads_bus_and_audit_log_whole(context: Context) -> None:
+def test_check_reads_the_whole_bus_and_audit_log(context: Context) -> None:
     context.bus().publisher(CAPTURES).append([outgoing("x" * 4000, key=str(n)) for n in range(40)])
     context.trail().append("incident.confirm", "INC-1", actor="Li")
     file = context.data / "bus" / "captures.sqlite"
@@ -172,14 +172,12 @@ def plan_lines(context: Context, text: str) -> list[str]:
 @pytest.mark.parametrize(
     ("url", "scheme"), [("sqlite:///bus", "sqlite"), ("spool:///out", "spool")]
 )
-def test_an_embedded_bus_needs_nothing_made_and_says_so_in_one_line(
-    context: Context, url: str, scheme: str
-) -> None:
+def test_embedded_bus_needs_no_setup(context: Context, url: str, scheme: str) -> None:
     (line,) = plan_lines(context, f'url = "{url}"\n')
     assert line.startswith(f"# bus.url is {scheme}: nothing has to be created")
 
 
-def test_the_plan_of_a_cluster_has_every_setting_and_needs_no_credentials(context: Context) -> None:
+def test_plan_of_a_cluster_has_every_setting_and_needs_no_credentials(context: Context) -> None:
     lines = plan_lines(
         context,
         "url ="
@@ -201,7 +199,7 @@ def test_the_plan_of_a_cluster_has_every_setting_and_needs_no_credentials(contex
     assert all(line.startswith(("#", "kafka-", "BOOTSTRAP=", "ADMIN=")) for line in lines)
 
 
-def test_the_plan_gives_no_role_more_than_a_topic_and_a_group_by_name(context: Context) -> None:
+def test_plan_grants_each_service_only_named_topics_and_groups(context: Context) -> None:
     rules = [
         line
         for line in plan_lines(context, 'url = "kafka://b:1?prefix=x."\n')
@@ -225,7 +223,7 @@ def test_the_plan_gives_no_role_more_than_a_topic_and_a_group_by_name(context: C
         assert "cluster" not in rule
 
 
-def test_behind_a_gap_the_cluster_is_asked_for_nothing_about_captures(context: Context) -> None:
+def test_plan_behind_a_gap_leaves_out_captures(context: Context) -> None:
     lines = plan_lines(context, GAP)
     assert lines[0].startswith("# bus.captures is spool: nothing has to be created")
     rules = [line for line in lines if not line.startswith("#")]
@@ -237,7 +235,7 @@ def test_behind_a_gap_the_cluster_is_asked_for_nothing_about_captures(context: C
     assert [line for line in lines if "x.findings" in line]
 
 
-def test_a_plan_for_a_cluster_that_knows_no_users_says_so(context: Context) -> None:
+def test_plan_for_a_cluster_without_users_says_so(context: Context) -> None:
     assert [
         line
         for line in plan_lines(context, 'url = "kafka://b:1"\n')
@@ -245,7 +243,7 @@ def test_a_plan_for_a_cluster_that_knows_no_users_says_so(context: Context) -> N
     ]
 
 
-def test_without_kafkas_client_one_line_says_what_to_install(
+def test_missing_kafka_client_names_what_to_install(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in [name for name in sys.modules if name.startswith("ullage.bus.kafka")]:
@@ -255,7 +253,7 @@ def test_without_kafkas_client_one_line_says_what_to_install(
         plan_lines(context, 'url = "kafka://b:1"\n')
 
 
-def test_check_says_whose_records_are_believed(context: Context) -> None:
+def test_check_lists_trusted_signers(context: Context) -> None:
     assert (
         "ok     signatures: 2 signers of captures are accepted, 2 signers of findings are"
         " accepted" in setup.check(context, {})
@@ -287,7 +285,7 @@ def listeners(context: Context) -> list[str]:
     return [line for line in setup.check(context, {}) if " certificate: " in line]
 
 
-def test_check_says_until_when_what_a_listener_shows_is_good(context: Context) -> None:
+def test_check_shows_how_long_listener_certificates_are_valid(context: Context) -> None:
     (context.data / "ullage.toml").write_text("metrics = false\n")
     assert listeners(context) == []
     context = install_certificate(
@@ -308,7 +306,7 @@ def test_check_says_until_when_what_a_listener_shows_is_good(context: Context) -
 
 
 @pytest.mark.parametrize("role", ["search", "intake"])
-def test_check_fails_where_a_listener_s_certificate_is_over_or_cannot_be_shown(
+def test_check_fails_for_an_expired_or_unusable_listener_certificate(
     context: Context, role: str
 ) -> None:
     (context.data / "ullage.toml").write_text("metrics = false\n")
@@ -331,7 +329,7 @@ def test_check_fails_where_a_listener_s_certificate_is_over_or_cannot_be_shown(
     )
 
 
-def test_a_certificate_that_we_show_to_a_server_and_is_over_or_not_good_yet_is_a_fault(
+def test_expired_or_future_client_certificate_is_a_fault(
     context: Context,
 ) -> None:
     path = write(context.data / "own.pem", Authority().client("a", -MINUTE).pair)
@@ -345,7 +343,7 @@ def test_a_certificate_that_we_show_to_a_server_and_is_over_or_not_good_yet_is_a
         setup.lasts(path, early, context.clock.now())
 
 
-def test_check_tells_of_a_clock_that_was_set_and_takes_the_word_of_a_person(
+def test_check_reports_a_clock_jump_and_a_person_accepts_it(
     context: Context, clock: HeldClock
 ) -> None:
     context.running_time.read()
@@ -371,7 +369,7 @@ def test_check_tells_of_a_clock_that_was_set_and_takes_the_word_of_a_person(
     assert len(list(read_entries(context.data / "audit"))) == 1
 
 
-def test_a_damaged_record_of_the_clocks_is_told_and_accepted(context: Context) -> None:
+def test_damaged_clock_record_is_reported_and_can_be_accepted(context: Context) -> None:
     context.running_time.read()
     context.running_time.path.write_bytes(b"{}")
     [line] = [line for line in setup.check(context, READERS) if "clock" in line]

@@ -27,7 +27,7 @@ def reason(signer: str, signature: str, purpose: str, *parts: bytes) -> str:
 
 
 @given(PARTS, PARTS)
-def test_a_signature_holds_for_its_own_parts_alone(
+def test_signature_is_valid_only_for_its_own_parts(
     parts: tuple[bytes, ...], others: tuple[bytes, ...]
 ) -> None:
     signature = SIGNER.sign("finding", *parts)
@@ -37,7 +37,7 @@ def test_a_signature_holds_for_its_own_parts_alone(
         assert reason(SIGNER.name, signature, "finding", *others) == "not_authentic"
 
 
-def test_bytes_do_not_move_from_one_part_to_the_next() -> None:
+def test_bytes_cannot_move_between_parts() -> None:
     assert (
         reason(SIGNER.name, SIGNER.sign("finding", b"ab", b"c"), "finding", b"a", b"bc")
         == "not_authentic"
@@ -45,15 +45,15 @@ def test_bytes_do_not_move_from_one_part_to_the_next() -> None:
 
 
 @pytest.mark.parametrize("signature", ["", "zz", "00" * 64, "é"])
-def test_what_is_no_signature_is_not_authentic(signature: str) -> None:
+def test_invalid_signature_is_not_authentic(signature: str) -> None:
     assert reason(SIGNER.name, signature, "finding", b"a") == "not_authentic"
 
 
-def test_a_signer_that_is_not_known_is_said_to_be() -> None:
+def test_unknown_signer_is_reported() -> None:
     assert reason(OTHER.name, OTHER.sign("finding", b"a"), "finding", b"a") == "unknown_signer"
 
 
-def test_what_is_enclosed_comes_out_with_whether_its_signer_is_known() -> None:
+def test_disclosed_text_comes_with_whether_its_signer_is_trusted() -> None:
     assert KNOWN.disclose(SIGNER.enclose(b"text", "capture"), "capture") == (b"text", True)
     assert KNOWN.disclose(OTHER.enclose(b"text", "capture"), "capture") == (b"text", False)
     with pytest.raises(RecordError, match="not_authentic"):
@@ -66,7 +66,7 @@ def test_any_bytes_are_disclosed_or_a_record_error(data: bytes) -> None:
         KNOWN.disclose(data, "capture")
 
 
-def test_a_role_signs_with_one_key_and_its_readers_know_it(context: Context) -> None:
+def test_service_signs_with_one_key_known_to_its_readers(context: Context) -> None:
     first, again = (keys.load_signer(context.keys, "match") for _ in range(2))
     assert first.name == again.name
     assert set(keys.load_verifier(context.keys, "findings").known) == {
@@ -76,7 +76,7 @@ def test_a_role_signs_with_one_key_and_its_readers_know_it(context: Context) -> 
     assert first.name not in keys.load_verifier(context.keys, "captures").known
 
 
-def test_a_signer_whose_key_comes_later_is_known_when_it_first_signs(context: Context) -> None:
+def test_signer_added_later_is_trusted_at_its_first_signature(context: Context) -> None:
     verifier = keys.load_verifier(context.keys, "findings")
     context.keys.write(
         f"signers/findings/{OTHER.name}.pub", OTHER.private.public_key().public_bytes_raw()
@@ -84,7 +84,7 @@ def test_a_signer_whose_key_comes_later_is_known_when_it_first_signs(context: Co
     verifier.verify(OTHER.name, OTHER.sign("finding", b"a"), "finding", b"a")
 
 
-def test_removed_signer_is_refused_within_a_minute_and_nothing_else_changes(
+def test_removed_signer_is_rejected_within_a_minute(
     context: Context,
 ) -> None:
     now = [0.0]
@@ -103,7 +103,7 @@ def test_removed_signer_is_refused_within_a_minute_and_nothing_else_changes(
         verifier.verify(OTHER.name, OTHER.sign("finding", b"a"), "finding", b"a")
 
 
-def test_public_key_that_is_damaged_later_costs_its_own_signer_alone(context: Context) -> None:
+def test_public_key_damaged_later_affects_only_its_signer(context: Context) -> None:
     verifier = keys.load_verifier(context.keys, "findings")
     known_signers = set(verifier.known)
     (context.keys.root / "signers/findings/0123456789abcdef.pub").write_bytes(b"x" * 32)
@@ -111,7 +111,7 @@ def test_public_key_that_is_damaged_later_costs_its_own_signer_alone(context: Co
     assert set(verifier.known) == known_signers
 
 
-def test_no_signer_at_all_is_a_fault(context: Context) -> None:
+def test_having_no_signer_is_a_fault(context: Context) -> None:
     verifier = keys.load_verifier(context.keys, "findings")
     assert verifier.fault() == ""
     for file in (context.keys.root / "signers/findings").glob("*.pub"):
@@ -120,7 +120,7 @@ def test_no_signer_at_all_is_a_fault(context: Context) -> None:
     assert verifier.fault() == "no signer is known, so no record is accepted"
 
 
-def test_a_public_key_that_was_damaged_stops_and_is_named(context: Context) -> None:
+def test_damaged_public_key_stops_the_start_and_is_named(context: Context) -> None:
     name = f"signers/findings/{keys.load_signer(context.keys, 'match').name}.pub"
     path = context.keys.root / name
     damaged = bytearray(path.read_bytes())
@@ -130,5 +130,5 @@ def test_a_public_key_that_was_damaged_stops_and_is_named(context: Context) -> N
         keys.load_verifier(context.keys, "findings")
 
 
-def test_a_fingerprint_is_the_beginning_of_a_digest() -> None:
+def test_fingerprint_is_the_beginning_of_a_digest() -> None:
     assert to_fingerprint(b"") == "e3b0c44298fc1c14"

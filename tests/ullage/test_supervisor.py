@@ -94,7 +94,7 @@ def test_sigterm_drains_every_child_before_the_supervisor_ends(family, tmp_path:
     assert all(wait_for_exit(pid) for pid in children.values())
 
 
-def test_a_child_that_is_killed_is_started_again_and_the_others_stay(family) -> None:
+def test_killed_child_is_restarted_and_the_others_continue(family) -> None:
     parent, children = family
     os.kill(children["match"], signal.SIGKILL)
     assert parent.stdout is not None
@@ -171,7 +171,7 @@ def starts(monkeypatch: pytest.MonkeyPatch, clock: HeldClock) -> list[float]:
     return times
 
 
-def test_a_child_that_keeps_dying_is_started_ever_more_slowly(
+def test_child_that_keeps_dying_is_restarted_ever_more_slowly(
     starts: list[float], clock: HeldClock, tmp_path: Path
 ) -> None:
     assert supervisor.supervise(tmp_path, ("match",), Ticks(clock, 600), clock.as_clock()) == 0
@@ -182,7 +182,7 @@ def test_a_child_that_keeps_dying_is_started_ever_more_slowly(
     assert max(waits) <= 31.0
 
 
-def test_a_child_that_has_been_steady_is_started_at_once_again(
+def test_child_that_ran_steadily_is_restarted_at_once(
     monkeypatch: pytest.MonkeyPatch, clock: HeldClock, tmp_path: Path
 ) -> None:
     """After dying often it is waited for long; after a steady minute as at the first time."""
@@ -209,7 +209,7 @@ def test_a_child_that_has_been_steady_is_started_at_once_again(
     assert max(waits[7:]) < 1.0
 
 
-def test_a_child_with_a_wrong_configuration_ends_the_whole(
+def test_child_with_an_invalid_configuration_ends_the_supervisor(
     monkeypatch: pytest.MonkeyPatch, clock: HeldClock, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(
@@ -220,7 +220,7 @@ def test_a_child_with_a_wrong_configuration_ends_the_whole(
     )
 
 
-def test_lack_of_descriptors_delays_a_restart_and_ends_nothing(
+def test_running_out_of_descriptors_only_delays_a_restart(
     monkeypatch: pytest.MonkeyPatch, clock: HeldClock, tmp_path: Path
 ) -> None:
     starts: list[int] = []
@@ -238,7 +238,7 @@ def test_lack_of_descriptors_delays_a_restart_and_ends_nothing(
     assert [line["event"] for line in logs] == ["role_died", "role_not_started", "role_not_started"]
 
 
-def test_optional_service_that_refuses_to_start_does_not_end_the_others(
+def test_optional_service_that_cannot_start_does_not_end_the_others(
     monkeypatch: pytest.MonkeyPatch, clock: HeldClock, tmp_path: Path
 ) -> None:
     starts: list[str] = []
@@ -259,7 +259,7 @@ def test_optional_service_that_refuses_to_start_does_not_end_the_others(
     assert (starts.count("crawl"), starts.count("match")) == (1, 1)
 
 
-def test_a_child_whose_configuration_is_wrong_at_a_later_start_does_not_end_the_others(
+def test_configuration_broken_later_does_not_end_the_other_children(
     monkeypatch: pytest.MonkeyPatch, clock: HeldClock, tmp_path: Path
 ) -> None:
     starts: list[str] = []
@@ -275,7 +275,7 @@ def test_a_child_whose_configuration_is_wrong_at_a_later_start_does_not_end_the_
     assert min(starts.count("crawl"), starts.count("match")) > 3
 
 
-def test_what_comes_to_be_configured_is_started_and_ends_nobody(
+def test_newly_configured_service_is_started_without_ending_others(
     monkeypatch: pytest.MonkeyPatch, clock: HeldClock, tmp_path: Path
 ) -> None:
     starts: list[str] = []
@@ -298,7 +298,7 @@ def test_what_comes_to_be_configured_is_started_and_ends_nobody(
     assert (starts.count("crawl"), starts.count("intake")) == (1, 1)
 
 
-def test_child_is_given_its_role_its_parent_and_the_last_cause_of_death(
+def test_child_receives_its_service_parent_and_last_exit_code(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(supervisor.subprocess, "Popen", lambda words, **more: (words, more))
@@ -311,7 +311,7 @@ def test_child_is_given_its_role_its_parent_and_the_last_cause_of_death(
     assert os.environ.items() <= more["env"].items()
 
 
-def test_each_child_is_started_over_the_data_folder_of_all(
+def test_children_share_the_data_folder(
     monkeypatch: pytest.MonkeyPatch, clock: HeldClock, tmp_path: Path
 ) -> None:
     starts: list[tuple[Path, str]] = []
@@ -331,7 +331,7 @@ def test_each_child_is_started_over_the_data_folder_of_all(
     assert starts == [(tmp_path, role) for role in ("match", "alert", "match", "intake")]
 
 
-def test_a_child_that_does_not_drain_in_time_is_ended_by_force(
+def test_child_that_does_not_drain_in_time_is_killed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(supervisor, "DRAIN_SECONDS", 0.1)
@@ -358,7 +358,7 @@ def test_a_child_that_does_not_drain_in_time_is_ended_by_force(
     started[0].communicate()
 
 
-def test_once_runs_the_roles_in_order_and_ends_with_the_first_failure(
+def test_run_once_runs_services_in_order_and_returns_the_first_failure(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     script = (
@@ -379,7 +379,7 @@ def test_once_runs_the_roles_in_order_and_ends_with_the_first_failure(
     assert supervisor.run_once(tmp_path, ("crawl", "alert")) == 0
 
 
-def test_a_child_is_this_interpreter_with_this_data_folder(tmp_path: Path) -> None:
+def test_child_uses_this_interpreter_and_data_folder(tmp_path: Path) -> None:
     assert supervisor.command(tmp_path, "match", "--once")[1:] == [
         "-m",
         "ullage",
@@ -423,7 +423,7 @@ def supervise_until_stop(
     return calls, clock.seconds - stopped_at[-1]
 
 
-def test_children_are_asked_to_end_together_and_awaited(
+def test_children_are_terminated_together_and_awaited(
     monkeypatch: pytest.MonkeyPatch, clock: HeldClock, tmp_path: Path
 ) -> None:
     calls, seconds = supervise_until_stop(
@@ -434,7 +434,7 @@ def test_children_are_asked_to_end_together_and_awaited(
     assert seconds == pytest.approx(25.0)
 
 
-def test_child_that_does_not_drain_within_30_seconds_is_killed_alone(
+def test_only_the_child_that_does_not_drain_is_killed(
     monkeypatch: pytest.MonkeyPatch, clock: HeldClock, tmp_path: Path
 ) -> None:
     calls, seconds = supervise_until_stop(monkeypatch, clock, tmp_path, crawl=1e6, match=29.0)

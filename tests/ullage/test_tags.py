@@ -30,7 +30,7 @@ def oracle(key: bytes, message: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(("length", "tag"), VECTORS.items())
-def test_standard_vectors_alone_and_as_one_batch(length: int, tag: str) -> None:
+def test_standard_vectors_agree_singly_and_as_one_batch(length: int, tag: str) -> None:
     assert Tagger(KEY).tag_one(MESSAGE[:length]).hex() == tag
     batch = Tagger(KEY).tag([MESSAGE[:n] for n in VECTORS])
     assert [row.tobytes().hex() for row in batch] == list(VECTORS.values())
@@ -39,7 +39,7 @@ def test_standard_vectors_alone_and_as_one_batch(length: int, tag: str) -> None:
 @given(
     key=st.binary(min_size=32, max_size=32), messages=st.lists(st.binary(max_size=100), max_size=20)
 )
-def test_a_batch_of_any_lengths_equals_the_oracle_in_order(
+def test_batch_of_any_lengths_agrees_with_the_oracle_in_order(
     key: bytes, messages: list[bytes]
 ) -> None:
     tags = Tagger(key).tag(messages)
@@ -48,7 +48,7 @@ def test_a_batch_of_any_lengths_equals_the_oracle_in_order(
     assert [row.tobytes() for row in tags] == [oracle(key, m) for m in messages]
 
 
-def test_every_length_from_0_to_100_equals_the_oracle() -> None:
+def test_every_length_from_0_to_100_agrees_with_the_oracle() -> None:
     messages = [bytes(range(n)) for n in range(101)]
     assert [t.tobytes() for t in Tagger(KEY).tag(messages)] == [oracle(KEY, m) for m in messages]
 
@@ -66,7 +66,7 @@ def row_tags(messages: list[bytes], width: int, junk: int = 0xA5) -> list[bytes]
 
 
 @pytest.mark.parametrize("width", [64, 70, 80, 81])
-def test_rows_of_every_length_equal_the_oracle_whatever_stands_beyond(width: int) -> None:
+def test_rows_ignore_bytes_beyond_their_length(width: int) -> None:
     messages = [MESSAGE[:n] for n in range(65)]
     assert row_tags(messages, width) == [oracle(KEY, m) for m in messages]
     assert row_tags([MESSAGE[:n] for n in VECTORS], width) == [
@@ -76,17 +76,17 @@ def test_rows_of_every_length_equal_the_oracle_whatever_stands_beyond(width: int
 
 @pytest.mark.parametrize("length", [0, 1, 11, 15, 16, 17, 32, 40, 47, 48, 49, 100])
 @pytest.mark.parametrize("wider", [0, 1, 16])
-def test_rows_of_one_length_equal_the_oracle(length: int, wider: int) -> None:
+def test_rows_of_one_length_agree_with_the_oracle(length: int, wider: int) -> None:
     messages = [bytes([i]) * length for i in range(5)]
     assert row_tags(messages, length + wider) == [oracle(KEY, m) for m in messages]
 
 
 @given(messages=st.lists(st.binary(max_size=70), max_size=30), junk=st.integers(0, 255))
-def test_any_rows_equal_the_oracle_in_order(messages: list[bytes], junk: int) -> None:
+def test_any_rows_agree_with_the_oracle_in_order(messages: list[bytes], junk: int) -> None:
     assert row_tags(messages, 70, junk) == [oracle(KEY, m) for m in messages]
 
 
-def test_more_rows_than_a_step_takes() -> None:
+def test_more_rows_than_one_step_agree_with_the_oracle() -> None:
     rng = np.random.default_rng(1)
     values, lengths = (
         rng.integers(0, 256, (2 * STEP + 5, 40), np.uint8),
@@ -103,7 +103,7 @@ def test_more_rows_than_a_step_takes() -> None:
     messages=st.lists(st.binary(max_size=70), min_size=1, max_size=30),
     width=st.sampled_from([70, 72, 80]),
 )
-def test_what_is_laid_out_once_is_tagged_under_any_key(messages: list[bytes], width: int) -> None:
+def test_prepared_blocks_are_tagged_under_any_key(messages: list[bytes], width: int) -> None:
     laid = lay_out(table(messages, width, 0xA5), np.array([len(m) for m in messages], np.int64))
     for key in (KEY, bytes(32)):
         out = np.empty((len(messages) + 1, 16), np.uint8)
@@ -115,12 +115,12 @@ def test_no_rows_give_no_tags() -> None:
     assert Tagger(KEY).tag_rows(np.empty((0, 16), np.uint8), np.empty(0, np.int64)).shape == (0, 16)
 
 
-def test_a_long_message_among_short_ones() -> None:
+def test_long_message_among_short_ones_agrees_with_the_oracle() -> None:
     messages = [b"x" * 100_000, *[b"13800138000"] * 100, b""]
     assert [t.tobytes() for t in Tagger(KEY).tag(messages)] == [oracle(KEY, m) for m in messages]
 
 
-def test_a_tagger_keeps_no_state_between_batches() -> None:
+def test_tagger_keeps_no_state_between_batches() -> None:
     tagger = Tagger(KEY)
     assert (
         tagger.tag_one(b"13800138000")
@@ -129,7 +129,7 @@ def test_a_tagger_keeps_no_state_between_batches() -> None:
     )
 
 
-def test_keys_differ_in_each_of_their_parts_and_repeat_for_the_same() -> None:
+def test_derived_keys_depend_on_each_part_and_are_repeatable() -> None:
     words = [
         ("match", "bank", "phone", "plain"),
         ("index", "bank", "phone", "plain"),

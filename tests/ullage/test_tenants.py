@@ -8,7 +8,7 @@ from ullage.settings import Context
 from ullage.settings.tenants import find_tenants, require_tenant
 
 
-def test_tenants_are_known_by_settings_and_by_keys(data) -> None:
+def test_tenants_come_from_settings_and_keys(data) -> None:
     (data / "ullage.toml").write_text('[tenants.shop]\nbrands = ["某某"]\n')
     context = Context(data)
     assert find_tenants(context) == {"shop"}
@@ -18,14 +18,14 @@ def test_tenants_are_known_by_settings_and_by_keys(data) -> None:
     assert find_tenants(context) == {"bank", "far", "shop"}
 
 
-def test_a_tenant_is_known_by_a_credential(data, tmp_path, monkeypatch) -> None:
+def test_tenant_is_known_by_a_credential(data, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     for name in ("bank.index-1.key", "intake.token", "seal.20260921.key"):
         (tmp_path / name).write_bytes(bytes(32))
     assert find_tenants(Context(data)) == {"bank"}
 
 
-def test_what_is_like_it_is_named_first() -> None:
+def test_similar_tenant_is_suggested_first() -> None:
     require_tenant("bank", ["bank"])
     with pytest.raises(ConfigError, match=r"^tenant bnak is unknown; known: bank, agency, shop$"):
         require_tenant("bnak", ["shop", "agency", "bank"])
@@ -38,6 +38,6 @@ def test_what_is_like_it_is_named_first() -> None:
 @pytest.mark.parametrize(
     "name", ["13800138000", "a13800138000", "x\x1b[31m", "110105-19491231-002x", ""]
 )
-def test_what_may_be_an_identifier_is_not_repeated(name) -> None:
+def test_name_that_may_be_an_identifier_is_not_echoed(name) -> None:
     with pytest.raises(ConfigError, match=r"^that tenant is unknown; known: bank$"):
         require_tenant(name, ["bank"])

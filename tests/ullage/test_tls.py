@@ -49,7 +49,7 @@ def trust(folder: Path, certificate: str = "own.pem") -> Trust:
     return Trust("bus.url", folder / "ca.pem", folder / certificate)
 
 
-def test_files_that_are_wrong_are_named_with_the_cure(folder: Path, authority: Authority) -> None:
+def test_invalid_client_files_are_named_with_the_remedy(folder: Path, authority: Authority) -> None:
     certificates, second = authority.client("a"), authority.client("b")
     private = load_pem_private_key(certificates.key, None)
     locked = private.private_bytes(
@@ -93,7 +93,7 @@ def test_files_that_are_wrong_are_named_with_the_cure(folder: Path, authority: A
         trust(folder, "text.pem").read_life()
 
 
-def test_what_a_listener_cannot_show_is_named_with_the_cure(
+def test_invalid_listener_files_are_named_with_the_remedy(
     tmp_path: Path, authority: Authority
 ) -> None:
     certificates, second = authority.server(), authority.server()
@@ -141,13 +141,13 @@ def test_what_a_listener_cannot_show_is_named_with_the_cure(
     assert ListenerCertificate.from_settings("desk", tmp_path, "", "") is None
 
 
-def test_a_link_to_a_certificate_is_not_followed(folder: Path) -> None:
+def test_link_to_a_certificate_is_not_followed(folder: Path) -> None:
     (folder / "link.pem").symlink_to(folder / "own.pem")
     with pytest.raises(ConfigError, match="is a symbolic link"):
         trust(folder, "link.pem").context()
 
 
-def test_a_credential_stands_in_for_a_file_of_its_name(
+def test_credential_replaces_a_file_of_its_name(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     credentials = folder / "given"
@@ -173,7 +173,7 @@ def test_a_credential_stands_in_for_a_file_of_its_name(
         (1, 0, False),
     ],
 )
-def test_a_certificate_ends_soon_when_a_third_is_left_at_most_two_weeks(
+def test_renewal_is_due_with_a_third_left_or_two_weeks(
     folder: Path, authority: Authority, days: int, passed: int, *, soon: bool
 ) -> None:
     write(folder / "own.pem", authority.client("a", dt.timedelta(days=days)).pair)
@@ -230,7 +230,7 @@ class Listener:
         self._socket.close()
 
 
-def test_each_refusal_is_a_line_and_a_renewed_file_is_shown(
+def test_each_tls_rejection_is_one_line_and_a_renewed_file_is_used(
     folder: Path, authority: Authority
 ) -> None:
     server = Listener(authority, folder)
@@ -268,7 +268,7 @@ def test_each_refusal_is_a_line_and_a_renewed_file_is_shown(
         server.close()
 
 
-def test_what_is_no_refusal_may_pass(folder: Path) -> None:
+def test_other_tls_errors_are_transient(folder: Path) -> None:
     with pytest.raises(
         UnavailableError, match=r"is it ready, and does that port speak TLS, as bus\.url says"
     ):
@@ -283,9 +283,7 @@ class ResetSocket(socket.socket):
 
 
 @pytest.mark.parametrize("kind", [socket.socket, ResetSocket])
-def test_a_connection_that_the_other_end_has_reset_leaves_no_socket_open(
-    folder: Path, kind: type[socket.socket]
-) -> None:
+def test_reset_connection_leaves_no_socket_open(folder: Path, kind: type[socket.socket]) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
         socket.create_connection(server.getsockname()) as connected,

@@ -108,7 +108,7 @@ def folder(tmp_path: Path) -> Path:
         *((LATEST, shown, written) for shown in ("own.pem", "") for written in range(4)),
     ],
 )
-def test_a_refusal_is_told_as_one_whenever_it_comes(
+def test_rejected_certificate_is_reported_whenever_it_is_noticed(
     folder: Path, version: ssl.TLSVersion, certificate: str, written: int, *, reset: bool
 ) -> None:
     """In TLS 1.3 a client has shaken hands, and may have written, before the server has looked
@@ -152,7 +152,7 @@ def ask_elasticsearch(port: int, data: Path) -> None:
 
 @RESET
 @pytest.mark.parametrize("ask", [ask_kafka, ask_elasticsearch])
-def test_both_clients_tell_a_refusal_that_was_there_before_they_wrote(
+def test_both_clients_report_a_rejection_received_before_writing(
     folder: Path, monkeypatch: pytest.MonkeyPatch, ask: Callable[[int, Path], None], *, reset: bool
 ) -> None:
     with Refuser(folder, LATEST, reset=reset) as server:

@@ -81,7 +81,7 @@ every_file = pytest.mark.parametrize(
 
 
 @every_file
-def test_what_is_ours_alone_is_read(
+def test_private_file_is_read(
     tmp_path: Path, create: Callable[[Path], Path], read: Callable[[Path], object]
 ) -> None:
     create(tmp_path)
@@ -90,7 +90,7 @@ def test_what_is_ours_alone_is_read(
 
 @every_file
 @pytest.mark.parametrize("bit", [0o020, 0o002])
-def test_a_file_that_others_may_write_is_refused_with_path_and_cure(
+def test_file_writable_by_others_is_rejected_with_path_and_remedy(
     tmp_path: Path, create: Callable[[Path], Path], read: Callable[[Path], object], bit: int
 ) -> None:
     path = create(tmp_path)
@@ -101,7 +101,7 @@ def test_a_file_that_others_may_write_is_refused_with_path_and_cure(
 
 
 @every_file
-def test_a_folder_on_the_way_that_others_may_write_is_refused(
+def test_parent_folder_writable_by_others_is_rejected(
     tmp_path: Path, create: Callable[[Path], Path], read: Callable[[Path], object]
 ) -> None:
     path = create(tmp_path)
@@ -112,7 +112,7 @@ def test_a_folder_on_the_way_that_others_may_write_is_refused(
 
 
 @every_file
-def test_a_file_of_somebody_else_is_refused(
+def test_file_owned_by_somebody_else_is_rejected(
     tmp_path: Path,
     create: Callable[[Path], Path],
     read: Callable[[Path], object],
@@ -143,7 +143,7 @@ def _pretend_owner(monkeypatch: pytest.MonkeyPatch, path: Path, uid: int) -> Non
 
 
 @every_file
-def test_a_symbolic_link_is_not_followed(
+def test_symbolic_link_is_not_followed(
     tmp_path: Path, create: Callable[[Path], Path], read: Callable[[Path], object]
 ) -> None:
     path = create(tmp_path)
@@ -159,7 +159,7 @@ def test_a_symbolic_link_is_not_followed(
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
 @every_file
-def test_a_pipe_or_folder_in_its_place_is_refused_by_name_and_not_waited_for(
+def test_pipe_or_folder_is_rejected_by_name_without_waiting(
     tmp_path: Path,
     create: Callable[[Path], Path],
     read: Callable[[Path], object],
@@ -173,7 +173,7 @@ def test_a_pipe_or_folder_in_its_place_is_refused_by_name_and_not_waited_for(
     assert str(path) in str(caught.value)
 
 
-def test_what_is_read_is_what_was_looked_at(
+def test_checked_file_is_the_one_that_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another file is put there between open and look: it is not the one that is read."""
@@ -192,7 +192,7 @@ def test_what_is_read_is_what_was_looked_at(
     assert read_trusted(path, secret=True) == key
 
 
-def test_a_world_writable_configuration_runs_no_command(tmp_path: Path) -> None:
+def test_world_writable_configuration_runs_no_command(tmp_path: Path) -> None:
     mark = tmp_path / "ran"
     a_configuration(tmp_path).write_text(EVIL.format(mark))
     (tmp_path / "ullage.toml").chmod(0o666)
@@ -201,7 +201,7 @@ def test_a_world_writable_configuration_runs_no_command(tmp_path: Path) -> None:
     assert not mark.exists()
 
 
-def test_a_data_folder_that_others_may_write_is_refused_even_without_a_configuration(
+def test_data_folder_writable_by_others_is_rejected(
     tmp_path: Path,
 ) -> None:
     tmp_path.chmod(0o777)
@@ -209,7 +209,7 @@ def test_a_data_folder_that_others_may_write_is_refused_even_without_a_configura
         load(tmp_path)
 
 
-def test_a_folder_may_be_a_link_for_it_lies_where_nobody_else_writes(tmp_path: Path) -> None:
+def test_folder_may_be_a_link_in_a_safe_place(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     KeyStore(tmp_path / "safe").make("capture.key")
     (tmp_path / "data" / "keys").symlink_to(tmp_path / "safe")
@@ -220,13 +220,13 @@ def test_a_folder_may_be_a_link_for_it_lies_where_nobody_else_writes(tmp_path: P
         KeyStore(tmp_path / "data" / "keys").read("capture.key")
 
 
-def test_a_file_of_any_size_is_refused_beyond_a_mebibyte(tmp_path: Path) -> None:
+def test_file_over_a_mebibyte_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "big").write_bytes(bytes(MAX_BYTES + 1))
     with pytest.raises(ConfigError, match="is larger"):
         read_trusted(tmp_path / "big")
 
 
-def test_what_is_missing_is_told_apart_from_what_is_wrong(tmp_path: Path) -> None:
+def test_missing_file_is_distinguished_from_an_invalid_one(tmp_path: Path) -> None:
     for path, root in (
         (tmp_path / "a", tmp_path),
         (tmp_path / "b" / "c", tmp_path),
@@ -239,7 +239,7 @@ def test_what_is_missing_is_told_apart_from_what_is_wrong(tmp_path: Path) -> Non
         check_folder(tmp_path / "file")
 
 
-def test_kafkas_login_is_read_with_the_same_care(tmp_path: Path) -> None:
+def test_kafka_credentials_are_checked_the_same_way(tmp_path: Path) -> None:
     write_new(b"user\npassword\n", tmp_path / "login")
     query = "h:1?security=SASL_SSL&mechanism=PLAIN&credentials=link"
     (tmp_path / "link").symlink_to(tmp_path / "login")
@@ -247,7 +247,7 @@ def test_kafkas_login_is_read_with_the_same_care(tmp_path: Path) -> None:
         parse(query, tmp_path)
 
 
-def test_new_files_have_the_mode_they_are_meant_to_have_whatever_the_umask(tmp_path: Path) -> None:
+def test_new_files_have_their_intended_mode_whatever_the_umask(tmp_path: Path) -> None:
     former = os.umask(0o077)
     try:
         context = Context(tmp_path / "data")

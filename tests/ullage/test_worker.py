@@ -151,7 +151,7 @@ def failing_first(act: Callable[..., T], failures: list[Exception]) -> Callable[
     return fail_first
 
 
-def test_what_is_down_is_told_apart_bus_or_the_part_that_the_handler_writes_to() -> None:
+def test_unavailable_bus_and_store_are_distinguished() -> None:
     bench, reports = Bench(count=2), list[tuple[str, bool]]()
     bench.feed.poll = failing_first(bench.feed.poll, [UnavailableError("poll")])  # type: ignore[method-assign]
     metrics = WorkerMetrics(reached=lambda part, answers: reports.append((part, answers)))
@@ -174,7 +174,7 @@ def test_what_is_down_is_told_apart_bus_or_the_part_that_the_handler_writes_to()
     ], "the commit is the bus's"
 
 
-def test_all_records_are_handled_in_batches_and_each_batch_is_committed_after() -> None:
+def test_batches_are_committed_after_they_are_handled() -> None:
     bench = Bench()
     assert bench.run() == 10
     assert bench.calls == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
@@ -183,7 +183,7 @@ def test_all_records_are_handled_in_batches_and_each_batch_is_committed_after() 
     assert bench.turns == 4
 
 
-def test_what_is_down_is_tried_again_with_the_same_records_and_growing_waits() -> None:
+def test_unavailable_part_is_retried_with_the_same_records() -> None:
     bench = Bench(count=3)
     bench.handle = failing_first(bench.handle, [UnavailableError("store is down")] * 5)  # type: ignore[method-assign]
     assert bench.run() == 3
@@ -197,7 +197,7 @@ def test_what_is_down_is_tried_again_with_the_same_records_and_growing_waits() -
     "number",
     [errno.EIO, errno.ENOSPC, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN],
 )
-def test_a_disk_that_fails_while_a_record_is_in_hand_is_waited_for_and_is_no_dead_letter(
+def test_disk_error_is_retried_and_makes_no_dead_letter(
     number: int,
 ) -> None:
     bench, failures = Bench(count=3), [OSError(number, os.strerror(number), "in-hand.note")] * 2
@@ -206,7 +206,7 @@ def test_a_disk_that_fails_while_a_record_is_in_hand_is_waited_for_and_is_no_dea
     assert (bench.handled, bench.letters.put_aside, len(bench.stop.waits)) == ([0, 1, 2], [], 2)
 
 
-def test_waits_begin_anew_once_what_was_down_has_answered() -> None:
+def test_waits_reset_once_an_unavailable_part_has_answered() -> None:
     backoff, stop = Backoff(first=8.0, cap=500.0), Stop()
     run_until_answered(
         "match", failing_first(lambda: None, [UnavailableError("bus is down")] * 4), stop, backoff
@@ -215,7 +215,7 @@ def test_waits_begin_anew_once_what_was_down_has_answered() -> None:
     assert backoff.next() <= 8.0
 
 
-def test_a_wait_that_was_asked_for_is_kept() -> None:
+def test_requested_wait_is_respected() -> None:
     bench = Bench(count=1)
     bench.feed.failures = [UnavailableError("slow down", retry_after=120.0)]
     bench.run()
@@ -223,7 +223,7 @@ def test_a_wait_that_was_asked_for_is_kept() -> None:
     assert bench.feed.committed == [0]
 
 
-def test_a_bad_record_is_put_aside_alone_with_its_reason_and_the_others_go_on() -> None:
+def test_bad_record_becomes_a_dead_letter_and_the_others_continue() -> None:
     bench = Bench(bad={5: RecordError("malformed")})
     assert bench.run() == 10
     assert bench.letters.put_aside == [(5, "malformed")]
@@ -231,7 +231,7 @@ def test_a_bad_record_is_put_aside_alone_with_its_reason_and_the_others_go_on() 
     assert (sum(bench.counted), bench.dropped) == (9, ["malformed"])
 
 
-def test_records_that_all_become_dead_letters_are_a_fault_until_one_is_handled() -> None:
+def test_only_dead_letters_are_a_fault_until_a_record_is_handled() -> None:
     bench = Bench(count=3, bad={n: RecordError("unknown_signer") for n in range(3)})
     bench.run()
     assert bench.worker.fault() == "the last 3 records became dead letters (unknown_signer)"
@@ -243,7 +243,7 @@ def test_records_that_all_become_dead_letters_are_a_fault_until_one_is_handled()
     assert bench.worker.fault() == ""
 
 
-def test_a_bug_in_the_handler_is_a_dead_letter_and_stops_nothing() -> None:
+def test_bug_in_the_handler_makes_a_dead_letter_and_stops_nothing() -> None:
     bench = Bench(bad={0: ZeroDivisionError("13800138000")})
     bench.run()
     assert bench.letters.put_aside == [(0, "internal")]
@@ -251,9 +251,7 @@ def test_a_bug_in_the_handler_is_a_dead_letter_and_stops_nothing() -> None:
 
 
 @given(bad=st.sets(st.integers(0, 19)), batch=st.integers(1, 20))
-def test_whatever_is_bad_each_record_is_handled_or_put_aside_once_and_in_order(
-    bad: set[int], batch: int
-) -> None:
+def test_each_record_is_handled_or_dead_lettered_once_in_order(bad: set[int], batch: int) -> None:
     bench = Bench(count=20, bad={n: RecordError("malformed") for n in bad}, batch=batch)
     assert bench.run() == 20
     assert bench.handled == [n for n in range(20) if n not in bad]
@@ -263,7 +261,7 @@ def test_whatever_is_bad_each_record_is_handled_or_put_aside_once_and_in_order(
 
 
 @pytest.mark.parametrize("error", [ConfigError("key is gone"), CorruptError("store is damaged")])
-def test_an_error_that_means_stop_ends_the_worker_before_committing(error: Exception) -> None:
+def test_fatal_error_ends_the_worker_before_committing(error: Exception) -> None:
     bench = Bench(bad={5: error})
     with pytest.raises(type(error)):
         bench.run()
@@ -271,7 +269,7 @@ def test_an_error_that_means_stop_ends_the_worker_before_committing(error: Excep
     assert bench.letters.put_aside == []
 
 
-def test_nothing_is_committed_past_a_letter_that_could_not_be_written() -> None:
+def test_nothing_is_committed_past_an_unwritten_dead_letter() -> None:
     bench = Bench(count=2, bad={0: RecordError("malformed")}, stop=Stop(after=3))
     bench.letters.failures = [UnavailableError("bus is down")] * 9
     assert bench.run() == 0
@@ -279,20 +277,20 @@ def test_nothing_is_committed_past_a_letter_that_could_not_be_written() -> None:
     assert bench.dropped == []
 
 
-def test_a_stop_while_waiting_leaves_the_batch_uncommitted_and_uncounted() -> None:
+def test_stop_while_waiting_leaves_the_batch_uncommitted_and_uncounted() -> None:
     bench = Bench(bad={0: UnavailableError("store is down")}, stop=Stop(after=2))
     assert bench.run() == 0
     assert (bench.feed.committed, bench.counted) == ([], [])
 
 
-def test_a_stop_while_the_commit_waits_does_not_count_the_batch() -> None:
+def test_stop_while_the_commit_waits_does_not_count_the_batch() -> None:
     bench = Bench(stop=Stop(after=1))
     bench.feed.failures = [UnavailableError("bus is down")]
     assert bench.run() == 0
     assert bench.counted == []
 
 
-def test_a_stop_during_a_batch_lets_it_finish_and_takes_no_other() -> None:
+def test_stop_during_a_batch_lets_it_finish_and_takes_no_other() -> None:
     bench = Bench()
     handle = bench.handle
 
@@ -305,7 +303,7 @@ def test_a_stop_during_a_batch_lets_it_finish_and_takes_no_other() -> None:
     assert bench.feed.committed == [3]
 
 
-def test_without_once_the_worker_goes_on_when_nothing_is_left_until_told_to_stop() -> None:
+def test_worker_keeps_polling_until_stopped() -> None:
     bench = Bench(count=2)
     bench.feed.when_empty = lambda: bench.stop.set() if bench.turns > 3 else None
     assert bench.run(once=False) == 2
@@ -313,27 +311,27 @@ def test_without_once_the_worker_goes_on_when_nothing_is_left_until_told_to_stop
     assert bench.feed.timeouts == [POLL_SECONDS] * 4, "it does not ask in a circle"
 
 
-def test_a_batch_of_several_partitions_is_committed_in_each_of_them() -> None:
+def test_batch_of_several_partitions_is_committed_in_each() -> None:
     bench = Bench(count=7, batch=7)
     bench.feed.partitions = 3
     assert bench.run() == 7
     assert sorted(bench.feed.committed) == [4, 5, 6]
 
 
-def test_once_waits_for_a_bus_that_has_something_left_but_hands_it_out_late() -> None:
+def test_once_waits_for_a_bus_that_returns_records_late() -> None:
     bench = Bench(count=2)
     bench.feed.late, bench.feed.waiting = 4, [2, 2, 2]
     assert bench.run(once=True) == 2
 
 
-def test_once_does_not_wait_for_ever_for_what_another_consumer_holds() -> None:
+def test_once_does_not_wait_forever_for_records_of_another_consumer() -> None:
     bench = Bench(count=0)
     bench.feed.waiting = [1] * 1000
     assert bench.run(once=True) == 0
     assert bench.turns == EMPTY_POLLS + 1
 
 
-def test_what_is_down_when_a_role_starts_is_waited_for_and_once_is_not() -> None:
+def test_service_waits_for_unavailable_parts_at_start_but_once_does_not() -> None:
     failures: list[Exception] = [UnavailableError("bus is down")] * 2
     act = failing_first(lambda: "opened", failures)
     with capture_logs() as logs:
@@ -379,7 +377,7 @@ class SuspiciousHandler:
         return nullcontext()
 
 
-def test_records_are_let_come_together_where_there_were_few() -> None:
+def test_records_are_gathered_where_there_are_few() -> None:
     # two whole batches, and one of two that is waited behind
     bench = Bench(count=10, batch=4, stop=Stop(after=1))
     assert bench.run(once=False) == 10
@@ -400,7 +398,7 @@ def worker_with(bench: Bench, hand: SuspiciousHandler) -> Worker:
     )  # type: ignore[arg-type]
 
 
-def test_record_that_killed_a_process_is_set_aside_alone() -> None:
+def test_record_that_killed_a_process_is_quarantined_alone() -> None:
     bench, hand = Bench(count=6), SuspiciousHandler({1, 4})
     assert worker_with(bench, hand).run(once=True) == 6
     assert bench.calls == hand.held == [[0], [2], [3], [5]]
@@ -412,7 +410,7 @@ def test_record_that_killed_a_process_is_set_aside_alone() -> None:
     )
 
 
-def test_a_suspect_that_is_not_dealt_with_stays_one_and_nothing_behind_it_is_taken() -> None:
+def test_unfinished_suspect_stays_one_and_blocks_later_records() -> None:
     bench, hand = (
         Bench(count=3, bad={1: UnavailableError("down")}, stop=Stop(after=2)),
         SuspiciousHandler(set()),
@@ -421,7 +419,7 @@ def test_a_suspect_that_is_not_dealt_with_stays_one_and_nothing_behind_it_is_tak
     assert (hand.forgotten, bench.feed.committed, bench.handled) == ([0], [0], [0])
 
 
-def test_what_was_dealt_with_in_part_is_set_aside_before_the_commit_and_counts_as_handled() -> None:
+def test_partly_handled_record_is_dead_lettered_before_the_commit() -> None:
     bench = Bench(count=4)
     handle = bench.handle
 
@@ -437,7 +435,7 @@ def test_what_was_dealt_with_in_part_is_set_aside_before_the_commit_and_counts_a
     assert bench.calls == [[0, 1, 2, 3]], "the letter is tried again, not the batch"
 
 
-def test_memory_that_ran_out_ends_the_process_and_is_no_dead_letter() -> None:
+def test_running_out_of_memory_ends_the_process_without_a_dead_letter() -> None:
     bench = Bench(bad={1: MemoryError()})  # type: ignore[dict-item]
     with pytest.raises(ExhaustedError, match="match ran out of memory"):
         bench.run()

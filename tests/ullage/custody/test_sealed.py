@@ -34,7 +34,7 @@ def private(folder: Path, *names: str):
     return [private_key(folder / f"{name}.pem", PASSPHRASES.__getitem__) for name in names]
 
 
-def test_a_public_half_that_lost_a_bit_seals_nothing(tmp_path, keys, vault):
+def test_damaged_public_key_seals_nothing(tmp_path, keys, vault):
     officers(tmp_path, keys)
     public = keys.root / "evidence" / "li.pub"
     content = public.read_bytes()
@@ -49,14 +49,14 @@ def test_a_public_half_that_lost_a_bit_seals_nothing(tmp_path, keys, vault):
     pair_of(keys, OFFICERS)
 
 
-def test_evidence_that_no_file_can_be_opened_for_says_why(tmp_path, keys, vault, monkeypatch):
+def test_failure_to_open_an_evidence_file_gives_the_reason(tmp_path, keys, vault, monkeypatch):
     pair = officers(tmp_path, keys)
     monkeypatch.setattr(os, "open", Mock(side_effect=OSError(errno.EMFILE, "too many open files")))
     with pytest.raises(OSError, match="too many open files"):
         seal(vault, pair)
 
 
-def test_two_keys_open_what_was_sealed_and_one_does_not(tmp_path, keys, vault):
+def test_two_officer_keys_open_evidence_and_one_does_not(tmp_path, keys, vault):
     pair = officers(tmp_path, keys)
     head = seal(vault, pair)
     [item] = vault.items()
@@ -75,7 +75,7 @@ def test_two_keys_open_what_was_sealed_and_one_does_not(tmp_path, keys, vault):
             open_sealed(vault.read_sealed(item), head.place, head.officers, too_few)
 
 
-def test_another_officers_key_is_none_of_the_two(tmp_path, keys, vault):
+def test_key_of_another_officer_does_not_open_evidence(tmp_path, keys, vault):
     pair = officers(tmp_path, keys)
     make_officer(tmp_path, "zhao", PASSPHRASES["zhao.pem"])
     head = seal(vault, pair)
@@ -86,7 +86,7 @@ def test_another_officers_key_is_none_of_the_two(tmp_path, keys, vault):
         )
 
 
-def test_what_is_sealed_opens_only_as_the_finding_it_is_and_only_whole(tmp_path, keys, vault):
+def test_evidence_opens_only_whole_and_under_its_own_finding(tmp_path, keys, vault):
     pair = officers(tmp_path, keys)
     head = seal(vault, pair)
     [item] = vault.items()
@@ -101,7 +101,7 @@ def test_what_is_sealed_opens_only_as_the_finding_it_is_and_only_whole(tmp_path,
             open_sealed(data, place, head.officers, officer_keys)
 
 
-def test_a_manifest_tells_if_what_it_is_about_is_another():
+def test_manifest_detects_changed_evidence():
     evidence, _ = make_manifest()
     assert decode(encode(evidence, BODY)) == (evidence, BODY)
     with pytest.raises(RecordError, match="digest"):
@@ -118,7 +118,7 @@ def test_a_manifest_tells_if_what_it_is_about_is_another():
             decode(data)
 
 
-def test_a_manifest_says_who_took_it():
+def test_manifest_names_the_collector():
     assert [manifest_of(platform).process[0].role for platform in ("bepasty", "ingest")] == [
         "crawl",
         "ingest",
@@ -129,7 +129,7 @@ def manifest_of(platform: str):
     return manifest(factories.capture(platform=platform), factories.finding(), "high", WHEN)
 
 
-def test_nothing_but_tenant_finding_time_and_officers_is_in_clear(tmp_path, keys, vault):
+def test_only_tenant_finding_time_and_officers_are_in_clear(tmp_path, keys, vault):
     seal(vault, officers(tmp_path, keys))
     [item] = vault.items()
     written = item.path.read_bytes()
@@ -142,7 +142,7 @@ def test_nothing_but_tenant_finding_time_and_officers_is_in_clear(tmp_path, keys
     assert [id_.partition(".")[0] for id_ in item.head.officers] == list(OFFICERS)
 
 
-def test_the_same_finding_again_writes_nothing(tmp_path, keys, vault):
+def test_repeated_finding_writes_nothing(tmp_path, keys, vault):
     pair = officers(tmp_path, keys)
     seal(vault, pair)
     [before] = [item.path.read_bytes() for item in vault.items()]
@@ -157,7 +157,7 @@ def test_name_that_is_no_finding_id_reaches_no_file(vault, finding):
         vault.has("bank", finding)
 
 
-def test_what_is_old_goes_unless_it_is_held(tmp_path, keys, vault):
+def test_old_evidence_expires_unless_held(tmp_path, keys, vault):
     pair = officers(tmp_path, keys)
     for name in ("a", "b", "c"):
         seal(vault, pair, name)
@@ -172,7 +172,7 @@ def test_what_is_old_goes_unless_it_is_held(tmp_path, keys, vault):
     assert vault.release(["b"]) == 0
 
 
-def test_a_draft_that_a_crash_left_goes_in_the_end(vault, tmp_path, keys):
+def test_abandoned_draft_is_removed_eventually(vault, tmp_path, keys):
     seal(vault, officers(tmp_path, keys))
     draft = vault.root / "bank" / "x.partial7"
     draft.write_bytes(b"half")
@@ -182,7 +182,7 @@ def test_a_draft_that_a_crash_left_goes_in_the_end(vault, tmp_path, keys):
     assert not draft.exists()
 
 
-def test_a_finding_is_found_by_its_id_and_by_nothing_else(tmp_path, keys, vault):
+def test_finding_is_found_only_by_its_exact_id(tmp_path, keys, vault):
     seal(vault, officers(tmp_path, keys))
     assert vault.find("f1d0").head.tenant == "bank"
     for name in ("f1d1", "*", "../bank/f1d0", ""):
@@ -190,7 +190,7 @@ def test_a_finding_is_found_by_its_id_and_by_nothing_else(tmp_path, keys, vault)
             vault.find(name)
 
 
-def test_a_file_whose_line_is_damaged_is_named(tmp_path, keys, vault):
+def test_evidence_file_with_a_damaged_header_is_named(tmp_path, keys, vault):
     seal(vault, officers(tmp_path, keys))
     [item] = vault.items()
     item.path.write_bytes(b"x" + item.path.read_bytes())
@@ -201,7 +201,7 @@ def test_a_file_whose_line_is_damaged_is_named(tmp_path, keys, vault):
 # --- the officers' keys
 
 
-def test_an_officers_key_is_under_a_passphrase_and_never_overwritten(tmp_path):
+def test_officer_key_has_a_passphrase_and_is_never_overwritten(tmp_path):
     pem, public = make_officer(tmp_path, "li", PASSPHRASES["li.pem"])
     assert b"ENCRYPTED" in pem.read_bytes()
     assert stat.S_IMODE(pem.stat().st_mode) == 0o600
@@ -217,7 +217,7 @@ def test_an_officers_key_is_under_a_passphrase_and_never_overwritten(tmp_path):
         make_officer(tmp_path, "wang", "short")
 
 
-def test_a_private_file_that_is_open_to_others_wrong_or_of_another_kind_is_refused(tmp_path):
+def test_unsafe_or_invalid_private_key_file_is_rejected(tmp_path):
     pem, _ = make_officer(tmp_path, "li", PASSPHRASES["li.pem"])
     with pytest.raises(
         ConfigError,
@@ -245,7 +245,7 @@ def test_a_private_file_that_is_open_to_others_wrong_or_of_another_kind_is_refus
         private_key(tmp_path / "gone.pem", lambda _: "")
 
 
-def test_two_officers_are_two_keys(tmp_path, keys):
+def test_two_officers_need_different_keys(tmp_path, keys):
     _, public = make_officer(tmp_path, "li", PASSPHRASES["li.pem"])
     for name in OFFICERS:
         keys.write(f"evidence/{name}.pub", public.read_bytes()[:KEY_BYTES])  # without whose it is

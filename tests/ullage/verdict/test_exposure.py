@@ -25,7 +25,7 @@ def points(given_facts: VerdictFacts) -> dict[str, int]:
     return {reason.code: reason.points for reason in exposure(given_facts).reasons}
 
 
-def test_chance_grows_with_the_list_and_ends_at_all_of_it() -> None:
+def test_chance_grows_with_the_list_up_to_all_of_it() -> None:
     assert expect_by_chance(facts(candidates={"phone": 200})) == pytest.approx(2.0)
     assert expect_by_chance(facts(candidates={"phone": 200}, circulation=1e6)) == 200
     assert expect_by_chance(facts()) == 0
@@ -42,7 +42,9 @@ def test_chance_grows_with_the_list_and_ends_at_all_of_it() -> None:
         ({}, 0.0),
     ],
 )
-def test_the_unit_weighs_each_customer_by_one_class(classes: dict[str, int], unit: float) -> None:
+def test_severity_unit_weighs_each_customer_by_one_class(
+    classes: dict[str, int], unit: float
+) -> None:
     assert severity_unit(Crowd(sum(classes.values()), classes)) == pytest.approx(unit)
 
 
@@ -52,7 +54,7 @@ WAYS = [(way, scenario) for way, scenario in RULES.list_ways()]
 @pytest.mark.parametrize(
     ("way", "scenario"), WAYS, ids=[f"{s.id}-{n}" for n, (_, s) in enumerate(WAYS)]
 )
-def test_every_way_of_a_scenario_is_reached_and_worded_in_two_languages(
+def test_every_scenario_way_is_reached_and_worded_in_two_languages(
     way: ScenarioConditions, scenario: Scenario
 ) -> None:
     fields = way.every | frozenset(sorted(way.some)[:1])
@@ -73,12 +75,12 @@ def test_every_way_of_a_scenario_is_reached_and_worded_in_two_languages(
     assert all((scenario.title, scenario.title_zh, scenario.source))
 
 
-def test_there_are_all_scenarios_each_once() -> None:
+def test_every_scenario_exists_once() -> None:
     assert [s.id for s in RULES.scenario] == [f"X{n}" for n in range(1, 23)]
 
 
 @pytest.mark.parametrize("without", ["terms", "logins", "brand"])
-def test_a_way_that_asks_for_a_term_a_login_or_the_brand_is_closed_without(without: str) -> None:
+def test_way_requires_its_term_login_or_brand(without: str) -> None:
     whole = {"terms": ("initial access", "机主", "手持"), "logins": 3, "brand": True}
     assert exposure(make_facts(FieldLabel.PHONE, FieldLabel.ID, **whole)).scenario == "X1"
     less = exposure(
@@ -131,14 +133,14 @@ def test_fields_of_two_rows_do_not_add_up_to_a_scenario() -> None:
         ({"people": crowd(1_000_000, *GROUP)}, "V", 15),
     ],
 )
-def test_what_adds_to_exposure_and_how_much(changes: dict, code: str, added: int) -> None:
+def test_each_fact_adds_its_points_to_exposure(changes: dict, code: str, added: int) -> None:
     assert points(facts(**changes))[code] == added
 
 
 @pytest.mark.parametrize(
     "changes", [{}, {"sites": 1}, {"corroborated_rows": 2}, {"newest_date": None}]
 )
-def test_what_is_not_so_gives_no_reason(changes: dict) -> None:
+def test_missing_facts_give_no_reason(changes: dict) -> None:
     assert list(points(facts(**changes))) == ["X17", "V", "S"]
 
 
@@ -159,13 +161,13 @@ def test_what_is_not_so_gives_no_reason(changes: dict) -> None:
         (make_facts(FieldLabel.PHONE, customers=0, longest_run=500, alarm=True), 5, "K2"),
     ],
 )
-def test_floors_and_caps(given_facts: VerdictFacts, score: int, code: str | None) -> None:
+def test_score_has_floors_and_caps(given_facts: VerdictFacts, score: int, code: str | None) -> None:
     judged = exposure(given_facts)
     assert judged.score == score
     assert [r.code for r in judged.reasons if r.code[0] in "FK"][-1:] == ([code] if code else [])
 
 
-def test_of_a_list_that_was_made_up_only_verified_customers_count() -> None:
+def test_fabricated_list_counts_only_verified_customers() -> None:
     whole = make_facts(
         *GROUP,
         FieldLabel.LOAN,
@@ -211,12 +213,12 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_worked_cases_without_what_the_base_rate_and_replay_did_to_them(case: str) -> None:
+def test_worked_cases_have_their_documented_score(case: str) -> None:
     given_facts, score = CASES[case]
     assert exposure(given_facts).score == score
 
 
-def test_age_of_the_newest_date_is_told_in_days() -> None:
+def test_age_of_the_newest_date_is_shown_in_days() -> None:
     for days, words in ((1, "1 day old"), (5, "5 days old")):
         reasons = exposure(facts(newest_date=TODAY - timedelta(days))).reasons
         assert f"newest date in it is {words}" in [
@@ -259,7 +261,7 @@ def test_reasons_add_up_to_the_score(any_facts: VerdictFacts) -> None:
 
 
 @given(ANY_FACTS, st.integers(1, 10**8), st.floats(0, 1))
-def test_exposure_is_never_lowered_by_what_chance_would_match_or_by_what_was_seen_before(
+def test_exposure_does_not_depend_on_chance_or_earlier_leaks(
     any_facts: VerdictFacts, watchlist: int, replayed: float
 ) -> None:
     """Bait counts or not by chance, so it is left out."""
@@ -270,7 +272,7 @@ def test_exposure_is_never_lowered_by_what_chance_would_match_or_by_what_was_see
     assert exposure(changed).score == exposure(any_facts).score
 
 
-def test_rules_can_be_replaced_by_others() -> None:
+def test_rules_can_be_replaced() -> None:
     changed = RULES.model_copy(
         update={"corroboration": RULES.corroboration.model_copy(update={"brand": 30})}
     )

@@ -48,7 +48,7 @@ def step(origin, severity, scenario="", *, people=True, alone=False, unread=Fals
 
 @pytest.mark.parametrize("origin", ORIGINS)
 @pytest.mark.parametrize("severity", SEVERITIES)
-def test_each_origin_and_severity_has_a_line_that_fits(origin, severity):
+def test_each_origin_and_severity_has_a_fitting_step(origin, severity):
     for scenario, people, alone, unread in itertools.product(SCENARIOS, *[(False, True)] * 3):
         assert (
             step(origin, severity, scenario, people=people, alone=alone, unread=unread).action
@@ -87,11 +87,11 @@ def test_each_origin_and_severity_has_a_line_that_fits(origin, severity):
         ("fabricated", "noise", "X18", False, "nothing"),
     ],
 )
-def test_what_a_duty_officer_does_first(origin, severity, scenario, people, action):
+def test_first_action_follows_from_the_situation(origin, severity, scenario, people, action):
     assert step(origin, severity, scenario, people=people).action == action
 
 
-def test_nobody_is_called_where_nobody_was_found_and_nothing_is_noise_that_was_not_read():
+def test_calls_need_customers_and_unread_content_is_never_noise():
     for origin, severity, scenario, people, alone, unread in EVERYTHING:
         chosen = step(origin, severity, scenario, people=people, alone=alone, unread=unread)
         if not people:
@@ -116,7 +116,7 @@ def test_next_step_names_sign_up_probing_or_a_scam_only_with_evidence():
     assert "筛号" in step("unknown", "low", "X18", alone=True).text
 
 
-def test_every_line_is_used_and_says_the_same_in_both_languages():
+def test_every_step_is_used_and_agrees_in_both_languages():
     used = {step(o, s, c, people=p, alone=a, unread=u) for o, s, c, p, a, u in EVERYTHING}
     assert used == set(steps())
     for line in used:
@@ -132,7 +132,7 @@ def test_every_line_is_used_and_says_the_same_in_both_languages():
             ), (pair, line.text)
 
 
-def test_no_line_says_what_nobody_may_say():
+def test_no_step_uses_forbidden_words():
     for line in steps():
         assert "\n" not in line.text + line.text_zh
         assert re.search("[\u4e00-\u9fff]", line.text_zh)
@@ -143,7 +143,7 @@ def test_no_line_says_what_nobody_may_say():
         assert not re.search(r"(?<!勿)(购买|索要)样本", line.text_zh.replace("购买、索要", "索要"))
 
 
-def test_steps_name_only_what_there_is():
+def test_steps_name_only_existing_origins_and_scenarios():
     for line in steps():
         assert line.origins <= set(ORIGINS)
         assert line.scenarios <= set(SCENARIOS)
@@ -190,7 +190,7 @@ def test_least_severity_is_not_below_the_words_of_the_step(one):
     )
 
 
-def test_severity_is_never_below_its_next_step_and_raising_it_never_weakens_the_step():
+def test_severity_and_next_step_never_contradict_when_raised():
     for origin, severity, scenario, *conditions in EVERYTHING:
         situation = origin, scenario, StepConditions(*conditions)
         raised = raise_to_step(origin, severity, *situation[1:])
@@ -205,7 +205,7 @@ def test_severity_is_never_below_its_next_step_and_raising_it_never_weakens_the_
         assert is_kept, (situation, before.text, after.text)
 
 
-def test_graver_verdict_never_has_a_step_that_demands_less():
+def test_more_severe_verdict_never_has_a_weaker_step():
     for origin, scenario, *conditions in itertools.product(
         ORIGINS, SCENARIOS, *[(False, True)] * 3
     ):
@@ -309,7 +309,7 @@ def facts_for(
     )
 
 
-def test_whole_product_of_rules_gives_no_severity_below_its_next_step():
+def test_no_combination_of_rules_is_below_its_next_step():
     origins, severities, scenarios = set(), set(), set()
     for (scenario, way, fields), whose, post, (matched, agreeing) in itertools.product(
         ways(), WHOSE, POSTS, MATCHED
@@ -344,7 +344,7 @@ def test_whole_product_of_rules_gives_no_severity_below_its_next_step():
     assert scenarios == set(SCENARIOS)
 
 
-def test_step_that_gives_way_when_the_severity_is_raised_for_it_is_refused():
+def test_step_with_an_inconsistent_least_severity_is_rejected():
     text = (
         '[[step]]\naction = "block"\nseverities = ["low"]\nleast = "medium"\ntext ='
         ' "Block."\ntext_zh = "止付。"\n'
@@ -353,7 +353,7 @@ def test_step_that_gives_way_when_the_severity_is_raised_for_it_is_refused():
         toml_reader(_Steps)(text, "next_steps.toml")
 
 
-def test_step_without_a_least_severity_is_refused():
+def test_step_without_a_least_severity_is_rejected():
     with pytest.raises(ConfigError, match=r"least: Field required"):
         toml_reader(_Steps)(
             '[[step]]\naction = "block"\ntext = "Block."\ntext_zh = "止付。"\n', "next_steps.toml"

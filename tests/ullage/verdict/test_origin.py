@@ -80,12 +80,12 @@ def explain(given_facts: VerdictFacts) -> str:
         ({"rows": 0, "matched_rows": 0, "people": crowd(0)}, "unknown"),
     ],
 )
-def test_whose_leak_it_is(changes: dict, expected: str) -> None:
+def test_origin_is_decided_from_the_facts(changes: dict, expected: str) -> None:
     assert verdict(facts(**changes)) == expected
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_loans_from_elsewhere_expose_customers_and_are_not_ours(size: str) -> None:
+def test_loans_from_elsewhere_expose_customers_but_are_not_ours(size: str) -> None:
     exposure, origin = judge(make_list_facts(SIZES[size], ("PHONE", "LOAN"), 100_000))
     assert (origin.verdict, exposure.scenario) == ("elsewhere", "X9")
     assert exposure.score >= 60
@@ -93,7 +93,7 @@ def test_loans_from_elsewhere_expose_customers_and_are_not_ours(size: str) -> No
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_million_random_numbers_are_neither_ours_nor_an_exposure_nor_a_page(size: str) -> None:
+def test_million_random_numbers_are_noise_from_elsewhere(size: str) -> None:
     exposure, origin = judge(make_list_facts(SIZES[size], ("PHONE",), 1_000_000))
     assert (origin.verdict, exposure.severity) == ("elsewhere", "noise")
     assert exposure.score < 30
@@ -111,7 +111,7 @@ def test_a_million_random_numbers_are_neither_ours_nor_an_exposure_nor_a_page(si
         ("10 M", False, "unknown"),
     ],
 )
-def test_five_in_a_hundred_real_rows_are_ours_where_the_others_are_surely_invented(
+def test_few_real_rows_are_ours_if_the_others_are_invented(
     size: str, apart: bool, expected: str, rows: int
 ) -> None:
     """With random numbers beside them, or with invented second fields."""
@@ -126,7 +126,7 @@ def test_five_in_a_hundred_real_rows_are_ours_where_the_others_are_surely_invent
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("times", [1.0, 1.5, 2.0])
 @pytest.mark.parametrize("agreeing", [0.7, 0.9, 1.0])
-def test_customers_that_two_platforms_share_are_not_ours_alone(
+def test_customers_shared_by_two_platforms_do_not_prove_the_list_ours(
     size: str, times: float, agreeing: float
 ) -> None:
     """A true list of another's customers: more of them are ours than of the population, and most
@@ -152,7 +152,7 @@ def test_customers_that_two_platforms_share_are_not_ours_alone(
 @pytest.mark.parametrize("rows", [40, 300, 5_000, 60_000, 1_000_000])
 @pytest.mark.parametrize("share", [0.08, 0.15, 0.25])
 @pytest.mark.parametrize("agreeing", [0.5, 0.8, 0.95, 1.0])
-def test_a_rival_lender_who_shares_customers_with_us_is_never_ours(
+def test_list_of_a_rival_lender_with_shared_customers_is_never_ours(
     customers: int, rows: int, share: float, agreeing: float
 ) -> None:
     shared = round(rows * share)
@@ -211,9 +211,7 @@ def test_a_rival_lender_who_shares_customers_with_us_is_never_ours(
         ({"logins": 25, "known_cards": 9}, "devices"),
     ],
 )
-def test_each_rule_of_the_origin_decides_just_inside_and_not_just_outside(
-    changes: dict, expected: str
-) -> None:
+def test_each_origin_rule_decides_exactly_at_its_threshold(changes: dict, expected: str) -> None:
     """Of a hundred rows a quarter agree."""
     edge_facts = make_facts(
         *NAMED,
@@ -249,7 +247,7 @@ NOBODYS = (RowGroup(fields=("PASSWORD", "PHONE"), rows=100),)
         ),
     ],
 )
-def test_rows_of_stealers_say_devices_where_passwords_and_customers_stand_in_them(
+def test_stealer_rows_mean_devices_if_they_have_passwords_and_customers(
     changes: dict, expected: str
 ) -> None:
     """Of a hundred rows with a password half are in that form, and of the customers' rows half
@@ -272,18 +270,18 @@ def test_rows_of_stealers_say_devices_where_passwords_and_customers_stand_in_the
     assert "in the form of a stealer log, logins at others' sites" in explain(given_facts)
 
 
-def test_half_of_the_rows_are_ours_unless_others_were_measured_to_share_more() -> None:
+def test_half_of_the_rows_suffices_unless_measured_overlap_is_higher() -> None:
     half = {"rows": 100, "matched_rows": 50, "corroborated_rows": 50}
     assert verdict(make_facts(*NAMED, customers=50, verified=50, **half)) == "ours"
     assert verdict(make_facts(*NAMED, customers=50, verified=50, **half, overlap=0.26)) == "unknown"
 
 
-def test_of_one_value_each_it_is_said_that_somebody_may_try_our_sign_up() -> None:
+def test_list_of_single_values_mentions_sign_up_probing() -> None:
     phones = {**PHONES, "matched_rows": 900, "matched_kinds": {"phone": 900}}
     assert "our data, or probing of our sign-up" in explain(facts(**phones))
 
 
-def test_no_reason_names_a_partner_or_says_who_leaked() -> None:
+def test_no_reason_names_a_partner_or_the_leaker() -> None:
     for labels in (("sms",), ("sms", "call-centre")):
         for verified in (0, 1):
             exposure, origin = judge(
@@ -295,13 +293,15 @@ def test_no_reason_names_a_partner_or_says_who_leaked() -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("fields", [("PHONE",), ("PHONE", "LOAN")])
-def test_a_list_of_ours_is_told_by_its_numbers_alone(size: str, fields: tuple[str, ...]) -> None:
+def test_list_of_ours_is_recognised_by_its_numbers_alone(
+    size: str, fields: tuple[str, ...]
+) -> None:
     """Of our customers one in ten has a new number since."""
     changes = {"matched_kinds": {"phone": 900}, "matched_rows": 900, "people": crowd(900, *fields)}
     assert verdict(make_list_facts(SIZES[size], fields, 1000, **changes)) == "ours"
 
 
-def test_origin_gives_each_count_that_it_went_by_and_no_points() -> None:
+def test_origin_reasons_show_their_counts_without_points() -> None:
     judged = judge(facts(**{**PHONES, "matched_kinds": {"phone": 10}}, corroborated_rows=1,
         longest_run=30,
                          failures={"resident_id": 1}, own_cards=4))[1]  # fmt: skip
@@ -323,7 +323,7 @@ def bait(*labels: str, verified: int = 1, enrolled: int = 30, **changes: object)
     return make_facts(*NAMED, canaries=canaries, canaries_enrolled=enrolled, **changes)
 
 
-def test_bait_names_who_leaked_it() -> None:
+def test_honeytoken_names_its_partner() -> None:
     origin = judge(bait("短信通道甲", rows=100, matched_rows=100, corroborated_rows=100))[1]
     assert (origin.verdict, origin.label, origin.canaries) == (
         "partner",
@@ -336,13 +336,13 @@ def test_bait_names_who_leaked_it() -> None:
     )
 
 
-def test_bait_of_several_parties_has_us_in_common() -> None:
+def test_honeytokens_of_several_partners_point_to_us() -> None:
     bait_facts = bait("call-centre", "sms")
     assert (verdict(bait_facts), judge(bait_facts)[1].label) == ("ours", "")
     assert "what they have in common is us" in explain(bait_facts)
 
 
-def test_a_giant_list_hits_a_bait_number_by_chance() -> None:
+def test_huge_list_contains_a_honeytoken_by_chance() -> None:
     giant = bait(
         "sms",
         verified=0,
@@ -379,13 +379,13 @@ PADDED = {
         ("export", 500, 3_000_000, "elsewhere"),
     ],
 )
-def test_a_cohort_that_nobody_outside_knows_says_ours_when_it_is_too_frequent(
+def test_overrepresented_private_cohort_proves_the_list_ours(
     dimension: str, matched: int, enrolled: int, expected: str
 ) -> None:
     assert verdict(facts(**PADDED, **cohort(dimension, matched, enrolled))) == expected
 
 
-def test_a_cohort_is_told_only_where_it_is_too_frequent_for_chance() -> None:
+def test_cohort_is_mentioned_only_if_overrepresented() -> None:
     assert (
         "500 of 1500 customers are of branch E17, as are 10,000 of 10,000,000 enrolled (p < 1e-12)"
         in explain(facts(**PADDED, **cohort("branch", 500, 10_000)))
@@ -393,7 +393,7 @@ def test_a_cohort_is_told_only_where_it_is_too_frequent_for_chance() -> None:
     assert "E17" not in explain(facts(**PADDED, **cohort("branch", 500, 3_300_000)))
 
 
-def test_largest_cohorts_are_told_first() -> None:
+def test_largest_cohorts_are_listed_first() -> None:
     sizes = {"E1": 300, "E2": 500, "E3": 400, "E4": 100, "E5": 200}
     cohorts = tuple(
         Cohort(dimension="branch", label=label, matched=size, enrolled=10_000)
@@ -411,7 +411,7 @@ def test_every_comparison_counts_against_a_cohort() -> None:
     assert "40 of 1500" not in explain(facts(**many_comparisons))
 
 
-def test_customers_who_stood_there_before_are_recycled_and_where_is_told() -> None:
+def test_customers_of_an_earlier_incident_are_recycled_and_it_is_named() -> None:
     earlier_facts = make_facts(
         *NAMED, rows=10, matched_rows=10, corroborated_rows=10, replayed=0.8, replay_of="INC-AAAA"
     )
@@ -438,7 +438,7 @@ def test_customers_who_stood_there_before_are_recycled_and_where_is_told() -> No
     (0, 30, 0, "unknown"),
      (0, 19, 10**6, "unknown")],
 )  # fmt: skip
-def test_own_cards_that_nobody_holds_are_made_up(
+def test_unenrolled_own_cards_mean_a_fabricated_list(
     known: int, others: int, enrolled: int, expected: str
 ) -> None:
     changes = {"matched_kinds": {"card": known}, "own_cards": others, "cards_enrolled": enrolled}
@@ -448,7 +448,7 @@ def test_own_cards_that_nobody_holds_are_made_up(
     )
 
 
-def test_fields_that_only_we_hold_decide_where_chance_is_ruled_out() -> None:
+def test_own_fields_decide_where_chance_is_ruled_out() -> None:
     counts = {
         "rows": 1000,
         "matched_rows": 300,
@@ -509,7 +509,7 @@ def test_every_count_has_an_origin_and_an_explanation(
 
 
 @given(st.integers(1, 10**6), st.integers(2, 10**6), st.sampled_from(sorted(SIZES)))
-def test_rows_that_all_agree_are_ours_from_a_few_on(rows: int, more: int, size: str) -> None:
+def test_few_fully_matching_rows_are_ours_at_any_length(rows: int, more: int, size: str) -> None:
     """Of the largest platform two rows may be chance; ten are not, however many are added."""
     rows = max(rows, 10)
     assert {
@@ -554,7 +554,7 @@ def test_rows_that_all_agree_are_ours_from_a_few_on(rows: int, more: int, size: 
         ),
     ],
 )
-def test_a_digest_beside_a_login_in_clear_is_no_phone(
+def test_digest_beside_a_plain_login_is_not_a_phone(
     candidates: dict, kinds: dict, expected: str, said: str
 ) -> None:
     matched = sum(kinds.values())
@@ -572,7 +572,7 @@ def test_a_digest_beside_a_login_in_clear_is_no_phone(
     assert said in explain(given_facts)
 
 
-def test_nothing_is_said_of_chance_where_there_is_nothing_to_count() -> None:
+def test_chance_is_not_mentioned_without_counts() -> None:
     assert "0 of 0" not in explain(facts(rows=0, matched_rows=0, people=crowd(0)))
 
 
@@ -580,9 +580,7 @@ def test_nothing_is_said_of_chance_where_there_is_nothing_to_count() -> None:
     ("ours", "others", "expected"),
     [(5, 0, "ours"), (5, 5, "ours"), (5, 6, "unknown"), (3, 40, "unknown"), (1, 9, "unknown")],
 )
-def test_of_a_message_with_several_people_each_counts(
-    ours: int, others: int, expected: str
-) -> None:
+def test_each_person_in_a_message_counts(ours: int, others: int, expected: str) -> None:
     numbers = {
         "candidates": {"phone": ours + others},
         "matched_kinds": {"phone": ours},
@@ -601,7 +599,7 @@ def test_of_a_message_with_several_people_each_counts(
     assert ours == 1 or given_facts.agreeing_share == ours / (ours + others)
 
 
-def test_a_second_phone_in_each_row_makes_nobody_a_stranger() -> None:
+def test_second_phone_in_each_row_does_not_count_as_a_stranger() -> None:
     numbers = {"candidates": {"phone": 160}, "matched_kinds": {"phone": 80}}
     rows = {"rows": 80, "matched_rows": 80, "corroborated_rows": 80}
     assert verdict(make_facts(*NAMED, customers=80, verified=80, **rows, **numbers)) == "ours"
@@ -619,7 +617,7 @@ def test_a_second_phone_in_each_row_makes_nobody_a_stranger() -> None:
         ({}, 0, False),
     ],
 )
-def test_only_cookies_explain_rows_that_agree_beyond_the_logins(
+def test_only_cookies_explain_matching_rows_beyond_the_logins(
     seen: dict[str, int], corroborated: int, is_devices: bool
 ) -> None:
     rows = {"rows": 100, "matched_rows": 50, "corroborated_rows": corroborated}
@@ -630,7 +628,7 @@ def test_only_cookies_explain_rows_that_agree_beyond_the_logins(
     ("rows", "corroborated", "crowded"),
     [(5, 1, (8, 3)), (8, 1, None), (9, 1, None), (5, 3, None), (9, 3, None)],
 )
-def test_rows_are_crowded_where_more_people_than_rows_and_more_of_them_agree(
+def test_rows_are_crowded_if_more_people_than_rows_match(
     rows: int, corroborated: int, crowded: tuple[int, int] | None
 ) -> None:
     messages = make_facts(

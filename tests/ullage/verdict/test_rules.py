@@ -8,7 +8,7 @@ from ullage.verdict import VERDICT, load_verdict_rules
 TEXT = VERDICT.load_shipped().text
 
 
-def test_the_shipped_rules_are_whole_and_have_a_version_and_sources() -> None:
+def test_shipped_rules_are_complete_with_version_and_sources() -> None:
     rules = VERDICT.read(TEXT, "rules.toml")
     assert rules == load_verdict_rules()
     assert rules.version >= 3
@@ -31,9 +31,7 @@ def test_the_shipped_rules_are_whole_and_have_a_version_and_sources() -> None:
         ('severity = "noise"', 'severity = "grave"', r"severity\.row\.0\.severity"),
     ],
 )
-def test_what_is_wrong_with_a_file_of_rules_is_said_in_one_line(
-    old: str, new: str, told: str
-) -> None:
+def test_invalid_rule_file_is_a_one_line_error(old: str, new: str, told: str) -> None:
     assert old in TEXT
     with pytest.raises(ConfigError, match=rf"^tried\.toml: .*{told}") as caught:
         VERDICT.read(TEXT.replace(old, new, 1), "tried.toml")

@@ -260,7 +260,7 @@ ROWS = [
     ROWS,
     ids=[f"{n}-row{row}" for n, (row, *_) in enumerate(ROWS)],
 )
-def test_the_first_row_that_applies_says_severity_who_is_told_and_the_clock(
+def test_first_matching_row_decides_severity_recipient_and_deadline(
     row: int, given_facts: VerdictFacts, expected: str
 ) -> None:
     verdict, _ = judge(given_facts)
@@ -277,7 +277,7 @@ def test_the_first_row_that_applies_says_severity_who_is_told_and_the_clock(
     ROWS,
     ids=[f"{n}-row{row}" for n, (row, *_) in enumerate(ROWS)],
 )
-def test_which_clock_a_medium_starts_the_tenant_says(
+def test_tenant_decides_the_deadline_of_a_medium_incident(
     row: int, given_facts: VerdictFacts, expected: str, tenants: str
 ) -> None:
     verdict, _ = judge(given_facts.model_copy(update={"medium_deadline": tenants}))
@@ -290,7 +290,7 @@ def test_which_clock_a_medium_starts_the_tenant_says(
     )
 
 
-def test_every_row_of_the_table_is_tried_and_has_words_and_a_source() -> None:
+def test_every_row_is_tested_and_has_words_and_a_source() -> None:
     table = load_verdict_rules().severity.row
     assert {row for row, *_ in ROWS} == {row.number for row in table} == set(range(1, 16))
     assert all(row.says and row.says_zh and row.source for row in table)
@@ -298,7 +298,7 @@ def test_every_row_of_the_table_is_tried_and_has_words_and_a_source() -> None:
     assert table[-1].when[0] == type(table[-1].when[0])()
 
 
-def test_a_duty_officer_reads_what_applied() -> None:
+def test_reason_describes_what_applied() -> None:
     judged, _ = judge(ours(*LENT, customers=60, **OFFER, claimed=500_000))
     reason = judged.reasons[-1]
     assert reason.evidence == (
@@ -316,7 +316,7 @@ def test_logins_in_a_list_of_ours_do_not_hide_its_customers() -> None:
     assert "60 of our customers with phone, ID and loan" in judged.reasons[-1].evidence
 
 
-def test_of_who_was_found_by_one_value_the_rows_other_fields_are_not_told() -> None:
+def test_other_fields_of_a_single_value_match_are_not_mentioned() -> None:
     judged, _ = judge(
         alone(*IDENTITY, FieldLabel.HEALTH, customers=60, matched_kinds={"resident_id": 60})
     )
@@ -340,7 +340,7 @@ def test_of_who_was_found_by_one_value_the_rows_other_fields_are_not_told() -> N
         ),
     ],
 )
-def test_the_index_and_minors_raise_by_one_and_it_is_said(
+def test_exposure_index_and_minors_raise_severity_by_one(
     changes: dict, expected: tuple[str, str]
 ) -> None:
     judged, _ = judge(some(*NAMED, customers=60, **changes))
@@ -358,7 +358,7 @@ def test_nothing_raises_noise(given_facts: VerdictFacts) -> None:
     assert judge(given_facts)[0].severity == "noise"
 
 
-def test_an_offer_that_could_not_be_read_says_so_in_both_languages() -> None:
+def test_unreadable_offer_says_so_in_both_languages() -> None:
     unread = {"encrypted": 1, "image": 2}
     for given_facts, english, chinese in (
         (
@@ -388,20 +388,20 @@ def test_an_offer_that_could_not_be_read_says_so_in_both_languages() -> None:
     ]
 
 
-def test_a_reason_that_is_not_known_here_stands_for_itself() -> None:
+def test_unknown_reason_is_shown_as_it_is() -> None:
     assert "1 later_reason" in str(
         judge(make_facts(customers=0, unread={"later_reason": 1}, brand=True))[0].reasons
     )
 
 
 @given(ANY_FACTS)
-def test_noise_needs_that_all_was_read(any_facts: VerdictFacts) -> None:
+def test_noise_requires_that_everything_was_read(any_facts: VerdictFacts) -> None:
     for unread in ({"unread": {"image": 1}}, {"incomplete": True}):
         assert judge(any_facts.model_copy(update=dict(**unread)))[0].severity != "noise"
 
 
 @given(ANY_FACTS)
-def test_nobody_of_ours_no_login_and_no_offer_is_noise(any_facts: VerdictFacts) -> None:
+def test_content_without_customers_logins_or_offer_is_noise(any_facts: VerdictFacts) -> None:
     none = {
         "people": Crowd(),
         "verified": Crowd(),
@@ -419,7 +419,7 @@ def test_nobody_of_ours_no_login_and_no_offer_is_noise(any_facts: VerdictFacts) 
 
 
 @given(st.integers(0, 60), st.sampled_from([NAMED, IDENTITY, LOANS, LENT, CODES, PASSWORDS]))
-def test_an_offer_with_a_large_claim_is_never_less_for_the_customers_in_its_sample(
+def test_offer_with_a_large_claim_is_not_lowered_by_its_sample(
     customers: int, fields: tuple
 ) -> None:
     for shown in (some(*fields, customers=customers), alone(*fields, customers=customers)):
@@ -443,11 +443,11 @@ def test_an_offer_with_a_large_claim_is_never_less_for_the_customers_in_its_samp
         ),
     ],
 )
-def test_the_site_of_a_login_is_no_name_beside_it(given_facts: VerdictFacts, said: str) -> None:
+def test_site_of_a_login_is_not_counted_as_naming_us(given_facts: VerdictFacts, said: str) -> None:
     assert judge(given_facts)[0].reasons[-1].evidence == said
 
 
-def test_a_claim_weakens_no_clock_that_runs_without_it() -> None:
+def test_claim_never_weakens_a_running_deadline() -> None:
     claimed = judge(ours(*LOANS, customers=60, claimed=5000))[0]
     assert (claimed.row, claimed.clock, claimed.severity) == (9, "run", "high")
     verdict = judge(ours(*LOANS, customers=10, claimed=5000))[0]

@@ -17,14 +17,14 @@ from ullage.verdict.statistics import binomial_tail, hypergeometric_tail
     (20, 5, 0.01, 1.4e-6),
      (1000, 60, 0.05, 0.087), (1000, 90, 0.05, 1e-7)],
 )  # fmt: skip
-def test_the_binomial_tail_gives_the_published_figures(
+def test_binomial_tail_gives_the_published_figures(
     trials: int, hits: int, chance: float, p: float
 ) -> None:
     assert binomial_tail(trials, hits, chance) == pytest.approx(p, rel=0.25)
 
 
 @given(st.integers(0, 60), st.integers(0, 62), st.integers(0, 40))
-def test_the_binomial_tail_is_the_exact_sum(trials: int, hits: int, parts: int) -> None:
+def test_binomial_tail_is_the_exact_sum(trials: int, hits: int, parts: int) -> None:
     chance = Fraction(parts, 40)
     exact = sum(
         comb(trials, k) * chance**k * (1 - chance) ** (trials - k) for k in range(hits, trials + 1)
@@ -34,7 +34,7 @@ def test_the_binomial_tail_is_the_exact_sum(trials: int, hits: int, parts: int) 
     )
 
 
-def test_the_binomial_tail_of_great_numbers_is_quick_and_between_nought_and_one() -> None:
+def test_binomial_tail_of_large_numbers_is_fast_and_a_probability() -> None:
     assert binomial_tail(10**7, 10**6, 0.01) == 0.0
     assert binomial_tail(10**7, 10**5, 0.01) == pytest.approx(0.5, abs=0.01)
     assert binomial_tail(10**7, 10, 0.01) == pytest.approx(1.0)
@@ -48,7 +48,7 @@ def draws(draw: st.DrawFn) -> tuple[int, int, int, int]:
 
 
 @given(draws())
-def test_the_hypergeometric_tail_is_the_exact_sum(case: tuple[int, int, int, int]) -> None:
+def test_hypergeometric_tail_is_the_exact_sum(case: tuple[int, int, int, int]) -> None:
     population, marked, drawn, hits = case
     ways = sum(
         comb(marked, k) * comb(population - marked, drawn - k) for k in range(hits, drawn + 1)
@@ -57,7 +57,7 @@ def test_the_hypergeometric_tail_is_the_exact_sum(case: tuple[int, int, int, int
     assert hypergeometric_tail(*case) == pytest.approx(float(exact), rel=1e-9, abs=1e-12)
 
 
-def test_the_hypergeometric_tail_of_a_large_list_is_that_of_a_binomial() -> None:
+def test_hypergeometric_tail_of_a_large_list_is_nearly_binomial() -> None:
     """Of 300 million, three million are marked: drawing 500 of them without return is as with
     it, but for a millionth.
     """
@@ -74,9 +74,7 @@ def test_the_hypergeometric_tail_of_a_large_list_is_that_of_a_binomial() -> None
     ("chance", "hits"),
     [(0.0055, 1_200_000), (0.17, 30_000_000), (0.0055, 551_000), (0.5, 49_995_000)],
 )
-def test_a_tail_of_a_hundred_million_takes_as_many_terms_as_matter(
-    chance: float, hits: int
-) -> None:
+def test_tail_of_a_hundred_million_sums_only_relevant_terms(chance: float, hits: int) -> None:
     """Far out a term is less than any number: nothing is summed; near the middle some ten
     thousand terms are.
     """
