@@ -12,13 +12,17 @@ from collections.abc import Set as AbstractSet
 from urllib.parse import urldefrag
 
 from lxml.html import HtmlElement  # type: ignore[import-untyped]  # it has no types
+from parsel import Selector
 from scrapy.http import TextResponse
 
 from crawlers.platforms.board import PLATFORM
 from crawlers.sites import selectors
+from crawlers.sites.elements import elements_in
+from crawlers.sites.layout import load_layout
 from crawlers.sites.pages import PageAddress, PageContent, Post
+from crawlers.sites.selectors import Selections
 from crawlers.sites.site import Site
-from crawlers.trial import holders, posts
+from crawlers.trial import posts
 from crawlers.trial.answer import ProbedPage, ProbeResponse
 from crawlers.trial.guess import is_other_entry
 
@@ -35,6 +39,10 @@ FEWEST_PAGES = 2
 MAIL_IDS = re.compile(r"[^\w<]*(?:<[^<>\s@]+@[^<>\s@]+>\s*)+")
 MOST_LINKS = 0.5
 """The largest share of links in the text of posts."""
+MOST_OF_BODY = 0.9
+"""From this share of a page's text on, a "post" is the page itself."""
+LEAST_SECOND = 2
+"""From this number of dated parts with words of their own on, a "post" is several posts."""
 
 
 def find_doubts(site: Site, read: Sequence[tuple[PageAddress, ProbeResponse]]) -> Iterator[str]:
@@ -55,7 +63,7 @@ def find_doubts(site: Site, read: Sequence[tuple[PageAddress, ProbeResponse]]) -
         if len(texts) >= FEWEST_PAGES
         else None
     )
-    yield from holders.find_doubts(site, [root for root in roots.values() if root is not None])
+    yield from find_container_doubts(site, [root for root in roots.values() if root is not None])
     parses = [
         (page, answer, PLATFORM.parse(page, answer.response, site))
         for page, answer in read
@@ -100,6 +108,51 @@ def _check_thread(
         yield "the elements found as posts are mostly links, as in a list"
     elif read_size < LEAST_SHARE * whole:
         yield f"reads {read_size * 100 // whole} percent of a thread's text"
+
+
+def find_container_doubts(site: Site, roots: Sequence[HtmlElement]) -> Iterator[str]:
+    """Yield a sentence if a guessed "post" is the whole page, or contains several posts.
+
+    Such a guess reads every text and passes each comparison of texts. A visit, however, would take
+    the whole thread for one post, which changes with each reply, and see no author and date of a
+    reply.
+    """
+    options = load_layout(site.name, dict(site.options), "css")
+    whole = 0
+    for root in roots:
+        nodes = _find_posts(options.post, root)
+        size = len(posts.get_text(posts.get_body(root)))
+        whole += any(len(posts.get_text(post)) >= MOST_OF_BODY * size for post in nodes)
+        if any(_has_heading(post) and _has_posts(post, nodes) for post in nodes):
+            yield "the element found as a post contains the title or a form, and several posts"
+            return
+    if roots and whole > len(roots) / 2:
+        yield "the element found as a post is nearly the whole page"
+
+
+def _find_posts(selections: Selections, root: HtmlElement) -> list[HtmlElement]:
+    return [node.root for node in selections.nodes(Selector(root=root, type="html"))]
+
+
+def _has_heading(post: HtmlElement) -> bool:
+    """Return whether an element holds the title of a page, or a form."""
+    return any(element.tag in {"h1", "form"} for element in elements_in(post))
+
+
+def _has_posts(post: HtmlElement, nodes: Sequence[HtmlElement]) -> bool:
+    """Return whether a post holds several dated parts of one kind that are no posts themselves."""
+    ours, kinds = set(nodes) - {post}, Counter[str]()
+    for element in elements_in(post, itself=False):
+        if (
+            element in ours
+            or any(above in ours for above in element.iterancestors())
+            or "." not in posts.select_by_kind(element)
+        ):
+            continue
+        says = [text for text in posts.iter_texts(element) if posts.MOMENT.parse(text) is None]
+        if posts.find_date(element, None) is not None and sum(map(len, says)) >= posts.LONG:
+            kinds[posts.select_by_kind(element)] += 1
+    return any(count >= LEAST_SECOND for count in kinds.values())
 
 
 def find_raw_doubts(read: ProbedPage, answers: Sequence[ProbeResponse]) -> Iterator[str]:

@@ -22,7 +22,7 @@ from crawlers.sites.pages import PageAddress, Post
 from crawlers.sites.presets import Preset, PresetMatch, Presets, recognise
 from crawlers.sites.selectors import parse_content_type
 from crawlers.sites.site import Site, split_url
-from crawlers.trial import archives, checks, unknown
+from crawlers.trial import checks, unknown
 from crawlers.trial.answer import (
     Asks,
     ProbeCache,
@@ -441,7 +441,7 @@ async def _check_guess(
         )
         return
     if found.list is not None:
-        site, short = await archives.add_archives(found.list, site, pages, found.guard)
+        site, short = await unknown.add_archives(found.list, site, pages, found.guard)
         found.read_as, found.doubts = site, (*found.doubts, *([short] if short else []))
     pages_read = [(listed.get(page.name, page), answer) for page, answer in answers]
     pages_read += [

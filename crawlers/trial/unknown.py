@@ -1,7 +1,8 @@
 """Find options that read a site of unknown software, by looking behind its links.
 
 A page may list threads, or boards that list threads, or both; or it may hold posts itself. The
-targets of each group of links are requested, the likeliest group first.
+targets of each group of links are requested, the likeliest group first. Monthly archives of a blog
+are read as lists too.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
+from urllib.parse import urlsplit
 
-from scrapy.http import Response
+from scrapy.http import Response, TextResponse
 
 from crawlers.platforms.board import PLATFORM
 from crawlers.sites.pages import PageAddress
@@ -33,6 +35,10 @@ LEAST_BOARDS, TIMES = 2, 2
 LEAST_POSTS = 3
 """The fewest posts on a list that leads to no threads."""
 NUMBER = re.compile(r"(?<![\d:.-])\d{1,5}(?![\d:.-])")
+MONTH = re.compile(
+    r"^(?P<before>https?://[^?#]*/)(?P<year>(?:19|20)\d\d)/(?P<month>0?[1-9]|1[0-2])/?$"
+)
+UNREAD = "older posts are in monthly archives, which are not read"
 NO_POST: guess.Options = {"post": "no-post", "body": "no-post"}
 Seen = Sequence[tuple[PageAddress, ProbeResponse]]
 Value = TypeVar("Value")
@@ -319,3 +325,52 @@ def _guess_post_count(
         if read.parsed.posts and not read.older
     }
     return guess.guess_post_count(listing, str(options.get("rows", "")), lengths)
+
+
+async def add_archives(
+    listing: ProbedPage, site: Site, pages: Asks, guard: FaultGuard
+) -> tuple[Site, str]:
+    """Return the site with its monthly archives as lists, and a sentence if some are not read.
+
+    Only the oldest archive is requested. A list with a next page needs no archives.
+    """
+    response, pattern = listing.answer.response, str(site.options.get("pattern", ""))
+    if response is None or listing.older is not None or not pattern:
+        return site, ""
+    oldest = _find_oldest(response)
+    answer = await pages.get(oldest) if oldest else None
+    if answer is None or answer.response is None or answer.word:
+        return site, ""
+    listed_names = {guess.to_name(pattern, page.url) for page in listing.entries}
+    older = guess.find_names(answer.response, pattern) - listed_names
+    if not older:
+        return site, ""
+    match = MONTH.match(oldest)
+    before = re.escape(urlsplit(match["before"]).path).replace(r"\-", "-") if match else "/"
+    months = rf"^https?://[^/]+{before}(?P<id>(?:19|20)\d\d/(?:0?[1-9]|1[0-2]))/?$"
+    known_lists = site.options.get("lists_pattern")
+    patterns = [*(known_lists if isinstance(known_lists, list) else []), months]
+    wider = site.model_copy(
+        update={"options": {**site.options, "lists": ["a"], "lists_pattern": patterns}}
+    )
+    archive = parse_page(PageAddress(oldest, "list"), answer, PLATFORM, wider, guard)
+    read = {guess.to_name(pattern, page.url) for page in archive.entries}
+    return (wider, archive.parsed.shortfall) if older <= read else (site, UNREAD)
+
+
+def _find_oldest(response: Response) -> str:
+    """Return the address of the oldest archive that a page links to; "" for none."""
+    if not isinstance(response, TextResponse) or response.selector.type != "html":
+        return ""
+    host = urlsplit(response.url).netloc
+    urls = [
+        url
+        for url in map(response.urljoin, response.css("a::attr(href)").getall())
+        if urlsplit(url).netloc == host
+    ]
+    months = {
+        (match["before"], int(match["year"]), int(match["month"])): url
+        for url in urls
+        if (match := MONTH.match(url))
+    }
+    return months[min(months, key=lambda month: month[1:])] if months else ""

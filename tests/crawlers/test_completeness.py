@@ -18,7 +18,7 @@ from crawlers.sites.visit_verdict import (
     judge,
     update_streak,
 )
-from crawlers.trial import archives, holders
+from crawlers.trial import checks, unknown
 from crawlers.trial.answer import ProbeResponse
 from crawlers.trial.guess import _parse_root, build_pattern
 from crawlers.trial.look import SiteSurvey, look
@@ -265,7 +265,7 @@ def test_monthly_archives_are_read_or_reported(entry: str, is_read: bool) -> Non
     }
     result = survey(StaticSite(pages), start=f"{HOST}/")
     assert result.posts
-    assert result.doubts == (() if is_read else (archives.UNREAD,))
+    assert result.doubts == (() if is_read else (unknown.UNREAD,))
     assert ("lists_pattern" in result.read_as.options) == is_read
 
 
@@ -281,7 +281,7 @@ def test_element_with_title_and_several_posts_is_not_a_post(post: str) -> None:
         )
         for n in (1, 2)
     ]
-    assert list(holders.find_doubts(site, roots)) == [
+    assert list(checks.find_container_doubts(site, roots)) == [
         "the element found as a post contains the title or a form, and several posts"
     ]
 
@@ -304,10 +304,10 @@ def test_element_covering_nearly_the_whole_page_is_not_a_post() -> None:
         )
         for n in (1, 2)
     ]
-    assert list(holders.find_doubts(site, whole)) == [
+    assert list(checks.find_container_doubts(site, whole)) == [
         "the element found as a post is nearly the whole page"
     ]
-    assert list(holders.find_doubts(site, part)) == []
+    assert list(checks.find_container_doubts(site, part)) == []
 
 
 def test_site_read_incompletely_by_a_preset_gets_no_file() -> None:
