@@ -23,7 +23,7 @@ from scrapy.http import Response, TextResponse
 from scrapy.utils.response import get_meta_refresh
 
 from crawlers.fetching.outcomes import FATES, Fate, to_status_outcome
-from crawlers.frontier.database import PageLease
+from crawlers.frontier.leases import PageLease
 from crawlers.sites import nesting
 from crawlers.sites.elements import get_names, is_menu
 from crawlers.sites.pages import PARENT, PageAddress, PageContent, Withheld

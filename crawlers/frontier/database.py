@@ -24,9 +24,9 @@ import apsw
 from crawlers.frontier.cipher import FrontierCipher
 from crawlers.frontier.forgetting import Forgetting
 from crawlers.frontier.history import History
+from crawlers.frontier.leases import NextPages, PageLease
 from crawlers.frontier.posts import Posts
 from crawlers.frontier.progress import Progress
-from crawlers.frontier.read_ahead import NextPages
 from crawlers.frontier.schema import NEXT, SCHEMA, WAITING, WALK, WALK_THREADS
 from crawlers.sites.pages import PageAddress, PageContent, Post, Withheld
 from ullage.clock import Clock
@@ -53,22 +53,6 @@ SHOWN_SECONDS = 86400.0
 LAST_OF_SERIES = "select max(number) from pages where site = ? and series = ?"
 THREAD = "select series, stamp, counted from pages where site = ? and name = ?"
 SHOWN = "select series, shown_at, state from pages where site = ? and name = ?"
-
-
-@dataclass(frozen=True, slots=True)
-class PageLease:
-    """A page that is being fetched."""
-
-    site: str
-    name: bytes
-    page: PageAddress
-    stamp: bytes
-    attempts: int
-    entries: int = 0
-    """Entries of the page when it last had any (`signs.entries`); `size` is its bytes then."""
-    size: int = 0
-    validators: bytes = b""
-    """The site's validators of its last answer (`crawlers.fetching.conditional_requests`)."""
 
 
 @dataclass(frozen=True, slots=True)

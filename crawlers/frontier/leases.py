@@ -1,11 +1,29 @@
-"""The pages of a site that are leased next, read ahead with one query for many leases."""
+"""Define the lease of a page, and read ahead the pages that are leased next."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
+from crawlers.sites.pages import PageAddress
+
 MOST_AHEAD = 64
+
+
+@dataclass(frozen=True, slots=True)
+class PageLease:
+    """A page that is being fetched."""
+
+    site: str
+    name: bytes
+    page: PageAddress
+    stamp: bytes
+    attempts: int
+    entries: int = 0
+    """Entries of the page when it last had any (`signs.entries`); `size` is its bytes then."""
+    size: int = 0
+    validators: bytes = b""
+    """The site's validators of its last answer (`crawlers.fetching.conditional_requests`)."""
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from parsel import Selector
 from scrapy.http import Response, TextResponse
 
 from crawlers.fetching import response_checks
-from crawlers.frontier.database import PageLease
+from crawlers.frontier.leases import PageLease
 from crawlers.platforms import Platform
 from crawlers.sites import visit_verdict
 from crawlers.sites.pages import PageAddress, PageContent

@@ -26,7 +26,7 @@ from crawlers.fetching.conditional_requests import (
 )
 from crawlers.fetching.outcomes import DOWNLOAD_ERRORS, RESTS, get_retry_after, to_error_outcome
 from crawlers.fetching.scripted_pages import RENDER
-from crawlers.frontier.database import PageLease
+from crawlers.frontier.leases import PageLease
 from crawlers.sites import visit_verdict
 from crawlers.sites.completeness import Absent, learn_absent, pick_absent_ids
 from crawlers.sites.page_reader import COUNTED

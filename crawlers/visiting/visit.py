@@ -21,8 +21,9 @@ from crawlers.fetching.proxy import Proxy
 from crawlers.fetching.rendering import Browsers
 from crawlers.fetching.robots import RobotsCache
 from crawlers.fetching.site_session import SiteLogin
-from crawlers.frontier.database import LONGEST_REST_SECONDS, Frontier, PageLease, VisitResult
+from crawlers.frontier.database import LONGEST_REST_SECONDS, Frontier, VisitResult
 from crawlers.frontier.history import present_fields
+from crawlers.frontier.leases import PageLease
 from crawlers.metrics import CrawlMetrics
 from crawlers.platforms import Platform, with_preset_options
 from crawlers.publishing.batching import Appends

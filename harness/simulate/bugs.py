@@ -34,7 +34,8 @@ from alerts.records import Incident, Notification
 from alerts.records.document import Document
 from alerts.store import WriteResult
 from alerts.store.sqlite import SqliteStore
-from crawlers.frontier.database import Frontier, PageLease
+from crawlers.frontier.database import Frontier
+from crawlers.frontier.leases import PageLease
 from crawlers.intake.feed import FLUSH_SECONDS, IntakeWriter
 from crawlers.scheduling.site_status import SiteStates
 from crawlers.visiting.publish import PublishPipeline

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from crawlers.frontier.database import FILE, MAX_ATTEMPTS, Frontier, PageLease, VisitResult
+from crawlers.frontier.database import FILE, MAX_ATTEMPTS, Frontier, VisitResult
+from crawlers.frontier.leases import PageLease
 from crawlers.frontier.schema import NEXT
 from crawlers.sites.pages import PageAddress, PageContent
 from tests.conftest import HeldClock

@@ -5,7 +5,7 @@ from scrapy.http import HtmlResponse, Request, Response, TextResponse
 
 from crawlers.fetching.outcomes import FATES
 from crawlers.fetching.response_checks import classify_answer, classify_page, is_login, load_marks
-from crawlers.frontier.database import PageLease
+from crawlers.frontier.leases import PageLease
 from crawlers.sites.pages import PageAddress, PageContent, Post
 from tests.crawlers.support import item, make_site, post
 

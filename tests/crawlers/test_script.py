@@ -27,7 +27,7 @@ from crawlers.fetching.rendering import (
 )
 from crawlers.fetching.response_checks import LACKS, classify_page
 from crawlers.fetching.scripted_pages import DATA, RENDER, ScriptPages, is_own_page
-from crawlers.frontier.database import PageLease
+from crawlers.frontier.leases import PageLease
 from crawlers.platforms import resolve_site
 from crawlers.sites.pages import PageAddress, PageContent
 from crawlers.sites.presets import Presets

@@ -12,7 +12,8 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from crawlers.fetching.outcomes import FATES
-from crawlers.frontier.database import PageLease, VisitResult, Visits
+from crawlers.frontier.database import VisitResult, Visits
+from crawlers.frontier.leases import PageLease
 from crawlers.metrics import CrawlMetrics
 from crawlers.publishing.batching import Appends
 from crawlers.scheduling.heartbeats import sum_samples

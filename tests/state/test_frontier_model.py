@@ -22,8 +22,8 @@ from crawlers.frontier.database import (
     MAX_ATTEMPTS,
     SHOWN_SECONDS,
     Frontier,
-    PageLease,
 )
+from crawlers.frontier.leases import PageLease
 from crawlers.sites.pages import PageAddress, PageContent
 from tests.conftest import HeldClock
 from tests.crawlers.support import KEY, item, post
