@@ -27,12 +27,12 @@ from matcher.columns.bitset import CASE, SPACE, is_one_of, places, shift_back
 from matcher.columns.literals import BYTES, TEXT, Literals, SearchPatterns, spell_out, stretches
 from matcher.detect.candidates import Segment
 from matcher.detect.marked_values import (
-    HEADERS,
     LabelColumn,
     any_label,
     columns,
     header_pattern,
     headers_of,
+    keep_first_lines,
 )
 from matcher.text.fold import list_scripts
 from matcher.text.group_numbers import BEHIND_LABELS, split_labels
@@ -255,7 +255,7 @@ def find_abroad(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:
         [np.empty(0, np.int64)],
     )
     names = {label: label for label in _labels()}
-    for line in _keep_first_lines(batch, heads).tolist():
+    for line in keep_first_lines(batch, heads).tolist():
         below = columns(batch, np.array([line]), names, _home_codes().keys())
         country_columns = [column for column in below if _labels()[column.name] != PHONE]
         read_lines += [batch.lines(column.start) for column in country_columns[:1]]
@@ -404,14 +404,6 @@ def _format_dialled(code: str, digits: str) -> str:
         if bare.startswith(code) and phone.is_national(code, bare.removeprefix(code))
         else ""
     )
-
-
-def _keep_first_lines(batch: Batch, lines: Places) -> Places:
-    """Keep the first HEADERS lines of each text; the lines are ascending."""
-    is_first = np.ones(len(lines), bool)
-    documents = batch.documents(batch.line_starts[lines])
-    is_first[HEADERS:] = documents[HEADERS:] != documents[:-HEADERS]
-    return lines[is_first]
 
 
 def _read_column(

@@ -293,6 +293,14 @@ def header_lines(batch: Batch, pattern_numbers: Places) -> Places:
     return np.unique(np.concatenate(lines_of_parts))
 
 
+def keep_first_lines(batch: Batch, lines: Places) -> Places:
+    """Keep the first HEADERS lines of each text; the lines are ascending."""
+    is_first = np.ones(len(lines), bool)
+    documents = batch.documents(batch.line_starts[lines])
+    is_first[HEADERS:] = documents[HEADERS:] != documents[:-HEADERS]
+    return lines[is_first]
+
+
 def columns(
     batch: Batch, lines: Places, names: Mapping[str, str], alone: Collection[str] = ()
 ) -> list[LabelColumn]:
@@ -302,10 +310,8 @@ def columns(
     words `alone` is a header whatever its remaining cells are. A table extends from its header to
     the next one, or to the end of the text. Rows with another number of separators are left out.
     """
+    lines = keep_first_lines(batch, lines)
     documents = batch.documents(batch.line_starts[lines])
-    is_first = np.ones(len(lines), bool)
-    is_first[HEADERS:] = documents[HEADERS:] != documents[:-HEADERS]
-    lines, documents = lines[is_first], documents[is_first]
     ends = np.append(lines[1:], len(batch.line_starts))
     return [
         column
