@@ -97,6 +97,19 @@ def is_one_of(data: Bytes, signs: bytes) -> Flags:
     return _table(signs).take(data)
 
 
+@cache
+def _pair_table(pairs: frozenset[bytes]) -> Flags:
+    """Return which of the 65536 pairs of bytes are `pairs`; the first byte is the higher one."""
+    table = np.zeros(1 << 16, bool)
+    table[[int.from_bytes(pair, "big") for pair in pairs]] = True
+    return table
+
+
+def is_one_pair_of(first: Bytes, second: Bytes, pairs: frozenset[bytes]) -> Flags:
+    """Return whether each byte of `first`, with that of `second`, is one of `pairs`."""
+    return _pair_table(pairs).take(first.astype(np.int64) << 8 | second)
+
+
 def empty(size: int) -> Words:
     """Return an empty set for a buffer of `size` bytes: u64[⌈size / 64⌉ + 2].
 

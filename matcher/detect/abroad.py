@@ -23,7 +23,7 @@ import hyperscan
 import numpy as np
 
 from matcher.columns.batch import Batch, Flags, Places
-from matcher.columns.bitset import CASE, SPACE, is_one_of, places, shift_back
+from matcher.columns.bitset import CASE, SPACE, is_one_of, is_one_pair_of, places, shift_back
 from matcher.columns.literals import BYTES, TEXT, Literals, SearchPatterns, spell_out, stretches
 from matcher.detect.candidates import Segment
 from matcher.detect.marked_values import (
@@ -307,22 +307,15 @@ def _countries_beside(batch: Batch, capitals: Places, number_places: Places) -> 
         & is_one_of(data.take(capitals + 2), EDGE_BEHIND_SIGNS.encode())
     ]
     countries = countries[
-        _two_letters().take(data.take(countries).astype(np.int64) << 8 | data.take(countries + 1))
+        is_one_pair_of(data.take(countries), data.take(countries + 1), _list_alpha2_codes())
     ]
     return np.asarray(countries[np.isin(batch.lines(countries), batch.lines(number_places))])
 
 
 @cache
-def _two_letters() -> Flags:
-    """Return a table of which two letters are a country's code: bool[65536].
-
-    The index is both letters as one number, the first letter in the higher byte.
-    """
-    table = np.zeros(1 << 16, bool)
-    table[
-        [int.from_bytes(word, "big") for word in _countries() if len(word) == 2 and word.isupper()]
-    ] = True
-    return table
+def _list_alpha2_codes() -> frozenset[bytes]:
+    """Return the countries' codes of two letters (ISO 3166-1 alpha-2)."""
+    return frozenset(word for word in _countries() if len(word) == 2 and word.isupper())
 
 
 def _segment(matches: Sequence[Found]) -> Segment:

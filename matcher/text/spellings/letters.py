@@ -10,7 +10,6 @@ import itertools
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from functools import cache
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from matcher.columns.bitset import (
     Words,
     is_digit,
     is_letter,
+    is_one_pair_of,
     is_word,
     lowest,
     places,
@@ -85,7 +85,8 @@ LONGEST_GAP = 8
 """Bytes between two pieces."""
 PAIR, GROUP = 2, 4
 SHORTEST_IBAN = min(iban.LENGTHS.values())
-UPPER = 0xDF
+COUNTRIES = frozenset(country.encode() for country in iban.LENGTHS)
+UPPER = np.uint8(0xDF)
 """The bits of a letter without that of its case."""
 X_SIGNS = (
     b"[^0-9a-z][a-z] ?x ?[a-z] ?x ?[0-9] ?x ?[0-9] ?x",
@@ -217,17 +218,6 @@ def _read_morse(match: re.Match[str]) -> str:
     return bare if is_valid(bare) else ""
 
 
-@cache
-def _countries() -> Flags:
-    """Return a table of the pairs of capitals that are a country with IBANs: bool[65536].
-
-    The index is both letters as one number, the first letter in the higher byte.
-    """
-    table = np.zeros(1 << 16, bool)
-    table[[int.from_bytes(country.encode(), "big") for country in iban.LENGTHS]] = True
-    return table
-
-
 def find_iban_starts(classes: Classes) -> Places:
     """Return where IBANs in pieces may begin in folded texts, UTF-8 with room around: i64[n]."""
     word = classes.word
@@ -267,9 +257,7 @@ def _find_starts(classes: Classes, pieces: Words, size: int) -> Places:
     second = start + 1 if size > 1 else start + 1 + gap
     digits = start + PAIR if size == GROUP else second + 1 + gap
     last = digits + 1 if size > 1 else digits + 1 + gap
-    fits = _countries().take(
-        (data.take(start) & UPPER).astype(np.int64) << 8 | data.take(second) & UPPER
-    )
+    fits = is_one_pair_of(data.take(start) & UPPER, data.take(second) & UPPER, COUNTRIES)
     fits &= is_digit(data.take(digits)) & is_digit(data.take(last)) & is_letter(data.take(second))
     behind_last = last + 1 + gap
     fits &= is_word(data.take(behind_last)) & ~is_word(data.take(last + 1))
