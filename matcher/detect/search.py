@@ -402,6 +402,13 @@ def _lengths() -> npt.NDArray[np.uint8]:
     return table
 
 
+def _keep_countries(batch: Batch, gate: Places) -> tuple[Places, npt.NDArray[np.uint8]]:
+    """Return the gates at a country with IBANs, and the length of an IBAN of each: u8[n]."""
+    countries = batch.windows(gate, 8)[:, :2] | np.uint8(CASE)
+    length = _lengths().take(np.ascontiguousarray(countries).view("<u2")[:, 0])
+    return gate[length > 0], length[length > 0]
+
+
 def _find_iban_gates(batch: Batch, classes: Classes) -> Places:
     """Find where an IBAN may begin: two letters of a country and two digits.
 
@@ -412,10 +419,7 @@ def _find_iban_gates(batch: Batch, classes: Classes) -> Places:
     gate = places(
         letter & shift_back(letter, 1) & shift_back(classes.digits.find_starts(2), 2) & classes.free
     )
-    full = _lengths().take(
-        np.ascontiguousarray(batch.windows(gate, 8)[:, :2] | np.uint8(32)).view("<u2")[:, 0]
-    )
-    gate, full = gate[full > 0], full[full > 0]
+    gate, full = _keep_countries(batch, gate)
     length = lowest(~windows(classes.word, gate))
     fours = (length < full) & (length % 4 == 0) & is_separator(batch.data.take(gate + length))
     begins: Places = gate[fours | (length == full)]
@@ -432,10 +436,7 @@ def _find_spaced_iban_gates(batch: Batch, classes: Classes) -> Places:
     apart = ~shift_back(classes.word, 2) & shift_back(classes.digits.find_starts(2), 3)
     gate = places(two & (apart | shift_back(classes.digits.find_starts(2), 2)))
     gate = gate[(batch.data.take(gate) | batch.data.take(gate + 1)) & np.uint8(CASE) == 0]
-    full = _lengths().take(
-        np.ascontiguousarray(batch.windows(gate, 8)[:, :2] | np.uint8(32)).view("<u2")[:, 0]
-    )
-    gate, full = gate[full > 0], full[full > 0]
+    gate, full = _keep_countries(batch, gate)
     word_bits = windows(classes.word, gate)
     inside = under(lowest(~word_bits & ~(word_bits >> ONE)))
     long = (np.bitwise_count(word_bits & inside) >= full) & (lowest(~word_bits) < full)
