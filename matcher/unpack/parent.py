@@ -238,12 +238,12 @@ def unpack(
 
     `body` need not be a container: a text is itself the one member, and no child is started for it.
     It may be a file that is open for reading; the child maps it, so it is never held here. If a
-    member is cut off, the bytes that were read come before its outcome. A caller with many
+    member is cut off, the bytes that were read come before its UnreadPart. A caller with many
     containers passes one `server` for all children, which costs a fiftieth of a server for each.
 
         with unpack(body, "a.zip") as unpacked:
             for item in unpacked:
-                ...  # a Member (read it before the next) or an Outcome
+                ...  # a Member (read it before the next) or an UnreadPart
     """
     limits = limits or Limits()
     if limits.ocr_seconds and not has_ocr():
