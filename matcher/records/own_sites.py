@@ -150,9 +150,10 @@ class OwnSites:
         self.tenants = tuple(sorted(set(domains.values())))
         tenant_by_name = {_normalize(domain): tenant for domain, tenant in domains.items()}
         words = {
-            _to_package(word): tenant for word, tenant in tenant_by_name.items()
+            _reverse_labels(word): tenant for word, tenant in tenant_by_name.items()
         } | tenant_by_name
-        self._names, self._packages = tuple(tenant_by_name), tuple(words)
+        self._names = tuple(tenant_by_name)
+        self._domains_of_packages = tuple(map(_reverse_labels, words))
         self._length = np.array([len(word) for word in words], np.int64)
         self._tenant = np.array([self.tenants.index(tenant) for tenant in words.values()], np.int64)
         self._literals = Literals(list(words))
@@ -220,8 +221,10 @@ class OwnSites:
     def _names_site(self, name: bytes, *, is_app: bool) -> bool:
         """Return whether a host name or an app's package is a tenant's site."""
         if is_app:
-            return any(_is_of(name, package) for package in self._packages)
-        return any(_is_below(name, domain) for domain in self._names)
+            name, domains = _reverse_labels(name), self._domains_of_packages
+        else:
+            domains = self._names
+        return any(_is_below(name, domain) for domain in domains)
 
     def _names_staff(self, tenant: int, name: bytes) -> bool:
         """Return whether a host is one of the tenant's staff, by its name."""
@@ -344,19 +347,14 @@ def _normalize(domain: str) -> bytes:
     return domain.strip("@. ").lower().encode()
 
 
-def _to_package(domain: bytes) -> bytes:
-    """Return the beginning of the packages of a domain's owner."""
-    return b".".join(reversed(domain.split(b".")))
+def _reverse_labels(name: bytes) -> bytes:
+    """Return the beginning of the packages of a domain's owner, or the domain of a package."""
+    return b".".join(reversed(name.split(b".")))
 
 
 def _is_below(name: bytes, domain: bytes) -> bool:
     """Return whether a host name is that domain or below it."""
     return name == domain or name.endswith(b"." + domain)
-
-
-def _is_of(name: bytes, package: bytes) -> bool:
-    """Return whether a package is `package` or begins with it."""
-    return name == package or name.startswith(package + b".")
 
 
 def _stands_alone(data: Bytes, start: Places, end: Places) -> Flags:
