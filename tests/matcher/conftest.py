@@ -123,3 +123,15 @@ def ullage(data: Path) -> Callable[..., Result]:
         return CliRunner().invoke(app, command(data, *words), input=input)
 
     return run
+
+
+@pytest.fixture
+def load_list(ullage: Callable[..., Result], context: Context) -> Callable[..., Context]:
+    """Return a function that loads a customer list of tenant `bank`, by the command line."""
+
+    def load(source: Path, *options: str) -> Context:
+        result = ullage("watchlist", "load", source, "--tenant", "bank", *options)
+        assert result.exit_code == 0, result.output
+        return context
+
+    return load

@@ -3,7 +3,7 @@
 import random
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -28,10 +28,8 @@ def context(data: Path) -> Context:
 
 
 @pytest.fixture
-def bank_with_list(ullage, context: Context, tmp_path: Path) -> Context:
-    put(tmp_path, BANK)
-    ullage("watchlist", "load", tmp_path / "list.csv", "--tenant", "bank")
-    return context
+def bank_with_list(load_list: Callable[..., Context], tmp_path: Path) -> Context:
+    return load_list(put(tmp_path, BANK))
 
 
 def put(folder: Path, rows: list[dict[str, str]], name: str = "list.csv") -> Path:

@@ -4,6 +4,7 @@ out as counts.
 
 import csv
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -66,12 +67,8 @@ def put(
 
 
 @pytest.fixture
-def bank_with_list(ullage, context: Context, tmp_path: Path) -> Context:
-    result = ullage(
-        "watchlist", "load", put(tmp_path, MANY), "--tenant", "bank", "--digests", "none"
-    )
-    assert result.exit_code == 0, result.output
-    return context
+def bank_with_list(load_list: Callable[..., Context], tmp_path: Path) -> Context:
+    return load_list(put(tmp_path, MANY), "--digests", "none")
 
 
 def finding_of(context: Context, numbers: range | list[int]):

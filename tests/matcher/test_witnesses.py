@@ -61,21 +61,9 @@ def context(data: Path) -> Context:
 
 
 @pytest.fixture
-def bank_with_list(ullage, context: Context, tmp_path: Path) -> Context:
+def bank_with_list(load_list: Callable[..., Context], tmp_path: Path) -> Context:
     source = put(tmp_path / "list.csv", map(person, range(PEOPLE)))
-    result = ullage(
-        "watchlist",
-        "load",
-        source,
-        "--tenant",
-        "bank",
-        "--digests",
-        "none",
-        "--witness",
-        "amount,date",
-    )
-    assert result.exit_code == 0, result.output
-    return context
+    return load_list(source, "--digests", "none", "--witness", "amount,date")
 
 
 def chosen(context: Context) -> set[int]:
