@@ -1,15 +1,20 @@
-"""Measure retention by running time, and require the wall clock to agree before any deletion.
+"""Measure the age of data by running time, and require the wall clock to agree before any deletion.
 
-The kernel counts the seconds since the machine started, including sleep, independently of the
-wall clock. `DATA/clock` holds the last reading of both clocks, and the total running time. If
-the wall clock moved more than an hour further than that, or less far, it was set, or the machine
-was off for that long, and only a person can know which. Then nothing is deleted until both
-agree again, or until `ullage check --accept-clock` confirms the wall clock. Time that no clock
-confirms is never counted.
+Data is deleted when it is old, and a wall clock that somebody set ahead makes everything old. But
+the kernel also counts the seconds since the machine started, including sleep, independently of the
+wall clock. `RunningTime` keeps the last reading of both clocks in `DATA/clock`, and the total
+*running time*, which only grows. If the wall clock moved more than an hour further than that, or
+less far, it was set, or the machine was off for that long, and only a person can know which. Then
+nothing is deleted until both agree again, or until `ullage check --accept-clock` confirms the wall
+clock. Time that no clock confirms is never counted.
 
-A `Span` is a piece of wall time through which the clock ran evenly. Spans give the age of a
-stamp that was written while the clock was wrong. If several spans may have produced a stamp, the
-youngest age counts.
+    wall      09:00 ─────────── 12:00 ┊ set ahead ┊ 10 Jan 09:00 ───── 10:00
+    running       0 ──────────── 3 h                         3 h ─────  4 h
+              └──── Span 1 ─────────┘               └────── Span 2 ───────┘
+
+A `Span` is a piece of wall time through which the clock ran evenly. Spans give the age of a stamp
+that was written while the clock was wrong. If several spans may have produced a stamp, the youngest
+age counts. A disk that cannot store a reading raises UnavailableError, and nothing may be deleted.
 """
 
 from __future__ import annotations
@@ -153,7 +158,7 @@ class ClockReading:
 
     @property
     def said(self) -> str:
-        """The time of the wall clock, to the minute."""
+        """Return the time of the wall clock to the minute, in UTC."""
         return _minute(self.wall)
 
     def now(self) -> datetime:
@@ -180,7 +185,7 @@ class ClockReading:
         )
 
     def later(self, wall: float, uptime: float, boot: str) -> ClockReading:
-        """Return the next reading, from new values of both clocks."""
+        """Return the reading that follows this one, from new values of both clocks."""
         last = self.spans[-1]
         gap, same = wall - last.end, boot == self.boot and uptime >= self.uptime
         # after a restart of the machine, no clock confirms a longer time
@@ -208,11 +213,10 @@ class ClockReading:
         )
 
     def older(self, seconds: float, *, witnessed: bool = False) -> Old:
-        """Return the stamps that are at least so old; none while the clocks disagree.
+        """Return the stamps that are at least `seconds` old; none while the clocks disagree.
 
-        Stamps before the first reading are as old as the wall clock says; with `witnessed`
-        they count
-        as being as old as that reading.
+        Stamps before the first reading are as old as the wall clock says; with `witnessed` they
+        count as being as old as that reading.
         """
         if self.is_suspended:
             return Old()
@@ -264,9 +268,9 @@ class RunningTime:
         return self.data / FOLDER / FILE
 
     def turn(self) -> None:
-        """Read both clocks if the last reading is a minute old.
+        """Read both clocks and store the reading, if the last one is a minute old.
 
-        If the disk cannot store the reading, the next call tries again.
+        Never fails because of the disk: if it cannot store the reading, the next call tries again.
         """
         now = self.clock.uptime()
         if 0.0 <= now - self._read_at < TURN_SECONDS:
@@ -294,7 +298,7 @@ class RunningTime:
         return reading
 
     def look(self) -> ClockReading:
-        """Return a reading of both clocks without storing it."""
+        """Return a reading of both clocks as of now, without storing it."""
         return self._next(self._before())
 
     def deadline_clock(self) -> Clock:

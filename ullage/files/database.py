@@ -1,8 +1,14 @@
 """Open SQLite files that are durable, erasing and checked, and whose writers wait.
 
-`apsw` brings its own SQLite: distributions' 3.40 has the WAL-reset corruption bug and no FTS5
-`secure-delete`. WAL with `synchronous=FULL` survives a power cut; `secure_delete` overwrites
-deleted data, so that erasure is real.
+`open_database` opens or creates a file, `transaction` writes to it, and `sqlite_errors` converts
+SQLite's errors: damage becomes CorruptError, which stops the process, a full disk or a lock becomes
+UnavailableError, which is retried. `apsw` brings its own SQLite: distributions' 3.40 has the
+WAL-reset corruption bug and no FTS5 `secure-delete`. WAL with `synchronous=FULL` survives a power
+cut; `secure_delete` overwrites deleted data, so that erasure is real.
+
+    x.sqlite            pages; the last 8 bytes of each are its checksum
+    x.sqlite-wal, -shm  SQLite's write-ahead log
+    x.sqlite.commits    "00000000000000000042 <crc32>": transactions that were reported as durable
 
 Damaged content is never returned:
 - SQLite's checksum VFS (https://sqlite.org/cksumvfs.html) keeps 8 bytes at the end of every page
@@ -88,9 +94,10 @@ GO_ON = (
 
 @contextlib.contextmanager
 def sqlite_errors(path: Path) -> Iterator[None]:
-    """Convert SQLite's errors about the file `path` into ours.
+    """Return a context that converts SQLite's errors about the file `path` into ours.
 
-    Damage stops the process; anything that may pass is retried.
+    Damage becomes CorruptError, anything that may pass UnavailableError. An invalid statement and
+    missing permissions are raised as they are.
     """
     try:
         yield
@@ -115,7 +122,7 @@ def sqlite_errors(path: Path) -> Iterator[None]:
 def damage_error(
     path: Path, how: str = "is damaged or not a database of ullage", cure: str = CURE
 ) -> CorruptError:
-    """Return the error for a faulty file, with the cure."""
+    """Return, not raise, the CorruptError for a faulty file; it says how to mend it."""
     return CorruptError(f"{path} {how}: {cure.format(name=path.name)}")
 
 
@@ -124,16 +131,13 @@ def transaction(connection: apsw.Connection, *, durable: bool = True) -> Iterato
     """Run a block as one transaction that has the write lock from the start.
 
     It is counted if it wrote anything. Without `durable` the call does not wait for the disk: a
-    power
-    cut may undo the block, kill -9 does not, and a later durable transaction makes it durable
-    too. It
-    is then counted only in the file, since the counter beside it states what cannot be lost.
+    power cut may undo the block, kill -9 does not, and a later durable transaction makes it durable
+    too. It is then counted only in the file, since the counter beside it states what cannot be
+    lost.
 
-    A block under `with connection:` that reads before it writes fails when another process
-    writes in
-    between; this waits instead. (apsw's `transaction_mode` would do so too, but waits while it
-    holds
-    the interpreter's lock.)
+    A block under `with connection:` that reads before it writes fails when another process writes
+    in between; this waits instead. (apsw's `transaction_mode` would do so too, but waits while it
+    holds the interpreter's lock.)
     """
     with contextlib.ExitStack() as after:
         if not durable:
@@ -149,7 +153,7 @@ def transaction(connection: apsw.Connection, *, durable: bool = True) -> Iterato
 
 @contextlib.contextmanager
 def all_or_nothing(connection: apsw.Connection, begin: str = "begin immediate") -> Iterator[None]:
-    """Run a block as one transaction.
+    """Run a block as one transaction, which is undone if the block raises.
 
     Unlike `with connection:`, keeps the error of a disk visible where SQLite has already rolled
     back.
@@ -179,11 +183,9 @@ def open_database(
 ) -> apsw.Connection:
     """Open `path`, or create it with the SQL in `schema` and enter it in `inventory`.
 
-    Raises CorruptError if the file is damaged, is no database of ours, lacks committed
-    transactions or
-    has another `version` of the schema, and ConfigError if the inventory lists it and it is
-    gone. An
-    existing file is never reset.
+    Raises CorruptError if the file is damaged, is no database of ours, lacks committed transactions
+    or has another `version` of the schema, ConfigError if the inventory lists it and it is gone,
+    and UnavailableError if the disk fails. An existing file is never reset.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -233,9 +235,11 @@ def empty_log(connection: apsw.Connection) -> None:
 
 
 def back_up(path: Path, target: Path) -> None:
-    """Copy a database, as it is at one moment, to a new file, and verify the copy.
+    """Copy a database, as it is at one moment, to a new file `target`, and verify the copy.
 
     By SQLite's backup API in one step: nobody waits for it, the write-ahead log grows meanwhile.
+    Raises FileExistsError if `target` exists, CorruptError if the database is damaged,
+    UnavailableError if a disk fails.
     """
     _register_checksum_vfs()
     os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))

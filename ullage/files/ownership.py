@@ -1,8 +1,10 @@
 """Read configuration, rules and keys only from files that nobody else can have written.
 
-A file is trusted only if it is regular, not a symbolic link, owned by root or by the reading user,
-and if neither it nor any folder above it, up to the root folder, is writable by anybody else; a
-secret must not be readable by anybody else either. The checks use the opened descriptor (`fstat`),
+Such files name programs to run and keys to trust, so whoever writes one controls the service.
+`read_trusted` returns a file's content only if the file is regular, not a symbolic link, owned by
+root or by the reading user, and neither it nor any folder above it, up to a given root folder, is
+writable by anybody else; a secret must not be readable by anybody else either. Otherwise it raises
+ConfigError with the path, the fault and the cure. The checks use the opened descriptor (`fstat`),
 never a path, which may lead elsewhere a moment later (CWE-367). A folder may be a symbolic link:
 its parent folder shows who could have made it.
 """
@@ -27,9 +29,9 @@ _LINK = (errno.ELOOP, errno.EMLINK)
 def read_trusted(path: Path, root: Path | None = None, *, secret: bool = False) -> bytes:
     """Return the content of `path`, at most 1 MiB, after the checks that the module describes.
 
-    `root` is the topmost folder to check, by default the file's own. Raises FileNotFoundError
-    if the
-    file or a folder is missing; ConfigError names the fault, its path and the cure.
+    `root` is the topmost folder to check, by default the file's own; with `secret`, nobody else may
+    read the file. Raises FileNotFoundError if the file or a folder is missing; ConfigError names
+    the fault, its path and the cure.
     """
     root = root or path.parent
     with contextlib.ExitStack() as stack:

@@ -1,16 +1,21 @@
 """Recognise mobile numbers of China, and phone numbers of other countries with `+` or `00`.
 
-A Chinese number is `1[3-9]` and nine digits, without a checksum. About 5.2 billion are
-assignable (libphonenumber metadata 2024-10), so a number alone proves nothing. It is written
-with +86, 0086, 86, (86) or a trunk 0 before, and grouped 3-4-4, 3-8 or 7-4. Fictitious
-examples: 13800138000 is widely printed; no carrier holds 154.
+`KIND` finds a number in any of its written forms and brings it to one (`ullage.identifiers.base`):
+
+    +86 138-0013-8000, 013800138000, (86)13800138000   → 13800138000
+    001 (415) 555-2671, +1-415-555-2671                → +14155552671
+
+A Chinese number is `1[3-9]` and nine digits, without a checksum. About 5.2 billion are assignable
+(libphonenumber metadata 2024-10), so a number alone proves nothing. It is written with +86, 0086,
+86, (86) or a trunk 0 before, and grouped 3-4-4, 3-8 or 7-4. Fictitious examples: 13800138000 is
+widely printed; no carrier holds 154.
 
 A number from abroad becomes E.164 (`+14155552671`, ITU-T E.164: at most 15 digits), so eleven
 digits alone are always Chinese. One sign stands between two groups, and one group may stand in
-brackets. Numbering plans come from the metadata of libphonenumber (`phonenumbers`). Its `parse`
-and `is_valid_number` take some 30 µs per number, and hostile text may be full of `00…`. So the
-plans are compiled here to one pattern per calling code, and a number costs one or two matches.
-Tests compare them with the library.
+brackets. Numbering plans come from the metadata of libphonenumber (`phonenumbers`). Its `parse` and
+`is_valid_number` take some 30 µs per number, and hostile text may be full of `00…`. So the plans
+are compiled here to one pattern per calling code, and a number costs one or two matches. Tests
+compare them with the library.
 """
 
 from __future__ import annotations
@@ -205,9 +210,9 @@ Premium and toll-free numbers belong to firms.
 
 
 def is_number(digits: str) -> bool:
-    """Return whether `digits` fit the numbering plan of a country other than China.
+    """Return whether `digits`, a calling code and a national number, fit the plan of a country.
 
-    They are a calling code and a national number. The empty text fits none.
+    China does not count. The empty text fits none.
     """
     for length in range(1, LONGEST_CODE + 1):
         plan = _plan(digits[:length])
@@ -217,9 +222,9 @@ def is_number(digits: str) -> bool:
 
 
 def is_national(code: str, digits: str) -> bool:
-    """Return whether `digits` are a national number behind this calling code.
+    """Return whether `digits` are a national number behind the calling code `code`.
 
-    The code is not China's.
+    False if `code` is China's or no calling code.
     """
     plan = _plan(code)
     return plan is not None and plan.fullmatch(digits) is not None

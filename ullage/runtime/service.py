@@ -1,7 +1,12 @@
-"""Start, drain and end the process of a service, and ask whether it is ready.
+"""Start, stop and supervise the process of a service, and ask whether it is ready.
 
-`PR_SET_PDEATHSIG` makes the kernel end a child when `ullage run` dies, even by SIGKILL, so that no
-orphan remains.
+A service (crawl, match, alert, …) wraps its work in `running`, which disables core dumps, checks
+that no part of the data folder is missing, serves metrics, and yields an event; the work stops when
+the event is set, at the first SIGTERM or SIGINT. A second signal ends the process at once, and the
+current batch is repeated after the next start. `read_state` asks a service on this machine for its
+readiness. `ullage run` starts all services; `PR_SET_PDEATHSIG` makes the kernel end each of them
+when `ullage run` dies, even by SIGKILL, so that no orphan remains. What keeps a service from
+starting raises ConfigError.
 """
 
 from __future__ import annotations
@@ -47,9 +52,9 @@ SERVICES = ("matrix", "xmpp", "telegram", "imap")
 
 
 def port_of(settings: Settings, words: str) -> int:
-    """Return the metrics port of the service with this command; 0 if unknown.
+    """Return the metrics port of the service with the command `words`, as `collect matrix`.
 
-    Raises ConfigError if there is no such service.
+    0 if it has none or any free one. Raises ConfigError if there is no such service.
     """
     role, _, service = words.partition(" ")
     if role not in ROLES or (service not in SERVICES if role == "collect" else service):
@@ -61,7 +66,11 @@ def port_of(settings: Settings, words: str) -> int:
 
 
 def read_state(settings: Settings, words: str) -> str:
-    """Return `READY`, or why the service is not ready."""
+    """Return `READY`, or a sentence that says why the service is not ready.
+
+    Asks the service with the command `words` on this machine. Raises ConfigError if there is no
+    such service; one that does not answer is no error.
+    """
     port = port_of(settings, words)
     if not port:
         return "not asked: its port is 0, or no metrics are served"
@@ -89,7 +98,10 @@ PR_SET_PDEATHSIG = 1
 
 
 def die_with_supervisor() -> None:
-    """Ask the kernel to end this process together with the supervisor that started it, if any."""
+    """Have the kernel end this process together with the supervisor that started it, if any.
+
+    Raises ConfigError if the supervisor has already ended.
+    """
     parent = os.environ.get(SUPERVISOR)
     if parent is None:
         return
@@ -104,17 +116,16 @@ def surroundings() -> Surroundings:
 
 
 def no_core_dumps() -> None:
-    """Disable core files, which would contain leaked values and keys."""
+    """Disable core files of this process, which would contain leaked values and keys."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def stop_on_signals(stop: threading.Event) -> None:
-    """Drain on the first SIGTERM or SIGINT; exit at once on the second (the batch is retried).
+    """Set `stop` on the first SIGTERM or SIGINT; exit at once on the second (the batch is retried).
 
     The handler runs between two steps of the main thread, which may be within `stop.wait()` and
-    hold
-    the event's lock: setting the event right here would wait for that lock for ever. So a separate
-    thread does it.
+    hold the event's lock: setting the event right here would wait for that lock for ever. So a
+    separate thread does it.
     """
     asked_before = False
 
@@ -138,10 +149,11 @@ def running(
     ready: Callable[[], bool] = lambda: True,
     faults: Iterable[Callable[[], str]] = (),
 ) -> Iterator[threading.Event]:
-    """Run a service: yield the event that stops it. `port` None serves no metrics.
+    """Return a context in which a service runs; it yields the event that stops the service.
 
-    The service is ready if `ready` says so, none of `faults` returns a reason, and the data
-    folder's disk has room. Failing output or logs never end the service.
+    `port` None serves no metrics. The service is ready if `ready` says so, none of `faults` returns
+    a reason, and the data folder's disk has room. Failing output or logs never end the service.
+    Raises ConfigError if a part of the data folder is missing or the port is in use.
     """
     no_core_dumps()
     context.inventory.require()
@@ -206,9 +218,8 @@ def _count(running_time: RunningTime, stop: threading.Event) -> None:
 def spare_what_stands(young: int = 0) -> None:
     """Exclude existing objects from garbage collection; called once per process, after its set-up.
 
-    A full collection over all of them delayed a response of the console by 0.1 s. With `young`,
-    so many
-    new objects trigger a collection, otherwise Python's own number.
+    A full collection over all of them delayed a response of the console by 0.1 s. With `young`, so
+    many new objects trigger a collection, otherwise Python's own number.
     """
     gc.collect()
     gc.freeze()

@@ -1,11 +1,17 @@
-"""Sign records, so that readers know which of our own processes made them.
+"""Sign records and reports, so that readers know which of our own processes made them.
 
-Ed25519 (RFC 8032). Match signs findings, `assess --open` signs its own; crawl hosts and collectors
-sign captures and heartbeats inside the seal. A signer is named by its fingerprint, the first 8
-bytes of the SHA-256 of its public key, so a damaged or exchanged key does not match its file name.
+A service has a `Signer` with its private key (Ed25519, RFC 8032); a reader has a `Verifier` with
+the public keys of those it trusts. Match signs findings, `assess --open` signs its own; crawl hosts
+and collectors sign captures and heartbeats inside the encryption. A signer is named by its
+*fingerprint*, the first 8 bytes of the SHA-256 of its public key, so a damaged or exchanged key
+does not match its file name. The signed message is the purpose and each part, each preceded by its
+length, so that no two records have the same message:
 
-The signed message is the purpose and each part, each preceded by its length, so that no two records
-have the same message.
+    ┌────────┬────────┬────────┬─────────┬────────┬────────┬─
+    │ u64: 6 │ ullage │ u64: n │ purpose │ u64: n │ part 1 │ …     u64 big-endian
+    └────────┴────────┴────────┴─────────┴────────┴────────┴─
+
+A wrong signature raises RecordError `not_authentic`, an unknown signer `unknown_signer`.
 """
 
 from __future__ import annotations
@@ -52,7 +58,7 @@ class Signer:
 
     @property
     def name(self) -> str:
-        """The fingerprint."""
+        """Return the fingerprint of the key, 16 hex digits."""
         return to_fingerprint(self.private.public_key().public_bytes_raw())
 
     def sign(self, purpose: str, *parts: bytes) -> str:
@@ -64,7 +70,10 @@ class Signer:
         return {SIGNER: self.name, SIGNATURE: self.sign(purpose, *parts)}
 
     def enclose(self, plain: bytes, purpose: str) -> bytes:
-        """Return `plain` preceded by its signature, to be sealed together."""
+        """Return `plain` preceded by its signature, to be encrypted together.
+
+        The layout is that of `ullage.records.base.frame`; `Verifier.disclose` is the inverse.
+        """
         return frame(json.dumps(self.headers(purpose, plain)).encode(), plain)
 
 
@@ -87,14 +96,14 @@ class Verifier:
         self._reload_at = self.monotonic() + RELOAD_SECONDS
 
     def refresh(self, *, now: bool = False) -> None:
-        """Reload the keys if that is due, or at once with `now`."""
+        """Read the public keys again if that is due, or at once with `now`."""
         if now or self.monotonic() >= self._reload_at:
             self._reload_at = self.monotonic() + RELOAD_SECONDS
             if (loaded := self.load()).keys() != self.known.keys():
                 self.known = loaded
 
     def fault(self) -> str:
-        """Return that no signer is known, "" if one is."""
+        """Return a sentence if no signer is known, "" if one is."""
         self.refresh()
         return "" if self.known else "no signer is known, so no record is accepted"
 
@@ -115,7 +124,8 @@ class Verifier:
     def disclose(self, enclosed: bytes, purpose: str) -> tuple[bytes, bool]:
         """Return what `Signer.enclose` enclosed, and whether its signer is known.
 
-        Raises RecordError if the signature is wrong.
+        Raises RecordError: `malformed` if it is not so enclosed, `not_authentic` if the signature
+        is wrong.
         """
         head, plain = unframe(enclosed)
         try:
@@ -132,7 +142,10 @@ class Verifier:
 
 
 def record_parts(topic: str, headers: Mapping[str, str], value: bytes) -> tuple[bytes, ...]:
-    """Return the parts to sign of a readable record: topic, schema, tenant, id and content."""
+    """Return the parts to sign of a readable record: topic, schema, tenant, id and content.
+
+    A missing header counts as empty.
+    """
     return (
         *(
             text.encode()
@@ -163,9 +176,9 @@ def sign_report(text: str, signer: Signer) -> str:
 
 
 def verify_report(text: str, verifier: Verifier) -> str:
-    """Return the signer of a report.
+    """Return the fingerprint of the signer of a report.
 
-    Raises RecordError `malformed` if it is not a signed report, `not_authentic` or
+    Raises RecordError: `malformed` if it is not a signed report, `not_authentic` or
     `unknown_signer` if its signature is not trusted.
     """
     match = SIGNED.search(text)

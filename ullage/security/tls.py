@@ -1,10 +1,13 @@
 """Configure TLS of clients (Kafka, Elasticsearch, syslog) and of our own listeners.
 
-A server is trusted if its certificate was signed by an authority of `cafile` (or, without it, one
-that the system knows), is valid today and names the host of the URL. With `certificate` the client
-presents one in turn (mutual TLS, RFC 8446 4.4.2): a PEM file with this service's certificate, the
-intermediates, and its private key without a password, mode 0600. A URL contains names of files,
-never their content; a systemd credential of the file's name replaces the file.
+A `Trust` makes contexts for a client: a server is trusted if its certificate was signed by an
+authority of `cafile` (or, without it, one that the system knows), is valid today and names the host
+of the URL. With `certificate` the client presents one in turn (mutual TLS, RFC 8446 4.4.2): a PEM
+file with this service's certificate, the intermediates, and its private key without a password,
+mode 0600. A URL contains names of files, never their content; a systemd credential of the file's
+name replaces the file. A `ListenerCertificate` serves our own listeners. A client reads its files
+for each connection, a listener when they change, so a renewed certificate needs no restart. A wrong
+file or an untrusted server raises ConfigError, which says what to mend.
 """
 
 from __future__ import annotations
@@ -49,7 +52,10 @@ class Life(NamedTuple):
 
     @classmethod
     def from_pem(cls, pem: bytes) -> Life:
-        """Return the common validity of all certificates in `pem`; ValueError if there is none."""
+        """Return the time in which all certificates in `pem` are valid.
+
+        Raises ValueError if there is none.
+        """
         from cryptography import x509  # noqa: PLC0415  most commands look at none
 
         certificates = x509.load_pem_x509_certificates(pem)
@@ -60,7 +66,7 @@ class Life(NamedTuple):
 
     @property
     def renewal_due(self) -> datetime:
-        """When somebody should renew the certificate."""
+        """Return when somebody should renew the certificate, in UTC."""
         return self.end - min(SOON, (self.end - self.begin) / SHORT_OF_IT)
 
 
@@ -103,7 +109,10 @@ class ListenerCertificate:
         return _ShownAnew(self)
 
     def current(self) -> _CertificateFiles:
-        """Return the current certificate, read again if its files have changed."""
+        """Return the context and validity in use, read again if the files have changed.
+
+        Files that are no valid pair are logged, and the previous pair stays in use.
+        """
         with self._lock:
             if (marks := self._stat_files()) != self._looked:
                 self._renew(marks)
@@ -162,7 +171,11 @@ class Trust:
         return _ReadAgain(self)
 
     def load_context(self) -> ssl.SSLContext:
-        """Return a context of the current files; ConfigError says which is wrong."""
+        """Return a client context from the files as they are now.
+
+        It requires TLS 1.2 or newer and checks host names. Raises ConfigError, which says which
+        file is wrong.
+        """
         # since Python 3.10: TLS 1.2 or newer, and names are checked
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.sslsocket_class = _ClientSocket
@@ -207,9 +220,10 @@ class Trust:
         return None if life is None else life.renewal_due
 
     def reject(self, where: str, error: Exception, host: str) -> NoReturn:
-        """Raise the error that explains a failure of TLS.
+        """Raise the error that explains why TLS with the server `where` failed.
 
-        `where` is the server, `host` its name.
+        ConfigError if a certificate or a file is wrong, UnavailableError if the server broke off.
+        `host` is the server's name in the URL.
         """
         for cause in _iterate_causes(error):
             if isinstance(cause, ssl.SSLCertVerificationError):
@@ -275,9 +289,9 @@ class Trust:
 
 
 def find_named_file(name: str, data: Path) -> Path:
-    """Return the file that a URL names.
+    """Return the path of the file that a URL names, whether it exists or not.
 
-    systemd's credential of that name if there is one, else relative to the data folder.
+    It is systemd's credential of that name if there is one, else it is relative to the data folder.
     """
     folder = find_credentials_folder()
     if folder is not None and (credential := folder / Path(name).name).is_file():

@@ -1,9 +1,11 @@
 """Judge a leak by two separate answers: how its customers can be cheated, and whose leak it is.
 
-Exposure and origin are never one number. Both are pure functions over counted facts, and both list
-their reasons, because a person may ask for an explanation (PIPL 24, Anti-Telecom and Online Fraud
-Law 32). `match` uses them for `ullage assess`, `alert` for incidents. Their rules are data
-(`rules.toml`), so that other rules can be tried on the same facts.
+`judge` takes counted facts (`VerdictFacts`) and rules, and returns an `ExposureScore`, with
+severity, and an `Origin`. Both are pure functions, are never one number, and list their reasons,
+because a person may ask for an explanation (PIPL 24, Anti-Telecom and Online Fraud Law 32). `match`
+uses them for `ullage assess`, `alert` for incidents. The rules are data (`rules.toml`), so that
+other rules can be tried on the same facts. A rule that fails costs its own answer: the result then
+says that a person must judge.
 
     facts       what is counted
     rules       points and thresholds, parsed and validated
@@ -51,10 +53,11 @@ def judge(
     guard: FaultGuard,
     conditions: StepConditions | None = None,
 ) -> tuple[ExposureScore, Origin]:
-    """Return exposure and origin; where a rule fails, `guard` substitutes that a person must judge.
+    """Return the exposure score and the origin of a leak.
 
-    `conditions` are those shown to a reader of the next step, if they are more than `facts`:
-    posts of one incident are judged one by one, and shown together.
+    Where a rule fails, a lenient `guard` reports it, and the answer is that a person must judge; a
+    strict one raises the fault. `conditions` are those shown to a reader of the next step, if they
+    are more than `facts`: posts of one incident are judged one by one, and shown together.
     """
     origin = guard.run("origin", partial(judge_origin, facts, rules.origin), UNJUDGED_ORIGIN)
     judge_severity = partial(

@@ -1,6 +1,12 @@
-"""Parse and validate the rules of a verdict, which are data.
+"""Define the rules of a verdict, which are data, and load them.
 
-`rules.toml` explains each rule and its source.
+A verdict says how the customers in a leak can be cheated (`exposure`), how urgent that is
+(`severity`) and whose leak it is (`origin`). The points, thresholds and rows by which it is judged
+are in `rules.toml`, which explains each rule and its source; the models below mirror that file. An
+organization may replace it by its own, so `VERDICT.load_current` reads what applies, and raises
+ConfigError if it is invalid. Three numbers occur in many rules (`ullage.verdict.facts`): M, the
+customers in the leak; V, those whose row agrees with our records in two or more fields; and U, the
+index of 法释〔2017〕10: customers by class, nA/50 + nB/500 + nC/5000.
 """
 
 from __future__ import annotations
@@ -61,7 +67,7 @@ class ScenarioConditions(_Rules):
     """The post mentions reports on suspicious transactions."""
 
     def allows_fields(self, fields: frozenset[str]) -> bool:
-        """Return whether a row with `fields` meets the conditions on rows."""
+        """Return whether a row with these labels meets the conditions on rows."""
         return self.every <= fields and (not self.some or bool(self.some & fields))
 
 
@@ -249,7 +255,7 @@ class VerdictRules(_Rules):
     origin: OriginRules
 
     def list_ways(self) -> list[tuple[ScenarioConditions, Scenario]]:
-        """List the conditions of every scenario, most points first."""
+        """Return each set of conditions with its scenario, most points first."""
         return sorted(
             ((way, s) for s in self.scenario for way in s.ways), key=lambda pair: -pair[0].points
         )
@@ -260,5 +266,5 @@ VERDICT = RuleKind("verdict", "ullage.verdict", "rules.toml", toml_reader(Verdic
 
 @cache
 def load_verdict_rules() -> VerdictRules:
-    """Return the rules of this version."""
+    """Return the rules that this version ships, parsed; the organization's own are ignored."""
     return VERDICT.load_shipped().rules
