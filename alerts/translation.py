@@ -1,7 +1,9 @@
 """Translate phrases, words of closed lists and moments into Chinese or English.
 
-The English text of a message is its id. `locale/zh/LC_MESSAGES/desk.po` has the Chinese texts; it
-is read once per process, so nothing has to be compiled. The language is chosen where a text is
+The English text of a message is its id; `locale/zh/LC_MESSAGES/desk.po` has the Chinese for each.
+`catalogue` reads it once per process, so nothing has to be compiled; `translated` renders a phrase
+with it, and `named` gives the display name of a word such as `false_positive`. A text that the
+catalogue lacks stays English; nothing here raises for one. The language is chosen where a text is
 shown: by the browser on a page, by the tenant in messages and reports.
 """
 
@@ -73,7 +75,7 @@ ENGLISH = {
 
 
 def spaced(word: str) -> str:
-    """Replace the underscores of a code name with spaces, for people to read.
+    """Return a code name with spaces for its underscores, for people to read.
 
     >>> spaced('false_positive')
     'false positive'
@@ -126,9 +128,10 @@ def house_language(settings: Settings) -> Language:
 
 
 def translated(text: object, translate: Callable[[str], str], zone: tzinfo | None = None) -> str:
-    """Translate a phrase, an error, a message, or a list of these; moments are shown in `zone`.
+    """Return a phrase, an error, a message, or a list of these, translated.
 
-    Any other object is shown as `str` shows it.
+    `translate` is the `gettext` of a catalogue. Moments in it are shown in `zone`. The items of a
+    list are joined with commas. Any other object is shown as `str` shows it.
     """
     if isinstance(text, Phrase):
         return text.render(translate, zone)
@@ -140,7 +143,11 @@ def translated(text: object, translate: Callable[[str], str], zone: tzinfo | Non
 
 
 def named(name: str, of: str, language: Language) -> str:
-    """Return the display name, in a language, of a word of the closed list `of` in `NAMES`."""
+    """Return the display name, in a language, of the code word `name`.
+
+    `of` names the closed list that it is from, a key of `NAMES`. An unknown word is returned as it
+    is, in English with spaces for its underscores.
+    """
     if language == "zh":
         return NAMES[of].get(name, name)
     return ENGLISH.get(of, {}).get(name) or spaced(name)

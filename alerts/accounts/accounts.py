@@ -2,9 +2,12 @@
 
 A person logs in with a password, or through an identity provider that vouches for them; a program
 sends a token. Both are rows of `DIR/accounts.sqlite` (mode 0600), which holds only the Argon2id
-digest of a password and the SHA-256 of a token. The file belongs to the user that runs search:
-whoever can write it can grant any right. Every change of an account increases its change counter,
-which ends the sessions that began before. A token is shown once, when it is created.
+digest of a password and the SHA-256 of a token: neither can be read back, and a token is shown
+once, when it is created. `User.principal` and `Token.principal` say what each may do
+(`alerts.accounts`). Every change of an account increases its change counter, which ends the
+sessions that began before. The file belongs to the user that runs search: whoever can write it can
+grant any right. Methods that change something raise ConfigError, with a message for the user, if it
+is invalid; a damaged file raises CorruptError.
 """
 
 # ruff: noqa: S608  names of columns are ours, values are bound
@@ -90,12 +93,12 @@ _TOKEN = "id, name, purpose, permissions, tenants, made_at, made_by, expires, re
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person. `digest` is None if an identity provider vouches for them as `subject`.
+    """A person's account.
 
-    If `is_mapped`, roles and tenants follow from the provider's claims and are set at each login.
-    `until` is the time (seconds since 1970) by which a password made by somebody else must be
-    changed;
-    None for the person's own password.
+    `digest` is None if an identity provider vouches for them as `subject`. If `is_mapped`, roles
+    and tenants follow from the provider's claims and are set at each login. `until` is the time
+    (Unix seconds) by which a password made by somebody else must be changed; None for the person's
+    own password.
     """
 
     name: str
@@ -121,8 +124,7 @@ class User:
         """Return the principal for requests of this person.
 
         While the password is one that somebody else made, the principal may only change it.
-        `is_proven`
-        says that the machine has verified who it is; a `session` proves it too.
+        `is_proven` says that the machine has verified who it is; a `session` proves it too.
         """
         if self.until is not None:
             return Principal(self.name, session=session, must_change=True)
@@ -145,7 +147,7 @@ class Token:
     revoked: float | None
 
     def state(self, now: float) -> str:
-        """Return "good", "expired" or "revoked" at `now`, in seconds since 1970."""
+        """Return `good`, `expired` or `revoked`; `now` is in Unix seconds."""
         if self.revoked is not None:
             return "revoked"
         return "good" if now < self.expires else "expired"
@@ -184,7 +186,7 @@ class Accounts:
             check_database(self._connection, self._path)
 
     def user(self, name: str) -> User | None:
-        """Return the account of that name in any spelling, or None."""
+        """Return the account of that name in any spelling, or None if there is none."""
         rows = self._rows(f"select {_USER} from users where key = ?", normalize_name(name))
         return _user(rows[0]) if rows else None
 
@@ -203,7 +205,7 @@ class Accounts:
         return [_user(row) for row in self._rows(f"select {_USER} from users order by key")]
 
     def list_names_with(self, permission: str, tenant: str) -> list[str]:
-        """List the enabled accounts that have `permission` and see `tenant`, by name."""
+        """Return the names of the enabled accounts that have `permission` and see `tenant`."""
         open_ = [
             user
             for user in self.users()
@@ -226,9 +228,9 @@ class Accounts:
     ) -> User:
         """Create an account and return it.
 
-        Unless `is_own`, the password must be changed within `hours`. Raises ConfigError if
-        the name or the
-        subject is taken.
+        `digest` is that of the password, None for one that an identity provider vouches for. Unless
+        `is_own`, the password must be changed within `hours`. Raises ConfigError if the name, roles
+        or tenants are invalid, or the name or the subject is taken.
         """
         validate_home(validate_name(name), tenants)
         now = self._clock.wall()
@@ -270,9 +272,10 @@ class Accounts:
         return user
 
     def set_password(self, name: str, digest: str, *, is_own: bool, by: str = "") -> None:
-        """Replace the password and end the account's sessions.
+        """Replace the password, by its digest, and end the account's sessions.
 
-        One that is not the person's own must be changed within `UNUSED_HOURS`.
+        One that is not the person's own must be changed within `UNUSED_HOURS`. Raises ConfigError
+        if there is no such account, or an identity provider vouches for it.
         """
         if self.get_user(name).digest is None:
             raise ConfigError(NO_PASSWORD)
@@ -293,20 +296,27 @@ class Accounts:
     def set_roles(
         self, name: str, roles: Collection[str], tenants: Collection[str], *, by: str = ""
     ) -> None:
-        """Replace the roles and tenants of an account."""
+        """Replace the roles and tenants of an account, and end its sessions.
+
+        Raises ConfigError if there is no such account, or roles or tenants are invalid.
+        """
         validate_home(self.get_user(name).name, tenants)
         self._change(
             name, by, roles=_words(validate_roles(roles)), tenants=_words(validate_tenants(tenants))
         )
 
     def set_disabled(self, name: str, *, is_disabled: bool, by: str = "") -> None:
-        """Disable an account, or enable it again."""
+        """Disable an account, or enable it again, and end its sessions.
+
+        Raises ConfigError if there is no such account.
+        """
         self._change(name, "" if is_disabled else by, disabled=int(is_disabled))
 
     def set_login(self, name: str, login: str | None, *, by: str = "") -> None:
         """Link an account to a user of this machine, or to none if `login` is None.
 
-        An account that had this login before loses it.
+        An account that had this login before loses it. Raises ConfigError if there is no such
+        account.
         """
         changed = _words({*self.get_user(name).changed_by, *filter(None, [by if login else ""])})
         with self._write_transaction():
@@ -317,7 +327,10 @@ class Accounts:
             )
 
     def end_sessions(self, name: str) -> None:
-        """End the sessions of an account without changing it."""
+        """End the sessions of an account without changing it.
+
+        Raises ConfigError if there is no such account.
+        """
         self._change(name)
 
     def _change(self, name: str, by: str = "", **columns: Any) -> None:
@@ -336,7 +349,7 @@ class Accounts:
             )
 
     def list_filters(self, name: str) -> dict[str, str]:
-        """Return the saved incident list queries of an account, title to query."""
+        """Return the saved queries of the incident list of an account, by title."""
         return dict(
             self._rows(
                 "select title, query from saved_filters where key = ? order by title",
@@ -391,7 +404,8 @@ class Accounts:
     ) -> tuple[Token, str]:
         """Create a token and return it with its secret.
 
-        The secret is returned only here; the file contains its digest.
+        The secret is returned only here; the file contains its digest. `days` are those until it
+        expires. Raises ConfigError if the name, purpose, permissions, tenants or days are invalid.
         """
         validate_name(name)
         if not purpose.strip() or len(purpose) > MAX_PURPOSE or identifier_in(purpose):
@@ -425,7 +439,10 @@ class Accounts:
         return _token((row[0], row[1], *row[3:])), secret
 
     def revoke(self, id_: str) -> Token:
-        """Revoke a token; raise ConfigError if it is unknown or already revoked."""
+        """Revoke a token and return it.
+
+        Raises ConfigError if it is unknown or already revoked.
+        """
         with self._write_transaction():
             sql = "update tokens set revoked = ? where id = ? and revoked is null returning id"
             if not self._connection.execute(sql, (self._clock.wall(), id_)).get:
@@ -433,7 +450,7 @@ class Accounts:
         return next(token for token in self.tokens() if token.id == id_)
 
     def find_token(self, secret: str) -> Token | None:
-        """Return the valid token with this secret, or None."""
+        """Return the token with this secret; None if it is unknown, expired or revoked."""
         rows = self._rows(f"select {_TOKEN} from tokens where digest = ?", digest(secret))
         token = _token(rows[0]) if rows else None
         return token if token and token.state(self._clock.wall()) == "good" else None
@@ -488,12 +505,18 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
 
 
 def normalize_name(name: str) -> str:
-    """Return the comparison key of a name, equal for all its spellings."""
+    """Return a name in the form by which names are compared, equal for all its spellings.
+
+    Case, width (NFKC) and blanks around it do not count.
+    """
     return unicodedata.normalize("NFKC", name).strip().casefold()
 
 
 def validate_name(name: str) -> str:
-    """Return `name` if an account may have it; raise ConfigError otherwise."""
+    """Return `name` if an account may have it.
+
+    Raises ConfigError if it is malformed or looks like an identifier.
+    """
     if not NAME.fullmatch(name) or identifier_in(name):
         raise ConfigError(
             Phrase(
@@ -562,9 +585,10 @@ def validate_tenants(tenants: Collection[str]) -> tuple[str, ...]:
 
 
 def validate_scope(permissions: Collection[str], purpose: str) -> tuple[str, ...]:
-    """Return the permissions in the order of `PERMISSIONS`.
+    """Return the permissions of a token with this purpose, in the order of `PERMISSIONS`.
 
-    Raises ConfigError for permissions that a program may not have, or not for this purpose.
+    Raises ConfigError for permissions that a program may not have, or not for this purpose, and for
+    none.
     """
     allowed = [permission for permission in PERMISSIONS if permission not in PEOPLE_ALONE]
     if not permissions or not {*permissions} <= {*allowed}:

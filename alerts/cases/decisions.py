@@ -1,12 +1,18 @@
-"""Record decisions; each is written to the audit log first.
+"""Check and record what people decide about incidents.
 
-A choice is given in words: `acknowledged`, `confirmed`, `resolved`, `false_positive` or `note`;
-`reported REGIME STAGE`; `applies REGIME` or `waived REGIME`, for rules that no number decides; and
-`telling_approved` or `telling_withdrawn`, by the data protection officer.
+`Decisions.make` records a choice and `Decisions.act` any other act, such as an assignment; both
+return a stored `Decision`, which is never changed. Each is written to the audit log first. A choice
+is given in words:
+
+    acknowledged | confirmed | resolved | false_positive | note
+    reported REGIME STAGE                a report was sent
+    applies REGIME | waived REGIME       for rules that no number decides
+    telling_approved | telling_withdrawn by the data protection officer
 
 Each act is compared with the outstanding reports before it (`alerts.deadlines.comparison`). An act
 that ends a reporting deadline is stored as a `PendingDecision` and has no effect until a second
-person confirms it (`alerts.cases.second_person`).
+person confirms it (`alerts.cases.second_person`). Anything missing or wrong raises QueryError,
+which names the field and never repeats what was typed.
 """
 
 from __future__ import annotations
@@ -88,13 +94,17 @@ def describe(decision: Decision) -> str:
 
 
 def permission_for(chosen: str) -> str:
-    """Return the permission that deciding `chosen` needs; any, if `chosen` is invalid."""
+    """Return the name of the permission that deciding `chosen` needs.
+
+    It is `incident.decide` also for an invalid choice, which `Decisions.make` refuses.
+    """
     return PERMISSIONS.get(chosen.partition(" ")[0], "incident.decide")
 
 
 def is_notice_approved(decisions: Iterable[Decision]) -> bool:
-    """Return whether the DPO's latest ruling allows notifying the people in an incident.
+    """Return whether the people in an incident may be notified, by the latest ruling on it.
 
+    Only rulings of the data protection officer among `decisions` count; without one it is False.
     Rulings of the same time are ordered by id.
     """
     last = max(
@@ -136,12 +146,14 @@ class Decisions:
         channel: str = "",
         token: str = "",
     ) -> Recorded:
-        """Record the decision `chosen` on `incident`, and return it.
+        """Record the decision `chosen` on `incident`, and return it as it is stored.
 
         With a `token` it is one decision, however often it is sent. A report needs the authority's
         `reference`, or in `no_reference` the reason why there is none, and a `channel` of
         `alerts.deadlines.CHANNELS`; `sent_at` is now by default. A waiver rests on the current
-        facts of the incident.
+        facts of the incident. Returns a `PendingDecision` if it ends a deadline and the tenant
+        requires a second person. Raises QueryError if something is missing or invalid, or the
+        incident is part of another one.
         """
         if incident.part_of:
             raise QueryError(
@@ -191,9 +203,11 @@ class Decisions:
         note: str = "",
         token: str = "",
     ) -> Recorded:
-        """Record an act that does not decide what an incident is.
+        """Record an act that does not decide what an incident is, and return it as it is stored.
 
-        Only `excused` changes its status: to false positive.
+        Of the acts, only `excused` changes the status, to false positive, and `returned` takes that
+        back. Returns a `PendingDecision` as `make` does. Raises QueryError if something is invalid,
+        or the incident is part of another one.
         """
         drafted = self.draft_act(
             incident,
@@ -219,7 +233,10 @@ class Decisions:
         reference: str = "",
         **said: Any,
     ) -> Decision:
-        """Return the decision that records an act, without storing it."""
+        """Return the decision that records an act, checked but not stored.
+
+        Raises QueryError as `act` does.
+        """
         if incident.part_of and act != "split_from":
             raise QueryError(
                 Phrase("it is part of %(other)s: work on that one instead", other=incident.part_of)
@@ -246,7 +263,8 @@ class Decisions:
     ) -> Decision:
         """Return a decision with these fields, checked but not stored.
 
-        `former` are the earlier decisions on the incident.
+        `former` are the earlier decisions on the incident, which it follows in time. Raises
+        QueryError for an invalid name or note.
         """
         explained = fields.get("stage") in (*RULINGS, *TELLING) or fields.get("act") in EXPLAINED
         return Decision.model_validate(
@@ -275,8 +293,8 @@ class Decisions:
     def record(self, drafts: Sequence[Decision], change: DutyChange) -> Recorded:
         """Store the drafts of an act, or a pending decision if the act ends a deadline.
 
-        Return the stored decision on the first incident of `change`, or the pending decision, which
-        has its id. An act that was sent before is returned as it was stored.
+        Returns the stored decision on the first incident of `change`, or the pending decision,
+        which has its id. An act that was sent before is returned as it was stored.
         """
         first = next(draft for draft in drafts if draft.incident == change.before[0].id)
         if (
@@ -304,7 +322,7 @@ class Decisions:
         return self.store.get(Decision, first.id) or first
 
     def write(self, decisions: Sequence[Decision]) -> None:
-        """Write decisions to the audit log, then to the store."""
+        """Write decisions to the audit log, then to the store; existing ones stay as they are."""
         for decision in decisions:
             self._audit(decision)
         self.store.create(decisions)
@@ -317,9 +335,11 @@ class Decisions:
         reason: str,
         proposers: Sequence[str] = (),
     ) -> PendingDecision:
-        """Store an act that waits for a second person, after writing it to the audit log.
+        """Store an act that waits for a second person, and return it.
 
-        `written` are the other fields of the pending decision.
+        It is written to the audit log first. `written` are the other fields of the pending
+        decision, `what` describes the act, `ended` are the deadlines that it would end, and
+        `proposers` all names of the proposer, by default the actor's.
         """
         names = tuple(duty.name for duty in ended)
         waiting = PendingDecision(

@@ -1,9 +1,18 @@
-"""List incidents, their customers and sellers, and the incidents that findings opened.
+"""Find incidents by filter, by seller and by finding, and load one with all that belongs to it.
 
-The search page or a terminal with the index keys converts a name to keyed hashes, so the store
-never sees the name, and the query is written nowhere. Sightings show the author's token under
-match's capture key. That token stays the same when an index key is rotated, so a seller's history
-follows the token.
+`find_page` lists incidents, `load_details` returns one with its sightings, customers and decisions,
+and `wait_for` finds the incident of a finding that was just sent. Several incidents may have been
+merged: the *head* stands for its *parts*, lists show heads only, and a head's pages include what
+belongs to its parts.
+
+A *seller* is an author of posts. The search page or a terminal with the index keys converts a name
+to keyed hashes, so the store never sees the name, and the query is written nowhere. Sightings show
+the author's token (`@` and hex digits) under match's capture key. That token stays the same when an
+index key is rotated, so a seller's history follows the token.
+
+    name ── index key ──▶ hashes ── find_tokens ──▶ tokens ── find_history ──▶ Seller
+
+An invalid filter, token or page mark raises QueryError, which does not repeat it.
 """
 
 from __future__ import annotations
@@ -71,7 +80,10 @@ class _SellerSighting(Excerpt):
 def find_sellers(
     store: IncidentStore, tenant: str, sightings: Sequence[Sighting]
 ) -> tuple[Seller, ...]:
-    """Return the authors of `sightings` with their history, the most frequent first."""
+    """Return the history of the authors of `sightings`, the most frequent author first.
+
+    At most `SELLERS_SHOWN` authors are in it.
+    """
     authors = [sighting.author for sighting in sightings if sighting.author]
     authors_shown = sorted(set(authors), key=lambda author: (-authors.count(author), author))[
         :SELLERS_SHOWN
@@ -82,7 +94,10 @@ def find_sellers(
 
 
 def find_history(store: IncidentStore, tokens: Sequence[str], tenant: str = "") -> Seller | None:
-    """Return what was posted under `tokens`, for one tenant or all; None if nothing was."""
+    """Return the history of what was posted under `tokens`, for one tenant or, for "", for all.
+
+    None if nothing was.
+    """
     of_tenant: dict[str, Sequence[str]] = {"tenant": (tenant,)} if tenant else {}
     sightings = list(
         store.excerpts(Sighting, DocumentFilter({**of_tenant, "seller": tokens}), _SellerSighting)
@@ -134,7 +149,7 @@ def find_tokens(
 
 
 def parse_tokens(text: str) -> tuple[str, ...]:
-    """Split a comma-separated list of author tokens.
+    """Return the author tokens of a comma-separated list; () for "".
 
     Raises QueryError, without repeating it, if `text` is anything else.
     """
@@ -170,7 +185,8 @@ class Filters:
     def to_filter(self) -> DocumentFilter:
         """Return the store filter, without status and seller.
 
-        Raises QueryError for an invalid filter, without repeating it.
+        Raises QueryError, without repeating it, for an unknown severity or status, an invalid
+        seller, or a text that contains an identifier.
         """
         if self.severity not in ("", *SEVERITIES):
             raise QueryError(
@@ -234,9 +250,11 @@ def find_page(
     after: str = "",
     get_statuses: Statuses | None = None,
 ) -> DocumentPage[Incident]:
-    """Return a page of incidents, newest first; heads stand for their parts.
+    """Return a page of at most `limit` incidents, newest first; heads stand for their parts.
 
-    `known` returns the statuses; by default they follow from the decisions in the store.
+    `after` is the cursor of the page before, "" for the first. `get_statuses` returns the statuses;
+    by default they follow from the decisions in the store. Raises QueryError for an invalid filter
+    or cursor.
     """
     return store.search(Incident, build_filter(store, filters, get_statuses), limit, after)
 
@@ -244,7 +262,10 @@ def find_page(
 def build_filter(
     store: IncidentStore, filters: Filters, get_statuses: Statuses | None = None
 ) -> DocumentFilter:
-    """Return the store filter of `find_page`."""
+    """Return the store filter of `find_page`.
+
+    Raises QueryError for an invalid filter.
+    """
     where = filters.to_filter()
     if filters.status:
         where = narrow_to_status(
@@ -264,7 +285,7 @@ def build_filter(
 
 
 def get_incident(store: IncidentStore, id_: str) -> Incident:
-    """Return the incident with that id. Raises ConfigError if it does not exist."""
+    """Return the incident with that id; raises ConfigError if it does not exist."""
     incident = store.get(Incident, id_)
     if incident is None:
         raise ConfigError(Phrase("no incident with that id: see `ullage incidents list`"))
@@ -317,17 +338,20 @@ def load_details(
 def find_sightings_page(
     store: IncidentStore, incident: Incident, limit: int, after: str = ""
 ) -> DocumentPage[Sighting]:
-    """Return a page of an incident's sightings, newest first; QueryError for a bad mark."""
+    """Return a page of the sightings of an incident and its parts, newest first.
+
+    Raises QueryError for an invalid cursor `after`.
+    """
     return store.search(Sighting, DocumentFilter({"incident": incident.family}), limit, after)
 
 
 def find_customers_page(
     store: IncidentStore, incident: Incident, limit: int, after: str = "", kind: str = ""
 ) -> DocumentPage[Exposure]:
-    """Return a page of an incident's customers, newest first.
+    """Return a page of the customers of an incident and its parts, newest first.
 
     A customer who is also in a part may be on two pages. With a `kind`, only customers with an
-    identifier of that kind are returned.
+    identifier of that kind are returned. Raises QueryError for an invalid cursor `after`.
     """
     of_kind = {"kinds": (kind,)} if kind else {}
     page = store.search(
@@ -363,7 +387,10 @@ SECONDS_BETWEEN_LOOKS = 0.2
 
 
 def find_results(store: IncidentStore, findings: Collection[str]) -> dict[str, IncidentReference]:
-    """Return the incident of each of these findings that has been processed."""
+    """Return the incident of each of these findings (ids) that alert has processed, by finding.
+
+    Findings without a stored incident are missing.
+    """
     sightings = store.mget(Sighting, findings)
     stored = store.mget(Incident, {sighting.incident for sighting in sightings.values()})
     return {
@@ -411,9 +438,11 @@ def customers_csv(
     kind: str = "",
     references: Mapping[str, str] | None = None,
 ) -> tuple[str, int]:
-    """Return the customers as CSV, and their number.
+    """Return the customers of an incident as CSV text, and their number.
 
-    It contains no leaked values; customer references are included only if `references` is given.
+    The first line names the columns. There are pseudonyms and no leaked values; customer references
+    are included only if `references` is given, by pseudonym. With a `kind`, only customers with an
+    identifier of that kind are included.
     """
     out, exposures = io.StringIO(), list(read_customers(store, incident, kind))
     write = csv.writer(out)

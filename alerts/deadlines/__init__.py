@@ -1,4 +1,11 @@
-"""Read the notification regimes, compute due dates, and check what is recorded of a report.
+"""Read the rules that require reports of a leak, and compute until when a report is due.
+
+A *regime* is one such rule, as of a law or a supervisor: when it applies, whom to report to, and
+its *stages*, each of which is one report with a period. They are data (`regimes.toml`); `regimes()`
+returns them, and a tenant's settings name those that bind it.
+
+    stage first: due "24 h" from "learned"       moment + 24 hours
+    stage written: due "5 working days" from …   24:00 of the fifth working day after it
 
 A leak starts several deadlines, each from its own moment: when somebody learned of it, when a
 person confirmed it, when the handling ended. A score never starts one: the row of the severity
@@ -13,7 +20,8 @@ earlier answer is the safe one. All times are returned in UTC.
 
 A report is a legal record: when it was sent, by which channel and under which reference never
 changes. A correction is a second entry for the same report, with a note that says what was wrong,
-and from then on it counts instead of the first.
+and from then on it counts instead of the first. What people type about a report is checked by
+`validate_…` and `parse_sent_at`, which raise QueryError.
 """
 
 from __future__ import annotations
@@ -115,7 +123,10 @@ def acknowledgement_period(time_left: timedelta) -> timedelta:
 
 
 def compute_deadline(start: datetime, within: Period, zone: tzinfo, calendar: Calendar) -> Deadline:
-    """Return when the period `within` from the aware moment `start` ends."""
+    """Return when the period `within` from the aware moment `start` ends.
+
+    Days are those of `zone`; `calendar` says which of them are working days.
+    """
     if within.unit in (Unit.MINUTES, Unit.HOURS):
         seconds = within.amount * (60 if within.unit is Unit.MINUTES else 3600)
         return Deadline(start.astimezone(UTC) + timedelta(seconds=seconds))
@@ -149,7 +160,7 @@ class Conditions(Frozen):
     critical_infrastructure: bool | None = None
 
     def find_met(self, incident: Incident, tenant: Tenant) -> tuple[str, ...]:
-        """Return the names of the conditions that `incident` of `tenant` meets."""
+        """Return the names of the conditions that `incident` of `tenant` meets; () for none."""
         holds = {
             "people_from": incident.customers >= self.people_from,
             "severity_from": (
@@ -234,7 +245,10 @@ def find_grade(people: int) -> Grade:
 
 
 def get_tenant_regimes(name: str, tenant: Tenant) -> tuple[Regime, ...]:
-    """Return the regimes of a tenant. Raises ConfigError if one does not exist."""
+    """Return the regimes of the tenant `name`, in the order of its settings.
+
+    Raises ConfigError if one does not exist.
+    """
     by_id = regimes()
     if unknown := [id_ for id_ in tenant.regimes if id_ not in by_id]:
         raise ConfigError(
@@ -268,9 +282,9 @@ def get_sent_at(report: Decision) -> datetime:
 
 
 def parse_sent_at(typed: str, zone: tzinfo, now: datetime) -> datetime | None:
-    """Parse a time as people type it, in `zone` unless it names one; None if empty.
+    """Return the time that somebody typed, in the zone of `now`; None if nothing was typed.
 
-    Raises QueryError if it is invalid or later than `now`.
+    It is in `zone` unless it names its own. Raises QueryError if it is invalid or later than `now`.
     """
     if not typed.strip():
         return None

@@ -1,6 +1,9 @@
-"""Find out which reports are outstanding for an incident.
+"""Find out which reports an incident still requires, and until when.
 
-A *duty* is one report that a regime requires of an incident, with its deadline. Its state is one of
+A *regime* is a rule that requires reports of a leak, in *stages* such as a first and a final one
+(`alerts.deadlines`). A *duty* is one such report of one incident, with its deadline. `Duties`
+computes them from the incident, the decisions on it and the notifications about it, each time anew.
+A duty's state is one of
 
     running      the deadline runs: the severity says so or a person confirmed the leak, and the
                  moment from which the stage counts is known
@@ -64,8 +67,7 @@ class Moments:
     """The moments from which deadlines count, aware and in UTC; None if it has not happened.
 
     `acknowledged` is the first decision that shows that a person knows of the incident,
-    `determined`
-    the first that confirmed it.
+    `determined` the first that confirmed it.
     """
 
     first_seen: datetime
@@ -78,7 +80,7 @@ class Moments:
     def from_records(
         cls, incident: Incident, decisions: Iterable[Decision], sent: Iterable[Notification]
     ) -> Moments:
-        """Build it from an incident, its decisions and the notifications that were sent."""
+        """Return the moments of an incident; `sent` are the notifications that were sent."""
         decided = sorted(decisions, key=lambda d: (d.at, d.id))
         knowing = {"acknowledged", "confirmed", "reported", "resolved"}
         return cls(
@@ -95,7 +97,7 @@ class Moments:
         return min((m for m in (self.alerted, self.acknowledged) if m), default=None)
 
     def get(self, since: Since) -> datetime | None:
-        """Return the moment with that name."""
+        """Return the moment from which a stage with `since` counts; None if it has not come."""
         moment: datetime | None = getattr(self, since)
         return moment
 
@@ -130,9 +132,8 @@ class Duty:
     def seconds_left(self, now: datetime) -> float | None:
         """Return the seconds until it is due, negative if it is overdue; None if no deadline runs.
 
-        Also None after a time has passed that may not apply: that of an unverified rule, or
-        one that waits
-        for a person to confirm.
+        Also None after a time has passed that may not apply: that of an unverified rule, or one
+        that waits for a person to confirm.
         """
         if self.due is None or self.state not in ("running", "conditional"):
             return None
@@ -213,7 +214,11 @@ class Duties:
     _warned: set[int] = field(default_factory=set)
 
     def find_duties(self, incident: Incident, decisions: Sequence[Decision]) -> tuple[Duty, ...]:
-        """Return the duties of one incident; `decisions` may not be visible to a search yet."""
+        """Return the duties of one incident, parts included.
+
+        `decisions` are further ones that a search may not show yet. Raises ConfigError if the
+        tenant names an unknown regime.
+        """
         return self.find_deadlines([incident], decisions)[incident.id].duties
 
     def find_deadlines(
@@ -226,11 +231,9 @@ class Duties:
     ) -> dict[str, IncidentDeadlines]:
         """Return the deadlines of each of `incidents`, by id.
 
-        `made` are decisions that a search may not show yet. With `known_at`, the result is
-        as if somebody
-        had acknowledged all unacknowledged incidents then. `changed` are incidents that
-        replace those in
-        the store.
+        `made` are decisions that a search may not show yet. With `known_at`, the result is as if
+        somebody had acknowledged all unacknowledged incidents then. `changed` are incidents that
+        replace those in the store.
         """
         ids = [id_ for incident in incidents for id_ in incident.family]
         decided: dict[str, dict[str, Decision]] = {}
@@ -283,9 +286,8 @@ class Duties:
     def running(self, incidents: Sequence[Incident]) -> dict[str, tuple[Duty, ...]]:
         """Return the running duties of each of `incidents` that has any, by id.
 
-        Whoever closes or silences an incident is bound by them and knows of it, so duties
-        that only waited
-        for somebody to know run as well.
+        Whoever closes or silences an incident is bound by them and knows of it, so duties that only
+        waited for somebody to know run as well.
         """
         deadlines = self.find_deadlines(incidents, known_at=self.clock.now())
         return {
@@ -295,9 +297,10 @@ class Duties:
         }
 
     def statuses(self, ids: Iterable[str] | None = None) -> dict[str, Status]:
-        """Return the status of each decided incident, of `ids` or of all; all others are open.
+        """Return the status of each incident that a person has decided on, by id.
 
-        See `IncidentDeadlines.status`.
+        All others are open. `ids` limits the search, None means all. See
+        `IncidentDeadlines.status`.
         """
         by_id = statuses(self.store, ids)
         reported = self.store.mget(
@@ -308,9 +311,10 @@ class Duties:
         }
 
     def time_left(self, incidents: Sequence[Incident], now: datetime) -> dict[str, timedelta]:
-        """Return the time from `now` until the next thing is due, for incidents with a deadline.
+        """Return the time from `now` until the next thing is due, by id.
 
-        If nobody was notified yet, the time counts from now. Decisions are ignored.
+        Only incidents whose deadlines run, or that a person must decide on in time, are in it. If
+        nobody was notified yet, the time counts from now. Decisions are ignored.
         """
         clocked = [
             incident for incident in incidents if incident.clock == "run" or incident.decide_minutes
@@ -347,10 +351,10 @@ class Duties:
         return deadlines
 
     def find_acknowledgement_deadlines(self, incidents: Sequence[Incident]) -> dict[str, datetime]:
-        """Return when each incident with a running deadline should be acknowledged, by id.
+        """Return when each of `incidents` should be acknowledged, by id.
 
-        That is after half of the time left. If no channel accepted the notification, the
-        time counts from
+        Nobody has acknowledged them. That is after half of the time until the next thing is due,
+        and at least five minutes. If no channel accepted the notification, the time counts from
         when it was due.
         """
         where = DocumentFilter({"incident": [incident.id for incident in incidents]})
@@ -413,9 +417,8 @@ class Duties:
     ) -> tuple[Duty, ...]:
         """Return the duties of one incident without its parts, by regime in order of the settings.
 
-        `own` are the decisions that count for it; `family` are those on everything that it
-        is judged
-        together with: whoever confirms a part confirms the whole.
+        `own_decisions` are those that count for it; `family` are those on everything that it is
+        judged together with: whoever confirms a part confirms the whole.
         """
         tenant, status, learned = (
             self.tenant(incident.tenant),
@@ -466,7 +469,10 @@ class Duties:
 
 
 def last_ruling(regime: Regime, decisions: Iterable[Decision]) -> Decision | None:
-    """Return the last decision on whether a regime applies to this incident."""
+    """Return the last decision on whether a regime applies, or None if nobody decided.
+
+    `decisions` are those on one incident.
+    """
     rulings = (
         decision
         for decision in decisions

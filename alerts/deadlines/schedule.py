@@ -1,21 +1,24 @@
-"""Keep work items and records of deadlines up to date with the facts.
+"""Keep lists of open work and of due reports up to date, so that no page has to compute them.
 
-A work item follows from facts alone, so writing it again does no harm. Alert writes the items of
-the incidents that it writes and of those that it notifies somebody of; whoever decides on an
-incident writes its item. If there are fewer items than incidents, the queue makes the missing ones
-before it answers, and a row whose facts have changed is written again when it is shown
-(`alerts.cases.queue`).
+`Duties` (`alerts.deadlines.outstanding`) computes the reports of one incident from its facts and is
+the authority: an incident's own page uses it. Pages over all incidents read two documents that are
+derived from it: a *work item* is an incident's row in the queue, a *duty record* the state of one
+report. `Work` writes the items, `Book` the records; writing one again does no harm.
 
-`Duties` computes one incident from its facts and is the authority: an incident's own page uses it.
-Questions over all incidents, such as what is due next or which reports of a night were in time, are
-answered from duty records. Alert alone writes these, within about a minute: of each incident that
-it wrote, notified somebody of, or that somebody decided on. It also goes through all incidents, a
-slice at a time, at the start and regularly afterwards: settings, rules and the calendar change with
-a start, and pending writes are lost in a crash.
+    facts ── Duties ──┬── Work ──▶ WorkItem     one per incident
+                      └── Book ──▶ DutyRecord   one per incident, regime and stage
 
-A mark (`DutiesKnown`) says until when all notifications and decisions are in the records. It does
-not exist until alert has gone through all incidents once, and it stands still during the first
-round after a start. Readers state how far it reaches.
+Alert writes the items of the incidents that it writes and of those that it notifies somebody of;
+whoever decides on an incident writes its item. If there are fewer items than incidents, the queue
+makes the missing ones before it answers, and a row whose facts have changed is written again when
+it is shown (`alerts.cases.queue`).
+
+Alert alone writes duty records, within about a minute: of each incident that it wrote, notified
+somebody of, or that somebody decided on. It also goes through all incidents, a slice at a time, at
+the start and regularly afterwards: settings, rules and the calendar change with a start, and
+pending writes are lost in a crash. A mark (`DutiesKnown`) says until when all notifications and
+decisions are in the records. It does not exist until alert has gone through all incidents once, and
+it stands still during the first round after a start. Readers state how far it reaches.
 """
 
 from __future__ import annotations
@@ -64,7 +67,7 @@ class Due(NamedTuple):
 
 
 def format_duty(duty: Duty) -> str:
-    """Return a duty's regime and stage, separated by a space."""
+    """Return a duty's regime and stage as `REGIME STAGE`."""
     return f"{duty.regime.id} {duty.stage.id}"
 
 
@@ -75,7 +78,7 @@ def find_assignee(decisions: Iterable[Decision]) -> str:
 
 
 def find_task_date(decisions: Iterable[Decision]) -> datetime | None:
-    """Return the date that a person set last, unless it was taken back."""
+    """Return the date that a person set last; None if nobody did or it was taken back."""
     last = _last(decisions, "due")
     return last.until if last else None
 
@@ -95,7 +98,11 @@ def _last(decisions: Iterable[Decision], act: str) -> Decision | None:
 
 
 def find_next_due(deadlines: IncidentDeadlines) -> Due | None:
-    """Return what is due next: a report, a decision, or a date that a person set."""
+    """Return what is due next of an incident, or None if nothing is.
+
+    It may be a report whose deadline runs, a decision that a deadline waits for, or, until the
+    incident is closed, a date that a person set.
+    """
     candidates = [
         Due(duty.due, format_duty(duty), duty.regime.verified)
         for duty in deadlines.running
@@ -162,17 +169,19 @@ class Work:
         return items
 
     def renew(self, ids: Collection[str]) -> None:
-        """Write the items of these incidents again, after making recent writes searchable."""
+        """Write the items of these incidents again, after making recent writes searchable.
+
+        Ids without an incident are skipped.
+        """
         self.store.refresh()
         for batch in _batches(ids):
             self.write([*self.store.mget(Incident, batch).values()])
 
     def complete(self) -> int:
-        """Make the missing items, make them searchable, and return how many were made.
+        """Make the missing items and make them searchable; return how many were made.
 
-        Missing items are mostly those of the newest incidents, which alert is about to
-        file. So these are
-        examined first, and only until as many items were made as are missing.
+        Missing items are mostly those of the newest incidents, which alert is about to file. So
+        these are examined first, and only until as many items were made as are missing.
         """
         if not self._count_missing():
             return 0
@@ -233,9 +242,8 @@ FRESH = timedelta(minutes=5)
 class Book:
     """Writes duty records. One thread calls `turn` and `step`; any thread may call `mark_changed`.
 
-    `holds` says whether this one, of several alert processes, examines decisions and goes
-    through all
-    incidents.
+    `holds` says whether this one, of several alert processes, examines decisions and goes through
+    all incidents.
     """
 
     duties: Duties
@@ -407,7 +415,11 @@ class Book:
 
 
 def build_records(duties: Duties, incidents: Sequence[Incident]) -> Iterator[DutyRecord]:
-    """Yield the duty records of these incidents; none for a part, whose head has them."""
+    """Yield the duty records of these incidents.
+
+    There is one per report, and one for an acknowledgement that is still missing. A part yields
+    none, because its head has them.
+    """
     heads = [incident for incident in incidents if not incident.part_of]
     deadlines = duties.find_deadlines(heads)
     acknowledge_by = duties.find_acknowledgement_deadlines(
@@ -455,7 +467,7 @@ def _needs_acknowledgement(incident: Incident, deadlines: IncidentDeadlines) -> 
 
 
 def read_known_until(store: IncidentStore) -> datetime | None:
-    """Return until when all decisions are in the records.
+    """Return until when all notifications and decisions are in the records.
 
     None until alert has gone through all incidents once.
     """
@@ -466,10 +478,10 @@ def read_known_until(store: IncidentStore) -> datetime | None:
 def find_earliest(
     store: IncidentStore, tenant: str, regimes: Iterable[str], now: datetime
 ) -> dict[str, float]:
-    """Return the earliest running duty of a tenant by regime, in seconds since 1970.
+    """Return when the earliest running report of a tenant is due, by regime, in Unix seconds.
 
-    A regime with none is missing. For an unverified rule it is the earliest that is still to come,
-    because such a rule is never overdue.
+    A regime without a running report is missing. For an unverified rule it is the earliest that is
+    still to come, because such a rule is never overdue.
     """
     by_regime = dict[str, float]()
     for regime in regimes:
@@ -502,9 +514,8 @@ def count_unacknowledged(
 ) -> int:
     """Return how many incidents of a tenant nobody acknowledged within half of the time left.
 
-    Only incidents with running deadlines count. Those in `silent`, by id, do not: whoever
-    silenced one
-    knows of it.
+    Only incidents with running deadlines count. Those in `silent`, by id, do not: whoever silenced
+    one knows of it.
     """
     late = DocumentFilter(
         {"runs": (clock_of(tenant, HEARD),)}, before=now + timedelta(microseconds=1)
@@ -513,21 +524,28 @@ def count_unacknowledged(
 
 
 def count_reports(store: IncidentStore, since: datetime, until: datetime) -> dict[str, int]:
-    """Return how many reports that fell due from `since` until `until` were kept, late or missed.
+    """Return how many reports fell due from `since` until `until`, by what became of them.
 
-    Only verified rules count.
+    The keys are `kept`, `late` and `missed`; one without a report is missing. Only verified rules
+    count.
     """
     where = DocumentFilter({"counts": ("kept", "late", "missed")}, since=since, before=until)
     return {row.values[0]: row.count for row in store.tally(DutyRecord, where, ("counts",))}
 
 
 def duties_of(context: Context, store: IncidentStore) -> Duties:
-    """Build `Duties` from the settings. Raises ConfigError if a tenant names an unknown regime."""
+    """Return `Duties` with the tenants and clock of `context`.
+
+    Raises ConfigError if a tenant names an unknown regime.
+    """
     check_regimes(context.settings.tenants)
     return Duties(store, context.tenant, context.clock)
 
 
 def work_of(context: Context, store: IncidentStore) -> Work:
-    """Build `Work` from the settings. Raises ConfigError if a tenant names an unknown regime."""
+    """Return `Work` with the tenants and clock of `context`.
+
+    Raises ConfigError if a tenant names an unknown regime.
+    """
     check_regimes(context.settings.tenants)
     return Work(Duties(store, context.tenant, context.clock))

@@ -1,4 +1,12 @@
-"""What people decide about incidents, the text they type, and who was notified."""
+"""Define the documents about what people did: decisions, suppressions, holds, notifications.
+
+Except for notifications, none of them is ever changed: a later document takes an earlier one back,
+and the last one counts. An incident's status, for example, follows from its `Decision`s. The
+functions that begin with `validate_` check what people type into them, strip it and return it, and
+raise QueryError, which does not repeat it: no text that is stored may contain a phone number, an ID
+or a card. `Notification` and `Audit` are logs: who was notified of what, and who looked at what and
+why.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +40,11 @@ CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9/_.\-]{0,31}")
 
 
 def validate_name(who: str, *members: str) -> str:
-    """Return a person's name, stripped. Raises QueryError about `members` if it is invalid."""
+    """Return a person's name, stripped.
+
+    Raises QueryError about the fields `members` if it is empty, malformed or looks like an
+    identifier.
+    """
     if not NAME.fullmatch(who.strip()) or identifier_in(who):
         raise QueryError("your name is missing or invalid: it is needed for the record", *members)
     return who.strip()
@@ -52,7 +64,10 @@ def validate_note(note: str) -> str:
 
 
 def validate_grounds(note: str) -> str:
-    """Return a note that must not be empty, for a decision that a law requires to be explained."""
+    """Return a note, stripped, for a decision that a law requires to be explained.
+
+    Raises QueryError if it is empty, too long or contains an identifier.
+    """
     if not note.strip():
         raise QueryError(
             "give the grounds in the note: the decision may have to be explained", "note"
@@ -61,7 +76,10 @@ def validate_grounds(note: str) -> str:
 
 
 def validate_case(case: str) -> str:
-    """Return a case number. Raises QueryError if it is invalid or looks like an identifier."""
+    """Return a case number, stripped.
+
+    Raises QueryError if it is empty, malformed or looks like an identifier.
+    """
     if not CASE.fullmatch(case.strip()) or identifier_in(case, numbers=False):
         raise QueryError(
             "the case number must have 1 to 32 letters, digits and / _ . -, and must not be a phone"

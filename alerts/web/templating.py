@@ -1,6 +1,11 @@
-"""Render templates in the reader's language.
+"""Render the console's pages in the reader's language and time zone.
 
-Texts in templates are marked `_("…")` or `{% trans %}`; texts made in Python pass through `|said`.
+`InLanguage` wraps the application: it chooses the language of each request by cookie and
+Accept-Language header and stores it in `READER`. `speak` prepares a Jinja environment for one
+language. Texts in templates are marked `_("…")` or `{% trans %}`; texts made in Python are
+`Phrase`s and pass through the filter `|said`. The classes below (`StatePage`, `TableSection`,
+`TableCell`, `MenuEntry`) describe pages of tables and the navigation, so that such pages need no
+template of their own.
 """
 
 from __future__ import annotations
@@ -50,7 +55,10 @@ READER: ContextVar[PageReader] = ContextVar("reader", default=PageReader())  # n
 
 
 def choose_language(cookie: str, accepted: str) -> Language:
-    """Choose a reader's language: their own choice, else what the browser accepts, else English.
+    """Return a reader's language: their own choice, else what the browser accepts, else English.
+
+    `cookie` is the value of the language cookie, `accepted` the Accept-Language header; both may be
+    "".
 
     >>> choose_language("", "zh-CN,zh;q=0.9,en;q=0.8"), choose_language("en", "zh-CN")
     ('zh', 'en')
@@ -137,13 +145,13 @@ class InLanguage:
 
 
 def speaker() -> Callable[[object], str]:
-    """Return a function that translates texts made in Python for the reader."""
+    """Return a function that translates a phrase, an error or a message for the current reader."""
     translate = catalogue(READER.get().language).gettext
     return lambda text: translated(text, translate)
 
 
 def mark_code(text: str) -> Markup:
-    """Escape `text` and mark what is between backticks as code.
+    """Return `text` as safe HTML: escaped, and with code elements for what is between backticks.
 
     >>> mark_code("<b> `ullage check` says")
     Markup('&lt;b&gt; <code>ullage check</code> says')
@@ -152,7 +160,10 @@ def mark_code(text: str) -> Markup:
 
 
 def speak(pages: Environment, language: Language, zone: tzinfo | None) -> None:
-    """Install the translations, filters and globals of a language; times are in `zone`."""
+    """Install the translations, filters and globals of `language` in a Jinja environment.
+
+    Moments are shown in `zone`, or in this machine's zone if it is None.
+    """
     translations = catalogue(language)
     pages.add_extension(PathPrefixer)
     pages.add_extension("jinja2.ext.i18n")
@@ -197,8 +208,7 @@ class MenuEntry:
     """An entry of the navigation for principals with all permissions in `needs`.
 
     `needs` is separated by spaces; `order` is ascending within the group; `also` are paths that
-    belong
-    to the entry.
+    belong to the entry.
     """
 
     path: str
@@ -209,7 +219,7 @@ class MenuEntry:
     also: tuple[str, ...] = ()
 
     def contains(self, place: str) -> bool:
-        """Return whether a place of the console belongs to this entry."""
+        """Return whether a path of the console, with or without query, belongs to this entry."""
         path = place.partition("?")[0]
         return path == self.path or path.startswith(
             tuple(f"{prefix}/" for prefix in (self.path, *self.also) if prefix != "/")
@@ -219,7 +229,10 @@ class MenuEntry:
 def build_menu(
     entries: tuple[MenuEntry, ...], principal: Principal
 ) -> list[tuple[Phrase, list[MenuEntry]]]:
-    """Return the entries that `principal` may open, by group."""
+    """Return the entries that `principal` may open, in order, by the name of their group.
+
+    Groups without such an entry are left out.
+    """
     allowed = sorted(
         (entry for entry in entries if all(map(principal.can, entry.needs.split()))),
         key=lambda item: item.order,
