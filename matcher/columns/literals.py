@@ -1,12 +1,22 @@
 """Search a buffer for many byte strings or patterns in one pass, with hyperscan.
 
+`Literals.find` returns two arrays, the number of the string and where each hit ends:
+
+    wanted   0: "icbc"   1: "bank"
+    data     "icbc bank"            find →  number i64 [0, 1]   end i64 [4, 9]
+
+Hyperscan knows only where a hit ends, and its expressions have neither groups nor look-around, so a
+pattern that must see the next byte consumes it, and `beyond` gives it back. `JoinedSearch` runs
+several searches in one pass; `whole_words` and `once` build patterns for lists of words.
+
 Compiling a thousand patterns takes a third of a second, loading them a millisecond, so large
 databases are cached on disk: one file each in `$XDG_CACHE_HOME/ullage/hyperscan` (`~/.cache` by
 default), named by a digest of the patterns and of the library's version. The files hold words of
 the lexicon, brands and domains, never a customer's value. Hyperscan trusts such a file blindly, so
 it is loaded only if nobody else could have written it (see `ullage.files.ownership`). A file that
 is untrusted, damaged or made for another processor is ignored, and the cache is optional: if its
-folder is not writable, the patterns are compiled in each process.
+folder is not writable, the patterns are compiled in each process. A processor that cannot run
+hyperscan raises ConfigError.
 """
 
 from __future__ import annotations
@@ -76,9 +86,10 @@ class Literals:
     def find(
         self, data: Bytes, stretches: Iterable[tuple[int, int]] | None = None
     ) -> tuple[Places, Places]:
-        """Return the number in `wanted` and the end in `data` of each hit: i64[n], i64[n].
+        """Return the index in `wanted` and the end in `data` of each hit: i64[n], i64[n].
 
-        With `stretches`, only these [start, end) parts of `data` are searched.
+        Hits of overlapping strings are all reported. With `stretches`, only these [start, end)
+        parts of `data` are searched, and no hit crosses from one to another.
         """
         # takes a quarter less time a hit than lists, and keeps no objects
         number, end = array("I"), array("Q")
@@ -133,7 +144,7 @@ class JoinedSearch:
     def find(self, data: Bytes) -> list[tuple[Places, Places]]:
         """Return the hits of each group, as `Literals.find` does.
 
-        Per group: the pattern's number in the group, and the end in `data`, each i64[n].
+        Per group: the index of the pattern in the group, and the end in `data`, each i64[n].
         """
         number, end = self._literals.find(data)
         hits = []
@@ -184,7 +195,10 @@ def spell_out(*choices: Iterable[str]) -> list[str]:
 
 
 def once(words: Sequence[bytes]) -> SearchPatterns:
-    """Return patterns for `words` that report each word at most once per search."""
+    """Return patterns for `words` that report each word at most once per search.
+
+    The case of ASCII letters does not count.
+    """
     return SearchPatterns(
         tuple(b"".join([b"\\x%02x" % byte for byte in word]) for word in words), BYTES | ONCE
     )
@@ -229,7 +243,8 @@ def stretches(
 ) -> Iterator[tuple[int, int]]:
     """Yield the stretches [first, last) in ascending order, clipped to a buffer of `size` bytes.
 
-    The input may be in any order. Stretches at most `apart` bytes from each other are joined.
+    The input, at least one stretch, may be in any order. Stretches at most `apart` bytes from each
+    other are joined.
     """
     order = np.argsort(first, kind="stable")
     first, last = np.maximum(first[order], 0), np.minimum(np.maximum.accumulate(last[order]), size)

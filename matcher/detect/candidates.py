@@ -1,8 +1,21 @@
 """Hold candidates as columns, and decide which one wins where several claim the same bytes.
 
-A fact is an array, so that a candidate that matches nobody costs no Python object. A valid
-candidate wins over an invalid one, then the kind of lower rank wins. Only the winner is
-counted, but the customer list is asked for valid losers too.
+A *candidate* is a stretch of text that may be an identifier. There may be millions in a flood, so
+those of one kind form a `Segment`: arrays with one entry each, and no Python object per candidate.
+
+    start   i64[n]       end    i64[n]       byte offsets in the batch
+    normal  u8[n, width] length i64[n]       the form that is hashed, zero padded
+    valid   bool[n]                          whether the checksum holds
+
+`settle` removes overlaps: a valid candidate wins over an invalid one, then the kind of lower rank
+wins, then the first, then the longer. Only the winner is counted, but the customer list is asked
+for valid losers too. The four comparisons are one, of a packed number:
+
+    bit   63       48                   16              0
+          │ claim   │ start             │ − (end − start) │   the lower the stronger
+
+`every`, `anywhere`, `cut` and `lower` work on rows of bytes, eight at a time, so rows must be a
+multiple of eight wide; other widths raise ValueError.
 """
 
 from __future__ import annotations
@@ -52,7 +65,7 @@ def anywhere(flags: Flags) -> Flags:
 
 
 def cut(text: Bytes, length: int) -> Bytes:
-    """Set the bytes behind the first `length` of each row to zero, in place.
+    """Set the bytes behind the first `length` of each row to zero, in place, and return `text`.
 
     `text` is u8[n, w] with w a multiple of 8.
     """
@@ -64,7 +77,10 @@ def cut(text: Bytes, length: int) -> Bytes:
 
 
 def lower(text: Bytes) -> Bytes:
-    """Turn ASCII letters of `text` u8[n, w], w a multiple of 8, to lower case, in place."""
+    """Turn ASCII letters to lower case, in place, and return `text`.
+
+    `text` is u8[n, w] with w a multiple of 8.
+    """
     capital = (text - np.uint8(ord("A")) <= 25).view(np.uint64)
     capital <<= CASE_BIT
     words = text.view(np.uint64)
@@ -95,12 +111,12 @@ class Segment:
         return len(self.start)
 
     def select(self, chosen: Flags) -> Segment:
-        """Select the candidates that are chosen; returns the segment itself if all are."""
+        """Return the candidates whose flag in `chosen` (bool[n]) is set; itself if all are."""
         # four times as fast as boolean indexing
         return self if chosen.all() else self.take(np.flatnonzero(chosen))
 
     def take(self, indices: Places) -> Segment:
-        """Select the candidates with these indices, in this order."""
+        """Return the candidates with these indices (i64[m]), in this order."""
         start, end, length = (
             column.take(indices) for column in (self.start, self.end, self.length)
         )
@@ -117,7 +133,10 @@ class Segment:
 
 
 def join_segments(segments: Sequence[Segment], kind: str) -> Segment:
-    """Join the segments of `kind`, all plain and with rows of equal width, into one."""
+    """Return the segments of `kind`, all plain and with rows of equal width, as one.
+
+    Without candidates it is an empty segment.
+    """
     none = Segment(
         kind,
         "plain",
@@ -193,9 +212,10 @@ class SettledCandidates(NamedTuple):
 
 
 def settle(segments: Sequence[Segment]) -> SettledCandidates:
-    """Resolve overlaps: keep the strongest of the candidates that claim the same bytes.
+    """Return the candidates without overlaps: of those that claim the same bytes, the strongest.
 
-    The cost is linear apart from the sort, and near zero where nothing overlaps.
+    Valid losers are returned apart, as `beaten`. The cost is linear apart from the sort, and near
+    zero where nothing overlaps.
     """
     if not segments:
         return SettledCandidates([], [])

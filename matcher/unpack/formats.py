@@ -1,12 +1,19 @@
-"""Recognise the format of a body by its first bytes, and find files encoded in a text.
+r"""Recognise the format of a file by its first bytes, and find files encoded in a text.
 
-A name alone proves nothing, and text must cost next to nothing. Each module of
-`matcher.unpack.readers` declares the formats that it reads; a module is found by being there.
+`sniff` returns the kind of a body, such as `zip` or `text`. A name alone proves nothing, and text
+must cost next to nothing, so marks that no text begins with are looked at first, then formats that
+are text, and all others only if there are control characters. Each module of
+`matcher.unpack.readers` declares the formats that it reads as `FileFormat`s; a module is found by
+being there. Formats that nobody reads are known too, so that an outcome can name them.
+
+    PK 03 04 …            sure: no text begins so         → zip
+    PGDMP 01 …            faint: counts beside controls   → database
+    a,b,c \n …            nothing                         → text
 
 Base64 text is decoded in place, by the text layer. An archive in base64, or a dump in hex, base32
 or uuencode, is read as if it lay beside its text, as an entry of a container. Three passes at the
 speed of memory show that a text holds no such file (`can_hold_file`); the child decodes those that
-there are (`find_enclosed`).
+there are (`find_enclosed`). Any bytes are accepted, and nothing here raises for them.
 """
 
 from __future__ import annotations
@@ -79,7 +86,10 @@ def find_formats() -> Mapping[str, FileFormat]:
 
 
 def load_readers() -> None:
-    """Have every reader import what it needs, except the heavy readers."""
+    """Import what each reader needs, except the heavy readers.
+
+    Call it before a container is read.
+    """
     for reader in find_formats().values():
         if reader.load is not None and not reader.is_heavy:
             reader.load()
@@ -233,6 +243,9 @@ def marks() -> FormatMarks:
 def sniff(head: bytes, name: str = "") -> str:
     r"""Return the kind of a body that begins with `head` (`HEAD` bytes, or all of it).
 
+    It is the `kind` of a `FileFormat`, or one of `TEXT`, `DATABASE`, `ARMOURED` and `UNREADABLE`.
+    Some formats also look at the file's `name`.
+
     >>> sniff(b"PK\x03\x04")
     'zip'
     >>> sniff(b"PK and such")
@@ -306,7 +319,7 @@ def media_of(name: str) -> str:
 
 
 def stem(path: str) -> str:
-    """Return the name of the content of a compressed stream, from the stream's own name.
+    """Return a name for the content of a compressed stream: that of the stream without its suffix.
 
     >>> stem("!/a/b.csv.gz")
     'b.csv'
@@ -316,9 +329,9 @@ def stem(path: str) -> str:
 
 
 def decode_name(raw: bytes) -> str:
-    """Decode a file name whose encoding is not declared.
+    """Return a file name whose encoding is not declared, as text.
 
-    UTF-8 is tried first, then GB18030, else it is read as DOS would.
+    UTF-8 is tried first, then GB18030, else it is read as DOS would (CP437); it never fails.
 
     >>> decode_name("客户名单.csv".encode("gbk"))
     '客户名单.csv'
@@ -501,12 +514,18 @@ def _is_digest(line: bytes, *, is_cut: bool = False) -> bool:
 
 
 def is_taken(plain: bytes) -> bool:
-    """Return whether decoded base64, hex or base32 is read as a file, because of its kind."""
+    """Return whether decoded base64, hex or base32 is read as a file.
+
+    It is unless its kind is a text, a picture, or one that nobody reads.
+    """
     return sniff(plain[:HEAD]) not in NOT_TAKEN
 
 
 def find_enclosed(text: bytes | mmap) -> Iterator[EnclosedFile]:
-    """Yield the files encoded in a text, each one time."""
+    """Yield the files encoded in a text, as (name, content); equal contents one time.
+
+    The name says how the file was encoded, and counts the files from 1, as `base64 1`.
+    """
     contents: set[bytes] = set()
     for what, find in FINDERS.items():
         for content in find(text):
