@@ -524,7 +524,7 @@ def is_taken(plain: bytes) -> bool:
 def find_enclosed(text: bytes | mmap) -> Iterator[EnclosedFile]:
     """Yield the files encoded in a text, as (name, content); equal contents one time.
 
-    The name says how the file was encoded, and counts the files from 1, as `base64 1`.
+    The name says how the file was encoded, and counts the files from 1, as `letters 1`.
     """
     contents: set[bytes] = set()
     for what, find in FINDERS.items():
