@@ -1,27 +1,21 @@
-"""How a page is asked for: Scrapy's settings, whom we may ask and how much we take, and what an
-answer says of the site.
+"""Fetch the pages of a site through Scrapy: which requests are allowed, and what responses mean.
 
-    scrapy_settings    Scrapy's settings for one visit
-    reactor            Twisted's reactor over asyncio
-    pinned             connections go to the addresses that were resolved and let pass, and nowhere else
-    latency            how long a site takes, without what our own loop adds
-    proxy               ways out that site files name: SOCKS5, Tor's among them, and HTTP
-    session             cookies of sessions that people opened, from secret files
-    middlewares        address, robots.txt, size, and pages that scripts fill
-    browser             Chromium in a cage, without network
-    rendering           what a page is when its scripts have run in it
-    conditional         lists are asked for only if they have changed
-    outcomes           what came of a page, as a word of a closed list
-    response_checks    challenges, logins that ran out, lists that no longer read (`marks.toml`)
-    menus              what on a page is a menu or a small form to log in with
-    response_headers   the headers that travel with what was in an answer
-    library_logs       keeps what libraries would log off the disk
+    scrapy_setup            Scrapy's settings, event loop and logs for one visit
+    address_guard           refuses private addresses, and hosts that the site's file does not name
+    address_pin             connects only to the addresses that the guard permitted
+    proxy                   SOCKS5 and HTTP proxies that a site's file names
+    robots                  obeys robots.txt
+    site_session            cookies or a token of a session that a person opened
+    conditional_requests    requests a list only if it changed; which headers are stored
+    body_limit              cuts a body at the size limit
+    scripted_pages          pages that are rendered in a browser, and what their scripts request
+    rendering               the sandboxed Chromium, without network
+    outcomes                the result of a request, as a word of a closed set
+    response_checks         challenges, login pages, lists that cannot be read (`marks.toml`)
 
-Nothing here knows of visits or of the bus.
-
-Each refuses with `RequestRefusal` and a word from a closed set; the spider turns that word into
-what becomes of the page.
-"""  # noqa: E501
+Nothing here depends on visits or the bus. A request that is refused raises `RequestRefusal` with a
+word of a closed set, from which the spider derives the outcome of the page.
+"""
 
 from __future__ import annotations
 
