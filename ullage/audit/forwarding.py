@@ -50,9 +50,10 @@ class ForwardingState(BaseModel):
 
 
 def read_state(root: Path) -> ForwardingState:
-    """Return how far the chains below `root` were delivered.
+    """Return how far the chains below `root` were delivered to the receiver.
 
-    If that is unknown, nothing, so that all entries are sent again.
+    Nothing, if there is no record or it cannot be read: all entries are sent again then. Raises
+    CorruptError if another version of ullage wrote it.
     """
     try:
         content = (root / FILE).read_bytes()
@@ -199,9 +200,10 @@ class AuditForwarder:
             os.close(lock)
 
     def turn(self) -> None:
-        """Record what the last call delivered, and send new entries.
+        """Record what the last call delivered, and send new entries, one batch at a time.
 
-        One batch at a time is in transit.
+        Returns without sending while a batch is in transit. Raises UnavailableError if the receiver
+        accepts none of it for too long or cannot be reached.
         """
         if self._connection is None:
             self._connection = self.receiver.connect()

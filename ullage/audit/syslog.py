@@ -151,7 +151,10 @@ class SyslogConnection:
             )
 
     def is_acknowledged(self) -> bool:
-        """Return whether the receiver's machine has every byte."""
+        """Return whether the receiver's machine has every byte that was sent.
+
+        Raises UnavailableError if the receiver has closed the connection, ConfigError if TLS fails.
+        """
         with self._receiver.errors():
             self._socket.setblocking(False)
             with contextlib.suppress(ssl.SSLWantReadError):  # nothing came, as it should be

@@ -102,7 +102,11 @@ def frames(file: RawIOBase, most: int = MOST_FRAME) -> Iterator[bytes]:
 
 
 def frame(file: RawIOBase, most: int = MOST_FRAME) -> bytes:
-    """Return the next frame; see `frames` for errors."""
+    """Return the next frame, b"" for the one that ends a series.
+
+    Raises UnavailableError if the other side hangs up first, RecordError if the frame is longer
+    than `most` bytes.
+    """
     (length,) = LENGTH.unpack(_read_bytes(file, LENGTH.size))
     if length > most:
         raise RecordError("too_large", "a frame exceeds the size limit")

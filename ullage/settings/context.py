@@ -78,7 +78,10 @@ class Context:
         )
 
     def list_bus_trusts(self) -> tuple[Trust, ...]:
-        """List the TLS configuration of each configured bus that uses TLS; reads no file."""
+        """Return the TLS settings of each configured bus that uses TLS; reads no file.
+
+        Raises ConfigError if a bus has an invalid URL.
+        """
         urls = filter(None, (self.settings.bus.url, self.settings.bus.captures))
         return tuple(trust for url in urls if (trust := trust_of_bus(url, self.data)) is not None)
 

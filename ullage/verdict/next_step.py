@@ -71,7 +71,7 @@ class _Steps(_Data):
 
 @cache
 def steps() -> tuple[NextStep, ...]:
-    """Return every step in the order in which they are tried."""
+    """Return every next step that this version knows, in the order in which they are tried."""
     return load_shipped(_Steps, __package__, "next_steps.toml").step
 
 

@@ -118,7 +118,9 @@ def describe_cookies(
 
 
 def describe_fields(labels: frozenset[str]) -> tuple[str, str]:
-    """Describe `labels` in the order of `FIELDS`.
+    """Return `labels` in words, in English and in Chinese, in the order of `FIELDS`.
+
+    Without a known label it is `a value of theirs`.
 
     >>> describe_fields(frozenset(("LOAN", "PHONE", "ID")))
     ('phone, ID and loan', '手机号、身份证号、贷款')

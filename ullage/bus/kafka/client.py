@@ -50,7 +50,11 @@ SEE_PLAN = "`ullage check --plan` prints the rules that it needs"
 
 @contextlib.contextmanager
 def kafka_errors(what: str) -> Iterator[None]:
-    """Translate the client's errors into ours; `what` is the topic in hand."""
+    """Return a context that converts the errors of the Kafka client into ours.
+
+    A record that is too large becomes RecordError, a refused login or right and an unusable setting
+    ConfigError, all others UnavailableError. `what` names the topic in the messages.
+    """
     try:
         yield
     except (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError):
