@@ -79,7 +79,10 @@ class MatrixServer:
         await self._http.close()
 
     async def join(self, room: str) -> str:
-        """Join a room and return its id."""
+        """Join a room by id or alias and return its id.
+
+        Raises MatrixError if the server refuses.
+        """
         answer = await self._ask("POST", f"/join/{quote(room, safe='')}", body={})
         if not isinstance(answer.get("room_id"), str):
             raise MatrixError("service")
@@ -90,9 +93,10 @@ class MatrixServer:
         return await self._ask("GET", f"/rooms/{quote(room, safe='')}/state/{quote(kind, safe='')}")
 
     async def sync(self, since: str, wait: int = SYNC_MILLISECONDS) -> dict[str, Any]:
-        """Return what is new since the token `since`.
+        """Return the server's answer on what is new since the token `since`; "" for the first time.
 
-        The server waits up to `wait` milliseconds for something new.
+        Its `next_batch` is the token for the next call. The server waits up to `wait` milliseconds
+        for something new. Raises MatrixError for an invalid answer.
         """
         position = {"since": since} if since else {}
         answer = await self._ask(

@@ -52,7 +52,10 @@ GONE = (errors.UsernameNotOccupiedError, errors.UsernameInvalidError, ValueError
 
 
 def client_of(secret: Sequence[str], account: str) -> Any:
-    """Create Telethon's client from an account's secret."""
+    """Return Telethon's client for an account, not connected yet.
+
+    `secret` has three lines: api_id, api_hash and session string. Raises ConfigError for any other.
+    """
     if len(secret) != 3 or not secret[0].isdigit():
         raise ConfigError(
             f"secret collect/{account}: must have three lines: api_id, api_hash and session string"

@@ -71,7 +71,7 @@ class RobotsCache:
         return self._locks.setdefault(place, asyncio.Lock())
 
     def get(self, place: str) -> RobotsRules | None:
-        """Return the rules of `place`, unless they are too old."""
+        """Return the rules of `place` (host and port), or None if they are unknown or too old."""
         until, rules = self._rules.get(place, (0.0, None))
         return rules if self.monotonic() < until else None
 

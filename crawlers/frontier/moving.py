@@ -32,7 +32,7 @@ PAGES = "select rowid, * from pages where site = ? and rowid > ? order by rowid 
 def export(frontier: Frontier, path: Path, sites: Sequence[str]) -> int:
     """Write the state of `sites`, or of all if none is named, into a new file.
 
-    Returns the number of pages.
+    Returns the number of pages in it. Raises ConfigError if the file exists.
     """
     if path.exists():
         raise ConfigError(f"{path} already exists: name a new file")

@@ -154,9 +154,10 @@ class Posts:
         return len(gone)
 
     def find_unreported_gone(self, site: str, most: int) -> list[tuple[bytes, float]]:
-        """Return the names of at most `most` gone posts that were not reported yet.
+        """Return at most `most` gone posts that were not reported yet, oldest first.
 
-        Each comes with the time when that was found out.
+        Each is (name, time); the time (Unix seconds) is when it was found out that the post is
+        gone.
         """
         rows: Any = self._database.execute(
             "select named, at from taken where site = ? order by at, named limit ?", (site, most)

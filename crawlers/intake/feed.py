@@ -127,7 +127,8 @@ class IntakeWriter:
     def flush(self) -> None:
         """Make all accepted captures durable.
 
-        While the bus is down this waits, and the sender with it: nothing is dropped.
+        While the bus is down this waits, and the sender with it: nothing is dropped. Raises
+        UnavailableError if the process is told to stop meanwhile.
         """
         if self._waiting:
             append = partial(self.outbox().append, self._waiting)

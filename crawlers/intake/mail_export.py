@@ -21,7 +21,10 @@ MailLine = dict[str, Any]
 
 
 def read_mails(path: Path, channel: str) -> Iterator[MailLine]:
-    """Yield the mails of a maildir, an mbox file or a single message."""
+    """Yield the mails of a maildir, an mbox file or a single message.
+
+    Yields nothing for a file that is no mail. Raises ConfigError for a folder that is no maildir.
+    """
     if path.is_dir():
         if not (path / "cur").is_dir():
             raise ConfigError(f"{path}: is not a maildir: it has no folder `cur`")

@@ -31,7 +31,10 @@ class Canary:
         return [PageAddress(url, "list") for url in site.start]
 
     def parse(self, page: PageAddress, response: Response, site: Site) -> PageContent:  # noqa: ARG002 - others have options
-        """Return the posts that the list leads to, or the text of a post."""
+        """Return the pages of the posts that the list names, or the one post of a page.
+
+        Raises RecordError `not_a_list` if the list is no text.
+        """
         if page.role == "list":
             if not isinstance(response, TextResponse):
                 raise RecordError("not_a_list")

@@ -189,9 +189,10 @@ def parse_post_count(text: str, *, by_thread: bool = False) -> int | None:
 
 
 def find_post_count(texts: Iterable[str], title: str, *, by_thread: bool = False) -> int | None:
-    """Return `parse_post_count` of several texts together, without title and dates.
+    """Return how many posts these texts of a page claim; None if they claim none.
 
-    In "Lot 25", "Comments" the number is no count of comments.
+    They are read by `parse_post_count`. The title and dates are left out: in "Lot 25", "Comments"
+    the number is no count of comments.
     """
     plain = (" ".join(text.split()) for text in texts)
     return parse_post_count(
@@ -201,7 +202,10 @@ def find_post_count(texts: Iterable[str], title: str, *, by_thread: bool = False
 
 
 def find_page_post_count(layout: SiteLayout, root: Node, title: str) -> int | None:
-    """Return how many posts a thread's page counts, outside of its posts."""
+    """Return how many posts a thread's page claims to have, in texts outside of its posts.
+
+    None if it claims none or is no HTML.
+    """
     if not is_element(root):
         return None
     texts, size = list[str](), 0

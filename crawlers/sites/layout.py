@@ -102,7 +102,7 @@ class IdPatterns:
     each: tuple[re.Pattern[str], ...]
 
     def search(self, text: str, start: int = 0, end: int = sys.maxsize) -> re.Match[str] | None:
-        """Return the match of the first pattern that matches."""
+        """Return the match of the first pattern that matches; None if none does."""
         return next(
             (match for pattern in self.each if (match := pattern.search(text, start, end))), None
         )
@@ -350,7 +350,10 @@ def _build_layout(options: str, language: Language) -> SiteLayout:
 
 
 def search(pattern: re.Pattern[str] | IdPatterns, address: str) -> re.Match[str] | None:
-    """Search a site's pattern in the first `LONGEST_SEARCHED` characters of an address."""
+    """Return the match of a site's pattern in an address; None if there is none.
+
+    Only the first `LONGEST_SEARCHED` characters are searched.
+    """
     return pattern.search(address, 0, LONGEST_SEARCHED)
 
 

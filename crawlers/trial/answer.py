@@ -121,7 +121,7 @@ class ProbedPage:
 
     @property
     def older(self) -> PageAddress | None:
-        """Return the next page, if there is one."""
+        """Return the next page of the same list or thread; None if it names none."""
         return next(
             (
                 p

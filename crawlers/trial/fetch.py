@@ -338,7 +338,8 @@ def fetch(
 ) -> bool:
     """Run `act`, which may send requests to `site`; return whether it finished in time.
 
-    It runs on a reactor, which can run only once per process.
+    It runs on a reactor, which can run only once per process. Raises UnavailableError if `act`
+    failed.
     """
     tried = ProbeVisit(site, RobotsCache(clock.monotonic), act, proxy, create_browsers(crawl))
 
