@@ -178,9 +178,9 @@ def lower(text: str) -> str:
 
 
 def literals(form: str) -> tuple[bytes, ...]:
-    """Return the UTF-8 of `form` in each case that the search must look for.
+    """Return the UTF-8 of `form` in each case for which the search must look.
 
-    The search itself ignores the case of ASCII letters only.
+    The search ignores the case of ASCII letters only, so other letters need a variant each.
     """
     cases = (form, form.upper(), form.title(), form.capitalize())
     return tuple(dict.fromkeys(case.encode().lower() for case in cases if lower(case) == form))

@@ -442,7 +442,10 @@ def printable(path: Path) -> str:
 
 
 def body_of(path: Path) -> bytes:
-    """Return the bytes of a file or of standard input."""
+    """Return the bytes of a file, or of standard input for `-`.
+
+    Raises ConfigError if it cannot be read.
+    """
     try:
         return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
     except OSError as error:

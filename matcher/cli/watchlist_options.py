@@ -279,7 +279,11 @@ def source_of(
     delimiter: str = "",
     witness: str = "",
 ) -> Source:
-    """Return the list that the options describe."""
+    """Return the customer file that the options describe; reads none of it.
+
+    `mapping` are `COLUMN=KIND` pairs, `long` names three columns of a file with one value per line.
+    Raises ConfigError for an invalid option.
+    """
     if bad := [pair for pair in mapping if "=" not in pair]:
         raise ConfigError(f"--map {bad[0]}: write COLUMN=KIND")
     parts = [part.strip() for part in long.split(",")] if long else []

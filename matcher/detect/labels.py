@@ -90,7 +90,9 @@ def _lines(file: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def label_of(cell: str) -> FieldLabel | None:
-    """Return the label that a header cell names.
+    """Return the label that a header cell names; None if it names none.
+
+    Quotes, brackets and a unit around the name do not count.
 
     >>> label_of(' 手机号 '), label_of('`user_phone`')
     (<FieldLabel.PHONE: 'PHONE'>, <FieldLabel.PHONE: 'PHONE'>)

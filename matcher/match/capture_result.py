@@ -266,9 +266,9 @@ class CaptureReading:
         return read_claims(self.capture.title, self._excerpts.texts).volume or 0
 
     def find_best_matches(self, tenant: str) -> EpochMatches | None:
-        """Return the tenant's matches of the key generation with most of them.
+        """Return a tenant's matches under the key generation that has most of them.
 
-        Of two with equally many, the newer one is taken.
+        None if no generation has any. Of two with equally many, the newer one is taken.
         """
         candidates = [
             matches for (name, _), matches in self.found.items() if name == tenant and matches.count

@@ -105,7 +105,7 @@ class StatisticsPart:
     def newest_date(self, document: int, today: date) -> date | None:
         """Return the newest date, not after `today`, in the rows of a document.
 
-        Dates outside rows do not show the age of its data.
+        None if they hold none. Dates outside rows do not show the age of its data.
         """
         if today not in self._newest:
             self._newest[today] = newest_dates(

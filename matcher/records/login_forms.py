@@ -292,7 +292,7 @@ def _read_parts(parts: list[bytes], end: int, *, is_sure: bool) -> Login | None:
 
 
 def read_pair(first: bytes, second: bytes, end: int, *, is_sure: bool) -> Login | None:
-    """Return the login of two values in either order.
+    """Return the login that two values, in either order, are; None if they are none.
 
     Unless `is_sure`, they must look like a login and a password.
     """

@@ -217,7 +217,10 @@ class LoginPage:
         ]
 
     def columns(self, place: int, separator: bytes) -> LoginColumns | None:
-        """Return the columns of the last header with that separator before `place`."""
+        """Return the columns by the last header with this separator that begins before `place`.
+
+        None if there is none among the last two headers.
+        """
         headers = self._headers
         if not headers:
             return None

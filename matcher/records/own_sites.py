@@ -191,9 +191,10 @@ class OwnSites:
         return Hosts(raw, tuple(map(Host._make, zip(*(c.tolist() for c in columns), strict=True))))
 
     def site(self, before: bytes, name: bytes, tenant: int) -> OwnSite | None:
-        """Return the address of a host of that name behind `before`, as `site_of` does.
+        """Return the address of a host called `name` behind the text `before`, as `site_of` does.
 
-        Its `begin` is counted back from the host.
+        Its `begin` is counted back from the host. None if the host is part of another address or of
+        a mail address.
         """
         site = _find_beginning(before)
         if site is None or not self._names_site(name.lower(), is_app=site.is_app):

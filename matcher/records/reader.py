@@ -368,7 +368,10 @@ class ShapeDescription:
 
     @cached_property
     def behind_login(self) -> int | None:
-        """Return the column that may be a password, behind a login."""
+        """Return the index of the column, directly behind a login, that may be a password.
+
+        None if there is none at the beginning or the end of the row.
+        """
         last = len(self.cells) - 1
         if last > 0 and self.cells[last].is_unknown and self.cells[last - 1].mark in LOGINS:
             return last

@@ -145,7 +145,7 @@ class RowTable(RowBatch):
         """Return the fields of the layout of each of `rows`.
 
         `Statistics.groups` counts the row under them. The result is a number per row, i64[n], and
-        the field sets that the numbers stand for.
+        the field sets that the numbers are indices of.
         """
         self.lay_out(np.unique(self.document[rows]))
         number, which = np.unique(self._layout[rows], return_inverse=True)

@@ -125,9 +125,9 @@ class KeyGroups:
 
 
 def bits_of(candidates: Candidates) -> Masks:
-    """Return a bit for the kind of each valid candidate: u32[n].
+    """Return a bit for the kind of each valid candidate: u32[n]; 0 for one whose checksum fails.
 
-    It is 0 for a candidate whose checksum fails.
+    Raises ValueError if there are more kinds than bits.
     """
     if len(candidates.names) > MOST_KINDS:
         raise ValueError(

@@ -122,7 +122,7 @@ class BodyFile(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move the position, as `io.IOBase.seek`."""
+        """Move the position, as `io.IOBase.seek`; raises OSError before the start."""
         self._at = offset + (0, self._at, self._size)[whence]
         if self._at < 0:
             raise OSError("before the start")  # as a file does, which zipfile relies on

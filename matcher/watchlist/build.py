@@ -483,9 +483,10 @@ def write_table(table: CohortTable, parts: Mapping[str, IO[bytes]]) -> None:
 
 
 def number_customers(customers: Runs, rows: int, handles: IO[bytes]) -> tuple[Array, int]:
-    """Write the distinct pseudonyms in order.
+    """Write the distinct pseudonyms to `handles`, in order, and number the customers by them.
 
-    Returns the customer's place in that order for each row, u32[rows], and their number.
+    Returns the customer's number for each of `rows` rows, u32[rows], and how many customers there
+    are.
     """
     place_of, count = np.zeros(rows, np.uint32), 0
     for records in customers.ranges():

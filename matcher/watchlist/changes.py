@@ -385,10 +385,11 @@ SCANNED = 1 << 24
 
 
 def erase_customer(data: Path, keys: KeyStore, tenant: str, handle: str) -> int:
-    """Overwrite every entry of the customer with this pseudonym (32 hex digits).
+    """Overwrite every entry of the customer with this pseudonym (32 hex digits), in place.
 
     Covers all key generations. Returns the number of entries; 0 means that the customer is not in
-    the lists, or no longer.
+    the lists, or no longer. Raises ConfigError if it is no pseudonym, or that of the self-test
+    entry.
     """
     try:
         handle_bytes = np.frombuffer(bytes.fromhex(handle), np.uint8).reshape(1, 16)

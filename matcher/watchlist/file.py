@@ -399,10 +399,11 @@ def join_halves(high: Array, low: Array) -> Tags:
 def write(
     path: Path, header: WatchlistHeader, parts: Mapping[str, IO[bytes]], key: Ed25519PrivateKey
 ) -> WatchlistHeader:
-    """Write a signed watchlist, durably and in one step (rename).
+    """Write a signed watchlist, durably and in one step (rename), and return its final header.
 
     `parts` are open files with the arrays, each at its beginning; a section without a file must be
-    empty. The body is copied chunk by chunk and never held in memory.
+    empty. The body is copied chunk by chunk and never held in memory. Raises ConfigError if the
+    header is too long.
     """
     draft = path.with_suffix(".partial")
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -458,13 +459,17 @@ def _chunks(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def read_header(path: Path, key: Ed25519PublicKey) -> WatchlistHeader:
-    """Return the header of `path` after checking its signature and the file's size."""
+    """Return the header of the list at `path`, after checking its signature and the file's size.
+
+    The arrays are not checked. Raises ConfigError if it cannot be read, is no list or `key` did not
+    sign it, CorruptError if it is damaged.
+    """
     with open_file(path) as file:
         return header_of(file, path, key)
 
 
 def open_file(path: Path) -> IO[bytes]:
-    """Open the file for reading."""
+    """Return the file, opened for reading; raises ConfigError if that fails."""
     try:
         return path.open("rb")
     except OSError as error:
@@ -472,7 +477,11 @@ def open_file(path: Path) -> IO[bytes]:
 
 
 def header_of(file: IO[bytes], path: Path, key: Ed25519PublicKey) -> WatchlistHeader:
-    """Return the header of a file that is open at its beginning, checked as by `read_header`."""
+    """Return the header of a file that is open at its beginning, after the checks of `read_header`.
+
+    Raises ConfigError if it is no list or `key` did not sign it, CorruptError if its size or
+    padding is wrong.
+    """
     start, size = file.read(BODY), os.fstat(file.fileno()).st_size
     place = len(MAGIC) + _LENGTH.size
     if len(start) < place or not start.startswith(MAGIC):

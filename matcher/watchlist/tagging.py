@@ -458,9 +458,10 @@ def dates_in(text: str) -> Iterator[Value]:
 def private_entries(
     handles: Tags, cents: Sequence[int], days: Sequence[int]
 ) -> Iterator[tuple[str, list[bytes]]]:
-    """Yield the messages to hash for each form of private attributes.
+    """Yield each form of private attributes, with the message to hash for every customer.
 
-    `handles` (n, 16) are the customers' pseudonyms; each has a pair of `cents` and `days`.
+    `handles` (u8[n, 16]) are the customers' pseudonyms; each has an amount in `cents` and a date in
+    `days`.
     """
     yield HOLDER, holders(handles)
     yield PAIR, pairs(handles, cents, days)

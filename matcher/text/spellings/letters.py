@@ -231,7 +231,7 @@ def find_iban_starts(classes: Classes) -> Places:
 
 
 def find_x_signs(classes: Classes) -> tuple[Places, Places]:
-    """Return the stretches where X_SIGNS may match.
+    """Return the starts and ends of the stretches where X_SIGNS may match: i64[n], i64[n].
 
     They lie around one or two digits that an x follows, directly or behind a space.
     """

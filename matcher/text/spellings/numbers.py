@@ -293,9 +293,10 @@ def _read_bracketed(match: re.Match[str]) -> str:
 
 
 def find_joined_strings(classes: Classes) -> tuple[Places, Places]:
-    """Return the stretches where strings of digits may be joined.
+    """Return the starts and ends of the stretches where strings of digits may be joined.
 
-    They lie around a digit behind a quotation mark, which itself is behind one of JOINERS.
+    Both are i64[n]. They lie around a digit behind a quotation mark, which itself is behind one of
+    JOINERS.
     """
     data, place = classes.data, classes.first_digits
     quote = data.take(place - 1)
@@ -311,11 +312,10 @@ def find_joined_strings(classes: Classes) -> tuple[Places, Places]:
 
 
 def find_plus_signs(classes: Classes) -> tuple[Places, Places]:
-    """Return the stretches where the gates of calling codes may match.
+    """Return the starts and ends of the stretches where the gates of calling codes may match.
 
-    They lie around a plus sign or 00 with digits in groups behind. The search itself reads a
-    code in
-    one piece with its number, and the code of China.
+    Both are i64[n]. They lie around a plus sign or 00 with digits in groups behind. The search
+    itself reads a code in one piece with its number, and the code of China.
     """
     data, digit, zero = classes.data, classes.digit, classes.zero
     place, zeros = (

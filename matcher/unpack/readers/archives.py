@@ -54,9 +54,10 @@ Listing it would take minutes.
 
 
 def unzip(walk: Walk, body: Body, path: str, depth: int) -> None:
-    """Read a zip, or an office file, which is a zip inside.
+    """Pass the entries of a zip on, or have an office file, which is a zip inside, read.
 
-    If the directory is lost, libarchive reads it entry by entry.
+    If the directory is lost, libarchive reads it entry by entry. Raises Halt `too_many` for a flood
+    of entries.
     """
     if _count(body, DIRECTORY_ENTRY) > FLOOD * max(walk.budget.entries, 1):
         raise Halt("too_many", whole=True)
@@ -150,7 +151,10 @@ def _find_data(body: Body, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def read_zip_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
-    """Yield the bytes of a zip's entry."""
+    """Yield the bytes of a zip's entry, decompressed.
+
+    Raises Halt `encrypted` or `unsupported` if it cannot be read.
+    """
     if info.flag_bits & ENCRYPTED:
         raise Halt("encrypted")
     if info.compress_type not in METHODS:
@@ -182,7 +186,10 @@ def _count(body: Body, what: bytes) -> int:
 
 
 def untar(walk: Walk, chunks: Iterable[bytes], path: str, depth: int) -> None:
-    """Read a tar as it arrives."""
+    """Pass the entries of a tar on as they arrive, and the list of their names.
+
+    Raises EOFError if the archive ends early.
+    """
     source, names = SizedChunks(chunks), list[str]()
     try:
         _untar(walk, source, names, path, depth)
@@ -278,9 +285,10 @@ class Decoder(Protocol):
 
 
 def decompress_streams(kind: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the decompressed bytes of consecutive streams.
+    """Yield the decompressed bytes of consecutive streams of one kind, such as gzip.
 
-    Gzip and the like allow several, with zeros as padding.
+    Several streams may follow one another, with zeros as padding. Raises EOFError if the last one
+    ends early.
     """
     start = DECODERS[kind]
     decoder, fresh, step = start(), True, FIRST_STEP

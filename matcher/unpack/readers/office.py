@@ -514,7 +514,10 @@ LINES = 1000
 
 
 def compound(walk: Walk, body: Body, path: str, _depth: int) -> None:
-    """Read a compound file: as a workbook if it is one, else its strings, one a line."""
+    """Read a compound file: as a workbook if it is one, else its strings, one a line.
+
+    Raises Halt `encrypted`, or `unsupported` after the strings.
+    """
     if any(body.find(name) >= 0 for name in ENCRYPTED) or _is_locked(body):
         raise Halt("encrypted")
     if calamine() is not None and any(body.find(name) >= 0 for name in WORKBOOKS):
@@ -540,7 +543,11 @@ calamine = partial(load_package, "python_calamine")
 
 
 def workbook(walk: Walk, body: Body, path: str) -> None:
-    """Read each sheet of an old workbook, as of a new one."""
+    """Write each sheet of a workbook as a member, one line a row.
+
+    Raises Halt `unsupported` without the library that reads it, `encrypted` if it has a password,
+    and ValueError if it is damaged.
+    """
     library = calamine()
     if library is None:
         raise Halt("unsupported")

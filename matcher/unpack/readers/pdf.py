@@ -114,7 +114,7 @@ class PdfDocument:
     def pages(self) -> Iterator[tuple[str, bool]]:
         """Yield the text of each page, and whether the page is a picture (`_is_picture`).
 
-        The text includes the values of its form fields.
+        The text includes the values of its form fields. Raises ValueError for a damaged page.
         """
         for number in range(self._library.FPDF_GetPageCount(self._handle)):
             page = self._library.FPDF_LoadPage(self._handle, number)
@@ -312,7 +312,8 @@ OTHERWISE = re.compile(rb"/(?:LZW|ASCIIHex|RunLength|DCT|JPX|JBIG2|CCITTFax)Deco
 def pdf(walk: Walk, body: Body, path: str, depth: int) -> None:
     """Read a PDF: write the text of all pages as one member, and read its attachments.
 
-    Scanned pages are passed on as pictures, or reported one time.
+    Scanned pages are passed on as pictures, or reported one time. Raises ValueError or EOFError,
+    after what could be read, if it is damaged or ends early.
     """
     document = open_document(body)
     try:

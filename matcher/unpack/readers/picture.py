@@ -123,7 +123,10 @@ def _warm_up(loaded: Library) -> None:
 
 
 def picture(walk: Walk, chunks: Iterable[bytes], path: str, depth: int) -> None:
-    """Read an archive behind a picture, if any; have the picture read, or report that it is not."""
+    """Read an archive behind a picture, if any, and pass the picture on to be read.
+
+    Raises Halt `image` if no pictures are read, `too_large` for a large one.
+    """
     body = bytearray()
     before, remaining = (
         b"",
@@ -152,7 +155,11 @@ def _copy_chunks(chunks: Iterable[bytes], copy: bytearray) -> Iterator[bytes]:
 
 
 def ocr(walk: Walk, body: Body, path: str, _depth: int) -> None:
-    """Write the text in a picture; one without text counts as not read."""
+    """Write the text in a picture as a member.
+
+    Always raises Halt at the end: `ocr` after a text, which may be wrong, and `image` if there is
+    none or the library is missing.
+    """
     loaded = library()
     if loaded is None:
         raise Halt("image")

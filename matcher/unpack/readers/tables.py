@@ -40,9 +40,10 @@ ROWS = 256
 
 
 def database(walk: Walk, body: Body, path: str, _depth: int) -> None:
-    """Read the tables of a SQLite database, in memory.
+    """Write the tables of a SQLite database, each as a member.
 
-    A database that is too large for that, or of another kind, is read as plain bytes.
+    One that is too large for memory is written as plain bytes. Raises Halt `database` if cells or
+    all of it remain unread, and ValueError if it is damaged.
     """
     if COPIES * len(body) > walk.budget.memory or not hasattr(sqlite3.Connection, "deserialize"):
         walk.text(path, slices(body), BYTES)
@@ -112,7 +113,11 @@ TEXTS = frozenset("CNFDLV")
 
 
 def dbase(walk: Walk, body: Body, path: str, _depth: int) -> None:
-    """Read the records of a dBASE or FoxPro table, including those marked as deleted."""
+    """Write the records of a dBASE or FoxPro table as a member, including those marked as deleted.
+
+    Raises ValueError if it is damaged, EOFError if it ends early, and Halt `database` if it has
+    columns that are not text.
+    """
     begin, size = int.from_bytes(body[8:10], "little"), int.from_bytes(body[10:12], "little")
     columns = list(_columns(body, begin))
     if not columns or columns[-1].end > size:
@@ -286,7 +291,8 @@ class Open(NamedTuple):
 def records(body: Body, unread: list[str]) -> Iterator[list[object]]:
     """Yield a row for each list or map, inner ones first.
 
-    The names of a map's values are yielded before it if they differ from the last ones.
+    The names of a map's values are yielded before it if they differ from the last ones. `unread` is
+    added to. Raises ValueError if the body nests too deeply, EOFError if it ends early.
     """
     stack: list[Open] = []
     header: list[object] = []
@@ -506,7 +512,10 @@ fastavro = partial(load_package, "fastavro")
 
 
 def avro(walk: Walk, body: Body, path: str, _depth: int) -> None:
-    """Read the records of an Avro file; report cells that are not text, and unknown compression."""
+    """Write the records of an Avro file, and report cells that are not text.
+
+    Raises ValueError for a damaged schema, Halt `unsupported` for an unknown compression.
+    """
     library = fastavro()
     if library is None:
         walk.needs("fastavro", body, path)
