@@ -122,11 +122,12 @@ class AccountDesk:
     def add_vouched(
         self, name: str, roles: Collection[str], tenants: Collection[str], subject: str
     ) -> User:
-        """Create an account without a password; an identity provider vouches for it as `subject`.
+        """Create an account without a password and return it.
 
-        Only a principal who sees all tenants may do so: whether a subject has an account
-        would reveal whom
-        another tenant employs.
+        An identity provider vouches for it as `subject`. Only a principal who sees all tenants may
+        do so: whether a subject has an account would reveal whom another tenant employs. Raises
+        ConfigError if the principal may not, roles or tenants are invalid, or the name or the
+        subject is taken.
         """
         if self.principal is not None and not self.principal.sees_all:
             raise ConfigError(
@@ -139,7 +140,11 @@ class AccountDesk:
         return self.accounts.add(name, roles, tenants, digest=None, by=self.by, subject=subject)
 
     def set_password(self, name: str, password: str, *, is_own: bool) -> None:
-        """Replace the password of an account, which ends its sessions."""
+        """Replace the password of an account, which ends its sessions.
+
+        Raises ConfigError if there is no such account, it has no password here, the password is
+        invalid, or nobody else could manage accounts until it is changed.
+        """
         user = self.get_user(name)
         if user.digest is None:
             raise ConfigError(NO_PASSWORD)
@@ -152,7 +157,11 @@ class AccountDesk:
         )
 
     def set_roles(self, name: str, roles: Collection[str], tenants: Collection[str]) -> None:
-        """Replace the roles and tenants of an account."""
+        """Replace the roles and tenants of an account, which ends its sessions.
+
+        Raises ConfigError if there is no such account, roles or tenants are invalid, the principal
+        may not grant them, or nobody could manage accounts afterwards.
+        """
         user = self.get_user(name)
         now, then = (
             describe_scope(user.roles, user.tenants),

@@ -31,7 +31,7 @@ class Actor:
     users: tuple[User, ...] = ()
 
     def proposers(self, by: str) -> tuple[str, ...]:
-        """Return every name that the person acting as `by` may have."""
+        """Return every name, of accounts and logins, that the person acting as `by` may have."""
         names = {*by.split(" via "), self.principal.name, *self.principal.behind} - {""}
         keys = {*map(normalize_name, names)}
         for user in self.users:
@@ -40,9 +40,10 @@ class Actor:
         return tuple(sorted(names))
 
     def second_persons(self, tenant: str, by: str, proposers: Collection[str]) -> tuple[str, ...]:
-        """Return the names of accounts that may confirm an act for `tenant`.
+        """Return the names of the accounts that may confirm an act for `tenant`.
 
-        The act was proposed under the name `by`, which belongs to one of `proposers`.
+        () if there is none. The act was proposed under the name `by`, which belongs to one of
+        `proposers`.
         """
         keys, names = {*map(normalize_name, proposers)}, by.split(" via ")
         return tuple(

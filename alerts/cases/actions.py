@@ -104,10 +104,10 @@ class ActionResult(NamedTuple):
 
 
 def parse_due(typed: str, zone: ZoneInfo, now: datetime) -> datetime | None:
-    """Parse a future date as people type it.
+    """Return a future date that somebody typed, or None for `-`, which means no date.
 
-    That is `2026-11-25` (which ends at 18:00), `2026-11-25T14:30`, `+4h`, `+3d`, or `-` for none.
-    Raises QueryError for anything else.
+    Other forms are `2026-11-25` (18:00 in `zone`), `2026-11-25T14:30`, `+4h` and `+3d`. Raises
+    QueryError for anything else, and for a date in the past.
     """
     typed = typed.strip()
     if typed == "-":
@@ -320,7 +320,8 @@ class Cases:
     ) -> ActionResult:
         """Mark an incident as a false positive, for a reason and a number of days.
 
-        It reopens after that, or earlier if there is news.
+        It reopens after that, or earlier if there is news. Returns what happened, which may be that
+        a second person must confirm it. Raises QueryError for an unknown reason or number of days.
         """
         if reason not in REASONS:
             raise QueryError(
@@ -356,7 +357,10 @@ class Cases:
     def takedown(
         self, id_: str, state: str, *, by: str, note: str = "", token: str = ""
     ) -> ActionResult:
-        """Record how far the takedown of the posts has come."""
+        """Record how far the takedown of the posts has come, and return what happened.
+
+        Raises QueryError if `state` is unknown or cannot follow the present one.
+        """
         if state not in TAKEDOWN:
             raise QueryError(
                 Phrase(
@@ -392,9 +396,9 @@ class Cases:
     def link(
         self, id_: str, other: str, *, by: str, note: str = "", token: str = "", end: bool = False
     ) -> ActionResult:
-        """Link two incidents, or, with `end`, unlink them.
+        """Link two incidents, or with `end` unlink them, on both; return what happened.
 
-        It is recorded on both.
+        Raises QueryError if they are the same or of different tenants.
         """
         if id_ == other:
             raise QueryError(
@@ -470,7 +474,12 @@ class Cases:
         return ActionResult(id_, Phrase("%(id)s: undone", id=id_))
 
     def merge(self, id_: str, other: str, *, by: str, note: str, token: str = "") -> ActionResult:
-        """Request that `other` becomes part of an incident; alert does so within a minute."""
+        """Request that `other` becomes part of an incident; alert does so within a minute.
+
+        Returns what happened, which may be that a second person must confirm it. Raises QueryError
+        if they are the same or of different tenants, the incident is closed, or one of them is part
+        of another or has passed its retention.
+        """
         if id_ == other:
             raise QueryError(
                 "an incident cannot be merged with itself: choose another one", "other"
@@ -509,7 +518,8 @@ class Cases:
     def split(self, id_: str, other: str, *, by: str, note: str, token: str = "") -> ActionResult:
         """Request that `other`, which was merged into an incident, becomes separate again.
 
-        Alert does so within a minute.
+        Alert does so within a minute. Returns what happened, which may be that a second person must
+        confirm it. Raises QueryError if `other` was not merged into it.
         """
         head, part = self.incident(id_), self._get_other(other)
         if other not in find_merged(self.find_deadlines(head).decisions):

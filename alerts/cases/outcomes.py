@@ -140,9 +140,11 @@ class Outcomes:
         currency: str = "",
         band: Band | None = None,
     ) -> bool:
-        """Append an outcome, in the audit log first.
+        """Store the outcome of a fraud case of one customer; return whether it is new.
 
-        Return whether it is news: the same outcome again is not.
+        The same outcome again is not. It is written to the audit log first. `amount` is in minor
+        units of `currency`. Raises QueryError if amount, currency and band do not fit, or the
+        customer is not in the incident.
         """
         self._require(incident, subject, happened_at)
         if outcome == "none" and (amount is not None or band):

@@ -125,7 +125,11 @@ class References:
         return self.decisions.store
 
     def ask(self, incident: Incident, *, by: str, case: str, reason: str, token: str) -> Decision:
-        """Request the references of all customers that are in an incident now."""
+        """Request the references of all customers that are in an incident now; return the request.
+
+        Raises QueryError if references are not handed out here, the same person has an open
+        request, or there are no customers.
+        """
         if not self.needed:
             raise QueryError("customer references of this tenant are not handed out here")
         now, number = self.clock.now(), validate_case(case)
@@ -176,7 +180,10 @@ class References:
     def get_approved(
         self, incident: Incident, entry: str, *, by: str
     ) -> tuple[ReferenceRequest, list[str]]:
-        """Return the approved request `entry` of `by`, and the pseudonyms to resolve for it."""
+        """Return the approved request `entry` of `by`, and the pseudonyms to resolve for it.
+
+        Raises QueryError if it is somebody else's, is not approved, or covers no customer any more.
+        """
         request = self.get_request(incident, entry)
         if request.request.by != by:
             raise QueryError("only who asked may download the customer references")

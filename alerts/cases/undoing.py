@@ -30,7 +30,7 @@ def find_undoable(decisions: Iterable[Decision]) -> set[str]:
 
 
 def latest_alike(entry: Decision, decisions: Iterable[Decision]) -> Decision | None:
-    """Return the last of `decisions` on the same matter as `entry`.
+    """Return the last of `decisions` on the same matter as `entry`; None if there is none.
 
     The matter is the owner, the due date, or the link with one incident.
     """

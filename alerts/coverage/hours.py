@@ -174,7 +174,7 @@ class SiteCoverage:
 
     @property
     def last_assessed(self) -> CoverageHour | None:
-        """The latest hour whose coverage is known."""
+        """Return the latest hour whose coverage is known; None if there is none."""
         return next((cell for cell in reversed(self.cells) if not is_pending(cell.level)), None)
 
     @property

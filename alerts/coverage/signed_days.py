@@ -46,7 +46,7 @@ class Stamper(Protocol):
     """A time-stamping authority."""
 
     def stamp(self, data: bytes) -> bytes:
-        """Return a token on `data`; raise UndeliveredError where none is valid."""
+        """Return a time-stamp token on `data`; raises UndeliveredError if none is valid."""
 
     def check(self, token: bytes, data: bytes) -> datetime:
         """Return when the authority saw `data`.

@@ -183,7 +183,7 @@ def name_sites(gap: SharedGap, sites: int, most: int) -> Phrase | str:
 
 
 def list_reasons(gap: SharedGap) -> tuple[Phrase, ...]:
-    """Return the reasons of a gap in words."""
+    """Return the reasons of a coverage gap in words, one phrase each."""
     return tuple(Phrase(WHY[letter]) for letter in gap.why)
 
 

@@ -351,9 +351,10 @@ def _read_secret(keys: KeyStore, name: str) -> str | None:
 
 
 def connect(address: Address, keys: KeyStore, patience: float) -> Elasticsearch:
-    """Return a client; nothing is sent yet.
+    """Return a client of the cluster; nothing is sent yet.
 
-    It never repeats a request: the holder of the record does.
+    It never repeats a request: the holder of the record does. Raises ConfigError if the password or
+    a TLS file is missing.
     """
     # its messages are raised as errors instead
     logging.getLogger("elastic_transport").setLevel(logging.CRITICAL)

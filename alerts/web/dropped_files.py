@@ -422,7 +422,10 @@ class Upload:
         )
 
     async def fields(self) -> dict[str, str]:
-        """Read the fields before the file and return their values."""
+        """Return the form's fields that come before the file, by name.
+
+        Raises QueryError if one is not UTF-8.
+        """
         while not self._has_file and await self._read():
             pass
         try:
