@@ -78,7 +78,7 @@ def station(data: Path) -> Station:
     return Station(data)
 
 
-def test_every_mail_is_read_once_over_kills_and_gaps(station: Station, postman: Postman) -> None:
+def test_every_mail_is_read_once_despite_kills_and_gaps(station: Station, postman: Postman) -> None:
     read = Read(station)
     channel(station, "abuse-box", "imap", "INBOX", access="own")
     texts_ = [f"before {number}" for number in range(20)]
@@ -105,7 +105,7 @@ def unseen(client: imaplib.IMAP4, count: int) -> None:
     assert len(client.search(None, "UNSEEN")[1][0].split()) == count
 
 
-def test_what_was_deleted_before_it_was_read_and_a_lost_login_are_said(
+def test_mail_deleted_unread_and_a_lost_login_are_reported(
     station: Station, postman: Postman
 ) -> None:
     channel(station, "abuse-box", "imap", "INBOX", access="own")

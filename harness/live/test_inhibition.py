@@ -94,16 +94,16 @@ def tidy(alert: str) -> str:
 
 
 @pytest.mark.parametrize("alert", HELD_BACK)
-def test_what_follows_from_something_graver_is_held_back(
+def test_consequence_of_a_more_severe_alert_is_inhibited(
     states: dict[str, str], alert: str
 ) -> None:
     assert states[tidy(alert)] == "suppressed"
 
 
 @pytest.mark.parametrize("alert", [*SOURCES, *LET_THROUGH])
-def test_what_is_a_fault_of_its_own_is_told(states: dict[str, str], alert: str) -> None:
+def test_independent_fault_is_notified(states: dict[str, str], alert: str) -> None:
     assert states[tidy(alert)] == "active"
 
 
-def test_no_alert_of_the_test_is_made_up(states: dict[str, str]) -> None:
+def test_alerts_of_the_test_exist(states: dict[str, str]) -> None:
     assert {name.split()[0] for name in states} <= set(ALERTS)

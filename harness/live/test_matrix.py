@@ -45,7 +45,7 @@ def station(data: Path) -> Station:
     return Station(data)
 
 
-def test_every_message_is_read_once_over_kills_and_gaps(
+def test_every_message_is_read_once_despite_kills_and_gaps(
     station: Station, seller: Poster, reader: Poster
 ) -> None:
     room, read = seller.room("loans"), Read(station)
@@ -74,7 +74,7 @@ def test_every_message_is_read_once_over_kills_and_gaps(
     assert {captured.site for captured in read.captures} == {"loans-room"}
 
 
-def test_edits_answers_threads_files_and_what_was_taken_back(
+def test_edits_replies_threads_files_and_deletions_are_captured(
     station: Station, seller: Poster, reader: Poster
 ) -> None:
     room, read = seller.room("kinds"), Read(station)
@@ -121,7 +121,7 @@ def test_edits_answers_threads_files_and_what_was_taken_back(
         assert text not in log
 
 
-def test_a_lost_login_a_ban_and_a_room_that_closes_are_states(
+def test_lost_login_ban_and_closed_room_are_states(
     station: Station, seller: Poster, reader: Poster
 ) -> None:
     banned, closing, closed = (

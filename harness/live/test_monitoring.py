@@ -53,7 +53,7 @@ def queries(path: Path) -> dict[str, str]:
     return expressions
 
 
-def test_a_planted_leak_becomes_a_delivered_webhook(station: Station) -> None:
+def test_planted_leak_becomes_a_delivered_webhook(station: Station) -> None:
     assert alerts(station.receiver, "UllageHighUnacknowledged") == []
     victims = list(people(len(station.plan.customers), SEED))[-LEAKED:]
     rows = "\n".join(f"{p.email}:Winter{n}pass!" for n, p in enumerate(victims))
@@ -92,9 +92,7 @@ def test_every_query_of_a_board_is_answered_with_series(station: Station, path: 
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_what_a_role_really_serves_is_what_the_specification_says(
-    station: Station, role: str
-) -> None:
+def test_metrics_of_a_service_are_as_specified(station: Station, role: str) -> None:
     text = station.metrics(role)
     result = run("promtool", "check", "metrics", text=text)
     assert (result.returncode, result.stdout + result.stderr) == (0, "")
@@ -109,7 +107,7 @@ def test_what_a_role_really_serves_is_what_the_specification_says(
     assert served == written
 
 
-def test_all_four_roles_are_seen_and_within_the_series_budget(station: Station) -> None:
+def test_all_four_services_are_scraped_within_the_series_budget(station: Station) -> None:
     until(
         lambda: len(station.query('up{job="ullage"} == 1')) == len(ROLES), "all roles are scraped"
     )
@@ -121,7 +119,7 @@ def test_all_four_roles_are_seen_and_within_the_series_budget(station: Station) 
     assert max(samples["match"], samples["search"]) < 200
 
 
-def test_a_station_that_is_well_raises_nothing(station: Station) -> None:
+def test_healthy_station_fires_no_alert(station: Station) -> None:
     def list_alerts(alerts: str) -> set[str]:
         return {
             series["metric"]["alertname"]
@@ -140,7 +138,7 @@ def test_a_station_that_is_well_raises_nothing(station: Station) -> None:
     }
 
 
-def test_the_watchdog_arrives_again_and_again(station: Station) -> None:
+def test_watchdog_keeps_arriving(station: Station) -> None:
     until(
         lambda: len(alerts(station.receiver, "UllageWatchdog", "watchdog")) >= 2,
         "two messages of the watchdog",
@@ -148,7 +146,7 @@ def test_the_watchdog_arrives_again_and_again(station: Station) -> None:
     )
 
 
-def test_a_role_that_is_killed_is_missed_and_one_that_is_back_is_not(station: Station) -> None:
+def test_killed_service_is_alerted_and_its_return_resolves_it(station: Station) -> None:
     until(
         lambda: not station.query('ALERTS{alertname="UllageServiceDown"}'), "every role is up", 60
     )

@@ -78,7 +78,7 @@ def all_is_reached(seen: ProgramResult) -> None:
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.preset)
-def test_every_post_and_customer_is_reached_and_a_revisit_brings_what_is_new_alone(
+def test_every_post_is_reached_and_a_revisit_reads_only_new_ones(
     program: Program, station: Station, tmp_path: Path
 ) -> None:
     result = had(lambda: crawled(program, station, tmp_path / "program"))
@@ -105,7 +105,7 @@ def test_every_message_and_customer_of_a_chat_is_reached(
     all_is_reached(had(lambda: hold_chat(chat, station, tmp_path / "program")))
 
 
-def test_of_a_paste_of_several_files_each_is_read_once_and_of_one_that_nobody_links_to_none(
+def test_files_of_a_paste_are_read_once_and_unlinked_pastes_never(
     tmp_path: Path, station: Station
 ) -> None:
     try:

@@ -101,7 +101,7 @@ def quiet() -> Iterator[socket.socket]:
         yield receiver
 
 
-def test_nothing_comes_of_what_a_hostile_page_tries_and_every_other_is_read(
+def test_hostile_page_achieves_nothing_and_other_pages_are_read(
     station: Station, quiet: socket.socket
 ) -> None:
     with contextlib.ExitStack() as stack:
@@ -143,7 +143,7 @@ def test_nothing_comes_of_what_a_hostile_page_tries_and_every_other_is_read(
     }
 
 
-def test_a_board_that_scripts_fill_is_tried_and_its_file_has_them_run(
+def test_board_filled_by_scripts_is_tried_and_its_file_enables_them(
     station: Station, server: Answers
 ) -> None:
     shape, content = (
@@ -161,7 +161,7 @@ def test_a_board_that_scripts_fill_is_tried_and_its_file_has_them_run(
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_crawl_that_ends_takes_its_browser_along_whose_memory_is_bounded(
+def test_crawl_ends_its_browser_and_limits_its_memory(
     station: Station, server: Answers, number: signal.Signals
 ) -> None:
     server.says("/", "<html><body><script>for (;;) {}</script></body></html>")

@@ -113,7 +113,7 @@ def list_audited(console: Desk, action: str) -> list[str]:
     ]
 
 
-def test_somebody_of_the_fraud_desk_logs_in_and_out_by_the_provider(opened: Any, page: Any) -> None:
+def test_fraud_analyst_logs_in_and_out_through_the_provider(opened: Any, page: Any) -> None:
     console, _ = opened
     log_in_by_provider(page, console, "/exposed", "fraud.wang")
     page.wait_for_url(f"{console.url}/exposed")
@@ -131,9 +131,7 @@ def test_somebody_of_the_fraud_desk_logs_in_and_out_by_the_provider(opened: Any,
     assert page.get_by_placeholder("Enter any login").is_visible(), "the provider asks again"
 
 
-def test_somebody_without_a_group_has_no_account_and_reads_their_subject(
-    opened: Any, page: Any
-) -> None:
+def test_user_without_a_group_has_no_account_and_sees_the_subject(opened: Any, page: Any) -> None:
     console, _ = opened
     log_in_by_provider(page, console, "/", "somebody")
     page.wait_for_url(f"{console.url}/login/back*")
@@ -144,7 +142,7 @@ def test_somebody_without_a_group_has_no_account_and_reads_their_subject(
     )
 
 
-def test_somebody_who_says_no_at_the_provider_is_back_at_the_login(opened: Any, page: Any) -> None:
+def test_user_who_cancels_at_the_provider_returns_to_the_login(opened: Any, page: Any) -> None:
     console, _ = opened
     page.goto(console.url)
     page.get_by_role("link", name="Log in with single sign-on").click()
@@ -153,9 +151,7 @@ def test_somebody_who_says_no_at_the_provider_is_back_at_the_login(opened: Any, 
     assert "did not log you in" in page.get_by_role("alert").inner_text()
 
 
-def test_while_the_provider_is_down_the_page_says_so_and_passwords_are_there(
-    opened: Any, page: Any
-) -> None:
+def test_password_login_works_while_the_provider_is_down(opened: Any, page: Any) -> None:
     console, (process,) = opened
     page.goto(console.url)
     process.kill()

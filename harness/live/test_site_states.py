@@ -264,13 +264,13 @@ def set_to(door: Front, name: str, value: str) -> Act:
     return lambda: setattr(door, name, value)
 
 
-def test_a_guard_before_the_site(world: World) -> None:
+def test_challenge_before_a_site_is_reported(world: World) -> None:
     door = world.doors["guarded"]
     guarded, opened = set_to(door, "mood", "guarded"), set_to(door, "mood", "open")
     breaks_and_ends(world, "guarded", "blocked", "UllageSiteFailing", guarded, opened)
 
 
-def test_a_robots_txt_that_forbids_what_it_allowed(world: World) -> None:
+def test_newly_forbidding_robots_txt_is_reported(world: World) -> None:
     door = world.doors["denied"]
     breaks_and_ends(
         world,
@@ -282,7 +282,7 @@ def test_a_robots_txt_that_forbids_what_it_allowed(world: World) -> None:
     )
 
 
-def test_a_machine_that_is_gone_while_others_answer(world: World) -> None:
+def test_unreachable_host_is_reported_while_others_answer(world: World) -> None:
     door = world.doors["gone"]
     breaks_and_ends(world, "gone", "unreachable", "UllageSiteFailing", door.close, door.open)
     assert world.value("ullage_crawl_egress_up") == 1
@@ -307,7 +307,7 @@ def test_a_machine_that_is_gone_while_others_answer(world: World) -> None:
         ),
     ],
 )
-def test_a_forum_that_shows_itself_otherwise(
+def test_changed_forum_is_reported(
     world: World, site: str, variant: str, state: str, alert: str
 ) -> None:
     broken, mended = (
@@ -316,7 +316,7 @@ def test_a_forum_that_shows_itself_otherwise(
     breaks_and_ends(world, site, state, alert, broken, mended)
 
 
-def test_a_site_that_fell_silent_against_its_own_rhythm_until_it_speaks_again(world: World) -> None:
+def test_unusually_silent_site_is_reported_until_it_posts_again(world: World) -> None:
     """Its store holds a paste every six hours for ten days, and none for the last sixty hours."""
     assert world.state("silent") == "quiet"
     until(lambda: world.fires("UllageSiteQuiet", "silent"), "the alert fires", SECONDS)
@@ -333,7 +333,7 @@ def test_a_site_that_fell_silent_against_its_own_rhythm_until_it_speaks_again(wo
     until(lambda: not world.fires("UllageSiteQuiet", "silent"), "the alert has ended", SECONDS)
 
 
-def test_when_the_way_out_fails_there_is_one_alert_and_no_site_is_blamed(world: World) -> None:
+def test_egress_failure_gives_one_alert_and_blames_no_site(world: World) -> None:
     before = {site: world.state(site) for site in world.doors}
     for door in world.doors.values():
         door.close()

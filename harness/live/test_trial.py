@@ -58,7 +58,7 @@ def try_site(station: Station, url: str, *more: str) -> subprocess.CompletedProc
 
 
 @pytest.mark.parametrize("program", LISTED, ids=lambda program: program.preset)
-def test_what_try_writes_reads_every_post_of_a_real_program(
+def test_file_written_by_try_reads_every_post_of_a_real_program(
     crawled: Station, tmp_path: Path, program: Program
 ) -> None:
     with contextlib.ExitStack() as stack:
@@ -83,7 +83,7 @@ def test_what_try_writes_reads_every_post_of_a_real_program(
         assert "No problem found" in crawled.run("sites", "try", "tried")
 
 
-def test_of_a_program_that_lists_no_pastes_try_says_that_it_needs_a_page_that_links_to_them(
+def test_try_asks_for_a_linking_page_if_a_program_lists_no_pastes(
     crawled: Station, tmp_path: Path
 ) -> None:
     program = next(program for program in PROGRAMS if program.preset == "dpaste")
@@ -125,9 +125,7 @@ def board(tmp_path: Path) -> Iterator[Behind]:
             yield doors["spirit"], lambda text: poster.reply(topic, text)
 
 
-def test_trying_a_site_finds_what_an_address_that_is_gone_became(
-    crawled: Station, board: Behind
-) -> None:
+def test_try_finds_the_replacement_of_a_missing_address(crawled: Station, board: Behind) -> None:
     (door, _) = board
     crawled.site("board", f"{door.url}/no/such/list/", platform="spirit")
     row = json.loads(crawled.run("sites", "try", "board", "--json", exits=1).splitlines()[0])
@@ -138,9 +136,7 @@ def test_trying_a_site_finds_what_an_address_that_is_gone_became(
     ]
 
 
-def test_trying_a_site_mends_the_file_of_a_board_whose_classes_changed(
-    crawled: Station, board: Behind
-) -> None:
+def test_try_corrects_the_file_of_a_restyled_board(crawled: Station, board: Behind) -> None:
     door, reply = board
     crawled.site("board", f"{door.url}/", platform="spirit")
     crawled.run("crawl", "--once")

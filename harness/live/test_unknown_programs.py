@@ -19,7 +19,7 @@ AT_ONCE = "allow_private = true\ndelay_seconds = 0\nconcurrency = 4"
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
-def test_what_try_writes_of_an_unknown_program_reads_every_post(
+def test_file_written_by_try_reads_every_post_of_unknown_software(
     data: Path, tmp_path: Path, program: UnknownProgram
 ) -> None:
     station = Station(data)

@@ -57,7 +57,7 @@ def room_of(seller: Talker, station: Station, name: str, **options: str) -> str:
     return address
 
 
-def test_every_message_is_read_once_over_kills_and_gaps(
+def test_every_message_is_read_once_despite_kills_and_gaps(
     station: Station, seller: Talker, reader: str
 ) -> None:
     room, read = room_of(seller, station, "loans"), Read(station)
@@ -92,7 +92,7 @@ def test_every_message_is_read_once_over_kills_and_gaps(
     assert SECRET not in log
 
 
-def test_a_lost_login_a_ban_and_a_closed_room_are_states(
+def test_lost_login_ban_and_closed_room_are_states(
     station: Station, seller: Talker, reader: str, server: Xmpp
 ) -> None:
     banned, _ = room_of(seller, station, "banned"), room_of(seller, station, "stays")

@@ -37,7 +37,7 @@ def apply_changes(data: bytes, changes: list[tuple[str, int, bytes]]) -> bytes:
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_what_a_search_begins_with_and_what_it_found_once(name: str) -> None:
+def test_target_accepts_its_seeds_and_earlier_findings(name: str) -> None:
     inputs = TARGETS[name].inputs(name)
     assert inputs
     for data in (b"", *inputs):
@@ -46,7 +46,7 @@ def test_what_a_search_begins_with_and_what_it_found_once(name: str) -> None:
 
 @pytest.mark.hypothesis  # for `make fuzz`: the property is within
 @pytest.mark.parametrize("name", TARGETS)
-def test_changed_inputs(name: str) -> None:
+def test_target_accepts_mutated_inputs(name: str) -> None:
     @settings(max_examples=25)
     @given(st.sampled_from(TARGETS[name].inputs(name)), st.lists(CHANGE, max_size=5))
     def check(data: bytes, changes: list[tuple[str, int, bytes]]) -> None:
@@ -75,7 +75,7 @@ search("planted", Target(run, lambda: [b"some words"], ("planted",)), 200, Path(
 """
 
 
-def test_a_search_goes_by_the_branches_that_it_reaches_and_keeps_what_failed(
+def test_search_follows_new_branches_and_keeps_failures(
     tmp_path: Path,
 ) -> None:
     pytest.importorskip("atheris", reason="there is none for this machine")
@@ -94,7 +94,7 @@ def test_a_search_goes_by_the_branches_that_it_reaches_and_keeps_what_failed(
     assert failed_input.read_bytes().startswith(b"FZ!")
 
 
-def test_an_error_that_repeats_a_value_is_a_fault_and_one_that_does_not_is_an_answer() -> None:
+def test_error_that_echoes_a_value_is_a_fault() -> None:
     def refuse(data: bytes) -> None:
         raise ConfigError(f"there is {data[:11].decode()} in it")
 

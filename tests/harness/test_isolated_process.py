@@ -32,7 +32,7 @@ def _answer(item: str) -> str:
     return item.upper()
 
 
-def test_items_with_faults_are_named_and_cost_no_other(capfd) -> None:
+def test_faulty_items_are_named_and_lose_no_other(capfd) -> None:
     items = ["a", "raises", "b", "dies", "c", "hangs", "d", "e"]
     with IsolatedProcess[str, str](make_answer, patience=5.0) as process:
         answers = list(process.answer_each(items, at_once=6))

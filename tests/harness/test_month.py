@@ -36,7 +36,7 @@ def test_no_label_calls_a_rivals_list_ours():
     ]
 
 
-def test_planted_lists_have_names_of_their_own_and_rows_of_the_size_they_say():
+def test_planted_lists_have_unique_names_and_the_stated_size():
     assert len({leak.name for leak in LEAKS}) == len(LEAKS)
     posts = Counter(post.leak for post in leak_posts(random.Random(1)))
     assert all(posts[leak.name] == leak.again + 1 for leak in LEAKS)
@@ -44,14 +44,14 @@ def test_planted_lists_have_names_of_their_own_and_rows_of_the_size_they_say():
         assert 0.08 <= len(leak.people) / leak.size <= 0.25
 
 
-def test_the_page_holds_every_table_and_all_that_is_planted():
+def test_page_contains_every_table_and_all_planted_leaks():
     text = PAGE.read_text(encoding="utf-8")
     assert [line[3:] for line in text.splitlines() if line.startswith("## ")] == list(HEADINGS)
     planted = text.partition("## What was planted")[2]
     assert [leak.name for leak in LEAKS if f"| {leak.name} |" not in planted] == []
 
 
-def test_documents_say_how_many_severities_the_page_measured_right():
+def test_documents_state_the_measured_number_of_right_severities():
     right, planted = map(
         int,
         re.findall(

@@ -35,7 +35,7 @@ def trace(out: str) -> list[str]:
 
 
 @pytest.mark.full
-def test_what_must_hold_holds_and_a_seed_gives_the_same_night_each_time() -> None:
+def test_simulation_holds_and_a_seed_gives_the_same_night() -> None:
     first, again = simulate("17"), simulate("17")
     assert first.returncode == 0, first.stdout[-4000:] + first.stderr[-4000:]
     assert len(trace(first.stdout)) > 100
@@ -71,14 +71,14 @@ QUICKEST = "seen in the end"
     "when",
     [pytest.param(when, marks=[pytest.mark.full] if when != QUICKEST else []) for when in BUGS],
 )
-def test_bugs_that_are_planted_are_found(when: str) -> None:
+def test_planted_bugs_are_found(when: str) -> None:
     result = simulate("1", "--bug", ",".join(BUGS[when]))
     assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-4000:]
     outcome = next(line for line in result.stdout.splitlines() if line.startswith("seed 1: "))
     assert [words for words in BUGS[when].values() if words not in outcome] == []
 
 
-def test_a_bug_of_no_name_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_bug_is_a_one_line_error(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["1", "--bug", "none-such"])
     assert ended.value.code == 2

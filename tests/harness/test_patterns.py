@@ -28,25 +28,25 @@ LINEAR = (
 
 
 @pytest.mark.parametrize("pattern", SLOW)
-def test_what_takes_longer_than_its_text_is_told(pattern: str) -> None:
+def test_superlinear_pattern_is_reported(pattern: str) -> None:
     assert faults(re.compile(pattern))
 
 
 @pytest.mark.parametrize("pattern", LINEAR)
-def test_of_what_takes_as_long_as_its_text_nothing_is_told(pattern: str) -> None:
+def test_linear_pattern_is_not_reported(pattern: str) -> None:
     assert not faults(re.compile(pattern))
 
 
-def test_the_square_is_measured() -> None:
+def test_quadratic_growth_is_measured() -> None:
     assert next(growth(PatternUse(re.compile(r"<\?[^>]*>"), "quadratic")), "")
 
 
 @pytest.mark.parametrize("pattern", [r"<[^<>]*>", rb"(?<![a-z])[a-z]++@", r"(?:ab)*"])
-def test_of_what_is_linear_nothing_is_measured(pattern: str | bytes) -> None:
+def test_linear_pattern_is_not_measured(pattern: str | bytes) -> None:
     assert [*growth(PatternUse(re.compile(pattern), "linear"))] == []
 
 
-def test_what_is_bounded_is_held_to_its_longest_text() -> None:
+def test_bounded_pattern_is_tested_at_its_longest_text() -> None:
     """Its name says where the bound is; a pattern in its place that is slow within it is told."""
     name = "crawlers.sites.dates.AGO"
     assert [*growth(PatternUse(dates.AGO, name))] == []

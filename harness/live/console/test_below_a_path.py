@@ -88,7 +88,7 @@ def opened(
         process.wait()
 
 
-def test_everything_that_a_page_leads_to_is_below_the_path_and_there(opened: Any) -> None:
+def test_every_link_of_a_page_is_below_the_path_and_works(opened: Any) -> None:
     _, client = opened
     waiting, visited, forms = [f"{BASE}/"], set(), set()
     while waiting:
@@ -118,7 +118,7 @@ def test_everything_that_a_page_leads_to_is_below_the_path_and_there(opened: Any
     assert {f"{BASE}/logout", f"{BASE}/language", f"{BASE}/incidents/bulk"} <= forms
 
 
-def test_forms_lead_back_below_the_path(opened: Any) -> None:
+def test_forms_return_below_the_path(opened: Any) -> None:
     _, client = opened
     answer = client.post(f"{BASE}/language", data={"language": "zh", "then": "/channels"})
     assert (answer.status_code, answer.headers["location"]) == (303, f"{BASE}/channels")

@@ -125,7 +125,7 @@ def is_answer(fault: str) -> bool:
 
 
 @pytest.mark.parametrize(("language", "scheme", "width"), LOOKS, ids=str)
-def test_no_page_overflows_or_has_a_fault_that_axe_finds(
+def test_no_page_overflows_or_has_an_accessibility_fault(
     chromium: Any, opened: Any, axe: str, language: str, scheme: str, width: int
 ) -> None:
     reader = Reader(chromium, opened, language, scheme, width, bypass_csp=True)
@@ -154,7 +154,7 @@ def test_no_page_overflows_or_has_a_fault_that_axe_finds(
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_hostile_content_does_nothing_and_the_policy_is_never_violated(
+def test_hostile_content_never_violates_the_content_policy(
     chromium: Any, opened: Any, language: str
 ) -> None:
     reader = Reader(chromium, opened, language)
@@ -197,7 +197,7 @@ def test_hostile_content_does_nothing_and_the_policy_is_never_violated(
     assert [fault for fault in reader.faults if not is_answer(fault)] == []
 
 
-def test_keys_lead_through_rows_to_search_and_to_a_note(chromium: Any, tmp_path: Path) -> None:
+def test_keys_move_through_rows_to_search_and_notes(chromium: Any, tmp_path: Path) -> None:
     with desk(tmp_path / "data", incidents=6) as console:
         reader = Reader(chromium, console)
         links = [
@@ -228,7 +228,7 @@ def test_keys_lead_through_rows_to_search_and_to_a_note(chromium: Any, tmp_path:
         assert reader.faults == []
 
 
-def test_without_a_script_keys_are_explained_and_several_are_worked_on(
+def test_keys_are_explained_and_bulk_actions_work_without_a_script(
     chromium: Any, tmp_path: Path
 ) -> None:
     with desk(tmp_path / "data", incidents=6) as console:

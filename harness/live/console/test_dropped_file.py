@@ -67,7 +67,7 @@ def page(opened: Desk) -> Iterator[Any]:
         yield page
 
 
-def test_a_large_file_is_judged_and_opened_whatever_it_is_called(
+def test_large_file_with_any_name_is_assessed_and_opened(
     page: Any, opened: Desk, file: Path, record_property: Callable[[str, object], None]
 ) -> None:
     page.goto(f"{opened.url}/assess")
@@ -89,7 +89,9 @@ def test_a_large_file_is_judged_and_opened_whatever_it_is_called(
     sys.stderr.write(f"{MEGABYTES} MB: {seconds:.1f} s\n")
 
 
-def test_a_verdict_can_be_read_before_it_is_opened(page: Any, opened: Desk, tmp_path: Path) -> None:
+def test_verdict_is_shown_before_the_file_is_opened(
+    page: Any, opened: Desk, tmp_path: Path
+) -> None:
     small = tmp_path / "small.csv"
     small.write_text(
         "\n".join(
@@ -108,7 +110,7 @@ def test_a_verdict_can_be_read_before_it_is_opened(page: Any, opened: Desk, tmp_
     assert page.said == []
 
 
-def test_what_was_bought_is_refused_at_its_field_and_nothing_else_is_lost(
+def test_bought_file_is_rejected_at_its_field_and_keeps_other_input(
     page: Any, opened: Desk, tmp_path: Path
 ) -> None:
     (tmp_path / "a.txt").write_text("1")
@@ -140,9 +142,7 @@ def drop(page: Any, *sizes: int) -> None:
     )
 
 
-def test_a_file_that_is_dropped_on_a_form_that_is_filled_in_starts_at_once(
-    page: Any, opened: Desk
-) -> None:
+def test_file_dropped_on_a_completed_form_starts_at_once(page: Any, opened: Desk) -> None:
     page.goto(f"{opened.url}/assess")
     page.select_option("select[name=how]", "colleague")
     drop(page, 1)
@@ -150,7 +150,7 @@ def test_a_file_that_is_dropped_on_a_form_that_is_filled_in_starts_at_once(
     assert page.said == []
 
 
-def test_a_file_that_is_dropped_shows_how_much_of_it_is_sent(page: Any, opened: Desk) -> None:
+def test_dropped_file_shows_its_upload_progress(page: Any, opened: Desk) -> None:
     page.goto(f"{opened.url}/assess")
     drop(page, 30 << 20)
     assert page.evaluate("document.querySelector('input[name=file]').files[0].name") == "0.txt"
@@ -164,7 +164,7 @@ def test_a_file_that_is_dropped_shows_how_much_of_it_is_sent(page: Any, opened: 
     assert page.said == []
 
 
-def test_what_cannot_be_dropped_is_said_at_once(page: Any, opened: Desk) -> None:
+def test_invalid_drop_is_rejected_at_once(page: Any, opened: Desk) -> None:
     page.goto(f"{opened.url}/assess")
     drop(page, 1, 1)
     assert "Drop one file at a time." in page.inner_text("#progress")
@@ -174,7 +174,7 @@ def test_what_cannot_be_dropped_is_said_at_once(page: Any, opened: Desk) -> None
     assert page.evaluate("document.querySelector('input[name=file]').files.length") == 0
 
 
-def test_a_refusal_leaves_the_file_chosen(page: Any, opened: Desk, tmp_path: Path) -> None:
+def test_rejection_keeps_the_chosen_file(page: Any, opened: Desk, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("手机号\n13800138000\n", "utf-8")
     page.goto(f"{opened.url}/assess")
     page.set_input_files("input[name=file]", tmp_path / "a.txt")

@@ -54,7 +54,7 @@ def plant_leak(console: Desk) -> str:
 @pytest.mark.skipif(CHROMIUM is None, reason="apt install chromium")
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("keys_alone", [False, True], ids=["mouse", "keyboard"])
-def test_two_people_work_a_leak_from_its_notification_to_its_end(
+def test_two_people_handle_a_leak_within_the_action_limit(
     tmp_path: Path, language: str, keys_alone: bool
 ) -> None:
     """A form is one action, as it is sent, and so is the message that is followed.
@@ -119,7 +119,7 @@ def test_two_people_work_a_leak_from_its_notification_to_its_end(
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="apt install chromium")
-def test_the_parts_of_an_incident_are_reached_by_keyboard_and_without_script(
+def test_incident_tabs_work_by_keyboard_and_without_script(
     tmp_path: Path,
 ) -> None:
     with (

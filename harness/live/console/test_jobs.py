@@ -63,7 +63,7 @@ def assessing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 
 @LANGUAGES
 @HANDS
-def test_a_file_is_judged_in_three_actions_and_worked_on_in_four(
+def test_file_is_assessed_in_three_actions_and_handled_in_four(
     assessing: Desk, tmp_path: Path, language: str, keys_alone: bool
 ) -> None:
     (file := tmp_path / "leak.txt").write_text(rows(CUSTOMERS[:70]), "utf-8")
@@ -87,7 +87,7 @@ def test_a_file_is_judged_in_three_actions_and_worked_on_in_four(
 
 @LANGUAGES
 @HANDS
-def test_last_night_is_proved_in_one_action(
+def test_coverage_of_last_night_is_shown_in_one_action(
     tmp_path: Path, language: str, keys_alone: bool
 ) -> None:
     with (
@@ -106,7 +106,7 @@ def test_last_night_is_proved_in_one_action(
 
 @LANGUAGES
 @HANDS
-def test_a_caller_is_answered_in_four_actions(
+def test_caller_is_answered_in_four_actions(
     tmp_path: Path, language: str, keys_alone: bool
 ) -> None:
     with desk(tmp_path / "data", incidents=5, nights=False) as console:
@@ -171,9 +171,7 @@ def load(command: list[str], folder: Path, environment: dict[str, str]) -> None:
 
 
 @LANGUAGES
-def test_a_newcomer_sees_the_first_incident_with_the_readme_alone(
-    tmp_path: Path, language: str
-) -> None:
+def test_newcomer_sees_the_first_incident_with_the_readme(tmp_path: Path, language: str) -> None:
     values = [
         ",".join(
             (
