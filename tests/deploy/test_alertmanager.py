@@ -26,7 +26,7 @@ def receiver(alert: str, severity: str) -> str:
     return {"critical": "pager", "warning": "desk", "info": "digest"}[severity]
 
 
-def test_alertmanager_reads_its_configuration() -> None:
+def test_alertmanager_accepts_its_configuration() -> None:
     done = run("amtool", "check-config", FILE)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -49,7 +49,7 @@ def test_each_severity_has_its_receiver(severity: str) -> None:
     "alert",
     [a for a in ALERTS if a.startswith(LEGAL) or a in {"UllageWatchdog", "UllageServiceDown"}],
 )
-def test_an_alert_that_the_rules_raise_reaches_its_receiver_alone(alert: str) -> None:
+def test_alert_reaches_only_its_receiver(alert: str) -> None:
     severity = ALERTS[alert]["labels"]["severity"]
     words = (
         f"--verify.receivers={receiver(alert, severity)}",
@@ -61,7 +61,7 @@ def test_an_alert_that_the_rules_raise_reaches_its_receiver_alone(alert: str) ->
     assert done.returncode == 0, done.stdout
 
 
-def test_a_wrong_receiver_is_seen() -> None:
+def test_wrong_receiver_is_detected() -> None:
     words = ("--verify.receivers=desk", "alertname=UllageServiceDown", "severity=critical")
     assert (
         run("amtool", "config", "routes", "test", f"--config.file={FILE}", *words).returncode == 1
@@ -87,7 +87,7 @@ def holds(label: str, operator: str, value: str, labels: dict[str, str]) -> bool
 @pytest.mark.parametrize(
     "rule", CONFIGURATION["inhibit_rules"], ids=lambda rule: " ".join(rule["source_matchers"])
 )
-def test_an_inhibition_is_between_different_alerts_of_ours_that_share_its_labels(
+def test_inhibition_relates_different_alerts_that_share_its_labels(
     rule: dict[str, list[str]],
 ) -> None:
     source, target = matching(rule["source_matchers"]), matching(rule["target_matchers"])
@@ -98,7 +98,7 @@ def test_an_inhibition_is_between_different_alerts_of_ours_that_share_its_labels
         assert set(rule["equal"]) <= set(labels), labels
 
 
-def test_addresses_are_placeholders_and_hold_no_secret() -> None:
+def test_addresses_are_placeholders_and_contain_no_secret() -> None:
     urls = re.findall(r"https?://\S+", FILE.read_text(encoding="utf-8"))
     assert len(urls) == len(CONFIGURATION["receivers"])
     assert all(re.fullmatch(r"https://hooks\.example\.com/ullage/[a-z]+", url) for url in urls)

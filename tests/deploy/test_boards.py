@@ -45,7 +45,7 @@ def pictures(board: dict[str, Any]) -> list[dict[str, Any]]:
     return [panel for panel in board["panels"] if panel["type"] != "row"]
 
 
-def test_generating_again_gives_the_same_bytes(tmp_path: Path) -> None:
+def test_generated_boards_are_current(tmp_path: Path) -> None:
     (tmp_path / "gone.json").write_text("{}", encoding="utf-8")
     write(tmp_path)
     made = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -56,7 +56,7 @@ def test_generating_again_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
-def test_every_panel_has_title_description_unit_and_the_data_source_that_is_chosen(
+def test_every_panel_has_title_description_unit_and_data_source(
     path: Path,
 ) -> None:
     board = load_board(path)
@@ -83,7 +83,7 @@ def test_every_panel_has_title_description_unit_and_the_data_source_that_is_chos
 
 
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
-def test_panels_have_ids_and_places_of_their_own_within_the_page(path: Path) -> None:
+def test_panels_have_unique_ids_and_places_within_the_page(path: Path) -> None:
     panels = load_board(path)["panels"]
     ids = [panel["id"] for panel in panels]
     assert sorted(ids) == list(range(1, len(panels) + 1))
@@ -101,7 +101,7 @@ def test_panels_have_ids_and_places_of_their_own_within_the_page(path: Path) -> 
 
 
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
-def test_panels_ask_only_for_what_the_roles_expose(path: Path) -> None:
+def test_panels_use_only_exposed_metrics(path: Path) -> None:
     for panel in pictures(load_board(path)):
         for target in panel["targets"]:
             assert metrics_of(target["expr"]) <= list_series(), panel["title"]
@@ -124,7 +124,7 @@ def select_known_parts(board: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
-def test_each_field_of_a_board_is_one_of_grafanas_schema(path: Path) -> None:
+def test_every_board_field_exists_in_the_grafana_schema(path: Path) -> None:
     register_default_plugins()
     board = load_board(path)
     assert select_known_parts(board) == board
@@ -132,12 +132,12 @@ def test_each_field_of_a_board_is_one_of_grafanas_schema(path: Path) -> None:
     assert select_known_parts(board) != board
 
 
-def test_the_boards_have_as_many_panels_as_people_read() -> None:
+def test_number_of_panels_is_limited() -> None:
     assert sum(len(pictures(load_board(path))) for path in COMMITTED) <= 30
 
 
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
-def test_a_board_leads_to_incidents_and_runbooks_and_marks_deployments(path: Path) -> None:
+def test_board_links_to_incidents_and_runbooks_and_marks_deployments(path: Path) -> None:
     board = load_board(path)
     links = {link["title"]: link.get("url", "") for link in board["links"]}
     assert links == {
@@ -154,7 +154,7 @@ def test_a_board_leads_to_incidents_and_runbooks_and_marks_deployments(path: Pat
     )
 
 
-def test_prometheus_understands_where_deployments_are_marked(tmp_path: Path) -> None:
+def test_prometheus_accepts_the_deployment_query(tmp_path: Path) -> None:
     rule = {"groups": [{"name": "x", "rules": [{"record": "x:y:z", "expr": STARTED}]}]}
     (tmp_path / "x.yaml").write_text(yaml.safe_dump(rule), encoding="utf-8")
     done = tool("promtool", "check", "rules", tmp_path / "x.yaml")
@@ -175,7 +175,7 @@ def words(panel: dict[str, Any]) -> dict[str, str]:
     return {value: told["text"] for value, told in mapping["options"].items()}
 
 
-def test_each_state_of_a_site_has_its_number_and_its_word() -> None:
+def test_each_site_state_has_its_number_and_word() -> None:
     shown = panel("coverage", "State of each")
     [expression] = [target["expr"] for target in shown["targets"]]
     numbers = {
@@ -194,7 +194,7 @@ def test_each_state_of_a_site_has_its_number_and_its_word() -> None:
     ("board", "title"),
     [("coverage", "Egress"), ("overview", "Dependencies"), ("coverage", "Paused")],
 )
-def test_what_is_there_or_not_is_told_in_words_and_colours(board: str, title: str) -> None:
+def test_binary_states_are_shown_in_words_and_colours(board: str, title: str) -> None:
     shown = panel(board, title)
     colours = {
         told["text"]: told["color"]
@@ -204,7 +204,7 @@ def test_what_is_there_or_not_is_told_in_words_and_colours(board: str, title: st
     assert colours in ({"up": "green", "down": "red"}, {"no": "green", "paused": "red"})
 
 
-def test_no_number_is_coloured_by_a_limit_that_nobody_chose() -> None:
+def test_no_number_is_coloured_by_a_default_threshold() -> None:
     """Grafana's own limit is 80, beyond which anything is red."""
     for path in COMMITTED:
         for shown in pictures(load_board(path)):
@@ -213,13 +213,13 @@ def test_no_number_is_coloured_by_a_limit_that_nobody_chose() -> None:
             )
 
 
-def test_where_no_duty_runs_the_board_says_so_and_shows_no_time() -> None:
+def test_board_without_a_running_deadline_says_so() -> None:
     shown = panel("overview", "Next reporting deadline")
     assert shown["fieldConfig"]["defaults"]["noValue"] == "no open deadline"
     assert "> 0) - time()" in shown["targets"][0]["expr"]
 
 
-def test_what_every_alert_process_counts_is_not_added_up_over_them() -> None:
+def test_metrics_shared_by_alert_processes_are_not_summed() -> None:
     for shown in pictures(load_board(DASHBOARDS / "exposure.json")):
         for target in shown["targets"]:
             assert all(OF_STORE.findall(target["expr"])), shown["title"]
@@ -236,13 +236,13 @@ def test_scenarios_are_shown_by_their_titles() -> None:
 
 
 @pytest.mark.parametrize("lacking", ["title", "description", "unit", "queries"])
-def test_a_panel_that_lacks_something_is_not_read(lacking: str) -> None:
+def test_incomplete_panel_is_rejected(lacking: str) -> None:
     panel = {name: value for name, value in PANEL.items() if name != lacking}
     with pytest.raises(ValidationError, match=lacking):
         Board.model_validate({**MINIMAL, "rows": [{"title": "R", "panels": [panel]}]})
 
 
-def test_panels_go_to_the_next_line_where_they_no_longer_fit() -> None:
+def test_panels_wrap_to_the_next_line() -> None:
     panels = [{**PANEL, "title": str(n), "width": width} for n, width in enumerate((12, 8, 8, 24))]
     board = json.loads(
         generate(Board.model_validate({**MINIMAL, "rows": [{"title": "R", "panels": panels}]}))
@@ -251,7 +251,7 @@ def test_panels_go_to_the_next_line_where_they_no_longer_fit() -> None:
     assert places == [(0, 1), (12, 1), (0, 9), (0, 17)]
 
 
-def test_provisioning_names_the_data_source_and_the_folder_of_the_boards() -> None:
+def test_provisioning_names_data_source_and_board_folder() -> None:
     folder = DASHBOARDS.parent / "provisioning"
     [source] = yaml.safe_load(
         (folder / "datasources" / "prometheus.yaml").read_text(encoding="utf-8")
@@ -264,7 +264,7 @@ def test_provisioning_names_the_data_source_and_the_folder_of_the_boards() -> No
     assert provider["options"]["path"]
 
 
-def test_every_board_that_is_read_has_a_name_of_its_own() -> None:
+def test_every_board_has_a_unique_name() -> None:
     boards = read_boards().values()
     assert (
         len({board.uid for board in boards})

@@ -97,7 +97,7 @@ def replace_file(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def test_without_network_it_is_verified_installed_and_gives_a_verdict(
+def test_bundle_is_verified_and_installed_without_a_network(
     unpacked: Path, key: Path, tmp_path: Path
 ) -> None:
     without = subprocess.run(
@@ -142,7 +142,7 @@ def test_without_network_it_is_verified_installed_and_gives_a_verdict(
     assert "is there already" in again.stderr
 
 
-def test_openssl_alone_verifies_what_the_document_says(unpacked: Path, key: Path) -> None:
+def test_openssl_alone_verifies_the_bundle(unpacked: Path, key: Path) -> None:
     words = (
         f"openssl pkeyutl -verify -pubin -inkey {key.with_suffix('.pub')} -rawin -in {SUMS}"
         f" -sigfile {SIGNATURE}"
@@ -199,7 +199,7 @@ def lead_elsewhere(folder: Path) -> None:
         (sign_by_another, "is not signed by"),
     ],
 )
-def test_what_is_not_as_it_was_signed_is_not_installed(
+def test_altered_bundle_is_not_installed(
     copy: Path, key: Path, tmp_path: Path, spoil: Callable[[Path], None], said: str
 ) -> None:
     spoil(copy)
@@ -210,9 +210,7 @@ def test_what_is_not_as_it_was_signed_is_not_installed(
     assert not (tmp_path / "opt").exists()
 
 
-def test_what_does_not_fit_or_is_not_there_is_one_line(
-    unpacked: Path, key: Path, tmp_path: Path
-) -> None:
+def test_invalid_request_is_a_one_line_error(unpacked: Path, key: Path, tmp_path: Path) -> None:
     to = tmp_path / "opt"
     done = installed(unpacked, key, to, "--set", "everything")
     assert (done.returncode, done.stderr) == (1, "install.sh: there is no set everything\n")
@@ -224,7 +222,7 @@ def test_what_does_not_fit_or_is_not_there_is_one_line(
         assert "usage: sh install.sh --key" in done.stderr
 
 
-def test_two_archives_of_one_commit_are_the_same_bytes(
+def test_two_archives_of_one_commit_are_identical(
     commit: str, archive: Path, key: Path, tmp_path: Path
 ) -> None:
     again = pack(ROOT, tmp_path, CACHE, signing_key(key), commit)
@@ -232,7 +230,7 @@ def test_two_archives_of_one_commit_are_the_same_bytes(
     assert again.read_bytes() == archive.read_bytes()
 
 
-def test_the_sbom_is_valid_and_names_every_wheel_with_its_hash_and_licence(unpacked: Path) -> None:
+def test_sbom_is_valid_and_names_every_wheel_with_hash_and_licence(unpacked: Path) -> None:
     text = (unpacked / "sbom.cdx.json").read_text(encoding="utf-8")
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     bom = json.loads(text)
@@ -249,7 +247,7 @@ def test_the_sbom_is_valid_and_names_every_wheel_with_its_hash_and_licence(unpac
     assert any(ref.startswith("pkg:pypi/cryptography@") for ref in needed[PRODUCT])
 
 
-def test_the_archive_holds_documents_boards_rules_and_the_licences_of_all(archive: Path) -> None:
+def test_archive_contains_documents_boards_rules_and_licences(archive: Path) -> None:
     with tarfile.open(archive) as packed:
         members = packed.getmembers()
     names = {member.name.partition("/")[2] for member in members}
@@ -285,7 +283,7 @@ def test_the_archive_holds_documents_boards_rules_and_the_licences_of_all(archiv
 
 
 @pytest.mark.parametrize("made", ["rsa", "none", "open"])
-def test_a_key_that_is_not_one_is_refused_in_one_line(key: Path, tmp_path: Path, made: str) -> None:
+def test_invalid_signing_key_is_a_one_line_error(key: Path, tmp_path: Path, made: str) -> None:
     path = tmp_path / "release.key"
     if made == "rsa":
         subprocess.run(

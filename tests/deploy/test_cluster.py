@@ -80,7 +80,7 @@ def differences(wanted: Any, stored: Any, at: str = "") -> list[str]:
     )
 
 
-def test_a_field_that_the_server_drops_is_seen(server: Cluster) -> None:
+def test_field_dropped_by_the_server_is_detected(server: Cluster) -> None:
     made = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -98,7 +98,7 @@ def names_of(path: Path) -> str:
 
 
 @pytest.mark.parametrize("values", helm.SETS, ids=names_of)
-def test_each_object_is_stored_as_it_was_made_and_goes_with_the_release(
+def test_each_object_is_stored_unchanged_and_removed_with_the_release(
     server: Cluster, chart: Path, values: Path
 ) -> None:
     space, made = f"space-{names_of(values)}", helm.render_chart(chart, values)
@@ -150,7 +150,7 @@ def test_each_object_is_stored_as_it_was_made_and_goes_with_the_release(
     ] == []
 
 
-def test_no_service_may_ask_the_cluster_anything(server: Cluster, chart: Path) -> None:
+def test_no_service_may_query_the_cluster(server: Cluster, chart: Path) -> None:
     values = helm.CHART / "ci" / "inner-values.yaml"
     code, said = ask_helm(
         server,
@@ -191,7 +191,7 @@ def test_no_service_may_ask_the_cluster_anything(server: Cluster, chart: Path) -
         assert (status, answer["status"]["allowed"]) == (201, False)
 
 
-def test_who_has_no_role_installs_nothing(server: Cluster, chart: Path) -> None:
+def test_user_without_a_role_installs_nothing(server: Cluster, chart: Path) -> None:
     values = helm.CHART / "ci" / "crawl-values.yaml"
     assert server.ask("POST", "/api/v1/namespaces", {"metadata": {"name": "foreign"}})[0] == 201
     code, said = ask_helm(

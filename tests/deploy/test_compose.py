@@ -67,11 +67,11 @@ def faults(service: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_container_is_locked_in(name: str) -> None:
+def test_container_is_restricted(name: str) -> None:
     assert faults(SERVICES[name]) == []
 
 
-def test_what_is_not_locked_in_is_seen() -> None:
+def test_missing_restrictions_are_detected() -> None:
     open_ = {
         "image": "debian:latest",
         "ports": ["8600:8600"],
@@ -84,9 +84,7 @@ def test_what_is_not_locked_in_is_seen() -> None:
     }  # fmt: skip
 
 
-def test_every_role_that_the_desk_needs_runs_as_a_user_of_its_own_with_a_folder_of_its_own() -> (
-    None
-):
+def test_each_service_has_its_own_user_and_folder() -> None:
     assert {"crawl", "match", "alert", "search"} == OURS
     assert (
         len({SERVICES[name]["user"] for name in OURS} | {SERVICES["crawl-net"]["user"]})
@@ -118,7 +116,7 @@ def networks_of(name: str) -> list[str]:
     return list(SERVICES[owner]["networks"] if owner else service["networks"])
 
 
-def test_each_role_has_a_network_of_its_own_with_those_alone_whom_it_needs() -> None:
+def test_each_service_has_a_network_with_only_its_partners() -> None:
     assert COMPOSE["networks"].keys() == MEETS.keys()
     assert [name for name, told in COMPOSE["networks"].items() if told.get("internal")] == ["match"]
     for network, wanted in MEETS.items():
@@ -130,7 +128,7 @@ def test_each_role_has_a_network_of_its_own_with_those_alone_whom_it_needs() -> 
     }  # fmt: skip
 
 
-def test_who_is_started_again_keeps_the_network() -> None:
+def test_restarted_container_keeps_its_network() -> None:
     """A container whose network another one shares is none that ends: what shares it would be
     cut off.
     """
@@ -142,7 +140,7 @@ def test_who_is_started_again_keeps_the_network() -> None:
     assert shared == {f"{role}-net" for role in OURS}
 
 
-def test_match_and_search_alone_share_the_socket_of_dropped_files() -> None:
+def test_only_match_and_search_share_the_socket_of_dropped_files() -> None:
     told = load_settings().match
     shared = {
         name
@@ -155,7 +153,7 @@ def test_match_and_search_alone_share_the_socket_of_dropped_files() -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_what_a_container_reads_is_there(name: str) -> None:
+def test_files_and_dependencies_of_a_container_exist(name: str) -> None:
     for volume in SERVICES[name].get("volumes", []):
         source = VARIABLE.sub("HOME", volume).split(":")[0]
         if source.startswith("HOME/"):
@@ -170,7 +168,7 @@ def test_what_a_container_reads_is_there(name: str) -> None:
         assert when["condition"] == "service_started" or "healthcheck" in SERVICES[other]
 
 
-def test_no_secret_or_volume_is_for_nobody() -> None:
+def test_every_secret_and_volume_is_used() -> None:
     used = {secret for service in SERVICES.values() for secret in service.get("secrets", [])}
     assert used == COMPOSE["secrets"].keys()
     mounted = {
@@ -189,7 +187,7 @@ def load_settings() -> Settings:
         return load(Path(folder))
 
 
-def test_the_roles_understand_their_configuration() -> None:
+def test_services_accept_their_configuration() -> None:
     settings = load_settings()
     kafka = (
         SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
@@ -216,7 +214,7 @@ def nginx() -> str:
     return (FOLDER / "nginx.conf").read_text(encoding="utf-8")
 
 
-def test_prometheus_asks_each_role_by_nginx_beside_it() -> None:
+def test_prometheus_scrapes_each_service_through_its_nginx() -> None:
     prometheus = yaml.safe_load((FOLDER / "prometheus.yml").read_text(encoding="utf-8"))
     conf, asked = (FOLDER / "metrics.conf").read_text(encoding="utf-8") + nginx(), set()
     for told in prometheus["scrape_configs"][0]["static_configs"]:
@@ -231,7 +229,7 @@ def test_prometheus_asks_each_role_by_nginx_beside_it() -> None:
     assert asked == OURS
 
 
-def test_monitoring_is_asked_where_it_listens() -> None:
+def test_monitoring_is_reached_where_it_listens() -> None:
     prometheus = yaml.safe_load((FOLDER / "prometheus.yml").read_text(encoding="utf-8"))
     (alertmanager,) = prometheus["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"]
     source = yaml.safe_load((FOLDER / "datasource.yaml").read_text(encoding="utf-8"))[
@@ -253,7 +251,7 @@ def test_monitoring_is_asked_where_it_listens() -> None:
 
 
 @pytest.mark.parametrize("name", ["nginx.conf", "metrics.conf"])
-def test_nginx_takes_its_configuration(tmp_path: Path, name: str) -> None:
+def test_nginx_accepts_its_configuration(tmp_path: Path, name: str) -> None:
     made = make_certificates()
     (tmp_path / "console.crt").write_bytes(made.certificate)
     (tmp_path / "console.key").write_bytes(made.key)

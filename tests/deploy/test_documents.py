@@ -46,7 +46,7 @@ def fault(words: list[str]) -> str:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
-def test_commands_and_options_are_real(path: Path) -> None:
+def test_commands_and_options_exist(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert [found for words in split_commands(text) if (found := fault(words))] == []
 
@@ -60,7 +60,7 @@ def test_commands_and_options_are_real(path: Path) -> None:
         ("`ullage --date DIR check`", "has no option --date"),
     ],
 )
-def test_a_command_that_there_is_not_is_seen(line: str, wrong: str) -> None:
+def test_unknown_command_is_detected(line: str, wrong: str) -> None:
     (words,) = split_commands(line)
     assert fault(words).endswith(wrong)
 

@@ -46,7 +46,7 @@ def homes() -> dict[str, set[str]]:
     }
 
 
-def test_every_module_that_is_imported_comes_with_ullage_or_with_an_extra_that_is_named(
+def test_every_imported_module_belongs_to_ullage_or_a_named_extra(
     homes: dict[str, set[str]],
 ) -> None:
     always, named = set(closure([])), {module for modules in EXTRAS.values() for module in modules}
@@ -58,7 +58,7 @@ def test_every_module_that_is_imported_comes_with_ullage_or_with_an_extra_that_i
     } == {}
 
 
-def test_every_extra_that_is_named_brings_its_modules_and_ullage_alone_does_not(
+def test_named_extra_provides_modules_that_ullage_alone_lacks(
     homes: dict[str, set[str]],
 ) -> None:
     always = set(closure([]))

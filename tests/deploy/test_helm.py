@@ -82,13 +82,13 @@ def containers(pod: Manifest) -> Iterator[Manifest]:
     yield from (*pod["initContainers"], *pod["containers"])
 
 
-def test_it_lints(chart: Path, values: Path) -> None:
+def test_chart_passes_lint(chart: Path, values: Path) -> None:
     done = helm.run("lint", "--strict", "--kube-version", helm.NEWEST, chart, "--values", values)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("version", [helm.OLDEST, helm.NEWEST])
-def test_kubernetes_takes_what_it_becomes(made: list[Manifest], version: str) -> None:
+def test_kubernetes_accepts_the_rendered_objects(made: list[Manifest], version: str) -> None:
     assert [
         fault
         for one in made
@@ -98,7 +98,9 @@ def test_kubernetes_takes_what_it_becomes(made: list[Manifest], version: str) ->
 
 
 @pytest.mark.parametrize("version", [helm.OLDEST, helm.NEWEST])
-def test_kubeconform_finds_it_valid(made: list[Manifest], version: str, tmp_path: Path) -> None:
+def test_kubeconform_accepts_the_rendered_objects(
+    made: list[Manifest], version: str, tmp_path: Path
+) -> None:
     done = helm.conform(made, version, tmp_path, "ServiceMonitor", "PrometheusRule")
     assert done.returncode == 0, done.stdout + done.stderr
     assert (
@@ -107,9 +109,7 @@ def test_kubeconform_finds_it_valid(made: list[Manifest], version: str, tmp_path
     )
 
 
-def test_kubeconform_sees_a_field_that_kubernetes_does_not_know(
-    made: list[Manifest], tmp_path: Path
-) -> None:
+def test_kubeconform_detects_an_unknown_field(made: list[Manifest], tmp_path: Path) -> None:
     one = next(iter(select_kind(made, "StatefulSet").values()))
     wrong = json.loads(json.dumps(one).replace("readOnlyRootFilesystem", "readOnlyRootFileSystem"))
     done = helm.conform([wrong], helm.NEWEST, tmp_path)
@@ -117,13 +117,13 @@ def test_kubeconform_sees_a_field_that_kubernetes_does_not_know(
     assert "Invalid: 1, Errors: 0" in done.stdout
 
 
-def test_a_field_that_kubernetes_does_not_know_is_seen(made: list[Manifest]) -> None:
+def test_unknown_field_is_detected(made: list[Manifest]) -> None:
     one = next(iter(select_kind(made, "StatefulSet").values()))
     wrong = json.loads(json.dumps(one).replace("readOnlyRootFilesystem", "readOnlyRootFileSystem"))
     assert "readOnlyRootFileSystem" in "".join(helm.faults(wrong, helm.NEWEST))
 
 
-def test_it_has_this_version_and_asks_for_the_oldest_kubernetes_that_it_was_held_against(
+def test_chart_has_this_version_and_the_oldest_tested_kubernetes(
     chart: Path,
 ) -> None:
     about = yaml.safe_load((chart / "Chart.yaml").read_text(encoding="utf-8"))
@@ -131,7 +131,7 @@ def test_it_has_this_version_and_asks_for_the_oldest_kubernetes_that_it_was_held
     assert about["kubeVersion"] == f">={helm.OLDEST}-0"
 
 
-def test_each_role_is_a_pod_with_a_user_a_volume_a_secret_and_a_budget(
+def test_each_service_is_a_pod_with_user_volume_secret_and_budget(
     made: list[Manifest], values: Path
 ) -> None:
     roles = pods(made)
@@ -157,7 +157,7 @@ def test_each_role_is_a_pod_with_a_user_a_volume_a_secret_and_a_budget(
         )
 
 
-def test_no_container_may_more_than_it_needs(made: list[Manifest]) -> None:
+def test_containers_have_minimal_privileges(made: list[Manifest]) -> None:
     for pod in pods(made).values():
         assert pod["automountServiceAccountToken"] is False
         assert not pod.keys() & {"hostNetwork", "hostPID", "hostIPC"}
@@ -173,7 +173,7 @@ def test_no_container_may_more_than_it_needs(made: list[Manifest]) -> None:
             assert not one["image"].endswith(":latest")
 
 
-def test_what_is_given_for_a_pod_is_on_it(chart: Path) -> None:
+def test_pod_settings_appear_in_the_pod(chart: Path) -> None:
     made = helm.render_chart(chart, values_of("inner"))
     alert = select_kind(made, "StatefulSet")["leaks-alert"]["spec"]["template"]
     assert (
@@ -190,7 +190,7 @@ def test_what_is_given_for_a_pod_is_on_it(chart: Path) -> None:
     assert "affinity" not in pods(made)["match"]
 
 
-def test_the_ingress_leads_to_the_console_by_tls(chart: Path) -> None:
+def test_ingress_leads_to_the_console_over_tls(chart: Path) -> None:
     made = helm.render_chart(chart, values_of("inner"))
     [ingress] = select_kind(made, "Ingress").values()
     [rule] = ingress["spec"]["rules"]
@@ -220,7 +220,7 @@ def test_the_ingress_leads_to_the_console_by_tls(chart: Path) -> None:
     assert "enable roles.search" in done.stderr
 
 
-def test_boards_are_those_that_are_shipped_and_lead_to_this_console(chart: Path) -> None:
+def test_shipped_boards_are_included_and_link_to_this_console(chart: Path) -> None:
     made = select_kind(helm.render_chart(chart, values_of("inner")), "ConfigMap")
     shipped = {
         path.stem: path.read_text(encoding="utf-8") for path in (ROOT / BOARDS).glob("*.json")
@@ -236,7 +236,7 @@ def test_boards_are_those_that_are_shipped_and_lead_to_this_console(chart: Path)
         assert one["metadata"]["annotations"] == {"grafana_folder": "Ullage"}
 
 
-def test_secrets_are_named_and_never_made(made: list[Manifest]) -> None:
+def test_secrets_are_referenced_and_never_created(made: list[Manifest]) -> None:
     assert not select_kind(made, "Secret")
     for pod in pods(made).values():
         for one in pod["containers"]:
@@ -250,7 +250,7 @@ def test_secrets_are_named_and_never_made(made: list[Manifest]) -> None:
             ]
 
 
-def test_probes_ask_where_the_role_listens_and_configuration_is_understood(
+def test_probes_match_the_listeners_and_configuration_is_valid(
     made: list[Manifest], tmp_path: Path
 ) -> None:
     texts = {
@@ -301,7 +301,7 @@ def list_peers(made: list[Manifest], role: str) -> tuple[set[str], set[str]]:
     return flat(spec["ingress"], "from"), flat(spec["egress"], "to")
 
 
-def test_whatever_is_not_named_is_neither_let_in_nor_out(made: list[Manifest]) -> None:
+def test_network_policy_denies_everything_not_named(made: list[Manifest]) -> None:
     nothing = select_kind(made, "NetworkPolicy")["leaks-nothing"]["spec"]
     assert set(nothing) == {"podSelector", "policyTypes"}
     assert set(nothing["policyTypes"]) == {"Ingress", "Egress"}
@@ -312,7 +312,7 @@ def test_whatever_is_not_named_is_neither_let_in_nor_out(made: list[Manifest]) -
         )
 
 
-def test_only_crawl_and_collectors_reach_the_internet_and_of_it_no_private_network(
+def test_only_crawl_and_collectors_reach_the_public_internet(
     chart: Path,
 ) -> None:
     made = helm.render_chart(chart, values_of("outer"))
@@ -331,7 +331,7 @@ def test_only_crawl_and_collectors_reach_the_internet_and_of_it_no_private_netwo
     assert list_peers(made, "crawl")[0] == list_peers(made, "collect")[0] == set()
 
 
-def test_inside_match_reaches_the_bus_alone_and_people_the_desk_alone(chart: Path) -> None:
+def test_match_reaches_only_the_bus_and_people_only_the_console(chart: Path) -> None:
     made = helm.render_chart(chart, values_of("inner"))
     name = "kubernetes.io/metadata.name"
     dns = {
@@ -398,7 +398,7 @@ def test_inside_match_reaches_the_bus_alone_and_people_the_desk_alone(chart: Pat
         ("dashboards.enabled=yes", "dashboards"),
     ],
 )
-def test_wrong_values_are_refused_by_name(chart: Path, wrong: str, said: str) -> None:
+def test_invalid_values_are_rejected_by_name(chart: Path, wrong: str, said: str) -> None:
     done = helm.run(
         "template",
         "leaks",
@@ -415,15 +415,13 @@ def test_wrong_values_are_refused_by_name(chart: Path, wrong: str, said: str) ->
     assert said in done.stderr
 
 
-def test_without_values_nothing_is_installed(chart: Path) -> None:
+def test_nothing_is_installed_without_values(chart: Path) -> None:
     done = helm.run("template", "leaks", chart, "--kube-version", helm.NEWEST)
     assert done.returncode != 0
     assert "'/config'" in done.stderr
 
 
-def test_the_rules_are_those_that_are_shipped_with_where_runbooks_are_here(
-    chart: Path, tmp_path: Path
-) -> None:
+def test_shipped_rules_are_included_with_local_runbook_links(chart: Path, tmp_path: Path) -> None:
     made = select_kind(helm.render_chart(chart, values_of("inner")), "PrometheusRule")
     shipped = {
         f"leaks-{path.stem}": path.read_text(encoding="utf-8")
@@ -450,7 +448,7 @@ def test_the_rules_are_those_that_are_shipped_with_where_runbooks_are_here(
     assert "python -m deploy.helm" in unlaid.stderr
 
 
-def test_prometheus_sees_each_role_under_the_labels_that_rules_ask_for(chart: Path) -> None:
+def test_prometheus_labels_services_as_the_rules_expect(chart: Path) -> None:
     made = helm.render_chart(chart, values_of("inner"))
     [monitor] = select_kind(made, "ServiceMonitor").values()
     seen = {}
@@ -469,9 +467,7 @@ def test_prometheus_sees_each_role_under_the_labels_that_rules_ask_for(chart: Pa
     assert labels["role"] == ["__meta_kubernetes_service_label_app_kubernetes_io_component"]
 
 
-def test_metrics_are_had_by_who_shows_a_certificate_and_by_nobody_else(
-    chart: Path, tmp_path: Path
-) -> None:
+def test_metrics_require_a_client_certificate(chart: Path, tmp_path: Path) -> None:
     made, ours, others = (
         helm.render_chart(chart, values_of("inner")),
         make_certificates(),
@@ -554,7 +550,7 @@ def nginx_of(
     ]
 
 
-def test_files_come_from_search_to_match_by_certificates_of_both(
+def test_files_pass_from_search_to_match_with_both_certificates(
     chart: Path, tmp_path: Path
 ) -> None:
     made, authority = helm.render_chart(chart, values_of("inner")), Authority()
@@ -602,7 +598,7 @@ def is_closed(connection: ssl.SSLSocket) -> bool:
         return True
 
 
-def test_assessing_needs_both_in_one_release(chart: Path) -> None:
+def test_assessing_needs_match_and_search_in_one_release(chart: Path) -> None:
     wrong = ("--set", "roles.match.enabled=false")
     done = helm.run(
         "template",
@@ -651,7 +647,7 @@ def give(step: str, home: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_what_kubernetes_mounts_is_refused_and_what_the_role_is_given_of_it_is_read(
+def test_only_given_mounted_files_are_copied_and_read(
     tmp_path: Path,
 ) -> None:
     made = KeyStore(tmp_path / "made")
@@ -694,7 +690,7 @@ def test_what_kubernetes_mounts_is_refused_and_what_the_role_is_given_of_it_is_r
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
-def test_public_half_that_is_given_no_longer_is_removed_and_own_ones_stay(tmp_path: Path) -> None:
+def test_withdrawn_public_key_is_removed_and_own_ones_stay(tmp_path: Path) -> None:
     keys, given = tmp_path / "data" / "keys", tmp_path / "given"
     mount_files(given / "config", {"ullage.toml": b""})
     names = (
@@ -720,7 +716,7 @@ def test_public_half_that_is_given_no_longer_is_removed_and_own_ones_stay(tmp_pa
     assert not (keys / "signers" / "captures" / "aab.pub").exists()
 
 
-def test_a_private_half_among_the_public_ones_is_refused(tmp_path: Path) -> None:
+def test_private_key_among_the_public_ones_is_rejected(tmp_path: Path) -> None:
     mount_files(tmp_path / "given" / "config", {"ullage.toml": b""})
     mount_files(tmp_path / "given" / "public", {"seal.20261127.key": b"k" * 32})
     done = give("once", tmp_path)

@@ -198,14 +198,12 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
-def test_it_says_which_version_it_is(root: Path, data: Path) -> None:
+def test_image_prints_its_version(root: Path, data: Path) -> None:
     done = run(root, data, "--version")
     assert (done.returncode, done.stdout.strip()) == (0, __version__), done.stderr
 
 
-def test_it_finds_customers_in_a_file_with_no_network_and_nothing_written_but_its_data(
-    root: Path, data: Path
-) -> None:
+def test_image_finds_customers_without_network_or_other_writes(root: Path, data: Path) -> None:
     assert run(root, data, "init").returncode == 0
     rows = "".join(
         f"{person.reference},{person.name},{person.phone},{person.resident_id}\n"
@@ -227,9 +225,7 @@ def test_it_finds_customers_in_a_file_with_no_network_and_nothing_written_but_it
     assert looked.returncode == 1
 
 
-def test_it_is_nobody_in_particular_and_has_nothing_that_it_was_built_with(
-    root: Path, container: str
-) -> None:
+def test_image_runs_unprivileged_without_build_tools(root: Path, container: str) -> None:
     said = json.loads(buildah("inspect", "--type", "container", container))["OCIv1"]["config"]
     assert said["User"] == f"{USER}:{USER}"
     assert said["Labels"]["org.opencontainers.image.version"] == __version__
@@ -243,7 +239,7 @@ def test_it_is_nobody_in_particular_and_has_nothing_that_it_was_built_with(
     ]
 
 
-def test_a_role_that_cannot_write_its_data_says_so_in_one_line(root: Path, tmp_path: Path) -> None:
+def test_unwritable_data_folder_is_a_one_line_error(root: Path, tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o755)
     done = run(root, closed, "init")

@@ -45,7 +45,7 @@ def locked() -> Mapping[str, Distribution]:
     }
 
 
-def test_every_licence_is_known_and_allowed_or_an_exception_with_a_reason(
+def test_every_licence_is_allowed_or_an_exception_with_a_reason(
     known: Licences, locked: Mapping[str, Distribution]
 ) -> None:
     assert len(locked) > 150
@@ -58,13 +58,13 @@ def test_every_licence_is_known_and_allowed_or_an_exception_with_a_reason(
     assert not [name for name, said in more.items() if re.search(r"(?<!L)GPL", said)]
 
 
-def test_nothing_is_read_by_hand_that_the_metadata_say(
+def test_licences_in_metadata_are_not_repeated_by_hand(
     known: Licences, locked: Mapping[str, Distribution]
 ) -> None:
     assert {name for name in known.read if locked[name].metadata.get("License-Expression")} == set()
 
 
-def test_libraries_inside_of_wheels_are_known(known: Licences) -> None:
+def test_libraries_inside_wheels_are_listed(known: Licences) -> None:
     """What auditwheel put into the wheels that are shipped lies in folders `*.libs`."""
     found = {
         f"{library[1]} (in {name})"
@@ -82,7 +82,7 @@ def test_libraries_inside_of_wheels_are_known(known: Licences) -> None:
     )
 
 
-def test_notice_names_each_exception_with_its_licence_and_reason_and_no_other(
+def test_notice_names_exactly_the_exceptions_with_licence_and_reason(
     known: Licences,
 ) -> None:
     said = {
@@ -102,11 +102,11 @@ def test_notice_names_each_exception_with_its_licence_and_reason_and_no_other(
         ("MIT AND (ISC OR GPL-3.0-only)", set()),
     ],
 )
-def test_what_goes_beyond_is_what_cannot_be_avoided(expression: str, left: set[str]) -> None:
+def test_unavoidable_licences_of_an_expression_are_found(expression: str, left: set[str]) -> None:
     assert beyond(expression, frozenset({"MIT", "ISC"})) == left
 
 
-def test_a_licence_that_nobody_read_is_named() -> None:
+def test_unread_licence_is_named() -> None:
     class Unsaid:
         name, metadata = "unsaid", Message()
 

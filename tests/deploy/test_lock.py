@@ -29,7 +29,7 @@ def pins(lock: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.stem)
-def test_a_lock_holds_nothing_but_pins_with_hashes_that_are_those_of_the_development(
+def test_lock_contains_only_hashed_pins_of_the_development_lock(
     lock: Path,
 ) -> None:
     lines = [
@@ -40,13 +40,13 @@ def test_a_lock_holds_nothing_but_pins_with_hashes_that_are_those_of_the_develop
     assert pins(lock).items() <= pins(LOCK).items()
 
 
-def test_the_lock_of_all_that_runs_is_whole() -> None:
+def test_lock_of_the_product_is_complete() -> None:
     assert pins(LOCK.with_name("all.txt")) == {
         name: part.version for name, part in closure(SHIPPED).items() if name != PRODUCT
     }
 
 
-def test_the_lock_names_each_extra_that_a_dependency_asks_for() -> None:
+def test_lock_names_each_extra_required_by_a_dependency() -> None:
     """Else a pip before 23.3 takes the newest version of what has the extra, which no hash is
     known of.
     """

@@ -34,7 +34,7 @@ SPECIFICATION = Path(__file__).parents[2] / "docs" / "metrics.md"
 DOMAINS = 10_000
 
 
-def test_the_specification_is_what_the_roles_expose() -> None:
+def test_specification_lists_the_exposed_metrics() -> None:
     written = {match[0] for match in ROW.finditer(SPECIFICATION.read_text(encoding="utf-8"))}
     real = {line(metric, tuple(roles)) for metric, roles in exposed().items()}
     assert not (missing := real - written), "docs/metrics.md lacks:\n" + "\n".join(sorted(missing))
@@ -43,7 +43,7 @@ def test_the_specification_is_what_the_roles_expose() -> None:
     )
 
 
-def test_a_row_that_differs_is_mended_one_that_lacks_is_added_and_one_that_is_gone_goes() -> None:
+def test_specification_rows_are_corrected_added_and_removed() -> None:
     text = SPECIFICATION.read_text(encoding="utf-8")
     assert with_metrics(text) == text, (
         "docs/metrics.md is older than the code: run .venv/bin/python -m deploy.documents"
@@ -88,7 +88,7 @@ def series(registry: CollectorRegistry) -> int:
     return sum(not row.startswith(b"#") for row in generate_latest(registry).splitlines())
 
 
-def test_tenants_cost_what_the_specification_says() -> None:
+def test_series_of_each_tenant_are_as_specified() -> None:
     none, twenty = registries([]), registries([f"tenant-{n}" for n in range(20)])
     assert [
         series(none[role]) < most
@@ -140,7 +140,7 @@ def visit_sites(metrics: CrawlMetrics, clock: HeldClock, count: int) -> Iterator
         )
 
 
-def test_ten_thousand_pages_of_ten_thousand_domains_stay_within_the_series_budget(
+def test_ten_thousand_domains_stay_within_the_series_budget(
     clock: HeldClock,
 ) -> None:
     registry = new_registry("crawl")
@@ -170,7 +170,7 @@ def test_ten_thousand_pages_of_ten_thousand_domains_stay_within_the_series_budge
     assert registry.get_sample_value("ullage_crawl_frontier_pages", {"state": "done"}) == DOMAINS
 
 
-def test_canary_posts_are_counted_apart_and_are_no_sign_that_crawl_sees(clock: HeldClock) -> None:
+def test_canary_posts_are_counted_separately_and_prove_no_coverage(clock: HeldClock) -> None:
     metrics = CrawlMetrics(CollectorRegistry(), Clock())
     metrics.watch([make_site(name="a", watch=True)])
     for site in ("a", "never watched", CANARY):
@@ -184,7 +184,7 @@ def test_canary_posts_are_counted_apart_and_are_no_sign_that_crawl_sees(clock: H
     assert f'site!="{CANARY}"' in ALERTS["UllageCoverageGap"]["expr"]
 
 
-def test_a_site_that_is_gone_or_no_longer_watched_leaves_no_series(
+def test_removed_or_unwatched_site_leaves_no_series(
     clock: HeldClock,
 ) -> None:
     registry = CollectorRegistry()
@@ -210,12 +210,12 @@ def test_a_site_that_is_gone_or_no_longer_watched_leaves_no_series(
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_promtool_has_nothing_to_say_about_a_role(role: str) -> None:
+def test_promtool_accepts_the_metrics_of_a_service(role: str) -> None:
     done = run("promtool", "check", "metrics", text=generate_latest(registries()[role]).decode())
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-def test_promtool_would_say_something_about_a_bad_metric() -> None:
+def test_promtool_detects_a_bad_metric() -> None:
     done = run("promtool", "check", "metrics", text="# TYPE ullage_bad_ms gauge\nullage_bad_ms 1\n")
     assert done.returncode == 3
     assert "no help text" in done.stdout + done.stderr

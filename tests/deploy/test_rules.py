@@ -56,7 +56,7 @@ def list_series() -> set[str]:
 
 
 @pytest.mark.parametrize("alert", ALERTS)
-def test_an_alert_has_all_that_a_person_needs(alert: str) -> None:
+def test_alert_has_all_required_fields(alert: str) -> None:
     rule = ALERTS[alert]
     assert re.fullmatch(r"Ullage([A-Z][a-z]+)+", alert)
     assert rule["labels"]["severity"] in {"critical", "warning", "info"}
@@ -78,7 +78,7 @@ def runbooks() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("alert", ALERTS)
-def test_a_runbook_says_what_it_means_what_to_look_at_and_what_to_do(alert: str) -> None:
+def test_runbook_has_its_sections_and_is_short(alert: str) -> None:
     text = runbooks()[alert]
     assert re.findall(r"^\*\*(.+?)\.\*\*", text, re.MULTILINE) == SECTIONS
     assert len(text.splitlines()) <= 40, "short enough to be read at night"
@@ -86,7 +86,7 @@ def test_a_runbook_says_what_it_means_what_to_look_at_and_what_to_do(alert: str)
         assert f"`{reason}`" in text, reason
 
 
-def test_every_runbook_is_of_an_alert() -> None:
+def test_every_runbook_belongs_to_an_alert() -> None:
     assert list(runbooks()) == sorted(ALERTS)
 
 
@@ -98,7 +98,7 @@ def test_links_of_the_runbooks_lead_to_runbooks_and_documents() -> None:
         assert (RUNBOOKS.parent / path).exists(), path
 
 
-def test_few_rules_and_of_these_few_wake_somebody() -> None:
+def test_number_of_rules_and_critical_alerts_is_limited() -> None:
     assert len(ALERTS) <= 28, (
         "make it a reason of a rule that there is: a `label_replace`, a case, and its word in the"
         " runbook"
@@ -106,7 +106,7 @@ def test_few_rules_and_of_these_few_wake_somebody() -> None:
     assert sum(rule["labels"]["severity"] == "critical" for rule in ALERTS.values()) <= 10
 
 
-def test_rules_ask_only_for_what_the_roles_expose_and_only_of_our_job() -> None:
+def test_rules_use_only_exposed_metrics_of_our_job() -> None:
     known = list_series()
     for rule in rules():
         assert metrics_of(rule["expr"]) <= known, rule
@@ -114,7 +114,7 @@ def test_rules_ask_only_for_what_the_roles_expose_and_only_of_our_job() -> None:
             assert 'job="ullage"' in selector, rule
 
 
-def test_what_is_recorded_is_named_by_level_metric_and_operation() -> None:
+def test_recorded_series_are_named_by_level_metric_and_operation() -> None:
     for rule in rules():
         assert re.fullmatch(
             r"[a-z]+:ullage_[a-z_]+:[a-z0-9_]+", rule.get("record", "job:ullage_x:y")
@@ -136,7 +136,7 @@ def cases() -> Iterator[tuple[str, list[dict[str, Any]]]]:
             yield case["alertname"], case["exp_alerts"]
 
 
-def test_every_alert_is_tested_to_fire_and_not_to() -> None:
+def test_every_alert_is_tested_to_fire_and_not_to_fire() -> None:
     tested: dict[str, set[bool]] = {}
     for alert, firing in cases():
         tested.setdefault(alert, set()).add(bool(firing))
@@ -158,7 +158,7 @@ def reasons(alert: str) -> list[str]:
 
 
 @pytest.mark.parametrize("alert", ALERTS)
-def test_every_fault_that_a_rule_joins_is_tested_to_fire(alert: str) -> None:
+def test_every_reason_of_an_alert_is_tested_to_fire(alert: str) -> None:
     fired = {
         value
         for name, firing in cases()
@@ -174,19 +174,19 @@ def test_every_recorded_series_is_tested() -> None:
     assert {rule["record"] for rule in rules() if "record" in rule} <= asked
 
 
-def test_prometheus_reads_configuration_and_rules() -> None:
+def test_prometheus_accepts_configuration_and_rules() -> None:
     done = run("promtool", "check", "config", PROMETHEUS / "prometheus.yml")
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"SUCCESS: {len(RULES)} rule files found" in done.stdout
 
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)
-def test_the_rules_do_what_their_tests_say(path: Path) -> None:
+def test_rules_pass_their_tests(path: Path) -> None:
     done = run("promtool", "test", "rules", path)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_rule_with_another_threshold_fails_its_test(tmp_path: Path) -> None:
+def test_changed_threshold_fails_its_test(tmp_path: Path) -> None:
     shutil.copytree(PROMETHEUS, tmp_path / "prometheus")
     rule_file = tmp_path / "prometheus" / "rules" / "roles.yaml"
     text = rule_file.read_text(encoding="utf-8")

@@ -61,7 +61,7 @@ def prometheus() -> Iterator[tuple[str, list[dict[str, list[str]]]]]:
         thread.join()
 
 
-def test_it_is_asked_for_all_tenants_and_sites_and_what_is_no_number_is_left_out(
+def test_query_covers_all_tenants_and_sites_and_skips_non_numbers(
     prometheus,
 ) -> None:
     url, questions = prometheus
@@ -71,7 +71,7 @@ def test_it_is_asked_for_all_tenants_and_sites_and_what_is_no_number_is_left_out
     ]
 
 
-def test_numbers_are_told_in_the_boards_words_and_colours() -> None:
+def test_values_are_shown_in_the_words_and_colours_of_the_board() -> None:
     assert format_value(0, STATE) == ("down", COLOURS["red"])
     assert format_value(1, STATE) == ("up", COLOURS["green"])
     assert format_value(
@@ -100,7 +100,7 @@ def test_numbers_are_short_and_have_their_unit(value: float, unit: str, said: st
     assert in_unit(value, unit) == said
 
 
-def test_a_board_is_drawn_with_and_without_series(tmp_path: Path) -> None:
+def test_board_is_drawn_with_and_without_series(tmp_path: Path) -> None:
     board = read_boards()["pipeline"]
     full = [
         [Series(f"s{n}", (1000.0, 1060.0), (n, n + 1.0)) for n in range(10)] for _ in board.panels()

@@ -70,20 +70,20 @@ def analyze(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("name", [*SERVICES, "ullage.target"])
-def test_systemd_takes_the_unit(installed: Path, name: str) -> None:
+def test_systemd_accepts_the_unit(installed: Path, name: str) -> None:
     done = analyze(installed, "verify", str(installed / instance(name)))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_the_unit_is_locked_in(installed: Path, name: str) -> None:
+def test_unit_is_restricted(installed: Path, name: str) -> None:
     done = analyze(
         installed, "security", "--offline=yes", f"--threshold={THRESHOLD}", instance(name)
     )
     assert done.returncode == 0, done.stdout.splitlines()[-1]
 
 
-def test_a_unit_without_its_restrictions_is_seen(installed: Path, tmp_path: Path) -> None:
+def test_unit_without_its_restrictions_is_detected(installed: Path, tmp_path: Path) -> None:
     shutil.copy(installed / "ullage-alert.service", tmp_path)
     assert (
         analyze(
@@ -97,7 +97,7 @@ def test_a_unit_without_its_restrictions_is_seen(installed: Path, tmp_path: Path
     )
 
 
-def test_a_setting_that_systemd_does_not_know_is_seen(installed: Path, tmp_path: Path) -> None:
+def test_unknown_systemd_setting_is_detected(installed: Path, tmp_path: Path) -> None:
     shutil.copytree(installed, tmp_path, dirs_exist_ok=True)
     (tmp_path / "ullage-.service.d" / "wrong.conf").write_text(
         "[Service]\nProtectSytem=strict\n", encoding="utf-8"
@@ -121,7 +121,7 @@ def test_users_and_folders_are_made_for_every_unit() -> None:
         assert line in folders.splitlines()
 
 
-def test_systemd_makes_the_users(tmp_path: Path) -> None:
+def test_systemd_creates_the_users(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     file = UNITS / "sysusers.d" / "ullage.conf"
     subprocess.run(
@@ -143,7 +143,7 @@ def test_systemd_makes_the_users(tmp_path: Path) -> None:
     assert set(group[1].split(",")) == {"ullage-match", "ullage-search"}
 
 
-def test_every_role_has_a_unit_and_the_key_it_signs_with() -> None:
+def test_every_service_has_a_unit_and_its_signing_key() -> None:
     commands = {Unit.read(name).last("ExecStart").split()[3] for name in SERVICES}
     assert commands == {*ROLES, "intake", "collect"}
     handed = {name for service in SERVICES for name in Unit.read(service).credentials()}
@@ -199,7 +199,7 @@ def pastes(tmp_path: Path) -> Iterator[Answers]:
         yield answers
 
 
-def test_a_post_goes_the_whole_way_under_the_restrictions_of_the_units(
+def test_post_passes_through_all_units_under_their_restrictions(
     data: Path, pastes: Answers, tmp_path: Path
 ) -> None:
     """Over TLS, out of an archive, to a message and the desk: each role is a user of its own who
@@ -266,7 +266,9 @@ def serving_desk(data: Path) -> Iterator[Callable[[str], str]]:
         ("search", "open('/etc/shadow').read()", "Permission denied"),
     ],
 )
-def test_what_a_unit_forbids_is_refused(data: Path, role: str, script: str, refused: str) -> None:
+def test_forbidden_operation_is_blocked_by_the_unit(
+    data: Path, role: str, script: str, refused: str
+) -> None:
     unit = Unit.read(f"ullage-{role}.service")
     with start(unit, own(data, role), data, [], program=[sys.executable, "-c", script]) as child:
         _, err = child.communicate(timeout=60)

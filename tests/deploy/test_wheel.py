@@ -94,7 +94,7 @@ def repository_files() -> set[str]:
     return set(git(ROOT, "ls-files", "-z").decode().rstrip("\0").split("\0"))
 
 
-def test_the_wheel_holds_every_file_of_the_packages_and_nothing_else(
+def test_wheel_contains_exactly_the_files_of_the_packages(
     built: Built, repository_files: set[str]
 ) -> None:
     with zipfile.ZipFile(built.wheel) as wheel:
@@ -108,7 +108,7 @@ def test_the_wheel_holds_every_file_of_the_packages_and_nothing_else(
     assert endings >= {"html", "css", "js", "j2", "po", "toml", "tsv", "txt", "csv", "typed", "py"}
 
 
-def test_the_sdist_holds_what_is_tracked_but_tests_and_machinery(
+def test_sdist_contains_tracked_files_without_tests_and_machinery(
     built: Built, repository_files: set[str]
 ) -> None:
     top = f"ullage-{__version__}/"
@@ -121,7 +121,7 @@ def test_the_sdist_holds_what_is_tracked_but_tests_and_machinery(
     }
 
 
-def test_the_metadata_say_what_it_is(built: Built) -> None:
+def test_metadata_describe_the_product(built: Built) -> None:
     [part] = in_wheels([built.wheel]).values()
     said = part.metadata
     assert (said["Name"], said["Version"], said["License-Expression"]) == (
@@ -139,9 +139,7 @@ def test_the_metadata_say_what_it_is(built: Built) -> None:
     }
 
 
-def test_two_builds_in_other_folders_at_other_times_are_the_same_bytes(
-    built: Built, tmp_path: Path
-) -> None:
+def test_builds_in_other_folders_at_other_times_are_identical(built: Built, tmp_path: Path) -> None:
     commit = tree_as_it_is(ROOT)
     subprocess.run(
         ["git", "clone", "--quiet", "--no-checkout", ROOT, tmp_path / "elsewhere"], check=True
@@ -168,7 +166,7 @@ def list_locked(*extras: str) -> Mapping[str, Distribution]:
 
 
 @pytest.mark.parametrize("extra", ["", *EXTRAS])
-def test_each_extra_alone_runs_its_commands_and_every_other_says_what_it_lacks(
+def test_each_extra_runs_its_commands_and_names_other_missing_ones(
     extra: str, built: Built, tmp_path: Path
 ) -> None:
     programs = environment(

@@ -19,11 +19,11 @@ def run(program: str, *words: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_there_are_workflows() -> None:
+def test_workflows_exist() -> None:
     assert [path.stem for path in WORKFLOWS] == ["release", "test"]
 
 
-def test_they_are_as_their_schema_says(tmp_path: Path) -> None:
+def test_workflows_match_their_schema(tmp_path: Path) -> None:
     done = run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *WORKFLOWS)
     assert done.returncode == 0, done.stdout
     wrong = tmp_path / "wrong.yml"
@@ -34,13 +34,13 @@ def test_they_are_as_their_schema_says(tmp_path: Path) -> None:
     )
 
 
-def test_zizmor_finds_nothing_in_them_at_its_strictest() -> None:
+def test_zizmor_finds_no_fault() -> None:
     done = run("zizmor", "--offline", "--no-progress", "--persona=auditor", *WORKFLOWS)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_what_is_used_is_pinned_by_commit_with_its_version_beside_it(path: Path) -> None:
+def test_actions_are_pinned_by_commit_with_their_version(path: Path) -> None:
     used = USES.findall(path.read_text(encoding="utf-8"))
     assert used
     assert [
@@ -51,7 +51,7 @@ def test_what_is_used_is_pinned_by_commit_with_its_version_beside_it(path: Path)
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_what_they_run_is_there(path: Path) -> None:
+def test_targets_and_files_of_the_workflows_exist(path: Path) -> None:
     text, makefile = (
         path.read_text(encoding="utf-8"),
         (ROOT / "Makefile").read_text(encoding="utf-8"),

@@ -25,7 +25,7 @@ def not_there(tmp_path: Path) -> services.Services:
     return services.Services(tmp_path, *free_ports(2), (), kept=True)
 
 
-def test_real_servers_that_cannot_be_had_are_refused_before_anything_is_done(
+def test_missing_real_servers_are_reported_before_anything_is_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(services, "find", lambda: None)
@@ -35,14 +35,14 @@ def test_real_servers_that_cannot_be_had_are_refused_before_anything_is_done(
         backend.require(Backend.DISTRIBUTED)
 
 
-def test_an_unknown_backend_is_bad_usage(tmp_path: Path) -> None:
+def test_unknown_backend_is_a_usage_error(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "ullage", "--data", str(tmp_path), "demo", "--backend", "cloud"]
     process = subprocess.run(words, capture_output=True, text=True, check=False)
     assert process.returncode == 2
     assert "embedded" in process.stderr
 
 
-def test_embedded_parts_change_nothing_in_the_configuration(tmp_path: Path) -> None:
+def test_embedded_backend_changes_no_configuration(tmp_path: Path) -> None:
     def step(name: str, act: Callable[[], services.Services]) -> services.Services:
         pytest.fail(f"{name}: embedded parts start no server")
 
@@ -50,7 +50,7 @@ def test_embedded_parts_change_nothing_in_the_configuration(tmp_path: Path) -> N
         assert (parts.configuration, parts.password) == ("", "")
 
 
-def test_a_broker_that_is_gone_is_one_line(tmp_path: Path) -> None:
+def test_unreachable_broker_is_a_one_line_error(tmp_path: Path) -> None:
     with pytest.raises(
         UnavailableError,
         match=r"does not delete the topics t\.captures … \(ConnectionRefusedError\)$",
@@ -58,7 +58,7 @@ def test_a_broker_that_is_gone_is_one_line(tmp_path: Path) -> None:
         backend.delete_topics(not_there(tmp_path), ["t.captures"])
 
 
-def test_the_first_fault_is_told_and_not_that_of_cleaning_up(tmp_path: Path) -> None:
+def test_first_fault_is_reported_rather_than_that_of_cleaning_up(tmp_path: Path) -> None:
     with (
         pytest.raises(KeyError, match="first"),
         backend._clean_afterwards(not_there(tmp_path), "t.", "ullage-t-"),

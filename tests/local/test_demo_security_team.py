@@ -34,7 +34,7 @@ def build_message(incidents: list[dict[str, str]], key: str = KEY, **more: str) 
     return Received("/", sign_headers(key, "m", body), body, 0.0)
 
 
-def test_what_must_be_told_was_told():
+def test_required_notifications_were_sent():
     assert (
         list(faults([build_message(TOLD[:1]), build_message(TOLD[1:])], KEY, INCIDENTS, PAGE)) == []
     )
@@ -57,11 +57,11 @@ def test_what_must_be_told_was_told():
         ),
     ],
 )
-def test_what_is_wrong_is_said(messages, said):
+def test_faulty_notifications_are_reported(messages, said):
     assert any(fault.startswith(said) for fault in faults(messages, KEY, INCIDENTS, PAGE))
 
 
-def test_that_nothing_was_told_as_high_is_said():
+def test_missing_high_notification_is_reported():
     medium, messages = [{"id": "INC-B", "severity": "medium"}], [build_message(TOLD[1:])]
     assert list(faults(messages, KEY, medium, PAGE)) == [
         "the offer of the bank's own data was not notified as high"

@@ -41,7 +41,7 @@ def answers(port: int) -> bool:
         return False
 
 
-def test_a_program_is_ready_inside_the_context_and_gone_after_it(tmp_path: Path) -> None:
+def test_program_is_ready_inside_the_context_and_ended_after_it(tmp_path: Path) -> None:
     port = server.free_ports(1)[0]
     with server.running(
         "it", [sys.executable, "-c", SERVER, str(port)], tmp_path / "server.log", {}, port
@@ -51,7 +51,7 @@ def test_a_program_is_ready_inside_the_context_and_gone_after_it(tmp_path: Path)
     assert "GET /" in (tmp_path / "server.log").read_text()
 
 
-def test_a_program_that_ends_before_it_is_ready_is_reported(tmp_path: Path) -> None:
+def test_program_that_ends_before_it_is_ready_is_reported(tmp_path: Path) -> None:
     port = server.free_ports(1)[0]
     with (
         pytest.raises(
@@ -64,7 +64,7 @@ def test_a_program_that_ends_before_it_is_ready_is_reported(tmp_path: Path) -> N
         pytest.fail("never ready")
 
 
-def test_a_program_dies_with_its_parent_even_by_kill_9(tmp_path: Path) -> None:
+def test_program_dies_with_its_parent_even_by_kill_9(tmp_path: Path) -> None:
     code = PARENT.format(server=SERVER, work=str(tmp_path))
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -83,7 +83,7 @@ def test_a_program_dies_with_its_parent_even_by_kill_9(tmp_path: Path) -> None:
     os.close(watched[0])
 
 
-def test_a_child_whose_parent_is_gone_already_does_not_start(
+def test_child_of_a_dead_parent_does_not_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("started"))
@@ -93,14 +93,14 @@ def test_a_child_whose_parent_is_gone_already_does_not_start(
     become(os.getppid() + 1, ["/bin/true"])
 
 
-def test_a_failing_step_names_the_program_and_its_last_word(tmp_path: Path) -> None:
+def test_failing_step_names_the_program_and_its_last_line(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="failed: the last word"):
         programs.run(
             [sys.executable, "-c", "import sys; sys.exit('first\\nthe last word')"], tmp_path
         )
 
 
-def test_an_environment_is_made_once_and_again_when_the_pins_change(
+def test_environment_is_made_once_and_again_when_the_pins_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran: list[list[str]] = []
@@ -127,18 +127,18 @@ def test_an_environment_is_made_once_and_again_when_the_pins_change(
 @pytest.mark.parametrize(
     "base", ["http://paste.example/", "http://10.0.0.1/", "http://localhost.example/"]
 )
-def test_nothing_is_posted_beyond_this_machine(base: str) -> None:
+def test_nothing_is_posted_to_another_machine(base: str) -> None:
     with pytest.raises(ConfigError, match=r"is not on 127\.0\.0\.1"):
         Browser(base)
 
 
-def test_a_server_that_is_not_there_is_reported_in_one_line() -> None:
+def test_unreachable_server_is_reported_in_one_line() -> None:
     with pytest.raises(UnavailableError, match="cannot be reached"):
         Bepasty(f"http://127.0.0.1:{server.free_ports(1)[0]}").paste("x", "x.txt")
 
 
 @pytest.mark.flow
-def test_the_real_programs_take_posts_and_keep_them_over_a_restart(tmp_path: Path) -> None:
+def test_real_programs_keep_posts_over_a_restart(tmp_path: Path) -> None:
     binaries = ensure_environment(Path(__file__).parents[2] / ".demo" / "sites-venv")
     with bepasty(binaries, tmp_path / "b") as base:
         text, file = (
@@ -164,7 +164,7 @@ def test_the_real_programs_take_posts_and_keep_them_over_a_restart(tmp_path: Pat
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="who is not root runs Elasticsearch as himself")
-def test_what_root_unpacks_for_nobody_can_be_reached_whatever_the_umask(
+def test_files_unpacked_by_root_are_reachable_whatever_the_umask(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def download(version: str, folder: Path) -> Path:

@@ -46,7 +46,7 @@ def program(folder: Path, name: str, text: str) -> None:
     (folder / name).chmod(0o755)
 
 
-def test_without_maven_one_line_says_what_to_install_and_how_to_do_without(tmp_path: Path) -> None:
+def test_missing_maven_names_what_to_install_and_the_alternative(tmp_path: Path) -> None:
     process = run("start", tmp_path, path=str(tmp_path / "nothing"))
     assert (process.returncode, process.stdout) == (1, "")
     assert process.stderr == f"services: there is no Maven: {services.INSTALL}\n"
@@ -62,7 +62,7 @@ def test_without_maven_one_line_says_what_to_install_and_how_to_do_without(tmp_p
         ('version "17.0.9"', "Elasticsearch"),
     ],
 )
-def test_a_java_that_is_too_old_is_refused_by_name(
+def test_too_old_java_is_rejected_by_name(
     says: str, missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program(tmp_path, "mvn", "exit 0")
@@ -75,12 +75,12 @@ def test_a_java_that_is_too_old_is_refused_by_name(
         services.require_tools()
 
 
-def test_stopping_what_does_not_run_says_so(tmp_path: Path) -> None:
+def test_stopping_nothing_says_so(tmp_path: Path) -> None:
     process = run("stop", tmp_path / "new")
     assert (process.returncode, process.stderr) == (0, "No services run.\n")
 
 
-def test_a_pid_that_is_another_program_by_now_gets_no_signal(tmp_path: Path) -> None:
+def test_pid_reused_by_another_program_gets_no_signal(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         (tmp_path / services.LOCK).write_text(f"{process.pid}\n")
         assert run("stop", tmp_path).stderr == "No services run.\n"
@@ -89,7 +89,7 @@ def test_a_pid_that_is_another_program_by_now_gets_no_signal(tmp_path: Path) -> 
         assert process.returncode == 0
 
 
-def test_a_state_left_by_a_crash_is_not_believed(tmp_path: Path) -> None:
+def test_state_left_by_a_crash_is_ignored(tmp_path: Path) -> None:
     state = (
         '{"folder": "x", "kafka_port": 1, "elasticsearch_port": 2, "processes": [1, 2], "kept":'
         " true}"
@@ -99,7 +99,7 @@ def test_a_state_left_by_a_crash_is_not_believed(tmp_path: Path) -> None:
     assert services.find(tmp_path) is None
 
 
-def test_what_is_printed_can_be_pasted(tmp_path: Path) -> None:
+def test_printed_configuration_can_be_pasted(tmp_path: Path) -> None:
     running = services.Services(tmp_path / "a b&c", 1, 2, (), kept=True)
     read = tomllib.loads(running.configuration("p.", "ullage-p-"))
     assert read["bus"]["url"] == "kafka://127.0.0.1:1?create=1&prefix=p."
@@ -107,7 +107,7 @@ def test_what_is_printed_can_be_pasted(tmp_path: Path) -> None:
     assert "a%20b%26c" in read["store"]["url"]
 
 
-def test_a_secret_is_narrowed_where_it_was_wide(tmp_path: Path) -> None:
+def test_secret_file_is_made_private(tmp_path: Path) -> None:
     path = tmp_path / "keys" / "store.password"
     path.parent.mkdir()
     path.touch(mode=0o644)
@@ -153,7 +153,7 @@ def assert_ended(handles: Sequence[int]) -> None:
 
 @pytest.mark.timeout(1200)  # three starts of real servers: minutes on a machine that is busy
 @pytest.mark.servers
-def test_services_run_behind_the_shell_and_go_on_with_their_data(folder: Path) -> None:
+def test_services_run_in_the_background_and_keep_their_data(folder: Path) -> None:
     first = start(folder)
     pid = services.holder(folder)
     assert pid is not None
