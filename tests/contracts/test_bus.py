@@ -41,7 +41,7 @@ def values(backend: Backend) -> Callable[..., list[str]]:
     ]
 
 
-def test_appended_records_are_there_when_the_bus_is_opened_again(
+def test_appended_records_survive_reopening_the_bus(
     bus: Bus, open_again: OpenAgain, values: Values
 ) -> None:
     put(bus, "a", "b")
@@ -49,7 +49,7 @@ def test_appended_records_are_there_when_the_bus_is_opened_again(
     assert values(open_again().subscribe(CAPTURES, "match")) == ["a", "b"]
 
 
-def test_a_record_that_is_spread_is_once_in_every_partition(bus: Bus, backend: Backend) -> None:
+def test_spread_record_is_once_in_every_partition(bus: Bus, backend: Backend) -> None:
     publisher = bus.publisher(CAPTURES)
     publisher.spread(outgoing("beat"))
     subscription = bus.subscribe(CAPTURES, "match")
@@ -60,14 +60,14 @@ def test_a_record_that_is_spread_is_once_in_every_partition(bus: Bus, backend: B
     publisher.close()
 
 
-def test_records_come_in_the_order_of_appending(bus: Bus, values: Values) -> None:
+def test_records_arrive_in_the_order_of_appending(bus: Bus, values: Values) -> None:
     for start in range(0, 300, 100):
         put(bus, *(str(n) for n in range(start, start + 100)))
     subscription = bus.subscribe(CAPTURES, "match")
     assert [v for _ in range(6) for v in values(subscription, 50)] == [str(n) for n in range(300)]
 
 
-def test_what_was_not_committed_comes_again_after_a_crash(
+def test_uncommitted_records_are_returned_again_after_a_crash(
     bus: Bus, open_again: OpenAgain, values: Values, backend: Backend
 ) -> None:
     put(bus, "a", "b", "c")
@@ -78,9 +78,7 @@ def test_what_was_not_committed_comes_again_after_a_crash(
     assert values(open_again().subscribe(CAPTURES, "match")) == ["b", "c"]
 
 
-def test_a_poll_goes_on_behind_what_was_handed_out_whether_committed_or_not(
-    bus: Bus, values: Values
-) -> None:
+def test_poll_continues_after_returned_records_without_a_commit(bus: Bus, values: Values) -> None:
     put(bus, "a", "b")
     subscription = bus.subscribe(CAPTURES, "match")
     assert [values(subscription, 1) for _ in range(3)] == [["a"], ["b"], []]
@@ -109,7 +107,7 @@ def test_two_groups_read_and_commit_independently(
 
 
 @embedded
-def test_records_beyond_their_age_expire_unread_and_are_counted(
+def test_records_over_their_age_expire_unread_and_are_counted(
     bus: Bus, clock: HeldClock, values: Values
 ) -> None:
     subscription = bus.subscribe(CAPTURES, "match")
@@ -123,7 +121,7 @@ def test_records_beyond_their_age_expire_unread_and_are_counted(
 
 
 @embedded
-def test_records_beyond_the_size_expire_oldest_first(open_again: OpenAgain, values: Values) -> None:
+def test_records_over_the_size_expire_oldest_first(open_again: OpenAgain, values: Values) -> None:
     bus = open_again({CAPTURES: Retention(3600.0, 250)})
     subscription = bus.subscribe(CAPTURES, "match")
     put(bus, *(f"{n:0100d}" for n in range(5)))
@@ -133,7 +131,7 @@ def test_records_beyond_the_size_expire_oldest_first(open_again: OpenAgain, valu
 
 
 @embedded
-def test_records_that_were_read_before_they_expired_are_not_counted(
+def test_records_read_before_they_expired_are_not_counted(
     bus: Bus, clock: HeldClock, values: Values
 ) -> None:
     put(bus, "a", "b")
@@ -146,7 +144,7 @@ def test_records_that_were_read_before_they_expired_are_not_counted(
 
 
 @embedded
-def test_offsets_are_not_given_twice_after_everything_expired(
+def test_offsets_are_not_reused_after_everything_expired(
     bus: Bus, clock: HeldClock, open_again: OpenAgain, values: Values, backend: Backend
 ) -> None:
     put(bus, "a", "b")
@@ -160,7 +158,7 @@ def test_offsets_are_not_given_twice_after_everything_expired(
 
 
 @embedded
-def test_a_second_live_consumer_of_a_group_is_refused_and_told_who_holds_the_place(
+def test_second_live_consumer_of_a_group_is_rejected_with_the_holder(
     bus: Bus, open_again: OpenAgain
 ) -> None:
     subscription = bus.subscribe(CAPTURES, "match")
@@ -181,7 +179,7 @@ sys.stdin.read()
 
 
 @embedded
-def test_a_consumer_killed_outright_frees_its_place_and_its_records_come_again(
+def test_killed_consumer_frees_its_place_and_its_records_return(
     tmp_path: Path, backend: Backend, values: Values
 ) -> None:
     bus = open_bus(backend.url, tmp_path, KEEP, Clock())
@@ -202,7 +200,7 @@ def test_a_consumer_killed_outright_frees_its_place_and_its_records_come_again(
     assert values(bus.subscribe(CAPTURES, "match")) == ["a"]
 
 
-def test_a_poll_without_records_waits_its_time_and_returns_nothing(bus: Bus) -> None:
+def test_poll_without_records_waits_and_returns_nothing(bus: Bus) -> None:
     before = time.monotonic()
     assert bus.subscribe(CAPTURES, "match").poll(10, 0.2) == []
     assert 0.2 <= time.monotonic() - before < 60.0
@@ -226,7 +224,7 @@ def appender(url: str, folder: Path, first: int, count: int) -> subprocess.Popen
     )
 
 
-def test_a_waiting_poll_is_woken_by_a_record_of_another_process(
+def test_waiting_poll_is_woken_by_a_record_of_another_process(
     tmp_path: Path, backend: Backend, open_again: OpenAgain
 ) -> None:
     subscription = open_again().subscribe(CAPTURES, "match")
@@ -234,7 +232,7 @@ def test_a_waiting_poll_is_woken_by_a_record_of_another_process(
         assert [record.value for record in subscription.poll(10, 30.0)] == [b"7"]
 
 
-def test_publishers_in_two_processes_lose_nothing_and_keep_their_own_order(
+def test_publishers_in_two_processes_lose_nothing_and_keep_their_order(
     tmp_path: Path, backend: Backend, open_again: OpenAgain
 ) -> None:
     with appender(backend.url, tmp_path, 0, 200), appender(backend.url, tmp_path, 1000, 200):
@@ -250,9 +248,7 @@ def test_publishers_in_two_processes_lose_nothing_and_keep_their_own_order(
     assert len(records) == 400
 
 
-def test_opening_a_new_bus_from_many_threads_at_once_succeeds_for_each(
-    open_again: OpenAgain, values: Values
-) -> None:
+def test_many_threads_can_open_a_new_bus_at_once(open_again: OpenAgain, values: Values) -> None:
     failed: list[BaseException] = []
     gate = threading.Barrier(6)
 
@@ -272,14 +268,14 @@ def test_opening_a_new_bus_from_many_threads_at_once_succeeds_for_each(
     assert sorted(values(open_again().subscribe(CAPTURES, "match"))) == list("012345")
 
 
-def test_a_record_of_33_mib_goes_through_unchanged(bus: Bus, backend: Backend) -> None:
+def test_record_of_33_mib_passes_unchanged(bus: Bus, backend: Backend) -> None:
     large = os.urandom(1024) * (33 * 1024)
     put(bus, large)
     (record,) = backend.take(bus.subscribe(CAPTURES, "match"))
     assert record.value == large
 
 
-def test_a_poll_hands_out_about_64_mib_at_most(bus: Bus, backend: Backend) -> None:
+def test_poll_returns_about_64_mib_at_most(bus: Bus, backend: Backend) -> None:
     for _ in range(4):
         put(bus, bytes(30 * 2**20))
     subscription = bus.subscribe(CAPTURES, "match")
@@ -289,7 +285,7 @@ def test_a_poll_hands_out_about_64_mib_at_most(bus: Bus, backend: Backend) -> No
     assert (sum(counts), max(counts) <= 3) == (4, True)
 
 
-def test_key_headers_value_and_time_come_back_as_given(
+def test_key_headers_value_and_time_are_preserved(
     bus: Bus, clock: HeldClock, backend: Backend
 ) -> None:
     publisher = bus.publisher(CAPTURES)
@@ -306,7 +302,7 @@ def test_key_headers_value_and_time_come_back_as_given(
 
 
 @embedded
-def test_lag_counts_what_is_not_committed_and_the_age_of_its_oldest(
+def test_lag_counts_uncommitted_records_and_the_age_of_the_oldest(
     bus: Bus, clock: HeldClock, backend: Backend
 ) -> None:
     assert (bus.lag(CAPTURES, "match").records, bus.lag(CAPTURES, "match").seconds) == (0, 0.0)
@@ -322,7 +318,7 @@ def test_lag_counts_what_is_not_committed_and_the_age_of_its_oldest(
 
 
 @embedded
-def test_lag_does_not_count_what_has_expired(bus: Bus, clock: HeldClock) -> None:
+def test_lag_does_not_count_expired_records(bus: Bus, clock: HeldClock) -> None:
     put(bus, "a", "b")
     clock.advance(4000.0)
     put(bus, "c")
@@ -330,7 +326,7 @@ def test_lag_does_not_count_what_has_expired(bus: Bus, clock: HeldClock) -> None
     assert bus.lag(CAPTURES, "match").records == 1
 
 
-def test_places_tell_what_a_group_has_dealt_with_and_what_waits(bus: Bus, backend: Backend) -> None:
+def test_places_show_the_position_of_a_group_and_what_waits(bus: Bus, backend: Backend) -> None:
     put(bus, "a", "b", "c")
     before = list(bus.places(CAPTURES, "match").values())
     assert (
@@ -346,7 +342,7 @@ def test_places_tell_what_a_group_has_dealt_with_and_what_waits(bus: Bus, backen
 
 
 @embedded
-def test_a_place_before_the_first_record_that_is_left_is_where_records_expired_unread(
+def test_position_before_the_first_remaining_record_means_expired_unread(
     bus: Bus, clock: HeldClock
 ) -> None:
     put(bus, "a", "b")
@@ -364,6 +360,6 @@ def test_appending_nothing_is_allowed(bus: Bus, values: Values) -> None:
     assert values(bus.subscribe(CAPTURES, "match")) == []
 
 
-def test_an_unknown_scheme_is_a_configuration_error(tmp_path: Path) -> None:
+def test_unknown_scheme_is_a_configuration_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="carrier-pigeon"):
         open_bus("carrier-pigeon://loft", tmp_path, {}, Clock())

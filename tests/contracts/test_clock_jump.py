@@ -39,9 +39,7 @@ def waiting(bus: Bus) -> int:
 
 
 @pytest.mark.parametrize("jump", [2 * DAY, 200 * DAY, -30 * DAY, 30 * DAY + 1])
-def test_unread_posts_stay_when_the_wall_clock_is_set(
-    service: Service, clock: HeldClock, jump: float
-) -> None:
+def test_unread_posts_survive_a_clock_jump(service: Service, clock: HeldClock, jump: float) -> None:
     put(service(), POSTS)
     clock.advance(HOUR)
     clock.jump(jump)
@@ -51,7 +49,7 @@ def test_unread_posts_stay_when_the_wall_clock_is_set(
 
 
 @pytest.mark.parametrize("jump", [2 * DAY, -30 * DAY])
-def test_they_go_by_running_time_once_the_clock_is_put_right(
+def test_posts_expire_by_running_time_once_the_clock_is_corrected(
     service: Service, clock: HeldClock, jump: float
 ) -> None:
     put(service(), POSTS)
@@ -71,9 +69,7 @@ def test_they_go_by_running_time_once_the_clock_is_put_right(
     assert service().expire() == 7
 
 
-def test_a_clock_that_is_set_within_an_hour_changes_nothing(
-    service: Service, clock: HeldClock
-) -> None:
+def test_clock_change_under_an_hour_changes_nothing(service: Service, clock: HeldClock) -> None:
     put(service(), POSTS)
     clock.jump(-1800.0)
     service().expire()
@@ -81,7 +77,7 @@ def test_a_clock_that_is_set_within_an_hour_changes_nothing(
     assert service().expire() == POSTS
 
 
-def test_a_process_that_was_away_for_longer_than_retention_deletes_what_it_must(
+def test_posts_expire_after_a_downtime_longer_than_retention(
     service: Service, clock: HeldClock
 ) -> None:
     put(service(), POSTS)
@@ -90,7 +86,7 @@ def test_a_process_that_was_away_for_longer_than_retention_deletes_what_it_must(
 
 
 @pytest.mark.parametrize("off", [2 * HOUR, 60 * HOUR, 200 * DAY, -2 * HOUR])
-def test_time_after_a_restart_of_the_machine_that_nothing_vouches_for_deletes_nothing(
+def test_unconfirmed_time_after_a_reboot_deletes_nothing(
     service: Service, clock: HeldClock, off: float
 ) -> None:
     put(service(), POSTS)
@@ -100,7 +96,7 @@ def test_time_after_a_restart_of_the_machine_that_nothing_vouches_for_deletes_no
     assert service().expire() == 0
 
 
-def test_a_machine_that_was_started_anew_within_the_hour_goes_on_deleting(
+def test_expiry_continues_after_a_reboot_within_the_hour(
     service: Service, clock: HeldClock
 ) -> None:
     put(service(), POSTS)

@@ -94,7 +94,9 @@ def drain(book: Book) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_after_any_order_of_events_they_are_what_is_owed(store, book, duties, clock, seed):
+def test_records_match_outstanding_duties_after_any_order_of_events(
+    store, book, duties, clock, seed
+):
     """Incidents are folded and joined, people are told and decide, alert is started anew: all of
     it in any order.
     """
@@ -142,7 +144,7 @@ def test_after_any_order_of_events_they_are_what_is_owed(store, book, duties, cl
     assert read_known_until(store) == duties.clock.now() - MARGIN
 
 
-def test_there_is_no_mark_before_all_incidents_were_looked_at_and_after_a_start_it_stands_still(
+def test_completeness_mark_appears_after_all_incidents_and_pauses_at_start(
     store, duties, clock, monkeypatch
 ):
     monkeypatch.setattr(books, "SLICE", 2)
@@ -165,7 +167,7 @@ def test_there_is_no_mark_before_all_incidents_were_looked_at_and_after_a_start_
     assert read_known_until(store) == duties.clock.now() - MARGIN
 
 
-def test_the_mark_waits_for_what_is_still_to_be_written(store, book, duties, clock, monkeypatch):
+def test_mark_waits_for_unwritten_records(store, book, duties, clock, monkeypatch):
     store.put([incident(f"INC-{n}") for n in range(5)])
     book.complete()
     before = read_known_until(store)
@@ -179,7 +181,7 @@ def test_the_mark_waits_for_what_is_still_to_be_written(store, book, duties, clo
     assert read_known_until(store) == duties.clock.now() - MARGIN
 
 
-def test_a_decision_is_found_whose_host_has_a_wrong_clock(store, book, duties, clock):
+def test_decision_from_a_host_with_a_wrong_clock_is_found(store, book, duties, clock):
     store.put([incident("INC-0"), incident("INC-1")])
     book.complete()
     clock.advance(7200)
@@ -195,7 +197,7 @@ def test_a_decision_is_found_whose_host_has_a_wrong_clock(store, book, duties, c
     assert states(store) == {}
 
 
-def test_what_cannot_be_written_now_is_written_later(store, book, duties, clock, monkeypatch):
+def test_records_that_fail_to_write_are_written_later(store, book, duties, clock, monkeypatch):
     store.put([incident("INC-0")])
     book.complete()
     before, put = read_known_until(store), type(store).put
@@ -215,9 +217,7 @@ def test_what_cannot_be_written_now_is_written_later(store, book, duties, clock,
     assert read_known_until(store) == duties.clock.now() - MARGIN
 
 
-def test_of_several_processes_the_one_that_holds_the_lease_looks_and_each_writes_what_it_changed(
-    store, duties, clock
-):
+def test_lease_holder_scans_and_each_process_writes_its_own_changes(store, duties, clock):
     is_held = [False]
     book = Book(duties, lambda: is_held[0])
     store.put([incident("INC-0"), incident("INC-1")])
@@ -234,9 +234,7 @@ def test_of_several_processes_the_one_that_holds_the_lease_looks_and_each_writes
 
 
 @pytest.mark.parametrize("status", ["confirmed", "false_positive"])
-def test_what_another_process_wrote_of_an_incident_meanwhile_is_not_overwritten_with_less(
-    store, book, duties, clock, status
-):
+def test_concurrent_update_is_not_lost(store, book, duties, clock, status):
     """One process works out what is owed before somebody decides, the other after, and the one
     writes last.
     """
@@ -262,14 +260,14 @@ def test_what_another_process_wrote_of_an_incident_meanwhile_is_not_overwritten_
     assert read_stored(store) == build_owed(duties)
 
 
-def test_a_rule_that_a_tenant_is_no_longer_under_leaves_with_the_next_start(store, book, duties):
+def test_rule_removed_from_a_tenant_disappears_at_the_next_start(store, book, duties):
     store.put([incident("INC-0")])
     book.complete()
     Book(Duties(store, lambda _: Tenant(regimes=("pipl-57",)), duties.clock)).complete()
     assert {record.regime for record in read_stored(store).values()} == {"", "pipl-57"}
 
 
-def test_the_records_of_an_incident_that_is_gone_go_with_the_next_round(store, book):
+def test_records_of_a_deleted_incident_are_removed_in_the_next_round(store, book):
     store.put([incident("INC-0"), incident("INC-1")])
     book.complete()
     store.delete(Incident, ["INC-0"])
@@ -277,7 +275,7 @@ def test_the_records_of_an_incident_that_is_gone_go_with_the_next_round(store, b
     assert {record.incident for record in read_stored(store).values()} == {"INC-1"}
 
 
-def test_nothing_is_written_of_a_tenant_that_is_deleted_meanwhile(store, book, duties):
+def test_nothing_is_written_for_a_tenant_deleted_meanwhile(store, book, duties):
     """Its incidents go last, so alert may read one when its records are gone already."""
     store.put([incident("INC-0")])
     set_tombstone(store, "bank", EVERYBODY, duties.clock.now())
@@ -286,9 +284,7 @@ def test_nothing_is_written_of_a_tenant_that_is_deleted_meanwhile(store, book, d
     assert read_stored(store) == {}
 
 
-def test_reports_are_counted_in_the_time_in_which_they_fell_due_and_a_tenant_counts_its_own(
-    store, book, duties, clock
-):
+def test_reports_are_counted_by_due_time_within_the_tenant(store, book, duties, clock):
     store.put([incident("INC-0"), incident("INC-1"), incident("INC-2", tenant="shop")])
     store.put([notification(f"INC-{n}", T0) for n in range(3)])
     sent = T0 + timedelta(hours=1)

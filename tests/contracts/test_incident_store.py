@@ -86,18 +86,18 @@ def find_ids(store: IncidentStore, **where: Any) -> list[str]:
     return [document.id for document in store.search(Incident, DocumentFilter(**where)).items]
 
 
-def test_what_was_put_is_read_back_as_it_was(store):
+def test_document_round_trips(store):
     document = incident(publish_seconds=1.5, linked=("INC-B",), titles=("内料 <b>", "二"))
     assert store.put([document]) == [WriteResult.CREATED]
     assert store.get(Incident, "INC-A") == document
 
 
-def test_a_write_is_durable_when_it_returns(store, reopen):
+def test_write_is_durable_when_it_returns(store, reopen):
     store.put([incident()])
     assert reopen().get(Incident, "INC-A") == incident()
 
 
-def test_a_search_sees_what_a_person_has_said_as_soon_as_it_is_written(store):
+def test_search_sees_a_decision_as_soon_as_it_is_written(store):
     for n in range(3):
         closing = Decision(
             id=f"d{n}", tenant="bank", incident="INC-A", at=T0, by="Li", status="confirmed"
@@ -108,7 +108,7 @@ def test_a_search_sees_what_a_person_has_said_as_soon_as_it_is_written(store):
         assert sum(1 for _ in store.scroll(Decision, DocumentFilter())) == n + 1
 
 
-def test_what_does_not_exist_is_none_and_is_left_out_of_many(store):
+def test_missing_document_is_none_and_left_out_of_many(store):
     store.put([incident("INC-A"), incident("INC-B")])
     assert store.get(Incident, "INC-Z") is None
     assert set(store.mget(Incident, ["INC-B", "INC-Z", "INC-A"])) == {"INC-A", "INC-B"}
@@ -120,7 +120,7 @@ def test_classes_do_not_share_ids(store):
     assert store.get(Claim, "same") is None
 
 
-def test_create_writes_only_what_does_not_exist(store):
+def test_create_writes_only_new_documents(store):
     assert store.create([claim("1"), claim("2")]) == [True, True]
     assert store.create([claim("2", "INC-B"), claim("3", "INC-B"), claim("3", "INC-C")]) == [
         False,
@@ -133,7 +133,7 @@ def test_create_writes_only_what_does_not_exist(store):
     assert sorted(holders.values()) == ["INC-A", "INC-A", "INC-B"]
 
 
-def test_of_several_creators_exactly_one_is_told_true(reopen):
+def test_exactly_one_of_several_creators_succeeds(reopen):
     stores, creations, start = [reopen() for _ in range(4)], list[bool](), threading.Barrier(4)
 
     def race(own: IncidentStore, name: str) -> None:
@@ -152,7 +152,7 @@ def test_of_several_creators_exactly_one_is_told_true(reopen):
     assert len(creations) == 80
 
 
-def test_put_says_what_became_of_each(store):
+def test_put_returns_the_result_for_each_document(store):
     store.put([incident("INC-A")])
     assert store.put([incident("INC-A", customers=2), incident("INC-B")]) == [
         WriteResult.REPLACED,
@@ -165,7 +165,7 @@ def versions(store: IncidentStore, *ids: str) -> dict[str, str]:
     return {id_: versioned.version for id_, versioned in store.read(Exposure, ids).items()}
 
 
-def test_what_is_read_with_its_version_is_what_is_read_without(store):
+def test_versioned_read_returns_the_same_documents(store):
     store.put([exposure("s1"), exposure("s2")])
     versioned = store.read(Exposure, ["INC-A:s1", "INC-A:s2", "nobody"])
     assert {id_: reading.document for id_, reading in versioned.items()} == store.mget(
@@ -175,7 +175,7 @@ def test_what_is_read_with_its_version_is_what_is_read_without(store):
     assert store.read(Exposure, []) == {}
 
 
-def test_a_late_write_of_who_read_before_is_refused(reopen):
+def test_stale_write_is_rejected(reopen):
     late, quick = reopen(), reopen()
     quick.put([exposure("s1", sightings=("f0",)), exposure("s2")])
     read = versions(late, "INC-A:s1", "INC-A:s2")
@@ -196,7 +196,7 @@ def test_a_late_write_of_who_read_before_is_refused(reopen):
     assert late.count(Exposure, DocumentFilter({"index_tags": ("aa",)})) == 2
 
 
-def test_who_saw_nothing_creates_and_overwrites_nothing(reopen):
+def test_write_expecting_no_document_overwrites_nothing(reopen):
     late, quick = reopen(), reopen()
     read = versions(late, "INC-A:s1", "INC-A:s2")
     assert read == {}
@@ -208,7 +208,7 @@ def test_who_saw_nothing_creates_and_overwrites_nothing(reopen):
     assert late.get(Exposure, "INC-A:s1").sightings == ("f1",)
 
 
-def test_what_was_deleted_since_it_was_read_is_not_brought_back(reopen):
+def test_document_deleted_since_it_was_read_is_not_restored(reopen):
     late, quick = reopen(), reopen()
     quick.put([exposure("s1")])
     read = versions(late, "INC-A:s1")
@@ -221,7 +221,7 @@ def test_what_was_deleted_since_it_was_read_is_not_brought_back(reopen):
     )
 
 
-def test_of_several_with_one_id_the_first_is_written_over_what_was_read(store):
+def test_first_of_several_writes_with_one_id_counts(store):
     store.put([exposure("s1")])
     twice = [exposure(subject, confidence=n) for subject in ("s1", "s2") for n in (1, 2)]
     results = store.put(twice, versions(store, "INC-A:s1"))
@@ -237,7 +237,7 @@ def test_of_several_with_one_id_the_first_is_written_over_what_was_read(store):
     ]
 
 
-def test_a_late_delete_leaves_what_was_written_since(reopen):
+def test_stale_delete_keeps_a_newer_document(reopen):
     late, quick = reopen(), reopen()
     quick.put([exposure("s1"), exposure("s2")])
     read = versions(late, "INC-A:s1", "INC-A:s2")
@@ -247,7 +247,7 @@ def test_a_late_delete_leaves_what_was_written_since(reopen):
     assert late.delete(Exposure, ["INC-A:s1"], {}) == 0, "who saw nothing removes nothing"
 
 
-def test_many_who_merge_into_one_document_lose_nothing_of_each_other(reopen):
+def test_concurrent_merges_into_one_document_lose_nothing(reopen):
     stores, start = [reopen() for _ in range(4)], threading.Barrier(4)
 
     def add(merging_store: IncidentStore, n: int) -> None:
@@ -269,7 +269,7 @@ def test_many_who_merge_into_one_document_lose_nothing_of_each_other(reopen):
     )
 
 
-def test_put_leaves_no_former_word_or_value_to_be_found(store):
+def test_replaced_words_and_values_are_no_longer_found(store):
     store.put([incident(titles=("旧标题",), sites=("forum",), severity="low")])
     store.put([incident(titles=("新标题",), sites=("paste",), severity="high")])
     assert find_ids(store, text="旧标题") == find_ids(store, text="旧") == []
@@ -306,7 +306,7 @@ def test_free_text_finds_chinese_of_any_length(store, query, ids):
     assert {id_[-1] for id_ in find_ids(store, text=query)} == set(ids)
 
 
-def test_a_phrase_does_not_go_on_in_the_next_piece(store):
+def test_phrase_does_not_span_two_fields(store):
     store.put([incident(titles=("出售客户", "户名大全"), authors=("全国",))])
     assert (
         find_ids(store, text="户户")
@@ -333,14 +333,14 @@ def test_a_phrase_does_not_go_on_in_the_next_piece(store):
         "(((",
     ],
 )
-def test_no_sign_in_a_query_is_an_operator(store, query):
+def test_no_character_in_a_query_is_an_operator(store, query):
     store.put([incident(titles=("客户",)), incident("INC-B", titles=("龙",))])
     letters = [c for c in query if c.isalnum()]
     expected = ["INC-A"] if "".join(letters) == "客户" else []
     assert find_ids(store, text=query) == expected
 
 
-def test_a_query_that_is_too_long_is_refused_without_repeating_it(store):
+def test_too_long_query_is_rejected_and_not_echoed(store):
     with pytest.raises(
         QueryError, match="the query is longer than 200 characters: use fewer words"
     ) as caught:
@@ -348,14 +348,14 @@ def test_a_query_that_is_too_long_is_refused_without_repeating_it(store):
     assert "客" not in str(caught.value)
 
 
-def test_search_gives_the_newest_first_and_equal_times_by_id(store):
+def test_search_sorts_by_newest_then_by_id(store):
     store.put(
         [incident("INC-B", 1), incident("INC-A", 1), incident("INC-C", 2), incident("INC-D", 0)]
     )
     assert find_ids(store) == ["INC-C", "INC-B", "INC-A", "INC-D"]
 
 
-def test_pages_go_on_behind_the_last_item_whatever_was_added(store):
+def test_paging_continues_after_the_last_item_despite_additions(store):
     store.put([incident(f"INC-{n}", n) for n in range(7)])
     store.refresh()
     first = store.search(Incident, DocumentFilter(), 3)
@@ -372,12 +372,12 @@ def test_pages_go_on_behind_the_last_item_whatever_was_added(store):
 
 
 @pytest.mark.parametrize("mark", ["x", "1;drop table incident", "9" * 40 + ".a", "٣.a", ".", "12"])
-def test_a_foreign_page_mark_is_refused(store, mark):
+def test_foreign_page_cursor_is_rejected(store, mark):
     with pytest.raises(QueryError):
         store.search(Incident, DocumentFilter(), 10, mark)
 
 
-def test_a_page_is_never_larger_than_500(store):
+def test_page_has_at_most_500_items(store):
     store.put([incident(f"INC-{n:04d}", n) for n in range(501)])
     store.refresh()
     page = store.search(Incident, DocumentFilter(), 10**9)
@@ -411,7 +411,7 @@ def test_counts_are_exact_under_every_filter(store):
     assert store.count(Incident, DocumentFilter({"severity": ()})) == 0
 
 
-def test_documents_are_found_by_how_a_value_begins(store):
+def test_documents_are_found_by_value_prefix(store):
     store.put([exposure(subject) for subject in ("ab", "abc", "ab客", "aC", "Abc", "b", "a")])
     store.refresh()
     begins = DocumentFilter(begins={"subject": "ab"})
@@ -501,7 +501,7 @@ def items(
 
 
 @pytest.mark.parametrize("asked", ASKED)
-def test_whatever_is_asked_is_counted_told_apart_and_found_in_order(items, asked):
+def test_every_query_is_counted_tallied_and_sorted_correctly(items, asked):
     where = DocumentFilter(**ASKED[asked])
     expected = fitting(where)
     parts = (
@@ -545,7 +545,7 @@ def test_whatever_is_asked_is_counted_told_apart_and_found_in_order(items, asked
         assert firsts == {seller: First(ids[0], len(ids)) for seller, ids in theirs.items() if ids}
 
 
-def test_spans_of_time_are_counted_apart_and_none_at_their_end(items):
+def test_time_spans_are_counted_separately_without_their_end(items):
     moments = [
         T0,
         T0 + timedelta(hours=5),
@@ -571,7 +571,7 @@ def test_spans_of_time_are_counted_apart_and_none_at_their_end(items):
     ) == len(fitting(DocumentFilter(since=T0, before=moments[-1])))
 
 
-def test_what_cannot_be_told_apart_is_refused(items):
+def test_unsupported_tally_is_rejected(items):
     for search in (
         lambda: items.tally(WorkItem, DocumentFilter(), ("sites",)),
         lambda: items.firsts(WorkItem, DocumentFilter(), "stage", "x", ""),
@@ -583,14 +583,14 @@ def test_what_cannot_be_told_apart_is_refused(items):
     assert items.firsts(WorkItem, DocumentFilter(), "series", (), "burns") == {}
 
 
-def test_more_combinations_than_are_counted_are_refused(items, monkeypatch):
+def test_too_many_tally_combinations_are_rejected(items, monkeypatch):
     for module in ("sqlite", "elasticsearch"):
         monkeypatch.setattr(f"alerts.store.{module}.MAX_TALLIES", 3)
     with pytest.raises(QueryError, match="more than"):
         items.tally(WorkItem, DocumentFilter(), ("stage", "tenant"))
 
 
-def test_a_set_is_found_by_any_of_its_values(store):
+def test_set_is_found_by_any_of_its_values(store):
     store.put([exposure("a", index_tags=("t1", "t2")), exposure("b", index_tags=("t2", "t3"))])
     store.refresh()
     by_tag = {
@@ -600,7 +600,7 @@ def test_a_set_is_found_by_any_of_its_values(store):
     assert by_tag == {"t1": {"a"}, "t2": {"a", "b"}, "t4": set()}
 
 
-def test_scroll_gives_each_document_once(store):
+def test_scroll_returns_each_document_once(store):
     store.put([exposure(str(n)) for n in range(2203)])
     store.refresh()
     subjects = [e.subject for e in store.scroll(Exposure, DocumentFilter({"incident": ("INC-A",)}))]
@@ -632,7 +632,7 @@ SOME = [
 @pytest.mark.parametrize(
     ("where", "many"), [*((filter_, 7) for filter_ in SOME), (SOME[0], 5203), (SOME[2], 5203)]
 )
-def test_excerpts_are_of_the_documents_that_scroll_gives(store, where, many):
+def test_excerpts_cover_the_documents_that_scroll_returns(store, where, many):
     kinds = {"kinds": ("card",)}
     store.put([exposure(f"s{n:04}", minutes=n, **(kinds if n % 3 else {})) for n in range(many)])
     store.refresh()
@@ -653,7 +653,7 @@ class IncidentExcerpt(Excerpt):
 
 
 @pytest.mark.parametrize("many", [3, 5_203])
-def test_a_brief_excerpt_is_that_of_the_document_whoever_wrote_it(store, monkeypatch, many):
+def test_brief_excerpt_equals_that_of_the_document(store, monkeypatch, many):
     """Of a document whose excerpt is too long to be kept apart."""
     incidents = [
         incident(f"INC-{n:04}", n, publish_seconds=n / 3 or None, incomplete=("size",) * (n % 2))
@@ -675,14 +675,14 @@ def test_a_brief_excerpt_is_that_of_the_document_whoever_wrote_it(store, monkeyp
     ]
 
 
-def test_an_excerpt_of_what_a_document_lacks_is_damage_and_not_a_blank(store):
+def test_excerpt_of_a_missing_field_is_damage_not_blank(store):
     store.put([exposure("s1")])
     store.refresh()
     with pytest.raises(CorruptError, match=r"Exposure INC-A:s1 is damaged"):
         list(store.excerpts(Exposure, DocumentFilter(), MissingField))
 
 
-def test_a_filter_that_a_class_does_not_have_is_an_error(store):
+def test_unsupported_filter_is_an_error(store):
     with pytest.raises(QueryError, match="Incident has no filter doc"):
         store.count(Incident, DocumentFilter({"doc": ("x",)}))
     with pytest.raises(QueryError, match="Incident has no filter doc"):
@@ -693,7 +693,7 @@ def test_a_filter_that_a_class_does_not_have_is_an_error(store):
         store.count(Incident, DocumentFilter({"tenant": "bank"}))
 
 
-def test_what_was_deleted_is_found_by_nothing(store):
+def test_deleted_document_is_not_found(store):
     store.put([incident(), incident("INC-B", 1)])
     store.refresh()
     assert store.delete(Incident, ["INC-A", "nobody"]) == 1
@@ -715,7 +715,7 @@ def files_hold(folder: Path, text: str) -> bool:
 
 
 @pytest.mark.parametrize("how", ["delete", "put"])
-def test_nothing_of_an_erased_document_is_left_in_the_files(store, backend, tmp_path, how):
+def test_erased_document_leaves_nothing_in_the_files(store, backend, tmp_path, how):
     if not backend.own_files:
         pytest.skip(f"{backend.name} keeps no files of its own here")
     ordinary = [incident(f"INC-{n}", n, titles=(f"普通标题 number{n}",)) for n in range(200)]
@@ -760,7 +760,7 @@ def test_many_threads_share_one_store(store):
     assert store.count(Incident, DocumentFilter(text="客户")) == 100
 
 
-def test_two_processes_write_at_once(reopen):
+def test_two_processes_can_write_at_once(reopen):
     """A reader that becomes a writer waits for the other instead of failing."""
     first, second = reopen(), reopen()
     results = list[list[WriteResult]]()
@@ -783,12 +783,12 @@ def test_two_processes_write_at_once(reopen):
     assert first.count(Incident, DocumentFilter()) == 41
 
 
-def test_an_unknown_scheme_is_refused_with_what_to_use(tmp_path):
+def test_unknown_scheme_is_rejected_with_a_suggestion(tmp_path):
     with pytest.raises(ConfigError, match="sqlite:///"):
         open_store("mongodb://x", tmp_path)
 
 
-def test_a_damaged_file_is_never_reset(tmp_path):
+def test_damaged_file_is_never_reset(tmp_path):
     path = tmp_path / "incidents.sqlite"
     path.write_bytes(b"not a database at all, but long enough to be looked at" * 100)
     with pytest.raises(CorruptError):
@@ -796,7 +796,7 @@ def test_a_damaged_file_is_never_reset(tmp_path):
     assert path.read_bytes().startswith(b"not a database")
 
 
-def test_a_folder_that_cannot_be_written_is_a_store_that_is_down(tmp_path):
+def test_unwritable_folder_makes_the_store_unavailable(tmp_path):
     (tmp_path / "incidents.sqlite").mkdir()
     with pytest.raises((UnavailableError, CorruptError)):
         open_store("sqlite:///incidents.sqlite", tmp_path)

@@ -30,7 +30,7 @@ def changes_nothing_again(store, clock, posts) -> None:
     assert everything(store) == before
 
 
-def test_posts_are_joined_whatever_the_order_and_again_changes_nothing(
+def test_posts_are_grouped_in_any_order_and_repetition_changes_nothing(
     store, clock, tmp_path
 ) -> None:
     posts = [
@@ -62,7 +62,7 @@ def test_posts_are_joined_whatever_the_order_and_again_changes_nothing(
     changes_nothing_again(store, clock, posts)
 
 
-def test_incidents_that_people_merge_and_split_are_so_in_every_store(store, clock, context) -> None:
+def test_merged_and_split_incidents_are_the_same_in_every_store(store, clock, context) -> None:
     fold_all(
         store,
         clock,
@@ -97,16 +97,14 @@ def test_incidents_that_people_merge_and_split_are_so_in_every_store(store, cloc
     assert sum(count_incidents(store).values()) == 2
 
 
-def test_a_stretch_that_lies_on_both_sides_of_a_batch_is_one_incident(store, clock) -> None:
+def test_conversation_spanning_two_batches_is_one_incident(store, clock) -> None:
     fold_all(store, clock, [make_message(f"f{n}", n * 10) for n in range(7)], batch=1)
     store.refresh()
     (incident,) = find_page(store, Filters(), 50).items
     assert (incident.id, incident.joined) == (incident_id("f0"), 7)
 
 
-def test_a_post_that_is_gone_or_back_is_told_in_any_order_and_again_changes_nothing(
-    store, clock, tmp_path
-) -> None:
+def test_deleted_or_restored_posts_are_recorded_in_any_order(store, clock, tmp_path) -> None:
     news = [
         withdrawn(10),
         make_post(),

@@ -49,7 +49,7 @@ def list_ids(queue: IncidentQueue, *, limit: int = 50, **view: Any) -> list[str]
     return ids
 
 
-def test_severity_then_age_orders_what_has_no_clock(store, queue):
+def test_incidents_without_a_deadline_are_sorted_by_severity_then_age(store, queue):
     put(
         store,
         incident("INC-1", 1),
@@ -62,7 +62,7 @@ def test_severity_then_age_orders_what_has_no_clock(store, queue):
     assert list_ids(queue, order="-severity") == ["INC-1", "INC-2", "INC-3"]
 
 
-def test_pages_go_on_behind_the_last_row_in_every_order(store, queue):
+def test_paging_continues_after_the_last_row_in_every_order(store, queue):
     severities = ("noise", "low", "high")
     put(
         store,
@@ -79,7 +79,7 @@ def test_pages_go_on_behind_the_last_row_in_every_order(store, queue):
     assert list_ids(queue, order="customers") == list_ids(queue, order="-customers")[::-1]
 
 
-def test_filters_hold_together(store, queue):
+def test_filters_are_combined(store, queue):
     put(
         store,
         incident("INC-1", 1, origin="ours", scenario="loan", sites=("forum",), kinds=("card",)),
@@ -110,13 +110,13 @@ def test_filters_hold_together(store, queue):
     "wrong",
     [{"tab": "x"}, {"order": "x"}, {"origin": "x"}, {"severity": "x"}, {"assignee": "13800138000"}],
 )
-def test_what_cannot_be_asked_is_refused(queue, wrong):
+def test_invalid_query_is_rejected_and_not_echoed(queue, wrong):
     with pytest.raises(QueryError) as caught:
         queue.page(QueueFilter(**wrong))
     assert "13800138000" not in str(caught.value)
 
 
-def test_of_one_sellers_incidents_one_stands_for_all_on_every_page(store, queue):
+def test_one_incident_stands_for_a_sellers_series_on_every_page(store, queue):
     series = {"series": ("@0a1b2c3d",)}
     put(
         store,
@@ -130,7 +130,7 @@ def test_of_one_sellers_incidents_one_stands_for_all_on_every_page(store, queue)
     assert len(queue.page(QueueFilter(), limit=3).rows) == 3
 
 
-def test_a_page_on_which_a_series_is_folded_asks_the_store_once(store, queue, monkeypatch):
+def test_page_with_a_folded_series_queries_the_store_once(store, queue, monkeypatch):
     """What a question costs grows with what is stored; rows that are not shown cost next to
     nothing.
     """
@@ -152,7 +152,7 @@ def test_a_page_on_which_a_series_is_folded_asks_the_store_once(store, queue, mo
     ]
 
 
-def test_what_is_closed_and_what_another_answers_for_is_in_no_open_tab(store, queue):
+def test_closed_and_merged_incidents_are_in_no_open_tab(store, queue):
     put(store, incident("INC-1"), incident("INC-2"), incident("INC-3", part_of="INC-1"))
     closing_ = Decision(
         id="INC-2:a", tenant="bank", incident="INC-2", at=T0, by="Li", status="resolved"
@@ -166,7 +166,7 @@ def test_what_is_closed_and_what_another_answers_for_is_in_no_open_tab(store, qu
     assert queue.counts(QueueFilter())["open"] == 1
 
 
-def test_a_row_says_what_was_decided_though_its_item_lags(store, queue):
+def test_row_shows_the_decision_even_if_its_item_lags(store, queue):
     """Whoever decides may die before the item is written."""
     put(store, incident("INC-1"))
     assert list_ids(queue) == ["INC-1"]
@@ -178,7 +178,7 @@ def test_a_row_says_what_was_decided_though_its_item_lags(store, queue):
     assert list_ids(queue) == []
 
 
-def test_what_is_due_stands_first_soonest_first(store, queue, clock):
+def test_due_incidents_come_first_soonest_first(store, queue, clock):
     """A clock runs from when somebody was told."""
     clocked = {"severity": "high", "origin": "ours", "clock": "run", "customers": 100}
     put(
@@ -206,7 +206,7 @@ def builders_notification(incident_: str, at: datetime) -> Notification:
     )  # fmt: skip
 
 
-def test_a_class_without_that_number_cannot_be_ordered_by_it(store):
+def test_class_without_a_number_cannot_be_sorted_by_it(store):
     with pytest.raises(QueryError):
         store.search(Sighting, DocumentFilter(), order="burns")
     with pytest.raises(QueryError):
@@ -231,9 +231,7 @@ class QueueReads:
         return reading
 
 
-def test_for_an_item_that_the_newest_incident_lacks_the_older_ones_are_not_read(
-    store, queue, monkeypatch
-):
+def test_missing_item_of_the_newest_incident_is_made_without_a_full_scan(store, queue, monkeypatch):
     monkeypatch.setattr(schedule, "BATCH", 2)
     put(store, *(incident(f"INC-{n}", n) for n in range(9)))
     assert queue.work.complete() == 9

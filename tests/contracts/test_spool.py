@@ -18,7 +18,7 @@ from ullage import clock as time
 from ullage.bus import CAPTURES, Bus, PartitionPosition, Retention, open_bus
 
 URL = "spool:///bus"
-BY_RECORD = {"test_records_beyond_the_size_expire_oldest_first"}
+BY_RECORD = {"test_records_over_the_size_expire_oldest_first"}
 """A spool expires whole files: its own form of these is below."""
 
 
@@ -87,11 +87,11 @@ TestSpoolModel = SpoolModel.TestCase
 TestSpoolModel.settings = settings(max_examples=25, stateful_step_count=30)
 
 
-def test_the_suite_is_the_contract_and_not_a_few_of_it() -> None:
+def test_suite_includes_the_whole_bus_contract() -> None:
     assert sum(name.startswith("test_") for name in globals()) >= 22
 
 
-def test_files_beyond_the_size_expire_oldest_first(
+def test_files_over_the_size_expire_oldest_first(
     open_again: Callable[..., Bus], values: Callable[..., list[str]], tmp_path: Path
 ) -> None:
     bus = open_again()

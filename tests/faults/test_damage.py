@@ -23,7 +23,7 @@ __all__ = ["whole"]
 
 
 @pytest.mark.parametrize("name", [*NAMES, *MORE])
-def test_each_file_at_two_hundred_places(whole: Path, name: str) -> None:
+def test_damage_at_two_hundred_places_of_each_file_is_handled(whole: Path, name: str) -> None:
     damaged = DamagedCopies(whole, name)
     damages = {
         content: what
@@ -60,7 +60,7 @@ def faults_in(said: str) -> set[str]:
 
 
 @pytest.mark.parametrize("name", [*NAMES, *MORE])
-def test_check_finds_what_a_reader_refuses(
+def test_check_finds_all_damage_that_a_reader_rejects(
     whole: Path, sound: CheckReport, name: str, tmp_path: Path
 ) -> None:
     damaged = DamagedCopies(whole, name)

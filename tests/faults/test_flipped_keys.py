@@ -182,9 +182,7 @@ def sound(data: Path) -> None:
 
 
 @pytest.mark.parametrize("bit", PLACES)
-def test_check_reads_every_key_and_names_the_damaged_file_and_its_cure(
-    data: Path, bit: int
-) -> None:
+def test_check_reads_every_key_and_names_damage_and_remedy(data: Path, bit: int) -> None:
     names = keys.list_files(KeyStore(data / "keys"))
     assert len(names) >= 18
     sound(data)
@@ -201,7 +199,7 @@ def test_check_reads_every_key_and_names_the_damaged_file_and_its_cure(
 
 @pytest.mark.parametrize("bit", PLACES)
 @pytest.mark.parametrize("pattern", USERS)
-def test_who_uses_a_flipped_key_stops_and_names_file_and_cure(
+def test_use_of_a_flipped_key_stops_with_file_and_remedy(
     data: Path, pattern: str, bit: int
 ) -> None:
     flip(file := one(data, pattern), bit)
@@ -213,7 +211,7 @@ def test_who_uses_a_flipped_key_stops_and_names_file_and_cure(
 
 
 @pytest.mark.parametrize("pattern", USERS)
-def test_a_key_that_is_cut_or_empty_is_refused_as_well(data: Path, pattern: str) -> None:
+def test_truncated_or_empty_key_is_rejected(data: Path, pattern: str) -> None:
     file = one(data, pattern)
     content = file.read_bytes()
     for length in (0, 1, 31):
@@ -228,7 +226,7 @@ def test_a_key_that_is_cut_or_empty_is_refused_as_well(data: Path, pattern: str)
 
 
 @pytest.mark.parametrize("pattern", USERS)
-def test_a_key_whose_check_value_is_damaged_is_refused(data: Path, pattern: str) -> None:
+def test_key_with_a_damaged_check_value_is_rejected(data: Path, pattern: str) -> None:
     flip(file := one(data, pattern), 8 * 36)
     with pytest.raises(ConfigError, match="restore") as caught:
         USERS[pattern][0](data)
@@ -237,9 +235,7 @@ def test_a_key_whose_check_value_is_damaged_is_refused(data: Path, pattern: str)
 
 
 @pytest.mark.parametrize("pattern", USERS)
-def test_another_whole_key_under_its_name_is_told_by_the_inventory(
-    data: Path, pattern: str
-) -> None:
+def test_replaced_key_is_detected_by_the_inventory(data: Path, pattern: str) -> None:
     file = one(data, pattern)
     name = str(file.relative_to(data / "keys"))
     file.write_bytes(keys.with_check_value(bytes(range(32)), name))
@@ -252,7 +248,7 @@ def test_another_whole_key_under_its_name_is_told_by_the_inventory(
     faulty(data)
 
 
-def test_a_key_without_a_check_value_is_read_where_the_inventory_lists_it(data: Path) -> None:
+def test_key_without_a_check_value_is_read_if_the_inventory_lists_it(data: Path) -> None:
     path, unlisted = data / "keys" / "capture.key", data / "keys" / "other.key"
     key = path.read_bytes()[:32]
     path.write_bytes(key)
@@ -265,12 +261,12 @@ def test_a_key_without_a_check_value_is_read_where_the_inventory_lists_it(data: 
         KeyStore(data / "keys").read("other.key")
 
 
-def test_keys_that_a_killed_load_left_behind_are_nobodys(data: Path) -> None:
+def test_keys_left_by_a_killed_load_are_ignored(data: Path) -> None:
     shutil.copytree(data / "keys" / "bank", data / "keys" / ".new-killed" / "shop")
     sound(data)
 
 
-def test_without_a_fault_all_of_them_work(data: Path) -> None:
+def test_all_keys_work_without_a_fault(data: Path) -> None:
     for use in {use for uses in USERS.values() for use in uses}:
         use(data)
 
@@ -290,7 +286,7 @@ def test_without_a_fault_all_of_them_work(data: Path) -> None:
         ("audit/command.key", load),
     ],
 )
-def test_a_key_replaced_with_a_valid_one_is_refused_by_what_the_old_one_made(
+def test_valid_replacement_key_is_rejected_by_existing_data(
     data: Path, name: str, use: Callable[[Path], None]
 ) -> None:
     frontier(data)
@@ -306,7 +302,7 @@ def test_a_key_replaced_with_a_valid_one_is_refused_by_what_the_old_one_made(
     use(data)
 
 
-def test_keys_that_were_exchanged_for_one_another_are_seen(data: Path) -> None:
+def test_swapped_keys_are_detected(data: Path) -> None:
     match_key, index_key = (
         data / "keys" / "bank" / "match-1.key",
         data / "keys" / "bank" / "index-1.key",

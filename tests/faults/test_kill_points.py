@@ -28,7 +28,7 @@ def die_often(rig: Rig, kills: int, most: int, point: str, *words: str) -> None:
 
 
 @pytest.mark.parametrize("kills", KILLS)
-def test_crawl_dies_after_the_append_and_before_its_page_is_done(
+def test_crawl_killed_between_append_and_page_completion_loses_nothing(
     make_rig: Make, server: Answers, kills: int
 ) -> None:
     rig = make_rig(heartbeats=0)
@@ -42,7 +42,9 @@ def test_crawl_dies_after_the_append_and_before_its_page_is_done(
 
 
 @pytest.mark.parametrize("kills", KILLS)
-def test_match_dies_before_it_publishes_and_before_it_commits(make_rig: Make, kills: int) -> None:
+def test_match_killed_before_publishing_or_committing_loses_nothing(
+    make_rig: Make, kills: int
+) -> None:
     rig = make_rig()
     rig.ingest(kills * 6 * BATCH)
     for point in ("match", "commit"):
@@ -52,9 +54,7 @@ def test_match_dies_before_it_publishes_and_before_it_commits(make_rig: Make, ki
 
 
 @pytest.mark.parametrize("kills", KILLS)
-def test_alert_dies_between_facts_in_the_middle_of_a_bulk_and_before_it_commits(
-    make_rig: Make, kills: int
-) -> None:
+def test_alert_killed_between_its_writes_loses_nothing(make_rig: Make, kills: int) -> None:
     rig = make_rig()
     rig.ingest(kills * 8 * BATCH)
     rig.drain("match")

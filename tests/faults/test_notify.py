@@ -56,7 +56,7 @@ def incidents(receiver: Receiver) -> dict[str, set[str]]:
 
 
 @pytest.mark.timeout(600)
-def test_of_two_processes_one_sends_and_when_it_is_killed_the_other_goes_on(
+def test_second_process_takes_over_sending_when_the_first_is_killed(
     make_rig: Callable[..., Rig], receiver: Receiver
 ) -> None:
     rig = make_rig()

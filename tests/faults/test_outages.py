@@ -102,21 +102,21 @@ def go_through(
 
 
 @pytest.mark.parametrize("length", LENGTHS)
-def test_the_broker_is_killed_and_comes_back(
+def test_killed_broker_loses_nothing(
     running: tuple[Rig, list[Role]], broker: Broker, length: Length
 ) -> None:
     go_through(running, broker.kill, broker.start, length.broker)
 
 
 @pytest.mark.parametrize("length", LENGTHS)
-def test_the_broker_stands_still_and_goes_on(
+def test_frozen_broker_loses_nothing(
     running: tuple[Rig, list[Role]], broker: Broker, length: Length
 ) -> None:
     go_through(running, broker.freeze, broker.thaw, length.broker)
 
 
 @pytest.mark.parametrize("length", LENGTHS)
-def test_the_store_is_killed_and_comes_back(
+def test_killed_store_loses_nothing(
     running: tuple[Rig, list[Role]], node: Server, length: Length
 ) -> None:
     go_through(running, node.kill, node.start, length.store)
@@ -124,7 +124,7 @@ def test_the_store_is_killed_and_comes_back(
 
 @pytest.mark.parametrize("length", LENGTHS)
 @pytest.mark.parametrize("block", ["read_only_allow_delete", "read_only"])
-def test_the_store_refuses_to_write(
+def test_store_that_rejects_writes_loses_nothing(
     running: tuple[Rig, list[Role]], node: Server, length: Length, block: str
 ) -> None:
     prefix = running[0].store_url.partition("prefix=")[2].partition("&")[0]
@@ -139,9 +139,7 @@ def test_the_store_refuses_to_write(
 
 
 @pytest.mark.servers
-def test_match_is_away_for_longer_than_the_bus_keeps_captures(
-    make_rig: Make, server: Answers
-) -> None:
+def test_posts_expiring_while_match_is_away_are_read_again(make_rig: Make, server: Answers) -> None:
     rig = make_rig("captures_hours = 0.004", heartbeats=0)
     rig.watch(server)
     crawl, _ = rig.start("crawl", "alert")
@@ -167,7 +165,7 @@ def test_match_is_away_for_longer_than_the_bus_keeps_captures(
     "rebalances",
     [pytest.param(2, marks=pytest.mark.servers), pytest.param(12, marks=pytest.mark.faults)],
 )
-def test_three_matchers_with_a_rebalance_every_five_seconds(
+def test_frequent_rebalances_of_three_matchers_lose_nothing(
     make_rig: Make, rebalances: int
 ) -> None:
     rig = make_rig()

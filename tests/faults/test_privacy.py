@@ -110,7 +110,7 @@ def test_no_planted_value_is_on_the_servers_in_any_form(
     assert sweep.files([folder for folder in folders if folder.is_dir()], PLANTED) == []
 
 
-def test_the_sweep_of_the_servers_fails_when_a_leak_is_switched_on(
+def test_server_sweep_fails_when_a_leak_is_switched_on(
     make_rig: Callable[..., Rig], node: Server
 ) -> None:
     rig = make_rig(customers=[VICTIM, *OTHERS])

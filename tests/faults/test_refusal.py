@@ -46,7 +46,7 @@ def publish(rig: Rig) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_a_finding_that_the_store_refuses_is_a_dead_letter_and_999_are_stored(
+def test_rejected_finding_is_a_dead_letter_and_the_others_are_stored(
     make_rig: Callable[..., Rig],
 ) -> None:
     rig = make_rig(heartbeats=0)

@@ -29,7 +29,7 @@ def ready(role: Role) -> int:
         return refused.code
 
 
-def test_a_broker_that_is_down_at_the_start_is_waited_for(
+def test_broker_that_is_down_at_the_start_is_waited_for(
     make_rig: Callable[..., Rig], broker: Broker
 ) -> None:
     rig = make_rig()

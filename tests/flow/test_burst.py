@@ -86,7 +86,9 @@ def count_exposed_customers(daemon: Daemon) -> int:
 
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("count", LENGTHS)
-def test_memory_is_bounded_health_is_answered_and_all_is_found(tmp_path: Path, count: int) -> None:
+def test_burst_is_processed_with_bounded_memory_and_healthy_services(
+    tmp_path: Path, count: int
+) -> None:
     customers = list(people(CUSTOMERS, 17))
     daemon = Daemon.create_for_bank(tmp_path / "data", tmp_path, customers)
     texts = {

@@ -46,7 +46,7 @@ def count_exposed_customers(daemon: Daemon) -> int:
 
 
 @pytest.mark.timeout(600)
-def test_what_was_accepted_is_read_and_kept_whatever_the_clock_says(tmp_path: Path) -> None:
+def test_accepted_posts_are_kept_whatever_the_clock_says(tmp_path: Path) -> None:
     days = 200  # other jumps: tests/contracts/test_clock_jump.py, tests/alerts/test_clock_jump.py
     customers = list(people(POSTS, 23))
     daemon = Daemon.create_for_bank(tmp_path / "data", tmp_path, customers)

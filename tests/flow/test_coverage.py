@@ -175,9 +175,7 @@ def states(found: CoverageWindow, site: str) -> dict[int, str]:
     return {cell.at.hour: cell.state for cell in row.cells}
 
 
-def test_a_crawl_that_is_killed_for_two_hours_was_blind_in_exactly_these(
-    bank: Context, clock: HeldClock
-) -> None:
+def test_two_hours_of_a_killed_crawl_are_a_gap(bank: Context, clock: HeldClock) -> None:
     Crawl(bank, clock).runs(10)
     match_and_alert(bank)
     clock.advance(2 * 3600)
@@ -201,9 +199,7 @@ def test_a_crawl_that_is_killed_for_two_hours_was_blind_in_exactly_these(
     }
 
 
-def test_what_was_said_while_alert_was_away_counts_when_it_is_heard(
-    bank: Context, clock: HeldClock
-) -> None:
+def test_heartbeats_sent_while_alert_was_away_count_later(bank: Context, clock: HeldClock) -> None:
     Crawl(bank, clock).runs(9)
     match_and_alert(bank)
     Crawl(bank, clock).runs(12)
@@ -216,7 +212,7 @@ def test_what_was_said_while_alert_was_away_counts_when_it_is_heard(
         assert window.find_unexplained() == []
 
 
-def test_an_hour_in_which_the_site_refused_us_is_blind_and_says_so(
+def test_hour_in_which_a_site_blocked_us_is_a_gap_with_its_reason(
     bank: Context, clock: HeldClock
 ) -> None:
     Crawl(bank, clock).runs(9)
@@ -228,7 +224,7 @@ def test_an_hour_in_which_the_site_refused_us_is_blind_and_says_so(
         assert [(gap.why, gap.since.hour) for gap in window.find_unexplained()] == [("b", 9)] * 2
 
 
-def test_a_site_whose_file_is_taken_away_is_missed_by_nobody_and_a_new_one_from_then_on(
+def test_removed_site_is_not_expected_and_a_new_one_only_from_its_start(
     bank: Context, clock: HeldClock
 ) -> None:
     Crawl(bank, clock).runs(9)
@@ -278,9 +274,7 @@ def print_coverage(
     )
 
 
-def test_every_channel_has_cells_and_each_gap_of_it_is_printed_with_its_reason(
-    bank: Context, clock: HeldClock
-) -> None:
+def test_every_channel_has_cells_and_gaps_with_a_reason(bank: Context, clock: HeldClock) -> None:
     folder = bank.data / "channels.d"
     folder.mkdir()
     files = {

@@ -80,7 +80,7 @@ def test_demo_ends_by_itself(tmp_path: Path, site_programs: Path) -> None:
 
 @pytest.mark.timeout(SECONDS + 40)
 @pytest.mark.flow
-def test_demo_finds_what_it_planted_crawls_on_and_leaves_no_process(
+def test_demo_finds_what_it_planted_and_leaves_no_process(
     tmp_path: Path, site_programs: Path
 ) -> None:
     """While its console is open it crawls on: else sites, coverage and canaries would stand
@@ -120,7 +120,7 @@ def test_demo_finds_the_same_on_real_servers(tmp_path: Path, site_programs: Path
 
 
 @pytest.mark.flow
-def test_a_process_that_carries_the_mark_is_seen(tmp_path: Path) -> None:
+def test_marked_process_is_found(tmp_path: Path) -> None:
     with subprocess.Popen(
         ["cat"], stdin=subprocess.PIPE, env={**os.environ, MARK: str(tmp_path)}
     ) as child:
@@ -128,7 +128,7 @@ def test_a_process_that_carries_the_mark_is_seen(tmp_path: Path) -> None:
 
 
 @pytest.mark.flow
-def test_the_plan_holds_what_the_issue_asks_for() -> None:
+def test_plan_contains_the_required_posts() -> None:
     plan = plant.plan()
     assert len(plan.customers) == plant.CUSTOMERS == 2_000
     assert max(post.body.count("\n") for post in plan.posts) == 2_000

@@ -301,7 +301,7 @@ def breaks_under(work: Work, role: str) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_what_is_not_durable_is_never_said_to_be_and_all_goes_on(work: Work) -> None:
+def test_full_disk_loses_nothing_acknowledged_and_work_continues(work: Work) -> None:
     for role in READERS:
         breaks_under(work, role)
     work.disk.breaks()

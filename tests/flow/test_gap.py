@@ -235,7 +235,7 @@ def check_outer(outer: Zone, inner: Zone, site: Path) -> None:
             )
 
 
-def test_what_was_crawled_outside_is_matched_inside_with_only_files_between(
+def test_posts_crawled_outside_are_matched_inside_through_files_only(
     outer: Zone, inner: Zone, tmp_path: Path
 ) -> None:
     set_up_inner(inner, CUSTOMERS, tmp_path / "customers.csv")

@@ -87,7 +87,7 @@ def is_shortened(shown: Sequence[str], whole: Sequence[str]) -> bool:
 
 
 @pytest.mark.timeout(900)
-def test_everything_in_it_works(
+def test_every_shown_command_works(
     tmp_path: Path, machine: Mapping[str, str], running: list[subprocess.Popen[bytes]]
 ) -> None:
     outputs: dict[str, str] = {}
@@ -164,7 +164,7 @@ def test_everything_in_it_works(
     assert "password" in (tmp_path / "run.log").read_text()
 
 
-def test_what_is_not_run_is_shown_and_has_a_reason() -> None:
+def test_commands_that_are_not_run_are_shown_and_have_a_reason() -> None:
     lines = [
         line for language, block in BLOCKS if language == "console" for line in list_commands(block)
     ]

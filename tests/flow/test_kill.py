@@ -51,7 +51,7 @@ def plant(url: str, customers: list[Person], pages: int) -> dict[str, int]:
 
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("pages", "kills"), LENGTHS)
-def test_kills_lose_nothing_and_double_nothing(
+def test_kills_lose_and_duplicate_nothing(
     tmp_path: Path, site: str, pages: int, kills: int
 ) -> None:
     data = tmp_path / "data"

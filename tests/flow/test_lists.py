@@ -66,7 +66,7 @@ class Match:
         self.process.wait(60)
 
 
-def test_a_list_that_is_gone_is_kept_in_memory_missed_after_a_start_and_nothing_is_lost(
+def test_removed_list_stays_in_memory_and_is_missed_after_a_restart(
     tmp_path: Path,
 ) -> None:
     customers = list(people(30, 5))

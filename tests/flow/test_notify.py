@@ -76,9 +76,7 @@ def ids(receiver: Receiver) -> list[str]:
     return [message.headers["webhook-id"] for message in receiver.received]
 
 
-def test_a_kill_while_a_message_is_out_repeats_it_under_its_id_and_a_restart_repeats_nothing(
-    context, receiver, store_of
-):
+def test_kill_while_sending_repeats_the_message_under_its_id(context, receiver, store_of):
     entered, let_go = threading.Event(), threading.Event()
 
     def hang(_: Received) -> tuple[int, dict[str, str], bytes]:

@@ -115,7 +115,7 @@ def is_up(
 
 
 @pytest.mark.parametrize("output", WAYS)
-def test_the_supervisor_and_its_services_go_on_and_count_what_is_lost(
+def test_supervisor_and_services_survive_lost_output_and_count_it(
     tmp_path: Path,
     ports: dict[str, int],
     output: Callable[[], contextlib.AbstractContextManager[IO[bytes]]],
@@ -132,7 +132,7 @@ def test_the_supervisor_and_its_services_go_on_and_count_what_is_lost(
 
 
 @pytest.mark.parametrize(("role", "output"), [*zip(SERVICES, [*WAYS, full], strict=True)])
-def test_each_service_goes_on_by_itself(
+def test_each_service_survives_lost_output(
     tmp_path: Path,
     ports: dict[str, int],
     role: str,
@@ -144,7 +144,7 @@ def test_each_service_goes_on_by_itself(
         assert process.wait(60) == 0
 
 
-def test_a_supervisor_without_any_output_opens_no_file_in_its_place(
+def test_closed_standard_streams_are_not_reused_for_files(
     tmp_path: Path, ports: dict[str, int]
 ) -> None:
     words = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command(tmp_path / "data", "run")]
@@ -160,9 +160,7 @@ def test_a_supervisor_without_any_output_opens_no_file_in_its_place(
             assert process.wait(60) == 0
 
 
-def test_a_result_that_cannot_be_written_is_a_failure_all_the_same(
-    tmp_path: Path, ports: dict[str, int]
-) -> None:
+def test_unwritable_result_is_a_failure(tmp_path: Path, ports: dict[str, int]) -> None:
     with full() as file:
         process = subprocess.run(
             command(tmp_path / "data", "config", "show"),

@@ -170,7 +170,9 @@ def text_of(customer: Person) -> str:
 
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("count", LENGTHS)
-def test_each_is_a_dead_letter_and_all_others_are_handled(tmp_path: Path, count: int) -> None:
+def test_each_poison_record_is_a_dead_letter_and_the_others_are_handled(
+    tmp_path: Path, count: int
+) -> None:
     rig = Rig(tmp_path)
     posts = rig.posts(count)
     captures, findings = mix(seal_poison(rig.context), posts), sign_poison(rig.context)

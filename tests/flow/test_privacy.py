@@ -221,7 +221,7 @@ def export(daemon: Daemon) -> None:
     daemon.ask("report", incident, "-o", str(daemon.log.parent / "draft.md"))
 
 
-def test_no_planted_value_is_in_any_byte_that_was_written(
+def test_no_planted_value_is_in_any_written_byte(
     daemon: Daemon, receiver: Receiver, tmp_path: Path
 ) -> None:
     posts = run_everything(daemon)
@@ -270,7 +270,7 @@ def records(daemon: Daemon) -> Iterator[bytes]:
         subscription.close()
 
 
-def test_the_sweep_fails_when_a_leak_is_switched_on(daemon: Daemon) -> None:
+def test_sweep_fails_when_a_leak_is_switched_on(daemon: Daemon) -> None:
     ingest_hostile(daemon)
     process = subprocess.run(
         [sys.executable, "-c", LEAK, "--data", str(daemon.data), "match", "--once"],
@@ -284,13 +284,13 @@ def test_the_sweep_fails_when_a_leak_is_switched_on(daemon: Daemon) -> None:
 
 
 @pytest.mark.parametrize("form", list(sweep.forms("欧阳靖宇 15400000001")))
-def test_every_form_is_seen_within_other_bytes(form: str) -> None:
+def test_every_form_of_a_value_is_found_among_other_bytes(form: str) -> None:
     value = "欧阳靖宇 15400000001"
     assert (value, form) in set(sweep.find(b"x" * 7 + sweep.forms(value)[form] + b"y" * 7, [value]))
 
 
 @pytest.mark.parametrize("form", sweep.forms_of_key(bytes(32)))
-def test_every_form_of_a_key_is_seen_within_other_bytes(form: str, tmp_path: Path) -> None:
+def test_every_form_of_a_key_is_found_among_other_bytes(form: str, tmp_path: Path) -> None:
     key = bytes(range(201, 233))
     (tmp_path / "keys" / "bank").mkdir(parents=True)
     (tmp_path / "keys" / "bank" / "match-1.key").write_bytes(key)

@@ -56,7 +56,7 @@ def letters(daemon: Daemon) -> list[str]:
     return [line for line in daemon.ask("dead-letters").splitlines() if "quarantined" in line]
 
 
-def test_the_daemon_goes_on_within_seconds(daemon: Daemon) -> None:
+def test_daemon_continues_within_seconds(daemon: Daemon) -> None:
     with daemon:
         daemon.start()
         until(

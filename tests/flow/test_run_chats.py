@@ -51,7 +51,7 @@ def status(daemon: Daemon) -> dict[str, str]:
     return {row["role"]: row["state"] for row in map(json.loads, rows)}
 
 
-def test_chats_and_intake_are_roles_like_the_others(
+def test_run_starts_chats_and_intake_like_other_services(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True):

@@ -103,7 +103,7 @@ def chat_lines() -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("seed", [None, 1], ids=["as it was said", "in another order"])
-def test_a_sale_of_fifty_messages_is_one_incident_with_everybody_who_is_in_it(
+def test_sale_over_fifty_messages_is_one_incident_with_all_customers(
     ullage: Run, seed: int | None
 ) -> None:
     lines = chat_lines()
@@ -159,7 +159,7 @@ def test_twelve_hundred_posts_of_97_sellers_are_at_most_97_rows(ullage: Run) -> 
     assert {len(incident["authors"]) for incident in incidents} == {1}
 
 
-def test_a_record_that_is_split_over_messages_is_read_whole_where_they_are_handed_over_as_one(
+def test_record_split_over_messages_is_read_whole_when_joined(
     ullage: Run,
 ) -> None:
     who, line = (

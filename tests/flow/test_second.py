@@ -19,7 +19,7 @@ from ullage.runtime.supervisor import command
 pytestmark = pytest.mark.flow
 
 
-def test_the_second_ends_and_names_the_process_that_is_there(tmp_path: Path) -> None:
+def test_second_run_ends_and_names_the_running_process(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
     (data / "ullage.toml").write_text(configuration("bank"), encoding="utf-8")

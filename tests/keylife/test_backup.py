@@ -53,7 +53,7 @@ def incidents(house: House) -> set[str]:
         return {incident.id for incident in store.scroll(Incident, DocumentFilter())}
 
 
-def test_what_is_restored_checks_and_holds_the_same(house_with_leak: House, tmp_path: Path) -> None:
+def test_restored_data_passes_check_and_is_the_same(house_with_leak: House, tmp_path: Path) -> None:
     output = back_up(house_with_leak, tmp_path)
     assert "keep them apart from it" in output
     assert not [path for path in (tmp_path / "copy").rglob("*") if path.suffix in (".key", ".pub")]
@@ -67,7 +67,7 @@ def test_what_is_restored_checks_and_holds_the_same(house_with_leak: House, tmp_
     assert modes == {0o600}
 
 
-def test_what_was_in_flight_comes_out_once_after_a_restore(
+def test_records_in_flight_are_processed_once_after_a_restore(
     house_with_leak: House, tmp_path: Path
 ) -> None:
     house_with_leak.post(
@@ -85,7 +85,7 @@ def test_what_was_in_flight_comes_out_once_after_a_restore(
     assert back.count_exposures() == house_with_leak.count_exposures()
 
 
-def test_a_copy_while_others_write_is_of_one_moment(house_with_leak: House, tmp_path: Path) -> None:
+def test_copy_taken_during_writes_is_of_one_moment(house_with_leak: House, tmp_path: Path) -> None:
     """A writer puts claims in pairs, one transaction a pair: every copy holds whole pairs."""
     stop, wrote = threading.Event(), threading.Event()
     store = open_configured_store(house_with_leak.context)
@@ -123,7 +123,7 @@ def test_a_copy_while_others_write_is_of_one_moment(house_with_leak: House, tmp_
         assert counts == {2}
 
 
-def test_without_keys_it_says_that_none_are_in_it(house_with_leak: House, tmp_path: Path) -> None:
+def test_backup_without_keys_says_so(house_with_leak: House, tmp_path: Path) -> None:
     output = house_with_leak.done("backup", tmp_path / "copy")
     assert (
         "it has no keys, and cannot be used without them: copy them with --keys, or restore"
@@ -170,7 +170,7 @@ def keys_of_tls() -> dict[str, bytes]:
     }
 
 
-def test_what_is_not_on_the_list_of_what_belongs_is_left_out_and_named(
+def test_files_that_do_not_belong_are_left_out_and_named(
     house_with_leak: House, tmp_path: Path
 ) -> None:
     for name, content in keys_of_tls().items():
@@ -212,14 +212,14 @@ def test_what_is_not_on_the_list_of_what_belongs_is_left_out_and_named(
     assert left_out == {str(house_with_leak.data / name) for name in keys_of_tls()} | lists
 
 
-def test_a_link_is_named_as_not_in_it(house_with_leak: House, tmp_path: Path) -> None:
+def test_link_is_left_out_and_named(house_with_leak: House, tmp_path: Path) -> None:
     (house_with_leak.data / "bus").rename(tmp_path / "elsewhere")
     (house_with_leak.data / "bus").symlink_to(tmp_path / "elsewhere")
     output = house_with_leak.done("backup", tmp_path / "copy")
     assert f"not in it: {house_with_leak.data / 'bus'} is a link" in output
 
 
-def test_one_changed_byte_is_found_before_anything_is_restored(
+def test_changed_byte_is_found_before_anything_is_restored(
     house_with_leak: House, tmp_path: Path
 ) -> None:
     back_up(house_with_leak, tmp_path)
@@ -239,7 +239,7 @@ def test_one_changed_byte_is_found_before_anything_is_restored(
     )
 
 
-def test_a_manifest_of_another_key_is_refused_before_anything_is_restored(
+def test_manifest_of_another_key_is_rejected_before_restoring(
     house_with_leak: House, tmp_path: Path
 ) -> None:
     back_up(house_with_leak, tmp_path)
@@ -264,7 +264,7 @@ def test_a_manifest_of_another_key_is_refused_before_anything_is_restored(
 
 
 @pytest.mark.parametrize("with_keys", [True, False])
-def test_no_command_of_a_restored_configuration_runs_before_a_person_confirms(
+def test_no_command_of_a_restored_configuration_runs_unconfirmed(
     house_with_leak: House, tmp_path: Path, *, with_keys: bool
 ) -> None:
     ran, program = tmp_path / "ran", tmp_path / "command"
@@ -285,7 +285,7 @@ def test_no_command_of_a_restored_configuration_runs_before_a_person_confirms(
     assert f"then confirm it with `mv {tmp_path / 'back' / 'ullage.toml.restored'}" in result.output
 
 
-def test_a_backup_of_another_version_is_named_as_such_before_anything_is_written(
+def test_backup_of_another_version_is_named_before_restoring(
     house_with_leak: House, tmp_path: Path
 ) -> None:
     back_up(house_with_leak, tmp_path)
@@ -307,7 +307,7 @@ def test_a_backup_of_another_version_is_named_as_such_before_anything_is_written
 @pytest.mark.parametrize(
     "name", ["incidents.sqlite", "elsewhere/cases.sqlite", "bus/captures.sqlite", "frontier.sqlite"]
 )
-def test_database_of_another_version_is_named_before_anything_is_restored(
+def test_database_of_another_version_is_named_before_restoring(
     house_with_leak: House, tmp_path: Path, name: str, *, is_signed: bool
 ) -> None:
     path = house_with_leak.data / name
@@ -331,7 +331,7 @@ def test_database_of_another_version_is_named_before_anything_is_restored(
     assert not (tmp_path / "back").exists()
 
 
-def test_a_folder_that_is_no_data_folder_is_not_backed_up(
+def test_folder_that_is_not_a_data_folder_is_not_backed_up(
     house_with_leak: House, tmp_path: Path
 ) -> None:
     result = subprocess.run(
@@ -353,7 +353,7 @@ def test_a_folder_that_is_no_data_folder_is_not_backed_up(
     assert not (house_with_leak.data.parent / "audit").exists()
 
 
-def test_what_is_not_plain_is_refused(house_with_leak: House, tmp_path: Path) -> None:
+def test_invalid_request_is_rejected(house_with_leak: House, tmp_path: Path) -> None:
     for words, reason in {
         ("backup", house_with_leak.data / "within"): "is within the data folder",
         ("backup", house_with_leak.data): "is the data folder: name one outside",
@@ -393,7 +393,7 @@ def test_what_is_not_plain_is_refused(house_with_leak: House, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", ["../outside", "/etc/outside", "a/../../outside"])
-def test_a_forged_backup_writes_nothing_outside_the_folder(
+def test_forged_backup_writes_nothing_outside_the_folder(
     house_with_leak: House, tmp_path: Path, name: str
 ) -> None:
     back_up(house_with_leak, tmp_path)
@@ -407,7 +407,7 @@ def test_a_forged_backup_writes_nothing_outside_the_folder(
     assert not (tmp_path / "back").exists()
 
 
-def test_no_backup_is_taken_while_a_dead_letter_is_replayed(
+def test_backup_is_rejected_while_a_dead_letter_is_replayed(
     house_with_leak: House, tmp_path: Path
 ) -> None:
     with (
@@ -418,7 +418,7 @@ def test_no_backup_is_taken_while_a_dead_letter_is_replayed(
     assert "dead-letters.replay is being consumed" in str(refused.exception)
 
 
-def test_parts_on_servers_are_named_as_not_in_it(house_with_leak: House, tmp_path: Path) -> None:
+def test_parts_on_servers_are_named_as_left_out(house_with_leak: House, tmp_path: Path) -> None:
     settings = house_with_leak.data / "ullage.toml"
     settings.write_text(
         '[bus]\nurl = "kafka://127.0.0.1:1?username=bus"\n'
@@ -428,7 +428,7 @@ def test_parts_on_servers_are_named_as_not_in_it(house_with_leak: House, tmp_pat
     assert "not in it: the bus is on kafka://127.0.0.1:1, which needs its own backup" in output
 
 
-def test_a_restored_database_counts_its_commits_and_takes_more(
+def test_restored_database_counts_commits_and_accepts_more(
     house_with_leak: House, tmp_path: Path
 ) -> None:
     back_up(house_with_leak, tmp_path)

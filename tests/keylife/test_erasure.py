@@ -46,7 +46,7 @@ def holding(data: Path, *needles: bytes) -> list[str]:
 
 
 @on_server_too
-def test_a_customer_is_erased_from_lists_store_and_way_back_and_no_other(
+def test_customer_is_erased_from_lists_store_and_pseudonyms(
     house_with_leak: House,
 ) -> None:
     gone, remaining = (
@@ -67,7 +67,7 @@ def test_a_customer_is_erased_from_lists_store_and_way_back_and_no_other(
     assert "1 of 1 pseudonyms are not in this list" in resolved.output
 
 
-def test_nothing_but_the_rolling_bus_names_them_by_handle(house_with_leak: House) -> None:
+def test_only_the_rolling_bus_still_contains_the_pseudonym(house_with_leak: House) -> None:
     gone = house_with_leak.handle(3)
     assert holding(house_with_leak.data, gone.encode(), bytes.fromhex(gone))
     erase(house_with_leak, gone)
@@ -75,7 +75,7 @@ def test_nothing_but_the_rolling_bus_names_them_by_handle(house_with_leak: House
     assert [name for name in named if not name.startswith("bus/findings.sqlite")] == []
 
 
-def test_the_proof_is_signed_and_says_what_stays_until_when_and_what_is_out_of_reach(
+def test_erasure_proof_is_signed_and_states_what_remains(
     house_with_leak: House,
 ) -> None:
     erase(house_with_leak, house_with_leak.handle(3))
@@ -106,7 +106,7 @@ def test_the_proof_is_signed_and_says_what_stays_until_when_and_what_is_out_of_r
     )
 
 
-def test_the_audit_log_has_it_without_handle_or_reference(house_with_leak: House) -> None:
+def test_erasure_is_audited_without_pseudonym_or_reference(house_with_leak: House) -> None:
     erase(house_with_leak, "-", answer=f"{BANK[3]['customer_ref']}\n".encode())
     entries = [
         entry
@@ -149,7 +149,9 @@ def everything(subscription: Subscription) -> list[Record]:
 
 @on_server_too
 @pytest.mark.parametrize("topic", [CAPTURES, FINDINGS])
-def test_a_replay_of_the_bus_brings_nobody_back(house_with_leak: House, topic: str) -> None:
+def test_replay_of_the_bus_does_not_restore_an_erased_customer(
+    house_with_leak: House, topic: str
+) -> None:
     erase(house_with_leak, house_with_leak.handle(3))
     exposures = house_with_leak.count_exposures()
     again(house_with_leak, topic)
@@ -173,7 +175,7 @@ def test_a_replay_of_the_bus_brings_nobody_back(house_with_leak: House, topic: s
     assert set(house_with_leak.count_exposures()) == set(exposures)
 
 
-def test_a_dead_letter_that_is_replayed_brings_nobody_back(house_with_leak: House) -> None:
+def test_replayed_dead_letter_does_not_restore_an_erased_customer(house_with_leak: House) -> None:
     bus, sealer = house_with_leak.context.bus(), keys.load_sealer(house_with_leak.context.keys)
     with (
         closing(bus.subscribe(FINDINGS, "test")) as all_,
@@ -190,7 +192,7 @@ def test_a_dead_letter_that_is_replayed_brings_nobody_back(house_with_leak: Hous
 
 
 @on_server_too
-def test_what_is_in_flight_while_they_are_erased_is_not_stored(house: House) -> None:
+def test_records_in_flight_during_an_erasure_are_not_stored(house: House) -> None:
     house.post(*POSTS)
     house.done("match", "--once")
     erase(house, house.handle(3))
@@ -198,7 +200,7 @@ def test_what_is_in_flight_while_they_are_erased_is_not_stored(house: House) -> 
     assert set(house.count_exposures()) == {house.handle(n) for n in (0, 1, 2, 5)}
 
 
-def test_what_the_store_writes_only_after_the_erasure_is_removed_by_alert(
+def test_writes_after_the_erasure_are_removed_by_alert(
     house_with_leak: House,
 ) -> None:
     gone = house_with_leak.handle(3)
@@ -221,7 +223,7 @@ def test_what_the_store_writes_only_after_the_erasure_is_removed_by_alert(
     )
 
 
-def test_a_list_that_is_loaded_later_and_has_them_is_warned_about(house_with_leak: House) -> None:
+def test_later_list_containing_an_erased_customer_gives_a_warning(house_with_leak: House) -> None:
     erase(house_with_leak, house_with_leak.handle(3))
     assert "were erased" not in house_with_leak.load(
         [customer_ for customer_ in BANK if customer_ is not BANK[3]]
@@ -231,7 +233,7 @@ def test_a_list_that_is_loaded_later_and_has_them_is_warned_about(house_with_lea
     assert BANK[3]["customer_ref"] not in output
 
 
-def test_a_hold_stands_in_the_way_and_nothing_is_touched(house_with_leak: House) -> None:
+def test_hold_prevents_an_erasure_and_nothing_is_touched(house_with_leak: House) -> None:
     with closing(open_configured_store(house_with_leak.context)) as store:
         incidents = [incident.id for incident in store.scroll(Incident, DocumentFilter())]
     for incident in incidents:
@@ -286,7 +288,7 @@ def test_a_hold_stands_in_the_way_and_nothing_is_touched(house_with_leak: House)
         ),
     ],
 )
-def test_what_is_not_plain_is_refused_in_a_line(
+def test_invalid_request_is_a_one_line_error(
     house: House, words: tuple[str, ...], said: str
 ) -> None:
     refused = house.ask("erase", *words)
@@ -295,7 +297,7 @@ def test_what_is_not_plain_is_refused_in_a_line(
     assert "C000003" not in str(refused.exception)
 
 
-def test_a_pseudonym_that_nobody_has_is_said(house_with_leak: House) -> None:
+def test_unknown_pseudonym_is_reported(house_with_leak: House) -> None:
     result = house_with_leak.ask("erase", "--tenant", "bank", "--subject", "5" * 32, *WHY)
     assert result.exit_code == 0
     assert "nothing on this host names this customer" in result.stderr
@@ -307,7 +309,7 @@ def test_a_pseudonym_that_nobody_has_is_said(house_with_leak: House) -> None:
     )
 
 
-def test_a_host_that_has_neither_store_nor_list_says_so(house: House) -> None:
+def test_host_without_store_and_list_says_so(house: House) -> None:
     handle = house.handle(3)
     shutil.rmtree(house.data / "watchlists")
     shutil.rmtree(house.data / "building")
@@ -321,7 +323,7 @@ def test_a_host_that_has_neither_store_nor_list_says_so(house: House) -> None:
 
 
 @on_server_too
-def test_a_tenant_is_erased_with_its_keys_and_nothing_brings_it_back(
+def test_tenant_is_erased_with_its_keys_for_good(
     house_with_leak: House,
 ) -> None:
     output = house_with_leak.done("erase", "--tenant", "bank", "--all", "--confirm", "bank", *WHY)
@@ -345,7 +347,7 @@ def test_a_tenant_is_erased_with_its_keys_and_nothing_brings_it_back(
     house_with_leak.done("erase", "--tenant", "bank", "--all", "--confirm", "bank", *WHY)
 
 
-def test_an_erasure_is_done_again_where_the_store_was_not_to_be_had(house_with_leak: House) -> None:
+def test_erasure_is_repeated_after_a_store_outage(house_with_leak: House) -> None:
     gone = house_with_leak.handle(3)
     settings = (house_with_leak.data / "ullage.toml").read_text()
     (house_with_leak.data / "ullage.toml").write_text(
@@ -358,7 +360,7 @@ def test_an_erasure_is_done_again_where_the_store_was_not_to_be_had(house_with_l
     assert gone not in house_with_leak.count_exposures()
 
 
-def test_a_damaged_file_of_tombstones_is_refused(house_with_leak: House) -> None:
+def test_damaged_tombstones_are_rejected(house_with_leak: House) -> None:
     erase(house_with_leak, house_with_leak.handle(3))
     path = house_with_leak.data / "erased" / "bank.tombstones"
     path.write_bytes(path.read_bytes()[:-8])
@@ -375,7 +377,7 @@ def test_a_damaged_file_of_tombstones_is_refused(house_with_leak: House) -> None
     assert Context(house_with_leak.data).keys.exists("bank/match-1.key")
 
 
-def test_a_tenant_whose_name_has_a_number_is_known_by_its_proof(house_with_leak: House) -> None:
+def test_tenant_name_ending_in_a_number_is_recognised_in_its_proof(house_with_leak: House) -> None:
     folder = house_with_leak.data / "erased"
     folder.mkdir(mode=0o700)
     (folder / "bank-2-20261127T101500Z-0123abcd.json").write_text("{}")

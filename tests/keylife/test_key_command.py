@@ -81,7 +81,7 @@ def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Token:
     return token_
 
 
-def test_all_keys_come_from_a_token_and_a_customer_is_found(house: House, token: Token) -> None:
+def test_pipeline_works_with_all_keys_from_a_token(house: House, token: Token) -> None:
     root = house.data / "keys"
     names = sorted(str(path.relative_to(root)) for path in root.rglob("*.key"))
     assert "bank/match-1.key" in names
@@ -96,9 +96,7 @@ def test_all_keys_come_from_a_token_and_a_customer_is_found(house: House, token:
     assert list(root.rglob("*.key")) == []
 
 
-def test_generations_of_a_command_are_those_that_the_inventory_lists(
-    house: House, token: Token
-) -> None:
+def test_key_generations_of_a_command_come_from_the_inventory(house: House, token: Token) -> None:
     command_keys = KeyStore(house.data / "keys", token.command)
     assert (
         list_generations(command_keys, "bank", "match"),
@@ -112,7 +110,7 @@ def test_generations_of_a_command_are_those_that_the_inventory_lists(
     assert list_generations(KeyStore(house.data / "keys"), "bank", "match") == []
 
 
-def test_a_key_that_the_token_lacks_or_a_wrong_pin_is_one_line(house: House, token: Token) -> None:
+def test_missing_token_key_or_wrong_pin_is_a_one_line_error(house: House, token: Token) -> None:
     command_keys = KeyStore(house.data / "keys", token.command)
     with pytest.raises(
         ConfigError,
@@ -127,7 +125,7 @@ def test_a_key_that_the_token_lacks_or_a_wrong_pin_is_one_line(house: House, tok
         command_keys.read("capture.key")
 
 
-def test_another_key_under_that_name_is_refused_by_its_check_value(
+def test_wrong_key_under_a_name_is_rejected_by_its_check_value(
     house: House, token: Token, tmp_path: Path
 ) -> None:
     other_key = tmp_path / "other"

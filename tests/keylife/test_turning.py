@@ -56,7 +56,7 @@ def run(data: Path, words: tuple[str, ...], meanwhile: Callable[[], None] = lamb
         assert process.returncode == 0
 
 
-def test_no_match_is_lost_or_doubled_while_a_key_is_rotated(match: MatchProcess) -> None:
+def test_no_match_is_lost_or_doubled_during_a_key_rotation(match: MatchProcess) -> None:
     """Match works all the time, so that some posts are in hand in every part of every step."""
     planted = Counter[str]()
 
@@ -85,7 +85,7 @@ def test_no_match_is_lost_or_doubled_while_a_key_is_rotated(match: MatchProcess)
     assert keys.list_generations(match.context.keys, "bank", "match") == [1 + ROTATIONS]
 
 
-def test_a_stolen_key_and_list_of_a_retired_epoch_say_nothing_of_the_new_list(
+def test_stolen_retired_key_and_list_reveal_nothing_of_the_new_list(
     match: MatchProcess, tmp_path: Path
 ) -> None:
     """The drill for a match key: rotate, load, retire.
@@ -107,7 +107,7 @@ def test_a_stolen_key_and_list_of_a_retired_epoch_say_nothing_of_the_new_list(
     assert keys.list_generations(match.context.keys, "bank", "match") == [2]
 
 
-def test_a_segment_of_a_day_whose_key_is_destroyed_is_unreadable_and_the_key_is_in_no_file(
+def test_data_of_a_destroyed_key_is_unreadable_and_the_key_is_in_no_file(
     match: MatchProcess, clock
 ) -> None:
     """The segment is kept aside, as a thief or a backup would; an image of the disk from before
@@ -142,9 +142,7 @@ def test_a_segment_of_a_day_whose_key_is_destroyed_is_unreadable_and_the_key_is_
     ] == []
 
 
-def test_a_record_under_a_destroyed_key_that_comes_again_is_a_dead_letter_and_no_loss_unsaid(
-    match: MatchProcess, clock
-) -> None:
+def test_record_under_a_destroyed_key_is_a_reported_dead_letter(match: MatchProcess, clock) -> None:
     store = match.context.keys
     match.put(
         "",

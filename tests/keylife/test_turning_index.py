@@ -111,7 +111,7 @@ def desk(context: Context, clock) -> Iterator[Desk]:
         yield Desk(running, store, clock)
 
 
-def test_no_person_check_and_no_seller_is_lost_while_the_index_key_is_rotated(desk: Desk) -> None:
+def test_no_person_check_or_seller_is_lost_during_index_key_rotation(desk: Desk) -> None:
     """Posts come and questions are asked in every part of each step; match notices the new key
     by itself.
     """
@@ -130,7 +130,7 @@ def test_no_person_check_and_no_seller_is_lost_while_the_index_key_is_rotated(de
     assert desk.match.reasons() == []
 
 
-def test_the_old_key_is_destroyed_when_all_that_it_tagged_has_left(desk: Desk) -> None:
+def test_old_index_key_is_destroyed_when_its_tags_are_gone(desk: Desk) -> None:
     desk.work(0)
     old, rights = desk.context.keys.read("bank/index-1.key"), desk.context
     list(Turn(rights, "bank", "index").open())
@@ -162,7 +162,7 @@ def test_the_old_key_is_destroyed_when_all_that_it_tagged_has_left(desk: Desk) -
     ] == []
 
 
-def test_a_key_that_was_seen_is_retired_early_and_what_it_tagged_is_found_by_handle(
+def test_data_of_a_key_retired_early_is_found_by_pseudonym(
     desk: Desk,
 ) -> None:
     """The drill: open, retire early.
@@ -189,9 +189,7 @@ def test_a_key_that_was_seen_is_retired_early_and_what_it_tagged_is_found_by_han
     assert (desk.count_found(phone(1)) > 0, desk.count_sold("老张")) == (True, 2)
 
 
-def test_a_stolen_index_key_says_nothing_of_what_is_tagged_since(
-    desk: Desk, tmp_path: Path
-) -> None:
+def test_stolen_index_key_reveals_nothing_tagged_later(desk: Desk, tmp_path: Path) -> None:
     stolen = KeyStore(tmp_path / "stolen")
     # tried as the key of the new epoch
     stolen.write("bank/index-2.key", desk.context.keys.read("bank/index-1.key"))
@@ -210,7 +208,7 @@ def test_a_stolen_index_key_says_nothing_of_what_is_tagged_since(
     ) != compute_check_value(desk.context.keys.read("bank/index-2.key"), "bank/index-2.key")
 
 
-def test_the_list_of_what_is_recorded_answers_all_the_time_and_is_not_left_without_its_key(
+def test_registry_keeps_answering_and_keeps_its_key_during_rotation(
     desk: Desk,
 ) -> None:
     def ask_recorded(number: int) -> bool | None:

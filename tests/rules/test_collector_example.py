@@ -100,7 +100,7 @@ def incidents(ullage: Ullage) -> list[dict[str, object]]:
     return [json.loads(line) for line in ullage("incidents", "list", "--json").splitlines()]
 
 
-def test_the_page_shows_all_that_is_done() -> None:
+def test_page_shows_every_command_of_the_test() -> None:
     assert [
         line.split()[0] for line in list_shown_commands("mkdir", "cp", "node", "mv", "ullage")
     ] == [
@@ -111,7 +111,7 @@ def test_the_page_shows_all_that_is_done() -> None:
     assert {"site", "url", "text"} <= json.loads(post).keys()
 
 
-def test_what_it_seals_becomes_an_incident_of_its_site(zones: Path, ullage: Ullage) -> None:
+def test_sealed_post_becomes_an_incident_of_its_site(zones: Path, ullage: Ullage) -> None:
     write(
         zones,
         offer(1, *range(12)),
@@ -125,7 +125,7 @@ def test_what_it_seals_becomes_an_incident_of_its_site(zones: Path, ullage: Ulla
     assert not list((zones / "OUTER" / "spool" / "captures").iterdir())
 
 
-def test_a_stranger_speaks_for_no_site(zones: Path, ullage: Ullage) -> None:
+def test_unknown_signer_is_not_trusted_for_a_site(zones: Path, ullage: Ullage) -> None:
     write(zones, offer(1, *range(12)))
     carry(zones, introduce=False)
     ullage("match", "--once")
@@ -133,9 +133,7 @@ def test_a_stranger_speaks_for_no_site(zones: Path, ullage: Ullage) -> None:
     assert [incident["sites"] for incident in incidents(ullage)] == [["other"]]
 
 
-def test_it_goes_on_where_it_was_and_finishes_what_a_crash_left(
-    zones: Path, ullage: Ullage
-) -> None:
+def test_collector_resumes_and_completes_after_a_crash(zones: Path, ullage: Ullage) -> None:
     write(zones, offer(1, *range(12)))
     carry(zones)
     write(zones, offer(2, *range(20, 30)))
@@ -153,7 +151,7 @@ def test_it_goes_on_where_it_was_and_finishes_what_a_crash_left(
     assert sorted(int(str(incident["customers"])) for incident in incidents(ullage)) == [8, 10, 12]
 
 
-def test_a_line_that_is_wrong_is_named_without_what_it_says(zones: Path) -> None:
+def test_invalid_line_is_named_without_its_content(zones: Path) -> None:
     write(zones, offer(1, 0), f"no json {phone(7)}", {"site": "loans", "text": phone(8)})
     shell(zones, *list_shown_commands("mkdir", "cp")[:2])
     output = shell(zones, *list_shown_commands("node"), code=1)
@@ -164,12 +162,12 @@ def test_a_line_that_is_wrong_is_named_without_what_it_says(zones: Path) -> None
     assert phone(8) not in output
 
 
-def test_without_a_key_it_says_what_to_carry(zones: Path) -> None:
+def test_missing_key_names_what_to_carry(zones: Path) -> None:
     write(zones, offer(1, 0))
     assert "carry keys/seal/*.pub" in shell(zones, *list_shown_commands("node"), code=2)
 
 
-def test_nothing_of_a_post_lies_outside_in_clear(zones: Path) -> None:
+def test_no_post_is_outside_in_clear(zones: Path) -> None:
     write(zones, offer(1, 0))
     shell(zones, *list_shown_commands("mkdir", "cp")[:2], *list_shown_commands("node"))
     written = b"".join(path.read_bytes() for path in (zones / "OUTER").rglob("*") if path.is_file())
@@ -177,7 +175,7 @@ def test_nothing_of_a_post_lies_outside_in_clear(zones: Path) -> None:
     assert b"board.example.com" not in written
 
 
-def test_a_flipped_bit_is_noticed(zones: Path, ullage: Ullage) -> None:
+def test_flipped_bit_is_detected(zones: Path, ullage: Ullage) -> None:
     write(zones, offer(1, *range(12)))
     carry(zones)
     [path] = (zones / "INNER" / "spool" / "captures").iterdir()

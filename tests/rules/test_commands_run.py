@@ -271,7 +271,7 @@ def input_for(command: DocumentedCommand, world: World) -> str:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
-def test_what_a_document_shows_works(document: Path, request: pytest.FixtureRequest) -> None:
+def test_commands_shown_in_a_document_work(document: Path, request: pytest.FixtureRequest) -> None:
     shown = [
         command
         for command in commands(document.read_text(encoding="utf-8"))
@@ -311,7 +311,7 @@ def test_most_commands_are_run_and_each_reason_is_needed() -> None:
     ] == []
 
 
-def test_reasons_name_tests_that_there_are() -> None:
+def test_tests_named_in_reasons_exist() -> None:
     named = [
         path
         for why in NOT_RUN.values()
@@ -321,7 +321,7 @@ def test_reasons_name_tests_that_there_are() -> None:
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
-def test_what_is_looked_for_among_the_metrics_is_there() -> None:
+def test_metrics_searched_in_documents_exist() -> None:
     """A runbook that greps for a name which no role has any more shows nothing, and that looks
     like health.
     """

@@ -59,7 +59,7 @@ def words(document: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
-def test_every_path_and_link_leads_somewhere(document: Path) -> None:
+def test_every_path_and_link_exists(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     paths = {word for word in words(document) if "/" in word and PATH.match(word)}
     # of `FOLDER/NAME.py`, which a reader writes, the folder
@@ -93,7 +93,7 @@ def _names(node: ast.stmt) -> set[str]:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
-def test_every_function_that_is_named_with_its_file_is_there(document: Path) -> None:
+def test_every_named_function_exists_in_its_file(document: Path) -> None:
     named = [match.groups() for match in map(NAMED.match, words(document)) if match]
     assert [
         f"{path}:{name}"
@@ -103,7 +103,7 @@ def test_every_function_that_is_named_with_its_file_is_there(document: Path) -> 
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
-def test_every_test_that_is_named_is_there(document: Path) -> None:
+def test_every_named_test_exists(document: Path) -> None:
     named = [match.groups() for match in map(TEST.match, words(document)) if match]
     assert [
         f"{path}::{name}"
@@ -112,7 +112,7 @@ def test_every_test_that_is_named_is_there(document: Path) -> None:
     ] == []
 
 
-def test_each_veto_of_the_privacy_officer_has_a_test_of_its_own() -> None:
+def test_each_veto_of_the_privacy_officer_has_its_own_test() -> None:
     page = (ROOT / "docs" / "privacy-impact.md").read_text(encoding="utf-8")
     vetoes = page.partition("| veto, if |")[2].partition("\n\n")[0].splitlines()[2:]
     tests_by_row = [re.findall(r"`((?:harness|tests)/[^`]+)`", row) for row in vetoes]
@@ -140,7 +140,7 @@ def test_every_make_target_and_command_exists(document: Path) -> None:
 
 
 @pytest.mark.skipif(not (ROOT / "README.md").exists(), reason="README is not there")
-def test_the_first_command_is_within_twenty_lines() -> None:
+def test_first_command_is_within_twenty_lines() -> None:
     top = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:20]
     assert any("make demo" in line for line in top)
 
@@ -154,7 +154,7 @@ def read_pins(lock: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_a_lock_pins_what_the_metadata_asks_for_with_hashes_and_names_no_index(lock: str) -> None:
+def test_lock_has_hashed_pins_of_the_metadata_and_names_no_index(lock: str) -> None:
     requirements = PROJECT["dependencies"] + [
         r for extra in LOCKS[lock] for r in PROJECT["optional-dependencies"][extra]
     ]
@@ -170,7 +170,7 @@ def test_a_lock_pins_what_the_metadata_asks_for_with_hashes_and_names_no_index(l
     )
 
 
-def test_the_locks_agree_and_a_verdict_alone_needs_at_most_thirty_packages() -> None:
+def test_locks_agree_and_a_verdict_needs_at_most_thirty_packages() -> None:
     whole = read_pins("dev")
     for lock in LOCKS:
         assert read_pins(lock).items() <= whole.items()
@@ -185,14 +185,14 @@ def test_make_without_a_target_lists_every_target() -> None:
         assert f"make {target} " in out
 
 
-def test_the_ci_entry_runs_the_tests_and_may_be_executed() -> None:
+def test_ci_entry_runs_the_tests_and_is_executable() -> None:
     script = ROOT / ".ci" / "run"
     assert script.stat().st_mode & 0o111
     assert "make test" in script.read_text(encoding="utf-8")
     subprocess.run(["bash", "-n", script], check=True)
 
 
-def test_an_old_interpreter_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_old_interpreter_is_rejected_in_one_line(tmp_path: Path) -> None:
     old = tmp_path / "python"
     old.write_text(
         f'#!/bin/sh\nexec {sys.executable} -c "import sys; sys.version_info = (3, 9);'

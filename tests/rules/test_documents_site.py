@@ -65,7 +65,7 @@ def addresses(page: Path) -> Addresses:
     return parser
 
 
-def test_every_document_is_a_page_that_the_navigation_leads_to(site: Path) -> None:
+def test_every_document_is_a_page_in_the_navigation(site: Path) -> None:
     pages = {path.relative_to(DOCS).with_suffix(".html").as_posix() for path in DOCS.rglob("*.md")}
     pages |= {
         "readme.html",
@@ -95,7 +95,7 @@ def test_no_page_loads_anything_from_elsewhere(site: Path) -> None:
     ] == []
 
 
-def test_every_link_within_the_site_leads_to_a_file(site: Path) -> None:
+def test_every_internal_link_leads_to_a_file(site: Path) -> None:
     broken = []
     for page in site.rglob("*.html"):
         if page.name == "404.html":  # its addresses begin at the root of a web server
@@ -109,7 +109,7 @@ def test_every_link_within_the_site_leads_to_a_file(site: Path) -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_generated_parts_are_what_the_code_says(name: str) -> None:
+def test_generated_parts_are_current(name: str) -> None:
     text = (DOCS / name).read_text(encoding="utf-8")
     assert {part[2] for part in PART.finditer(text)} == set(PAGES[name])
     assert renewed(name, text) == text, (
@@ -117,7 +117,7 @@ def test_generated_parts_are_what_the_code_says(name: str) -> None:
     )
 
 
-def test_every_knob_has_a_word_beside_it() -> None:
+def test_every_setting_has_a_description() -> None:
     text = (DOCS / "configuration.md").read_text(encoding="utf-8")
     assert len(re.findall(r"^- `\w+`(?: \(.+\))?: .+$", text, re.MULTILINE)) > 100
     assert re.findall(r"^- `\w+`(?: \(.+\))?: *$", text, re.MULTILINE) == []

@@ -25,13 +25,13 @@ def rows(letter: str) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("letter", LIST)
-def test_no_fault_is_missing_and_none_is_twice(letter: str) -> None:
+def test_every_fault_is_listed_once(letter: str) -> None:
     named = [row[0] for row in ROWS if re.fullmatch(rf"{letter}\d+", row[0])]
     assert named == [f"{letter}{number}" for number in LIST[letter]]
 
 
 @pytest.mark.parametrize("row", [*rows("R").values(), *rows("S").values()], ids=lambda row: row[0])
-def test_a_row_says_what_is_expected_and_measured_and_names_its_tests(row: list[str]) -> None:
+def test_row_states_expected_measured_and_tests(row: list[str]) -> None:
     assert len(row) == 5, "fault, expected, measured, tests"
     assert all(row[1:4])
     tests = re.findall(r"`([^`]+)`", row[4])
@@ -39,7 +39,7 @@ def test_a_row_says_what_is_expected_and_measured_and_names_its_tests(row: list[
     assert [name for name in tests if not TEST.match(name) and not name.startswith("make ")] == []
 
 
-def test_what_a_site_does_is_named_as_its_test_names_it() -> None:
+def test_site_faults_are_named_like_their_tests() -> None:
     table = TEXT.partition("## What sites do")[2].partition("\n\nWhere a site's file")[0]
     last = [
         line.strip("|").split(" | ")[-1] for line in table.splitlines() if line.startswith("| ")

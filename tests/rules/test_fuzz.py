@@ -65,7 +65,7 @@ def read_counts(output: str) -> tuple[int, ...]:
     return tuple(int(number.replace(",", "")) for number in line)
 
 
-def test_what_is_found_is_printed_kept_and_left_out_of_the_next_round(tmp_path: Path) -> None:
+def test_failing_property_is_printed_kept_and_skipped_in_the_next_round(tmp_path: Path) -> None:
     (tmp_path / "test_some.py").write_text(PROPERTIES)
     process = fuzz(tmp_path, 1, "test_some.py")
     properties, examples, rounds, failed = read_counts(process.stdout)
@@ -80,7 +80,7 @@ def test_what_is_found_is_printed_kept_and_left_out_of_the_next_round(tmp_path: 
 @pytest.mark.parametrize(
     ("name", "status"), [("test_true", 0), ("TestCounter", 0), ("test_no_property", 5)]
 )
-def test_the_exit_status_says_whether_anything_failed_or_nothing_was_searched(
+def test_exit_status_reports_failures_or_an_empty_search(
     tmp_path: Path, name: str, status: int
 ) -> None:
     (tmp_path / "test_some.py").write_text(PROPERTIES)
@@ -89,7 +89,7 @@ def test_the_exit_status_says_whether_anything_failed_or_nothing_was_searched(
     assert (read_counts(process.stdout)[1] > 0) == (status == 0)
 
 
-def test_the_examples_of_a_plain_run_are_the_same_each_time(tmp_path: Path) -> None:
+def test_examples_of_a_plain_run_are_the_same_each_time(tmp_path: Path) -> None:
     (tmp_path / "test_some.py").write_text(
         "import pathlib\nfrom hypothesis import given, strategies as st\n@given(st.text())\ndef"
         " test_it(text):\n    with open('drawn', 'a') as file:\n        print(ascii(text),"

@@ -143,7 +143,7 @@ def strings(value: object) -> Iterator[str]:
         yield from strings(item)
 
 
-def test_every_line_of_the_glossary_is_complete_and_no_word_is_both_used_and_rejected() -> None:
+def test_glossary_lines_are_complete_and_reject_no_used_word() -> None:
     terms = [entry.term for entry in entries()]
     assert 60 <= len(terms) == len(set(terms))
     assert all(HAN.search(entry.chinese) for entry in entries())
@@ -153,7 +153,7 @@ def test_every_line_of_the_glossary_is_complete_and_no_word_is_both_used_and_rej
     assert len(REJECTED) == len(set(REJECTED))
 
 
-def test_a_rejected_word_is_found_in_prose_and_not_in_code() -> None:
+def test_rejected_word_is_found_in_prose_and_not_in_code() -> None:
     assert find_rejected_words("The desk shows\nhandles. 成案时间") != []
     assert len(find_rejected_words("The desk shows\nhandles. 成案时间")) == 3
     assert (
@@ -215,7 +215,7 @@ def test_texts_of_reports_and_verdicts_use_no_rejected_word(table: Path) -> None
     [entry for entry in entries() if entry.term in ONE_MEANING],
     ids=lambda entry: entry.term,
 )
-def test_a_term_has_one_chinese_word_in_all_messages(entry: Entry) -> None:
+def test_term_has_one_chinese_word_in_all_messages(entry: Entry) -> None:
     term = re.compile(rf"\b{entry.term}s?\b", re.IGNORECASE)
     texts = {str(message.id): str(message.string) for message in read_catalogue() if message.id}
     translations = {

@@ -26,7 +26,7 @@ def graph() -> grimp.ImportGraph:
     return grimp.build_graph(*PACKAGES, cache_dir=None)
 
 
-def test_the_import_contracts_hold() -> None:
+def test_import_contracts_hold() -> None:
     """Run the linter in a process of its own, as `make check` does.
 
     It must not meet what other tests have imported.
@@ -46,7 +46,7 @@ def users(graph: grimp.ImportGraph, module: str) -> tuple[set[str], set[str]]:
     return stages, {i for i in importers if i.partition(".")[0] == "ullage"}
 
 
-def test_what_is_in_ullage_is_needed_by_two_stages_or_by_ullage(graph: grimp.ImportGraph) -> None:
+def test_modules_of_ullage_are_needed_by_two_stages(graph: grimp.ImportGraph) -> None:
     found_by_walking = {m for m in graph.modules if m.startswith("ullage.identifiers.")}
     modules = (
         {m for m in graph.modules if m.partition(".")[0] == "ullage"}
@@ -97,7 +97,7 @@ print(json.dumps({"seen": seen, "threads": threads}))
 """  # noqa: E501
 
 
-def test_importing_every_module_opens_no_socket_file_or_thread_and_starts_no_process(
+def test_importing_modules_opens_nothing_and_starts_no_process(
     graph: grimp.ImportGraph, tmp_path: Path
 ) -> None:
     modules = sorted(m for m in graph.modules if not m.endswith("__main__"))
@@ -113,7 +113,7 @@ def test_importing_every_module_opens_no_socket_file_or_thread_and_starts_no_pro
 
 
 @pytest.mark.parametrize("stage", ["matcher.cli.match", "alerts.service.process"])
-def test_a_stage_does_not_load_what_only_crawling_needs(stage: str) -> None:
+def test_stage_does_not_load_crawling_libraries(stage: str) -> None:
     if not (ROOT / stage.replace(".", "/")).with_suffix(".py").exists():
         pytest.skip(f"{stage} is not there")
     code = (
@@ -157,7 +157,7 @@ for group in ("ullage.commands", "ullage.checks", "ullage.erasures", "ullage.inc
         (("numpy",), ("alert", "audit", "crawl", "incidents", "notify", "search", "sites", "user")),
     ],
 )
-def test_a_command_loads_without_libraries_of_other_extras(
+def test_command_loads_without_libraries_of_other_extras(
     absent: tuple[str, ...], names: tuple[str, ...]
 ) -> None:
     process = subprocess.run(
@@ -172,9 +172,7 @@ def test_a_command_loads_without_libraries_of_other_extras(
 @pytest.mark.parametrize(
     "words", ["init", "status", "user list", "config show", "dead-letters", "sites"]
 )
-def test_a_command_that_neither_logs_nor_tags_a_batch_loads_what_neither_needs(
-    words: str, data: Path
-) -> None:
+def test_small_command_loads_neither_structlog_nor_numpy(words: str, data: Path) -> None:
     """Each takes as long as a tenth of such a command."""
     watched = [
         sys.executable,
@@ -196,7 +194,7 @@ def test_a_command_that_neither_logs_nor_tags_a_batch_loads_what_neither_needs(
     assert loaded & {"structlog", "numpy"} == set()
 
 
-def test_the_example_site_that_init_writes_is_one_that_crawl_reads(tmp_path: Path) -> None:
+def test_example_site_written_by_init_is_readable(tmp_path: Path) -> None:
     (tmp_path / "example.toml").write_text(setup.SITE, encoding="utf-8")
     assert (
         importlib.import_module("crawlers.sites.site").read_site(tmp_path / "example.toml").platform
@@ -204,7 +202,7 @@ def test_the_example_site_that_init_writes_is_one_that_crawl_reads(tmp_path: Pat
     )
 
 
-def test_every_entry_point_names_an_object_that_exists() -> None:
+def test_every_entry_point_names_an_existing_object() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     missing = []
     groups = [project["scripts"], *project["entry-points"].values()]

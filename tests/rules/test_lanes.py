@@ -51,7 +51,7 @@ def arguments(target: str) -> list[str]:
     return words
 
 
-def test_two_lanes_together_take_every_test_once() -> None:
+def test_two_lanes_together_run_every_test_once() -> None:
     ignored = [word.removeprefix("--ignore=") for word in arguments("faults-kills")]
     assert ignored == arguments("faults-damage"), (
         "the same marks and options, then the same paths: left out there, taken here"
@@ -95,7 +95,7 @@ TARGETS = (
 )
 
 
-def test_settings_of_pyproject_are_known_to_tests_outside_of_tests() -> None:
+def test_pytest_settings_apply_outside_the_tests_folder() -> None:
     """A setting that only the folder `tests` declares would end `make test-live` before its
     first test.
     """
@@ -112,7 +112,7 @@ def test_settings_of_pyproject_are_known_to_tests_outside_of_tests() -> None:
     )
 
 
-def test_files_that_the_queue_names_exist() -> None:
+def test_files_named_by_the_queue_exist() -> None:
     named = [*OPTIONS["waiting_files"], *OPTIONS["long_files"]]
     assert named
     assert [path for path in named if not (ROOT / path).exists()] == []
@@ -129,7 +129,7 @@ def queue(monkeypatch: pytest.MonkeyPatch) -> FileQueue:
     )
 
 
-def test_longest_file_is_begun_first(queue: FileQueue) -> None:
+def test_longest_file_is_started_first(queue: FileQueue) -> None:
     assert queue.choose([SHORT, WAITING, LONG], "gw0") == LONG
 
 
@@ -138,6 +138,6 @@ def test_waiting_files_go_to_the_workers_beyond_the_cores(queue: FileQueue) -> N
     assert queue.choose([SHORT, LONG, WAITING], "gw2") == WAITING
 
 
-def test_a_worker_with_nothing_of_its_kind_takes_the_rest(queue: FileQueue) -> None:
+def test_worker_without_files_of_its_kind_takes_the_rest(queue: FileQueue) -> None:
     assert queue.choose([WAITING], "gw0") == WAITING
     assert queue.choose([SHORT], "gw3") == SHORT

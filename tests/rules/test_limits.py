@@ -89,7 +89,9 @@ def test_time_on_a_busy_machine_counts_for_less(tmp_path: Path, load: float, out
 
 
 @pytest.mark.parametrize(("load", "share"), [(0.0, 1.0), (2.0, 1.0), (8.0, 0.25)])
-def test_share_of_a_core(monkeypatch: pytest.MonkeyPatch, load: float, share: float) -> None:
+def test_share_of_a_core_is_measured(
+    monkeypatch: pytest.MonkeyPatch, load: float, share: float
+) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0))
     assert limits.idle_share() == share

@@ -46,12 +46,12 @@ def find_mutants(path: str, before: str, after: str) -> list[Mutant]:
         ("alerts/grouping/stage.py", "self.filed(batch.stored, incidents)", "pass"),
     ],
 )
-def test_what_once_lived_is_among_the_changes(path: str, before: str, after: str) -> None:
+def test_formerly_surviving_mutants_are_generated(path: str, before: str, after: str) -> None:
     assert (ROOT / path) in [file for area in AREAS.values() for file in area.paths()]
     assert find_mutants(path, before, after)
 
 
-def test_a_mutant_is_put_into_the_function_that_is_there() -> None:
+def test_mutant_is_planted_into_the_existing_function() -> None:
     backoff, reset = Backoff(), Backoff.reset.__code__
     backoff.next()
     try:
@@ -65,7 +65,7 @@ def test_a_mutant_is_put_into_the_function_that_is_there() -> None:
     assert backoff._step == 0
 
 
-def test_a_seed_chooses_the_same_mutants_and_all_files_are_there() -> None:
+def test_seed_chooses_the_same_mutants_and_all_files_exist() -> None:
     mutants = mutants_of(CLOCK)
     assert len(mutants) > 50
     assert sample(mutants, 20, 7) == sample(mutants, 20, 7) != sample(mutants, 20, 8)
@@ -75,9 +75,7 @@ def test_a_seed_chooses_the_same_mutants_and_all_files_are_there() -> None:
         assert [test for test in area.tests if not (ROOT / test).exists()] == []
 
 
-def test_who_survives_or_is_reached_by_no_test_counts_and_what_compiles_to_the_same_does_not() -> (
-    None
-):
+def test_surviving_and_untested_mutants_count_but_invalid_ones_do_not() -> None:
     assert score(Counter(killed=8, timeout=1, survived=1)) == GOAL
     assert score(Counter(killed=9, untested=1, invalid=5)) == GOAL
     assert score(Counter(killed=8, survived=1, untested=1)) < GOAL

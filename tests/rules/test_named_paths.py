@@ -75,7 +75,7 @@ def test_every_file_and_test_of_a_mutation_area_exists(area: str) -> None:
     assert [path for path in (*AREAS[area].files, *AREAS[area].tests) if not exists(path)] == []
 
 
-def test_a_path_that_is_gone_is_found() -> None:
+def test_missing_path_is_found() -> None:
     text = (
         "see `ullage/bus/router.py`, tests/nowhere/ and\n[this](../docs/gone.md), not"
         " example.org/docs/x\n"

@@ -37,7 +37,7 @@ def raw_walks(source: str) -> Iterator[int]:
             yield node.lineno
 
 
-def test_no_module_walks_a_tree_in_which_comments_stand() -> None:
+def test_no_module_walks_a_tree_including_comments() -> None:
     modules = (
         path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if path != WALKER
     )
@@ -61,5 +61,5 @@ def test_no_module_walks_a_tree_in_which_comments_stand() -> None:
         ("iter(x)", []),
     ],
 )
-def test_a_raw_walk_is_noticed(source: str, lines: list[int]) -> None:
+def test_raw_tree_walk_is_detected(source: str, lines: list[int]) -> None:
     assert list(raw_walks(source)) == lines

@@ -50,13 +50,13 @@ def promises_of_readme() -> list[str]:
     ]
 
 
-def test_the_table_is_read():
+def test_table_is_read():
     assert len(rows()) > 30
     assert len(promises_of_security()) > 20
     assert len(promises_of_readme()) >= 4
 
 
-def test_each_row_has_words_that_are_still_there():
+def test_each_row_quotes_existing_words():
     texts = {name: words(path.read_text(encoding="utf-8")) for name, path in DOCUMENTS.items()}
     assert [
         (document, quote) for document, quote, _ in rows() if words(quote) not in texts[document]
@@ -85,7 +85,7 @@ def never_fails(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     return any(re.search(r"mark\.(skip|xfail)\b", mark) for mark in marks) or not can_fail
 
 
-def test_each_test_is_there_and_runs():
+def test_each_named_test_exists_and_runs():
     named = {match.groups() for match in TEST.finditer(PAGE.read_text(encoding="utf-8"))}
     assert len(named) > 40
     missing = []

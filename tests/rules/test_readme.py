@@ -47,7 +47,7 @@ def list_code_by_section(text: str) -> list[list[str]]:
     return [sorted(re.findall(r"`([^`\n]+)`", section)) for section in HEADING.split(prose(text))]
 
 
-def test_it_is_read_in_five_minutes() -> None:
+def test_readme_can_be_read_in_five_minutes() -> None:
     assert len(ENGLISH.split()) <= MOST_WORDS
 
 
@@ -56,7 +56,7 @@ def test_it_is_read_in_five_minutes() -> None:
     [HEADING.findall, blocks, rows, links, list_code_by_section],
     ids=lambda part: part.__name__,
 )
-def test_both_languages_say_the_same(part) -> None:
+def test_both_languages_have_the_same_structure(part) -> None:
     assert part(CHINESE) == part(ENGLISH)
     assert part(ENGLISH)
 
@@ -75,12 +75,12 @@ def test_both_languages_say_the_same(part) -> None:
     ],
     ids=lambda given: getattr(given, "__name__", ""),
 )
-def test_a_language_that_lags_behind_is_seen(part, change) -> None:
+def test_outdated_translation_is_detected(part, change) -> None:
     changed = CHINESE.replace(*change)
     assert changed != CHINESE
     assert part(changed) != part(ENGLISH)
 
 
-def test_each_leads_to_the_other() -> None:
+def test_readmes_link_to_each_other() -> None:
     assert "(README.zh.md)" in ENGLISH
     assert "(README.md)" in CHINESE

@@ -7,7 +7,7 @@ ROOT = Path(__file__).parents[2]
 LINK = "120000"
 
 
-def test_git_keeps_no_link() -> None:
+def test_repository_contains_no_symbolic_link() -> None:
     """A link to something beside a checkout leads nowhere in another, and `make env` fails at
     one in the place of `.venv`.
     """

@@ -131,7 +131,7 @@ def list_paged_ids(store: IncidentStore, where: DocumentFilter) -> list[str]:
 
 
 @pytest.mark.servers
-def test_one_bad_document_among_a_thousand_is_rejected_and_the_others_are_stored(
+def test_one_bad_document_of_a_thousand_is_rejected_alone(
     store: IncidentStore,
 ) -> None:
     documents = [claim(n, tenant="x" * 40_000 if n == 500 else "bank") for n in range(1000)]
@@ -144,7 +144,7 @@ def test_one_bad_document_among_a_thousand_is_rejected_and_the_others_are_stored
 
 @pytest.mark.servers
 @pytest.mark.parametrize("id_", ["", "x" * 513])
-def test_an_id_that_no_index_takes_spoils_no_other_document(store: IncidentStore, id_: str) -> None:
+def test_invalid_document_id_spoils_no_other_document(store: IncidentStore, id_: str) -> None:
     assert store.put([claim(1), claim(2, id=id_), claim(3)]) == [
         WriteResult.CREATED,
         WriteResult.REJECTED,
@@ -158,7 +158,7 @@ def test_an_id_that_no_index_takes_spoils_no_other_document(store: IncidentStore
 
 @pytest.mark.servers
 @pytest.mark.parametrize("block", ["read_only_allow_delete", "write", "read_only"])
-def test_a_read_only_block_is_waited_for(
+def test_read_only_block_is_waited_for(
     store: IncidentStore, backend: Backend, url: str, block: str
 ) -> None:
     index = index_name(prefix(url), Claim)
@@ -173,7 +173,7 @@ def test_a_read_only_block_is_waited_for(
 
 
 @pytest.mark.servers
-def test_a_server_that_was_killed_is_waited_for_and_has_every_write(
+def test_killed_server_is_waited_for_and_keeps_every_write(
     store: IncidentStore, backend: Backend
 ) -> None:
     assert backend.server
@@ -196,7 +196,7 @@ def test_a_server_that_was_killed_is_waited_for_and_has_every_write(
 
 
 @pytest.mark.servers
-def test_a_login_or_certificate_that_is_wrong_is_one_line(
+def test_wrong_login_or_certificate_is_a_one_line_error(
     backend: Backend, url: str, tmp_path: Path
 ) -> None:
     keep(tmp_path / "wrong", "guessed")
@@ -223,7 +223,7 @@ with elasticsearch(Path(sys.argv[1]), sys.argv[2]) as server:
 
 
 @pytest.mark.servers
-def test_a_node_does_not_outlive_whoever_started_it(backend: Backend, tmp_path: Path) -> None:
+def test_node_ends_with_the_process_that_started_it(backend: Backend, tmp_path: Path) -> None:
     version = SERVERS[backend.name]
     result = subprocess.run(
         [sys.executable, "-c", ABANDON, str(tmp_path), version],
@@ -244,7 +244,7 @@ def knock(port: int, seconds: float) -> None:
 
 
 @pytest.mark.servers
-def test_indexes_that_nobody_made_are_an_error_and_are_not_made(
+def test_missing_indexes_are_an_error_and_not_created(
     backend: Backend, url: str, tmp_path: Path
 ) -> None:
     missing_url = url.replace(prefix(url), "ullage-none-")
@@ -288,7 +288,7 @@ def test_indexes_have_ecs_names_and_keep_no_words(
         OUTSIDE,
     ],
 )  # fmt: skip
-def test_a_url_that_is_unsafe_or_unclear_is_refused_in_one_line(tmp_path: Path, url: str) -> None:
+def test_unsafe_or_ambiguous_url_is_rejected_in_one_line(tmp_path: Path, url: str) -> None:
     """The last lacks nothing but a password."""
     with pytest.raises(ConfigError) as raised:
         open_store(url, tmp_path)
@@ -296,7 +296,7 @@ def test_a_url_that_is_unsafe_or_unclear_is_refused_in_one_line(tmp_path: Path, 
     assert "u:p" not in str(raised.value)
 
 
-def test_plain_http_on_loopback_and_a_systemd_credential(
+def test_loopback_http_and_a_systemd_credential_are_accepted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = open_store("elasticsearch://127.0.0.1:1?plain=1", tmp_path)
@@ -307,14 +307,14 @@ def test_plain_http_on_loopback_and_a_systemd_credential(
     open_store("elasticsearch://127.0.0.1:1", tmp_path).close()
 
 
-def test_a_password_that_others_may_read_is_refused(tmp_path: Path) -> None:
+def test_password_readable_by_others_is_rejected(tmp_path: Path) -> None:
     keep(tmp_path / "keys", "secret")
     (tmp_path / "keys" / "store.password").chmod(0o644)
     with pytest.raises(ConfigError, match="0600"):
         open_store(OUTSIDE, tmp_path)
 
 
-def test_a_password_behind_a_link_is_refused(tmp_path: Path) -> None:
+def test_password_behind_a_link_is_rejected(tmp_path: Path) -> None:
     keep(tmp_path / "elsewhere", "secret")
     (tmp_path / "keys").mkdir(mode=0o700)
     (tmp_path / "keys" / "store.password").symlink_to(tmp_path / "elsewhere" / "store.password")
@@ -333,9 +333,7 @@ def test_every_class_has_a_strict_template() -> None:
 @pytest.mark.parametrize(
     ("ci", "outcome"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)]
 )
-def test_a_server_that_cannot_be_had_fails_in_ci_and_is_skipped_elsewhere(
-    monkeypatch, ci, outcome
-) -> None:
+def test_missing_server_fails_in_ci_and_is_skipped_elsewhere(monkeypatch, ci, outcome) -> None:
     def absent() -> None:
         raise UnavailableError("no Java: install one")
 
@@ -345,7 +343,7 @@ def test_a_server_that_cannot_be_had_fails_in_ci_and_is_skipped_elsewhere(
         require("9.5.4")
 
 
-def test_a_machine_without_a_fitting_java_is_told_what_to_install(tmp_path: Path) -> None:
+def test_unsuitable_java_names_what_to_install(tmp_path: Path) -> None:
     old = tmp_path / "java-17"
     (old / "bin").mkdir(parents=True)
     (old / "bin" / "java").touch()

@@ -90,7 +90,7 @@ def commit_all(subscription: Subscription, records: list[Record]) -> None:
         subscription.commit(record)
 
 
-def test_append_waits_for_a_frozen_broker_with_bounded_memory_and_nothing_is_lost_or_doubled(
+def test_append_to_a_frozen_broker_waits_in_bounded_memory(
     kafka_broker: Broker, open_again: OpenAgain
 ) -> None:
     publisher = open_again().publisher(CAPTURES)
@@ -116,7 +116,7 @@ def test_append_waits_for_a_frozen_broker_with_bounded_memory_and_nothing_is_los
     assert numbers(drain(open_again().subscribe(CAPTURES, "match"), 97)) == list(range(97))
 
 
-def test_producer_and_consumer_go_on_after_the_broker_was_killed(
+def test_producer_and_consumer_continue_after_a_broker_kill(
     kafka_broker: Broker, open_again: OpenAgain
 ) -> None:
     bus = open_again()
@@ -139,7 +139,7 @@ def test_producer_and_consumer_go_on_after_the_broker_was_killed(
     assert numbers(before + drain(subscription, 20)) == list(range(40))
 
 
-def test_three_consumers_share_the_partitions_and_a_rebalance_loses_nothing(
+def test_three_consumers_share_partitions_and_a_rebalance_loses_nothing(
     open_again: OpenAgain,
 ) -> None:
     publisher = open_again().publisher(CAPTURES)
@@ -178,7 +178,7 @@ def test_three_consumers_share_the_partitions_and_a_rebalance_loses_nothing(
     assert set().union(*received.values()) == set(range(sent))
 
 
-def test_short_polls_bring_a_member_into_its_group_again_when_its_topic_has_grown(
+def test_short_polls_rejoin_the_group_after_the_topic_has_grown(
     prefix: str, open_again: OpenAgain, admin: KafkaAdminClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A poll that ended between the two answers of a join would leave the member out for good,
@@ -216,7 +216,7 @@ sys.stdin.read()
 """
 
 
-def test_a_killed_consumers_records_go_to_the_next_one(
+def test_records_of_a_killed_consumer_go_to_the_next_one(
     url: str, tmp_path: Path, open_again: OpenAgain
 ) -> None:
     open_again().publisher(CAPTURES).append(spread(1))
@@ -230,7 +230,7 @@ def test_a_killed_consumers_records_go_to_the_next_one(
     assert numbers(drain(open_again().subscribe(CAPTURES, "match"), 1)) == [1]
 
 
-def test_a_late_commit_for_a_partition_that_was_taken_away_is_void(open_again: OpenAgain) -> None:
+def test_late_commit_for_a_revoked_partition_is_ignored(open_again: OpenAgain) -> None:
     open_again().publisher(CAPTURES).append(spread(*range(60)))
     first = open_again().subscribe(CAPTURES, "match")
     first_records = drain(first, 60)
@@ -264,7 +264,7 @@ def test_records_that_expired_unread_are_counted(
     assert again.expired == 6
 
 
-def test_the_broker_expires_by_age_even_in_a_quiet_topic(
+def test_broker_expires_by_age_even_in_a_quiet_topic(
     url: str, tmp_path: Path, prefix: str, admin: KafkaAdminClient
 ) -> None:
     keep = {CAPTURES: KEEP[CAPTURES].__class__(2.0, 2**30)}
@@ -278,7 +278,7 @@ def test_the_broker_expires_by_age_even_in_a_quiet_topic(
     bus.close()
 
 
-def test_lag_is_in_records_and_in_the_seconds_of_the_oldest(open_again: OpenAgain) -> None:
+def test_lag_is_in_records_and_in_seconds_of_the_oldest(open_again: OpenAgain) -> None:
     bus = open_again()
     assert (bus.lag(CAPTURES, "match").records, bus.lag(CAPTURES, "match").seconds) == (0, 0.0)
     publisher = bus.publisher(CAPTURES)
@@ -301,7 +301,7 @@ def test_one_key_stays_in_one_partition_and_many_keys_are_spread(open_again: Ope
     assert len({record.partition for record in drain(bus.subscribe(CAPTURES, "match"), 200)}) == 6
 
 
-def test_a_record_beyond_the_limit_is_refused_and_the_next_one_passes(
+def test_record_over_the_limit_is_rejected_and_the_next_passes(
     open_again: OpenAgain,
 ) -> None:
     bus = open_again()
@@ -314,7 +314,7 @@ def test_a_record_beyond_the_limit_is_refused_and_the_next_one_passes(
     assert [record.value for record in drain(bus.subscribe(CAPTURES, "match"), 1)] == [large]
 
 
-def test_a_missing_topic_is_named_with_what_to_do(
+def test_missing_topic_is_named_with_what_to_do(
     kafka_broker: Broker, tmp_path: Path, prefix: str
 ) -> None:
     bus = open_bus(f"{kafka_broker.url}?prefix={prefix}", tmp_path, KEEP, Clock())
@@ -329,7 +329,7 @@ def test_a_missing_topic_is_named_with_what_to_do(
             ask()
 
 
-def test_topics_are_made_with_their_settings(
+def test_topics_are_created_with_their_settings(
     prefix: str, open_again: OpenAgain, admin: KafkaAdminClient
 ) -> None:
     open_again().publisher(CAPTURES).close()
@@ -344,7 +344,7 @@ def test_topics_are_made_with_their_settings(
     assert settings["retention.ms"] == "3600000"
 
 
-def test_a_foreign_record_without_key_or_headers_is_read(
+def test_foreign_record_without_key_or_headers_is_read(
     kafka_broker: Broker, prefix: str, open_again: OpenAgain
 ) -> None:
     bus = open_again()

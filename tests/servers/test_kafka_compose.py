@@ -139,7 +139,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield cluster_
 
 
-def test_each_role_does_its_work(cluster: Cluster) -> None:
+def test_each_service_does_its_work(cluster: Cluster) -> None:
     with contextlib.ExitStack() as stack:
         crawl, match, alert = (
             stack.enter_context(contextlib.closing(cluster.context(r).bus()))
@@ -182,7 +182,7 @@ def is_denied(answer: object) -> bool:
 
 
 @pytest.mark.parametrize("act", [delete_topic, delete_records, move_offsets, delete_group])
-def test_a_crawl_host_that_was_taken_over_deletes_nothing_and_moves_no_offset(
+def test_compromised_crawl_host_cannot_delete_or_move_offsets(
     cluster: Cluster, act: Callable[[Any], object]
 ) -> None:
     offset = TopicPartition(CAPTURES, 0)
@@ -201,7 +201,9 @@ def test_a_crawl_host_that_was_taken_over_deletes_nothing_and_moves_no_offset(
 
 
 @pytest.mark.parametrize(("topic", "group"), [(CAPTURES, "match"), (FINDINGS, "alert")])
-def test_a_crawl_host_reads_as_nobody_else(cluster: Cluster, topic: str, group: str) -> None:
+def test_crawl_host_cannot_read_as_another_service(
+    cluster: Cluster, topic: str, group: str
+) -> None:
     with contextlib.closing(cluster.context("crawl").bus()) as bus:
         subscribe = partial(bus.subscribe, topic, group)
         with (
@@ -211,7 +213,7 @@ def test_a_crawl_host_reads_as_nobody_else(cluster: Cluster, topic: str, group: 
             take(subscription, 1)
 
 
-def test_a_crawl_host_appends_no_finding(cluster: Cluster) -> None:
+def test_crawl_host_cannot_append_a_finding(cluster: Cluster) -> None:
     with (
         contextlib.closing(cluster.context("crawl").bus()) as bus,
         pytest.raises(ConfigError, match="Kafka"),
@@ -219,7 +221,7 @@ def test_a_crawl_host_appends_no_finding(cluster: Cluster) -> None:
         bus.publisher(FINDINGS).append([outgoing("x")])
 
 
-def test_a_client_without_a_certificate_is_hung_up_on(cluster: Cluster) -> None:
+def test_client_without_a_certificate_is_disconnected(cluster: Cluster) -> None:
     context = cluster.context("crawl")
     url = context.settings.bus.url.replace("&certificate=keys/kafka.pem", "")
     (context.data / "ullage.toml").write_text(f"[bus]\nurl = {json.dumps(url)}\n")

@@ -195,7 +195,7 @@ def work_off(bus: Bus, topic: str, group: str, count: int) -> Record:
         return records[-1]
 
 
-def test_each_role_does_its_whole_work_with_the_rights_of_the_plan(bus_factory: BusFactory) -> None:
+def test_each_service_works_with_the_planned_rights(bus_factory: BusFactory) -> None:
     store = Context(bus_factory.cluster.folder).keys
     sealer, opener = keys.load_sealer(store), keys.load_opener(store)
     crawl = bus_factory.bus("crawl")
@@ -257,7 +257,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize(("role", "act"), FOREIGN.values(), ids=FOREIGN)
-def test_no_role_does_anothers_work(
+def test_no_service_can_do_the_work_of_another(
     bus_factory: BusFactory, role: str, act: Callable[[Bus], None]
 ) -> None:
     bus = bus_factory.bus(role)
@@ -282,7 +282,7 @@ def check(data: Path, environment: dict[str, str] | None = None) -> tuple[int, l
     return result.returncode, bus
 
 
-def test_check_of_a_sound_cluster_has_no_fault(cluster: Cluster) -> None:
+def test_check_of_a_valid_cluster_has_no_fault(cluster: Cluster) -> None:
     code, lines = check(cluster.data("operator"))
     assert [line for line in lines if line.startswith("FAULT")] == []
     assert code == 0
@@ -333,7 +333,7 @@ UNREACHABLE = {
 
 
 @pytest.mark.parametrize(("wrong", "says"), UNREACHABLE.values(), ids=UNREACHABLE)
-def test_check_says_why_the_brokers_cannot_be_used(
+def test_check_explains_why_brokers_cannot_be_used(
     cluster: Cluster, kafka_broker: Broker, wrong: dict[str, str], says: str
 ) -> None:
     ports = {
@@ -348,7 +348,7 @@ def test_check_says_why_the_brokers_cannot_be_used(
     assert says in lines[0]
 
 
-def test_check_says_that_the_password_is_wrong_and_not_which(cluster: Cluster) -> None:
+def test_check_reports_a_wrong_password_without_showing_it(cluster: Cluster) -> None:
     code, lines = check(cluster.data("operator", password="not-the-password"))
     assert (code, len(lines)) == (1, 1)
     assert lines[0].startswith("FAULT  bus brokers: ")
@@ -359,7 +359,7 @@ def test_check_says_that_the_password_is_wrong_and_not_which(cluster: Cluster) -
     assert "not-the-password" not in lines[0]
 
 
-def test_check_does_not_wait_for_a_broker_that_stands_still(cluster: Cluster) -> None:
+def test_check_does_not_wait_for_a_frozen_broker(cluster: Cluster) -> None:
     cluster.broker.freeze()
     try:
         code, lines = check(cluster.data("operator"))
@@ -369,7 +369,7 @@ def test_check_does_not_wait_for_a_broker_that_stands_still(cluster: Cluster) ->
     assert "Kafka does not answer within 5 s" in lines[0]
 
 
-def test_check_names_a_topic_that_is_hidden_and_a_right_that_is_missing(cluster: Cluster) -> None:
+def test_check_names_a_hidden_topic_and_a_missing_right(cluster: Cluster) -> None:
     code, lines = check(cluster.data("crawl"))
     assert (code, [line.split()[0] for line in lines]) == (1, ["ok", "FAULT", "FAULT", "FAULT"])
     assert (
@@ -408,9 +408,7 @@ def odd(cluster: Cluster) -> str:
     return "odd."
 
 
-def test_check_names_settings_a_group_and_a_topic_that_are_wrong(
-    cluster: Cluster, odd: str
-) -> None:
+def test_check_names_wrong_settings_group_and_topic(cluster: Cluster, odd: str) -> None:
     code, (brokers, captures, findings, letters) = check(
         cluster.data("operator", url=cluster.url(prefix=odd))
     )
@@ -433,7 +431,7 @@ def test_check_names_settings_a_group_and_a_topic_that_are_wrong(
     )
 
 
-def test_check_makes_no_topic_even_where_the_bus_would(cluster: Cluster, odd: str) -> None:
+def test_check_creates_no_topic(cluster: Cluster, odd: str) -> None:
     operator = cluster.data("operator", url=cluster.url(prefix=odd, create="1"))
     for _ in range(2):
         assert check(operator)[1][-1].startswith(
@@ -472,7 +470,7 @@ bus.close()
 """
 
 
-def test_a_user_with_a_kerberos_ticket_has_the_rights_of_its_name(ticket: Ticket) -> None:
+def test_user_with_a_kerberos_ticket_has_the_rights_of_its_name(ticket: Ticket) -> None:
     data, environment = ticket.data(), ticket.realm.environment(ticket.keytab)
     before = check(data, environment)
     appended = python("-c", APPEND, str(data), environment=environment)
@@ -482,7 +480,7 @@ def test_a_user_with_a_kerberos_ticket_has_the_rights_of_its_name(ticket: Ticket
     assert [line.replace(" 1 unread", " 0 unread") for line in lines] == before[1]
 
 
-def test_without_a_ticket_or_with_another_service_one_line_says_so(ticket: Ticket) -> None:
+def test_missing_kerberos_ticket_or_wrong_service_is_a_one_line_error(ticket: Ticket) -> None:
     for data, keytab, says in (
         (ticket.data(), None, "no Kerberos login"),
         (ticket.data(service="kafka"), ticket.keytab, "not found in Kerberos database"),

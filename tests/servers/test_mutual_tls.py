@@ -173,7 +173,7 @@ def open_bus_at(data: Path, bus: str) -> Iterator[Bus]:
         yield bus_
 
 
-def test_records_go_over_a_bus_that_knows_its_users_by_their_certificates(kafka: Kafka) -> None:
+def test_bus_identifies_users_by_their_certificates(kafka: Kafka) -> None:
     with open_bus_at(kafka.data, kafka.url()) as bus:
         for topic in TOPICS:
             bus.publisher(topic)
@@ -195,7 +195,7 @@ def test_records_go_over_a_bus_that_knows_its_users_by_their_certificates(kafka:
     assert kafka.check(certificate="soon.pem")[1].startswith("WARN   bus certificate: ")
 
 
-def test_another_certificate_is_another_user_with_no_rights(kafka: Kafka) -> None:
+def test_other_certificate_is_another_user_without_rights(kafka: Kafka) -> None:
     with open_bus_at(kafka.data, kafka.url()) as bus:
         bus.publisher(FINDINGS)
     with open_bus_at(kafka.data, kafka.url("crawl.pem").replace("&create=1", "")) as bus:
@@ -224,7 +224,7 @@ EACH = pytest.mark.parametrize(("wrong", "says"), REFUSED.values(), ids=REFUSED)
 
 
 @EACH
-def test_no_record_goes_to_whom_is_refused_and_one_line_says_why(
+def test_rejected_broker_connection_sends_no_record_and_is_explained(
     kafka: Kafka, wrong: dict[str, str], says: str
 ) -> None:
     assert says.format(knob="bus.url") in kafka.refusal(**wrong)
@@ -233,7 +233,7 @@ def test_no_record_goes_to_whom_is_refused_and_one_line_says_why(
     assert says.format(knob="bus.url") in line
 
 
-def test_a_broker_of_another_name_or_whose_certificate_is_over_is_refused(kafka: Kafka) -> None:
+def test_broker_with_a_wrong_name_or_expired_certificate_is_rejected(kafka: Kafka) -> None:
     misnamed, over = (
         f"{host}:{port}"
         for host, port in zip((OTHER_HOST, "127.0.0.1"), kafka.guard.ports, strict=True)
@@ -247,7 +247,7 @@ def test_a_broker_of_another_name_or_whose_certificate_is_over_is_refused(kafka:
         assert says in line
 
 
-def test_a_certificate_that_was_renewed_counts_without_a_restart_of_the_bus(
+def test_renewed_bus_certificate_is_used_without_a_restart(
     kafka: Kafka, authority: Authority
 ) -> None:
     """What is on disk when a connection is made is shown."""
@@ -259,7 +259,7 @@ def test_a_certificate_that_was_renewed_counts_without_a_restart_of_the_bus(
         bus.publisher(CAPTURES).append([outgoing("renewed")])
 
 
-def test_documents_are_stored_with_a_password_and_with_the_certificate_alone(node: Node) -> None:
+def test_store_accepts_a_password_or_a_certificate(node: Node) -> None:
     claim = Claim(
         id="bank:1", tenant="bank", incident="INC-A", at=dt.datetime(2026, 9, 21, tzinfo=dt.UTC)
     )
@@ -280,7 +280,7 @@ def test_documents_are_stored_with_a_password_and_with_the_certificate_alone(nod
 
 
 @EACH
-def test_no_document_goes_to_whom_is_refused_and_one_line_says_why(
+def test_rejected_store_connection_sends_no_document_and_is_explained(
     node: Node, wrong: dict[str, str], says: str
 ) -> None:
     assert says.format(knob="store.url") in node.refusal(**wrong)
@@ -289,7 +289,7 @@ def test_no_document_goes_to_whom_is_refused_and_one_line_says_why(
     assert says.format(knob="store.url") in line
 
 
-def test_a_node_of_another_name_or_whose_certificate_is_over_is_refused_and_our_own_is_read_again(
+def test_node_with_an_invalid_certificate_is_rejected_and_ours_reread(
     node: Node, authority: Authority
 ) -> None:
     mine = node.data / f"{secrets.token_hex(4)}.pem"

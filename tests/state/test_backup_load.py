@@ -137,7 +137,7 @@ def go(house: House, name: str, tmp_path: Path, size: int, times: int) -> None:
 
 
 @pytest.mark.parametrize("name", PARTS)
-def test_a_backup_under_load_holds_what_was_durable(
+def test_backup_under_load_contains_everything_durable(
     house: House, tmp_path: Path, name: str
 ) -> None:
     go(house, name, tmp_path, SMALL, 2)
@@ -163,7 +163,7 @@ def kill_half_way(house: House, tmp_path: Path) -> Path:
     pytest.fail("every backup was done before it could be killed")
 
 
-def test_a_backup_that_is_killed_is_none_and_stops_nobody(house: House, tmp_path: Path) -> None:
+def test_killed_backup_is_not_restorable_and_stops_nobody(house: House, tmp_path: Path) -> None:
     with writing("bus", house.data, SMALL) as writer:
         copy = kill_half_way(house, tmp_path)
         writer.goes_on()
@@ -205,7 +205,7 @@ def small_disk(
     subprocess.run(["umount", "-l", folder], check=True)
 
 
-def test_a_disk_on_which_the_copy_does_not_fit_is_named_and_left_empty(
+def test_disk_too_small_for_the_copy_is_named_and_left_empty(
     house: House, tmp_path: Path, small_disk: tuple[Path, dict[str, Any]]
 ) -> None:
     folder, limits = small_disk
@@ -220,7 +220,7 @@ def test_a_disk_on_which_the_copy_does_not_fit_is_named_and_left_empty(
 
 
 @pytest.mark.parametrize("name", ["bus", "store"])
-def test_whoever_empties_the_log_does_not_wait_for_a_backup(tmp_path: Path, name: str) -> None:
+def test_checkpoint_does_not_wait_for_a_backup(tmp_path: Path, name: str) -> None:
     """A backup reads as long as it takes.
 
     Who waits for it holds up all that write, for half a minute each time.
@@ -238,7 +238,7 @@ def test_whoever_empties_the_log_does_not_wait_for_a_backup(tmp_path: Path, name
 
 @pytest.mark.faults
 @pytest.mark.parametrize("name", PARTS)
-def test_a_large_backup_under_load_holds_what_was_durable(
+def test_large_backup_under_load_contains_everything_durable(
     house: House, tmp_path: Path, name: str
 ) -> None:
     go(house, name, tmp_path, LARGE, 7)

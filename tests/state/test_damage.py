@@ -183,7 +183,7 @@ def cuts(name: str, content: bytes, times: int) -> Iterator[tuple[str, bytes]]:
         yield f"cut to {place} bytes", content[:place]
 
 
-def test_every_file_of_the_folder_is_looked_at(whole: Path) -> None:
+def test_every_file_of_the_folder_is_covered(whole: Path) -> None:
     """A file that a later version adds needs a reader, and its name above."""
     holding = {name for name in files(whole) if not is_one_of(name, EMPTY)}
     assert {name for name in holding if not is_one_of(name, (*NAMES, *MORE))} == set()
@@ -192,19 +192,19 @@ def test_every_file_of_the_folder_is_looked_at(whole: Path) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_flipped_bit_is_not_read_as_content(whole: Path, name: str) -> None:
+def test_flipped_bit_is_not_read_as_content(whole: Path, name: str) -> None:
     damaged = DamagedCopies(whole, name)
     for what, content in flips(name, damaged.content, TIMES):
         damaged.judge(content, what)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_file_that_is_cut_is_not_read_as_whole(whole: Path, name: str) -> None:
+def test_truncated_file_is_not_read_as_whole(whole: Path, name: str) -> None:
     damaged = DamagedCopies(whole, name)
     for what, content in cuts(name, damaged.content, TIMES):
         damaged.judge(content, what)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_another_files_content_is_refused(whole: Path, name: str) -> None:
+def test_content_of_another_file_is_rejected(whole: Path, name: str) -> None:
     assert DamagedCopies(whole, name).judge(FOREIGN, "foreign") in ("refused", "said", "the same")

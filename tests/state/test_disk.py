@@ -54,7 +54,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("part", FILES)
-def test_a_step_that_the_disk_does_not_take_is_refused_whole_and_passes_afterwards(
+def test_step_rejected_by_the_disk_is_undone_and_passes_afterwards(
     whole: dict[str, str], part: str, fault: str, tmp_path: Path
 ) -> None:
     what, number = FAULTS[fault]

@@ -138,7 +138,7 @@ def readyz(data: Path) -> tuple[int, str]:
                 return error.code, error.read().decode()
 
 
-def test_a_used_folder_lists_everything_and_misses_nothing(folder_in_use: Path) -> None:
+def test_used_folder_lists_everything_and_misses_nothing(folder_in_use: Path) -> None:
     context = Context(folder_in_use)
     parts = context.inventory.parts()
     expected = {
@@ -158,7 +158,7 @@ def test_a_used_folder_lists_everything_and_misses_nothing(folder_in_use: Path) 
     assert run(folder_in_use, "audit", "verify")[0] == 0
 
 
-def test_each_part_alone_is_named_by_check_verify_and_readyz(data: Path) -> None:
+def test_each_missing_part_is_named_by_check_verify_and_readyz(data: Path) -> None:
     for part in Context(data).inventory.parts():
         path, away = data / part, data / ".away"
         path.rename(away)
@@ -177,7 +177,7 @@ def test_each_part_alone_is_named_by_check_verify_and_readyz(data: Path) -> None
 
 
 @pytest.mark.parametrize("name", [*ISSUE, *MORE])
-def test_what_is_removed_is_named_by_every_command(data: Path, name: str) -> None:
+def test_removed_part_is_named_by_every_command(data: Path, name: str) -> None:
     patterns = (ISSUE | MORE)[name]
     remove(data, *patterns)
     for pattern in patterns:
@@ -188,7 +188,7 @@ def test_what_is_removed_is_named_by_every_command(data: Path, name: str) -> Non
     refuses(data, (ISSUE | MORE)[name][0].rstrip("*").split("/")[0])
 
 
-def test_nothing_that_is_gone_is_made_anew_by_a_service(data: Path) -> None:
+def test_no_missing_part_is_recreated_by_a_service(data: Path) -> None:
     remove(data, "incidents.sqlite*", "bus", "accounts.sqlite*")
     for words in (
         ["alert", "--once"],
@@ -205,7 +205,7 @@ def test_nothing_that_is_gone_is_made_anew_by_a_service(data: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["bank/handle.key", "capture.key", "sign/match.key", "audit/command.key"]
 )
-def test_a_key_that_is_gone_is_not_made_anew(data: Path, name: str) -> None:
+def test_missing_key_is_not_recreated(data: Path, name: str) -> None:
     (data / "keys" / name).unlink()
     store = KeyStore(data / "keys")
     with pytest.raises(
@@ -216,7 +216,7 @@ def test_a_key_that_is_gone_is_not_made_anew(data: Path, name: str) -> None:
     assert not (data / "keys" / name).exists()
 
 
-def test_an_accepted_loss_is_audited_and_ends_the_fault(data: Path) -> None:
+def test_accepted_loss_is_audited_and_ends_the_fault(data: Path) -> None:
     remove(data, "incidents.sqlite*")
     code, output = run(data, "check", "--accept-loss", "incidents.sqlite")
     assert (code, "--reason" in output) == (2, True)
@@ -235,7 +235,7 @@ def test_an_accepted_loss_is_audited_and_ends_the_fault(data: Path) -> None:
 @pytest.mark.parametrize(
     "patterns", [("inventory",), ("inventory", "keys/inventory"), ("inventory/match.json",)]
 )
-def test_an_accepted_loss_of_an_inventory_lists_what_is_here(
+def test_accepted_loss_of_an_inventory_lists_what_is_here(
     data: Path, patterns: tuple[str, ...]
 ) -> None:
     before = Context(data).inventory.parts().keys()
@@ -247,7 +247,7 @@ def test_an_accepted_loss_of_an_inventory_lists_what_is_here(
     assert Context(data).inventory.parts().keys() == before
 
 
-def test_the_audit_log_lost_with_its_keys_goes_on_once_the_loss_is_accepted(data: Path) -> None:
+def test_audit_log_lost_with_its_keys_continues_once_accepted(data: Path) -> None:
     remove(data, "audit", "keys/audit")
     _, output = run(data, "check", "--accept-loss", "keys/audit", "--reason", "a drill")
     assert "accepted the loss of keys/audit/command.key" in output, output
@@ -256,7 +256,7 @@ def test_the_audit_log_lost_with_its_keys_goes_on_once_the_loss_is_accepted(data
     assert (code, "how long it was is not known" in output) == (1, True)
 
 
-def test_the_last_entry_of_each_chain_is_a_metric_that_falls_when_the_chain_is_gone(
+def test_last_audit_entry_metric_falls_when_a_chain_is_lost(
     data: Path,
 ) -> None:
     registry, context = CollectorRegistry(), Context(data)
@@ -273,7 +273,7 @@ def test_the_last_entry_of_each_chain_is_a_metric_that_falls_when_the_chain_is_g
     assert last("command") == 0
 
 
-def test_an_older_copy_of_an_inventory_is_told_by_its_neighbours(data: Path) -> None:
+def test_older_copy_of_an_inventory_is_detected_by_the_others(data: Path) -> None:
     path = data / "inventory" / "match.json"
     older = path.read_bytes()
     context = Context(data, service="match")
@@ -283,7 +283,7 @@ def test_an_older_copy_of_an_inventory_is_told_by_its_neighbours(data: Path) -> 
     assert "match.json" in fault
 
 
-def test_an_inventory_that_somebody_changed_is_not_believed(data: Path) -> None:
+def test_altered_inventory_is_rejected(data: Path) -> None:
     path = data / "inventory" / "command.json"
     record = json.loads(path.read_bytes())
     record["parts"].pop("ullage.toml")
@@ -293,13 +293,13 @@ def test_an_inventory_that_somebody_changed_is_not_believed(data: Path) -> None:
     refuses(data, "command.json")
 
 
-def test_an_inventory_of_another_version_is_named_as_such(data: Path) -> None:
+def test_inventory_of_another_version_is_named(data: Path) -> None:
     path = data / "inventory" / "command.json"
     path.write_text(json.dumps({**json.loads(path.read_bytes()), "version": 2, "later": {}}))
     refuses(data, "has version 2, and this ullage reads 1: use that version")
 
 
-def test_a_copied_key_is_reported_and_entered_by_init_alone(data: Path, tmp_path: Path) -> None:
+def test_copied_key_is_reported_and_entered_only_by_init(data: Path, tmp_path: Path) -> None:
     foreign_keys = KeyStore(tmp_path / "other" / "keys")
     foreign_keys.make("shop/index-1.key")
     (data / "keys" / "shop").mkdir()
@@ -358,14 +358,14 @@ def test_unchanged_inventories_are_read_once(data: Path, monkeypatch: pytest.Mon
     assert context.inventory.lists("keys/shop/index-1.key")
 
 
-def test_what_is_destroyed_on_purpose_is_not_missed(data: Path) -> None:
+def test_deliberately_destroyed_keys_are_not_missed(data: Path) -> None:
     context = Context(data)
     for name in [name for name in keys.list_files(context.keys) if name.startswith("bank/")]:
         context.keys.destroy(name)
     assert context.inventory.faults() == []
 
 
-def test_the_inventories_of_two_services_see_each_others_parts(tmp_path: Path) -> None:
+def test_inventories_of_two_services_see_each_others_parts(tmp_path: Path) -> None:
     for service in ("match", "alert"):
         KeyStore(tmp_path / "keys", service=service).make(f"{service}.key")
     assert set(Inventory(tmp_path, "search", KeyStore(tmp_path / "keys")).parts()) == {

@@ -191,9 +191,7 @@ def read_refusal(copy: Path, name: str) -> str:
 
 
 @pytest.mark.parametrize("name", LATER)
-def test_a_later_versions_file_is_refused_with_what_to_do_and_left_as_it_is(
-    copy: Path, name: str
-) -> None:
+def test_file_of_a_later_version_is_rejected_and_left_unchanged(copy: Path, name: str) -> None:
     change, pattern = LATER[name]
     change(copy / name, KeyStore(copy / "keys"))
     before = contents(copy)
@@ -203,7 +201,7 @@ def test_a_later_versions_file_is_refused_with_what_to_do_and_left_as_it_is(
     assert contents(copy) == before
 
 
-def test_a_later_versions_log_of_events_is_refused_as_well(tmp_path: Path) -> None:
+def test_event_log_of_a_later_version_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / EVENTS
     open_database(path, OF_EVENTS).close()
     database(path, KeyStore(tmp_path))
@@ -213,7 +211,7 @@ def test_a_later_versions_log_of_events_is_refused_as_well(tmp_path: Path) -> No
     assert contents(tmp_path) == before
 
 
-def test_a_later_versions_file_of_records_is_named_by_check_and_kept(copy: Path) -> None:
+def test_spool_file_of_a_later_version_is_named_by_check_and_kept(copy: Path) -> None:
     [path] = (copy / "spool" / CAPTURES).glob("*3-*.spool")
     spool_file(path, KeyStore(copy / "keys"))
     content = path.read_bytes()

@@ -165,9 +165,7 @@ def state_of(part: Callable[[Path], Any], folder: Path) -> Any:
 @pytest.mark.parametrize(
     ("part", "act"), PARTS, ids=[f"{part.__name__} {act}" for part, act in PARTS]
 )
-def test_a_write_that_is_cut_short_is_there_whole_or_not_at_all(
-    deaths: Deaths, part: type[Any], act: str
-) -> None:
+def test_interrupted_write_is_complete_or_absent(deaths: Deaths, part: type[Any], act: str) -> None:
     with closing(part(deaths.folder)) as opened:
         opened.before()
         deaths.looking = True
