@@ -95,8 +95,9 @@ def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> P
     handlers: list[Any] = [_NoRedirect()]
     if parts.hostname in LOOPBACK:
         handlers.append(urllib.request.ProxyHandler({}))
+    with_agent = {"User-Agent": "ullage", **headers}
     # `address` has checked the scheme
-    request = urllib.request.Request(url, body, {"User-Agent": "ullage", **headers}, method="POST")  # noqa: S310
+    request = urllib.request.Request(url, body, with_agent, method="POST")  # noqa: S310
     try:
         with urllib.request.build_opener(*handlers).open(request, timeout=timeout) as response:
             return PostResponse(response.status, _read(response, timeout), None)

@@ -88,7 +88,7 @@ _USER = (
     "name, digest, subject, roles, tenants, disabled, until, changes, made_at, made_by, mapped,"
     " login, changed_by"
 )
-_TOKEN = "id, name, purpose, permissions, tenants, made_at, made_by, expires, revoked"  # noqa: S105 - columns
+_TOKEN = "id, name, purpose, permissions, tenants, made_at, made_by, expires, revoked"  # noqa: S105
 
 
 @dataclass(frozen=True, slots=True)

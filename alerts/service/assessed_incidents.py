@@ -117,9 +117,7 @@ class AssessedIncidents:
 
         Returns False where a running process does so already.
         """
-        from alerts.service.process import (  # noqa: PLC0415  the whole stage, which is needed for nothing else here
-            run_alert,
-        )
+        from alerts.service.process import run_alert  # noqa: PLC0415  the whole stage
 
         log.configure("warning")  # that the stage starts and stops is no news here
         try:

@@ -50,7 +50,7 @@ class PageReader:
 
 _LEADS = re.compile(r'((?:\b(?:href|action|src)="|0;url=)(?=/|\{\{(?![^}]*\|link\b)))')
 """Links of a template to the console: neither fragments nor passed through `link`."""
-READER: ContextVar[PageReader] = ContextVar("reader", default=PageReader())  # noqa: B039 - immutable
+READER: ContextVar[PageReader] = ContextVar("reader", default=PageReader())  # noqa: B039
 """The reader of the current request."""
 
 

@@ -6,7 +6,6 @@ Whoever may log in or has a token reads it. No value in the examples is anybody'
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -74,89 +73,338 @@ class Example(NamedTuple):
     response: Any = None
 
 
-SUMMARY = json.loads("""
-{"id": "INC-4TQ2M6ZKXA", "tenant": "bank", "opened_at": "2026-09-21T14:13:20Z", "updated_at": "2026-09-21T14:13:20Z",
-"published_at": null, "publish_seconds": null, "severity": "medium", "exposure": 23, "scenario": "X17", "scenario_title":
-"Broad calling", "scenario_title_zh": "广撒网电话", "origin": "unknown", "origin_label": "", "customers": 1, "fields":
-["NAME", "PHONE"], "rows": 0, "sightings": 1, "kinds": ["phone"], "sites": ["paste"], "titles": ["四件套"], "authors": [],
-"alarm": false, "incomplete": [], "linked": [], "sections": [], "claims": {"volume": null, "price": null, "currency": "",
-"contacts": [], "files": [], "size": null}, "newest_date": null, "joined": 0, "series": [], "gone": 0, "gone_at": null,
-"back": 0, "next_step": "Nothing to do now: it is kept and counted. Look again if more of it turns up.", "next_step_zh":
-"暂无需处置：已留存并计数。如出现更多内容再行查看。", "status": "open", "suppressed": null}
-""")  # noqa: E501
-SIGHTING = json.loads("""
-{"rows": 0, "candidates": {"phone": 0}, "failures": {}, "longest_run": 0, "newest_date": null, "groups": [{"fields":
-["NAME", "PHONE"], "rows": 0, "matched": 0, "corroborated": 0}], "logins": 0, "staff_logins": 0, "stealer_rows": 0,
-"cookies": 0, "staff_cookies": 0, "live_cookies": 0, "live_staff_cookies": 0, "session_cookies": 0, "cookies_until": null,
-"device_rows": 0, "own_cards": 0, "known_cards": 0, "own_card_rows": 0, "rows_of_others": 0, "unread": {}, "id":
-"c81e5b07d94f3a62", "tenant": "bank", "incident": "INC-4TQ2M6ZKXA", "folded_at": "2026-09-21T14:13:20Z", "linked": [],
-"site": "paste", "platform": "raw_paste", "kind": "paste", "category": "", "post_id": "c81e5b07d94f3a62", "capture":
-"5d1e7a90c3b24f68", "url": "https://paste.example/1", "title": "四件套", "author": "", "channel": "", "thread": "",
-"published_at": null, "fetched_at": "2026-09-21T12:00:00Z", "matched_at": "2026-09-21T12:00:00Z", "truncated": false,
-"alarm": false, "wanted": false, "epoch": 1, "index_epoch": 1, "watchlist": 2000, "parts": 1, "matches": 0, "customers": 0,
-"matched_rows": 0, "corroborated_rows": 0, "skeleton": "", "terms": {}, "written": {}, "brands": [], "bytes": 0,
-"suspicion": false, "minors": 0, "cohorts": [], "cohort_labels": 0, "canaries": [], "canaries_enrolled": 0,
-"cards_enrolled": 0, "witnesses_comparable": 0, "witnesses_agreeing": 0, "replayed": 0.0, "replay_of": "", "incomplete": [],
-"served": "", "claims": {"volume": null, "price": null, "currency": "", "contacts": [], "files": [], "size": null},
-"parts_tied": [], "tied": false, "detached_from": "", "gone_at": null, "gone_how": "", "back_at": null}
-""")  # noqa: E501
-CUSTOMER = json.loads("""
-{"id": "INC-4TQ2M6ZKXA:3f0c9a52b7d84e16a1c57e90d2b64f38", "tenant": "bank", "incident": "INC-4TQ2M6ZKXA", "kinds":
-["phone"], "forms": ["plain"], "fields": ["NAME", "PHONE"], "own_fields": ["PHONE"], "groups": [["NAME", "PHONE"]], "sites":
-["paste"], "sightings": ["c81e5b07d94f3a62"], "index_epoch": 1, "first_seen": "2026-09-21T12:00:00Z", "last_seen":
-"2026-09-21T12:00:00Z", "confidence": 80, "corroborated": false, "pseudonym": "3f0c9a52b7d84e16a1c57e90d2b64f38"}
-""")  # noqa: E501
-DECISION = json.loads("""
-{"id": "INC-4TQ2M6ZKXA:0b1f3a5c7d9e2468", "tenant": "bank", "incident": "INC-4TQ2M6ZKXA", "at": "2026-09-21T15:02:11Z",
-"by": "Wang Fang via soar", "status": "acknowledged", "note": "seen", "regime": "", "stage": "", "reference": "",
-"sent_at": null, "act": "", "value": "", "about": "", "until": null, "no_reference": "", "facts": null, "ends": [],
-"confirmed_by": ""}
-""")  # noqa: E501
-FRAUD = json.loads("""
-{"customers": 1, "reported": 1, "loss": 1, "prevented": 0, "none": 0, "loss_rate": 1.0, "lost_minor_units": {"CNY":
-1250000}, "lost_bands": {}}
-""")  # noqa: E501
-DETAILS = json.loads("""
-{"opened_by": "c81e5b07d94f3a62", "first_seen": "2026-09-21T12:00:00Z", "last_seen": "2026-09-21T12:00:00Z", "row": 1,
-"told": "nobody", "clock": "none", "minutes": 0, "reasons": [{"code": "X17", "points": 22, "evidence":
-"Broad calling: NAME PHONE", "evidence_zh": "广撒网电话：姓名、手机号"}], "unit": 0.0, "replay_of": "", "origin_p": 1.0,
-"origin_reasons": [], "verified": 0, "agreeing": 0, "people_by_class": {"C": 1}, "sensitive": 0, "minors": 0, "terms": [],
-"written": [], "brands": [], "skeleton": "", "part_of": "", "part_since": null, "parts": [], "apart": [], "frozen_at": null,
-"deadlines": [], "decide": null, "waiting_for_second_person": [], "sellers": [], "seen_after": "", "exposures_after": ""}
-""")  # noqa: E501
-PERSON = json.loads("""
-{"kinds": ["phone"], "answer": "exposed", "exposed": true, "found": [{"kinds": [{"en": "name", "zh": "姓名"}, {"en":
-"telephone number", "zh": "电话号码"}], "month": "2026-09", "scam": {"en": "Broad calling", "zh": "广撒网电话"}, "protects":
-[{"en": "A caller who knows your name is not thereby true.", "zh": "对方知道姓名不代表身份真实。"}], "approved": false,
-"script": {"en": "At present we warn our customers of callers who know your name.", "zh":
-"近期我们提醒客户警惕能叫出您姓名的陌生来电。"}}], "listed_on": null, "script": null, "seen_alone": false, "about":
-"person", "value_found": true, "check": null, "coverage":
-{"worth": "imported", "since": null, "last": null, "unseen": {"en": "Not seen by it: closed groups and masked numbers.",
-"zh": "无法看到：封闭群组，以及中间位被遮盖的号码。"}}}
-""")  # noqa: E501
-EXPOSURE = json.loads("""
-{"items": [{"asked": "3f0c9a52b7d84e16a1c57e90d2b64f38", "state": "exposed", "risk": 19, "kinds": [{"en": "name", "zh":
-"姓名"}, {"en": "telephone number", "zh": "电话号码"}], "scenario": {"id": "X17", "title": {"en": "Broad calling", "zh":
-"广撒网电话"}}, "first_seen": "2026-09-21T12:00:00Z", "last_seen": "2026-09-21T12:00:00Z", "why": [{"en":
-"stood together: name and phone", "zh": "同时出现：姓名、手机号"}, {"en": "allows: Broad calling", "zh":
-"可用于：广撒网电话"}, {"en": "one value agrees, which can be chance", "zh": "仅一项信息吻合，可能为偶然"}, {"en":
-"seen last on 2026-09-21", "zh": "最近出现：2026-09-21"}]}, {"asked": "00000000000000000000000000000000", "state":
-"not_found", "risk": 0, "kinds": [], "scenario": null, "first_seen": null, "last_seen": null, "why": [{"en":
-"not found; it is not known whether it is a customer's, or whether everything was examined", "zh":
-"未发现；无法确认是否登记有客户，或是否已全部查看"}]}], "coverage": {"worth": "imported", "said":
-"only imported files were examined; no crawler has reported yet", "since": null, "last": null, "kept_days": 180.0, "unseen":
-{"en": "Not seen by it: closed groups and masked numbers.", "zh": "无法看到：封闭群组，以及中间位被遮盖的号码。"}},
-"formula": {"risk": "base points of the scenario times 1 - (days since last seen / life_days) ** (1 / speed)", "life_days":
-180.0, "speed": 0.5, "source": "base points: ullage/verdict/rules.toml; decay: arXiv:1803.11052 (MISP)"}, "terms":
-{"decides_alone": false, "purpose": "risk_engine", "not_for": ["credit", "marketing"], "holds_until":
-"2026-09-22T15:02:11Z", "said": {"en": "This may not decide alone (PIPL Art. 24).", "zh":
-"本结果不得作为自动化决策的唯一依据。"}}}
-""")  # noqa: E501
-EVENTS = json.loads("""
-{"items":
-["eyJhbGciOiJFZERTQSIsImtpZCI6IjQ1Y2UwZWJlYjE4ZDc5ZDMifQ.eyJmZWVkIjoiZWFjODE5OWMiLCJuIjoxfQ.-yxnQCYtXXfBXDC9AtBVSou7eZATRcLo"],
-"after": "eac8199c.ba10632447ded1985303d6127814ee70", "more": false}
-""")
+SUMMARY: Mapping[str, Any] = {
+    "id": "INC-4TQ2M6ZKXA",
+    "tenant": "bank",
+    "opened_at": "2026-09-21T14:13:20Z",
+    "updated_at": "2026-09-21T14:13:20Z",
+    "published_at": None,
+    "publish_seconds": None,
+    "severity": "medium",
+    "exposure": 23,
+    "scenario": "X17",
+    "scenario_title": "Broad calling",
+    "scenario_title_zh": "广撒网电话",
+    "origin": "unknown",
+    "origin_label": "",
+    "customers": 1,
+    "fields": ["NAME", "PHONE"],
+    "rows": 0,
+    "sightings": 1,
+    "kinds": ["phone"],
+    "sites": ["paste"],
+    "titles": ["四件套"],
+    "authors": [],
+    "alarm": False,
+    "incomplete": [],
+    "linked": [],
+    "sections": [],
+    "claims": {
+        "volume": None,
+        "price": None,
+        "currency": "",
+        "contacts": [],
+        "files": [],
+        "size": None,
+    },
+    "newest_date": None,
+    "joined": 0,
+    "series": [],
+    "gone": 0,
+    "gone_at": None,
+    "back": 0,
+    "next_step": "Nothing to do now: it is kept and counted. Look again if more of it turns up.",
+    "next_step_zh": "暂无需处置：已留存并计数。如出现更多内容再行查看。",
+    "status": "open",
+    "suppressed": None,
+}
+SIGHTING = {
+    "rows": 0,
+    "candidates": {"phone": 0},
+    "failures": {},
+    "longest_run": 0,
+    "newest_date": None,
+    "groups": [{"fields": ["NAME", "PHONE"], "rows": 0, "matched": 0, "corroborated": 0}],
+    "logins": 0,
+    "staff_logins": 0,
+    "stealer_rows": 0,
+    "cookies": 0,
+    "staff_cookies": 0,
+    "live_cookies": 0,
+    "live_staff_cookies": 0,
+    "session_cookies": 0,
+    "cookies_until": None,
+    "device_rows": 0,
+    "own_cards": 0,
+    "known_cards": 0,
+    "own_card_rows": 0,
+    "rows_of_others": 0,
+    "unread": {},
+    "id": "c81e5b07d94f3a62",
+    "tenant": "bank",
+    "incident": "INC-4TQ2M6ZKXA",
+    "folded_at": "2026-09-21T14:13:20Z",
+    "linked": [],
+    "site": "paste",
+    "platform": "raw_paste",
+    "kind": "paste",
+    "category": "",
+    "post_id": "c81e5b07d94f3a62",
+    "capture": "5d1e7a90c3b24f68",
+    "url": "https://paste.example/1",
+    "title": "四件套",
+    "author": "",
+    "channel": "",
+    "thread": "",
+    "published_at": None,
+    "fetched_at": "2026-09-21T12:00:00Z",
+    "matched_at": "2026-09-21T12:00:00Z",
+    "truncated": False,
+    "alarm": False,
+    "wanted": False,
+    "epoch": 1,
+    "index_epoch": 1,
+    "watchlist": 2000,
+    "parts": 1,
+    "matches": 0,
+    "customers": 0,
+    "matched_rows": 0,
+    "corroborated_rows": 0,
+    "skeleton": "",
+    "terms": {},
+    "written": {},
+    "brands": [],
+    "bytes": 0,
+    "suspicion": False,
+    "minors": 0,
+    "cohorts": [],
+    "cohort_labels": 0,
+    "canaries": [],
+    "canaries_enrolled": 0,
+    "cards_enrolled": 0,
+    "witnesses_comparable": 0,
+    "witnesses_agreeing": 0,
+    "replayed": 0.0,
+    "replay_of": "",
+    "incomplete": [],
+    "served": "",
+    "claims": {
+        "volume": None,
+        "price": None,
+        "currency": "",
+        "contacts": [],
+        "files": [],
+        "size": None,
+    },
+    "parts_tied": [],
+    "tied": False,
+    "detached_from": "",
+    "gone_at": None,
+    "gone_how": "",
+    "back_at": None,
+}
+CUSTOMER = {
+    "id": "INC-4TQ2M6ZKXA:3f0c9a52b7d84e16a1c57e90d2b64f38",
+    "tenant": "bank",
+    "incident": "INC-4TQ2M6ZKXA",
+    "kinds": ["phone"],
+    "forms": ["plain"],
+    "fields": ["NAME", "PHONE"],
+    "own_fields": ["PHONE"],
+    "groups": [["NAME", "PHONE"]],
+    "sites": ["paste"],
+    "sightings": ["c81e5b07d94f3a62"],
+    "index_epoch": 1,
+    "first_seen": "2026-09-21T12:00:00Z",
+    "last_seen": "2026-09-21T12:00:00Z",
+    "confidence": 80,
+    "corroborated": False,
+    "pseudonym": "3f0c9a52b7d84e16a1c57e90d2b64f38",
+}
+DECISION: Mapping[str, Any] = {
+    "id": "INC-4TQ2M6ZKXA:0b1f3a5c7d9e2468",
+    "tenant": "bank",
+    "incident": "INC-4TQ2M6ZKXA",
+    "at": "2026-09-21T15:02:11Z",
+    "by": "Wang Fang via soar",
+    "status": "acknowledged",
+    "note": "seen",
+    "regime": "",
+    "stage": "",
+    "reference": "",
+    "sent_at": None,
+    "act": "",
+    "value": "",
+    "about": "",
+    "until": None,
+    "no_reference": "",
+    "facts": None,
+    "ends": [],
+    "confirmed_by": "",
+}
+FRAUD = {
+    "customers": 1,
+    "reported": 1,
+    "loss": 1,
+    "prevented": 0,
+    "none": 0,
+    "loss_rate": 1.0,
+    "lost_minor_units": {"CNY": 1250000},
+    "lost_bands": {},
+}
+DETAILS = {
+    "opened_by": "c81e5b07d94f3a62",
+    "first_seen": "2026-09-21T12:00:00Z",
+    "last_seen": "2026-09-21T12:00:00Z",
+    "row": 1,
+    "told": "nobody",
+    "clock": "none",
+    "minutes": 0,
+    "reasons": [
+        {
+            "code": "X17",
+            "points": 22,
+            "evidence": "Broad calling: NAME PHONE",
+            "evidence_zh": "广撒网电话：姓名、手机号",
+        }
+    ],
+    "unit": 0.0,
+    "replay_of": "",
+    "origin_p": 1.0,
+    "origin_reasons": [],
+    "verified": 0,
+    "agreeing": 0,
+    "people_by_class": {"C": 1},
+    "sensitive": 0,
+    "minors": 0,
+    "terms": [],
+    "written": [],
+    "brands": [],
+    "skeleton": "",
+    "part_of": "",
+    "part_since": None,
+    "parts": [],
+    "apart": [],
+    "frozen_at": None,
+    "deadlines": [],
+    "decide": None,
+    "waiting_for_second_person": [],
+    "sellers": [],
+    "seen_after": "",
+    "exposures_after": "",
+}
+PERSON = {
+    "kinds": ["phone"],
+    "answer": "exposed",
+    "exposed": True,
+    "found": [
+        {
+            "kinds": [{"en": "name", "zh": "姓名"}, {"en": "telephone number", "zh": "电话号码"}],
+            "month": "2026-09",
+            "scam": {"en": "Broad calling", "zh": "广撒网电话"},
+            "protects": [
+                {
+                    "en": "A caller who knows your name is not thereby true.",
+                    "zh": "对方知道姓名不代表身份真实。",
+                }
+            ],
+            "approved": False,
+            "script": {
+                "en": "At present we warn our customers of callers who know your name.",
+                "zh": "近期我们提醒客户警惕能叫出您姓名的陌生来电。",
+            },
+        }
+    ],
+    "listed_on": None,
+    "script": None,
+    "seen_alone": False,
+    "about": "person",
+    "value_found": True,
+    "check": None,
+    "coverage": {
+        "worth": "imported",
+        "since": None,
+        "last": None,
+        "unseen": {
+            "en": "Not seen by it: closed groups and masked numbers.",
+            "zh": "无法看到：封闭群组，以及中间位被遮盖的号码。",
+        },
+    },
+}
+EXPOSURE = {
+    "items": [
+        {
+            "asked": "3f0c9a52b7d84e16a1c57e90d2b64f38",
+            "state": "exposed",
+            "risk": 19,
+            "kinds": [{"en": "name", "zh": "姓名"}, {"en": "telephone number", "zh": "电话号码"}],
+            "scenario": {"id": "X17", "title": {"en": "Broad calling", "zh": "广撒网电话"}},
+            "first_seen": "2026-09-21T12:00:00Z",
+            "last_seen": "2026-09-21T12:00:00Z",
+            "why": [
+                {"en": "stood together: name and phone", "zh": "同时出现：姓名、手机号"},
+                {"en": "allows: Broad calling", "zh": "可用于：广撒网电话"},
+                {"en": "one value agrees, which can be chance", "zh": "仅一项信息吻合，可能为偶然"},
+                {"en": "seen last on 2026-09-21", "zh": "最近出现：2026-09-21"},
+            ],
+        },
+        {
+            "asked": "00000000000000000000000000000000",
+            "state": "not_found",
+            "risk": 0,
+            "kinds": [],
+            "scenario": None,
+            "first_seen": None,
+            "last_seen": None,
+            "why": [
+                {
+                    "en": "not found; it is not known whether it is a customer's, "
+                    "or whether everything was examined",
+                    "zh": "未发现；无法确认是否登记有客户，或是否已全部查看",
+                }
+            ],
+        },
+    ],
+    "coverage": {
+        "worth": "imported",
+        "said": "only imported files were examined; no crawler has reported yet",
+        "since": None,
+        "last": None,
+        "kept_days": 180.0,
+        "unseen": {
+            "en": "Not seen by it: closed groups and masked numbers.",
+            "zh": "无法看到：封闭群组，以及中间位被遮盖的号码。",
+        },
+    },
+    "formula": {
+        "risk": "base points of the scenario times "
+        "1 - (days since last seen / life_days) ** (1 / speed)",
+        "life_days": 180.0,
+        "speed": 0.5,
+        "source": "base points: ullage/verdict/rules.toml; decay: arXiv:1803.11052 (MISP)",
+    },
+    "terms": {
+        "decides_alone": False,
+        "purpose": "risk_engine",
+        "not_for": ["credit", "marketing"],
+        "holds_until": "2026-09-22T15:02:11Z",
+        "said": {
+            "en": "This may not decide alone (PIPL Art. 24).",
+            "zh": "本结果不得作为自动化决策的唯一依据。",
+        },
+    },
+}
+EVENTS = {
+    "items": [
+        (
+            "eyJhbGciOiJFZERTQSIsImtpZCI6IjQ1Y2UwZWJlYjE4ZDc5ZDMifQ"
+            ".eyJmZWVkIjoiZWFjODE5OWMiLCJuIjoxfQ"
+            ".-yxnQCYtXXfBXDC9AtBVSou7eZATRcLo"
+        )
+    ],
+    "after": "eac8199c.ba10632447ded1985303d6127814ee70",
+    "more": False,
+}
 COVERAGE = {
     "worth": "monitored",
     "said": "monitored since 2026-09-01, and every site was read",
