@@ -247,7 +247,7 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "name that sites see", contact
 
     def proxies() -> str:
-        from crawlers.fetching.proxy import load_proxies  # noqa: PLC0415 - the rest needs no reactor
+        from crawlers.fetching.proxy import load_proxies  # noqa: PLC0415 - loads a reactor
 
         return f"{len(load_proxies(context))} can be used"
 

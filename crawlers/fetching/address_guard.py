@@ -112,7 +112,11 @@ class AddressGuard:
                 request.headers["Proxy-Authorization"] = self._proxy.authorization
         self._resolved[host] = ()
 
-    def process_response(self, request: Request, response: Response) -> Response:  # noqa: ARG002 - Scrapy passes it
+    def process_response(
+        self,
+        request: Request,  # noqa: ARG002 - Scrapy passes it
+        response: Response,
+    ) -> Response:
         """Refuse with `address` a response from a private peer."""
         peer = response.ip_address
         if (

@@ -234,7 +234,11 @@ class PinnedPool(HTTPConnectionPool):
         )
         self._proxy = proxy
 
-    def getConnection(self, key: Any, endpoint: object) -> Deferred[Any]:  # noqa: ARG002, N802 - Twisted's names
+    def getConnection(  # noqa: N802 - Twisted's name
+        self,
+        key: Any,
+        endpoint: object,  # noqa: ARG002 - Twisted passes it
+    ) -> Deferred[Any]:
         """Return a connection (Twisted's interface).
 
         Fails with `RequestRefusal` for a host that was not permitted, and for schemes other
@@ -292,17 +296,19 @@ class PinnedHandler(HTTP11DownloadHandler):
 
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
-        from twisted.internet import reactor  # noqa: PLC0415 - importing it earlier would install another one
+        # importing it earlier would install another one
+        from twisted.internet import reactor  # noqa: PLC0415
 
         scrapy_pool, visit = self._pool, crawler.spider.visit  # type: ignore[union-attr]
         proxy: Proxy | None = visit.proxy
         if proxy and proxy.ca and crawler.settings.getbool("DOWNLOAD_VERIFY_CERTIFICATES"):
-            policy: Any = BrowserLikePolicyForHTTPS(trustRoot=Roots(proxy.ca))  # type: ignore[no-untyped-call]
-            self._contextFactory = policy
+            make_policy: Any = BrowserLikePolicyForHTTPS
+            self._contextFactory = make_policy(trustRoot=Roots(proxy.ca))
         timeout = crawler.settings.getfloat("DOWNLOAD_TIMEOUT")
         self._pool = PinnedPool(reactor, visit.resolved, self._contextFactory, timeout, proxy)
         self._pool.maxPersistentPerHost = scrapy_pool.maxPersistentPerHost
-        self._pool._factory = scrapy_pool._factory  # noqa: SLF001 - Scrapy sets it so: it bears servers that break rules
+        # Scrapy sets it so: it bears servers that break rules
+        self._pool._factory = scrapy_pool._factory  # noqa: SLF001
         crawler.signals.connect(correct_latency, signal=signals.headers_received)
 
     async def download_request(self, request: Request) -> Response:

@@ -13,6 +13,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -144,7 +145,8 @@ class Tunnel:
         Fails with `RequestRefusal("proxy")` if the proxy does not answer or cannot reach the host.
         """
         talk = _Talk(self.steps(), factory)
-        entering: Deferred[Any] = connectProtocol(self.entrance, talk)  # type: ignore[no-untyped-call]
+        entering: Deferred[Any]
+        entering = connectProtocol(self.entrance, talk)  # type: ignore[no-untyped-call]
 
         def give_up(_: Deferred[Any]) -> None:
             entering.cancel()
@@ -187,10 +189,13 @@ class _Talk(Protocol):
                     self.fail()
                 return
             answer, self._heard = self._heard[:end], self._heard[end:]
-            if not self._run_step(lambda answer=answer: self._steps.send(answer)):  # type: ignore[misc]
+            if not self._run_step(partial(self._steps.send, answer)):
                 return
 
-    def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: N802, ARG002 - Twisted's name
+    def connectionLost(  # noqa: N802 - Twisted's name
+        self,
+        reason: Failure = connectionDone,  # noqa: ARG002 - Twisted passes it
+    ) -> None:
         """Fail: the proxy closed the connection."""
         self.fail()
 

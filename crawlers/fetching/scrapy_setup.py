@@ -202,7 +202,8 @@ def run_on_reactor(
     loop = TimedLoop()
     asyncio.set_event_loop(loop)
     install_reactor(REACTOR)
-    from twisted.internet import reactor as installed  # noqa: PLC0415 - importing it earlier would install another one
+    # importing it earlier would install another one
+    from twisted.internet import reactor as installed  # noqa: PLC0415
 
     reactor: Any = installed
 

@@ -68,7 +68,8 @@ class ScriptPages:
 
     def __init__(self, crawler: Crawler) -> None:
         self._crawler = crawler
-        self._browsers: Browsers | None = getattr(crawler.spider.visit, "browsers", None)  # type: ignore[union-attr]
+        visit = crawler.spider.visit  # type: ignore[union-attr]
+        self._browsers: Browsers | None = getattr(visit, "browsers", None)
         self._agent, self._limit = (
             str(crawler.settings["USER_AGENT"]),
             crawler.settings.getint("DOWNLOAD_MAXSIZE"),

@@ -167,9 +167,9 @@ class Frontier:
             "content": b"",
             "validators": validators and self._cipher.seal_bytes(site, name, validators),
         }
-        columns = ", ".join(values)
+        columns, places = ", ".join(values), ", ".join("?" * len(values))
         self._database.execute(
-            f"insert into pages ({columns}) values ({', '.join('?' * len(values))})",  # noqa: S608 - names of our own columns
+            f"insert into pages ({columns}) values ({places})",  # noqa: S608 - our own columns
             tuple(values.values()),
         )
 

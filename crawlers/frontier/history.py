@@ -30,14 +30,26 @@ ARRIVED = (
 )
 CAME = """
 insert into standings (site, last_new, posts, author, date, title) values (?1, ?2, ?3, ?4, ?5, ?6)
-on conflict (site) do update set last_new = iif(last_new > ?7, ?2, max(last_new, ?2)), posts = posts + ?3,
-author = author + ?4, date = date + ?5, title = title + ?6
-"""  # noqa: E501
+on conflict (site) do update set
+    last_new = iif(last_new > ?7, ?2, max(last_new, ?2)),
+    posts = posts + ?3,
+    author = author + ?4,
+    date = date + ?5,
+    title = title + ?6
+"""
 KEEP = """
 insert into standings (site, state, since, former, former_since, doubted, reason, unread, unread_as)
-values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) on conflict (site) do update set state = ?2, since = ?3, former = ?4,
-former_since = ?5, doubted = ?6, reason = ?7, unread = ?8, unread_as = ?9
-"""  # noqa: E501
+values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+on conflict (site) do update set
+    state = ?2,
+    since = ?3,
+    former = ?4,
+    former_since = ?5,
+    doubted = ?6,
+    reason = ?7,
+    unread = ?8,
+    unread_as = ?9
+"""
 STANDING = (
     "select state, since, former, former_since, doubted, last_new, reason, unread, unread_as,"
     " posts, author, date, title from standings where site = ?"

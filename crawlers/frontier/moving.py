@@ -47,11 +47,9 @@ def export(frontier: Frontier, path: Path, sites: Sequence[str]) -> int:
             with all_or_nothing(database, "begin"):  # crawl may write meanwhile
                 database.execute("insert into moved.key_check select * from key_check")
                 for table, column in BY_SITE.items():
+                    rows = f"select * from {table} where {column} = ?"  # noqa: S608 - our own names
                     for name in names:
-                        database.execute(
-                            f"insert into moved.{table} select * from {table} where {column} = ?",  # noqa: S608 - of the table above
-                            (name,),
-                        )
+                        database.execute(f"insert into moved.{table} {rows}", (name,))
             return int(database.execute("select count(*) from moved.pages").get)
         finally:
             database.execute("detach moved")
@@ -92,10 +90,12 @@ def take_in(frontier: Frontier, other: Frontier, sites: Sequence[str] = ()) -> i
 
 def _copy(source: Any, target: Any, table: str, column: str, site: str) -> int:
     """Copy the rows of a site unchanged; return their number."""
-    rows = source.execute(f"select * from {table} where {column} = ?", (site,))  # noqa: S608 - of the table above
+    # table and column stand in `BY_SITE`
+    rows = source.execute(f"select * from {table} where {column} = ?", (site,))  # noqa: S608
     count = 0
     for row in rows:
-        target.execute(f"insert into {table} values ({', '.join('?' * len(row))})", row)  # noqa: S608
+        places = ", ".join("?" * len(row))
+        target.execute(f"insert into {table} values ({places})", row)  # noqa: S608
         count += 1
     return count
 

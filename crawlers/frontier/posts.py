@@ -26,12 +26,15 @@ LONGEST_THREAD = 20
 FOREVER = float("inf")
 MISS_ALL = """
 update seen set missing = ?3
-where site = ?1 and missing = 0 and named <> x'' and page in (select name from pages where site = ?1 and series = ?2)
-"""  # noqa: E501
+where site = ?1 and missing = 0 and named <> x''
+and page in (select name from pages where site = ?1 and series = ?2)
+"""
 SETTLED = """
-select not exists (select 1 from pages where site = ?1 and series = ?2 and state in ('due', 'parked'))
+select not exists (
+    select 1 from pages where site = ?1 and series = ?2 and state in ('due', 'parked')
+)
 and (select count(*) from pages where site = ?1 and series = ?2) <= ?3
-"""  # noqa: E501
+"""
 GONE = """
 select distinct named from seen indexed by seen_missing
 where site = ?1 and missing > 0 and page in (select name from pages where site = ?1 and series = ?2)
@@ -172,5 +175,5 @@ class Posts:
         )
 
     def _has(self, column: Literal["post", "named"], site: str, digest: bytes) -> bool:
-        query = f"select 1 from seen where site = ? and {column} = ? limit 1"  # noqa: S608 - one of our own columns
+        query = f"select 1 from seen where site = ? and {column} = ? limit 1"  # noqa: S608
         return self._database.execute(query, (site, digest)).get is not None

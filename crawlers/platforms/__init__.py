@@ -52,7 +52,12 @@ class OfPreset:
         """Return the lists that a visit begins with."""
         return self.platform.start(self.site)
 
-    def parse(self, page: PageAddress, response: Response, site: Site) -> PageContent:  # noqa: ARG002
+    def parse(
+        self,
+        page: PageAddress,
+        response: Response,
+        site: Site,  # noqa: ARG002
+    ) -> PageContent:
         """Return the posts and links of a page."""
         return self.platform.parse(page, response, self.site)
 

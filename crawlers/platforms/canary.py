@@ -30,7 +30,12 @@ class Canary:
         """Return the list."""
         return [PageAddress(url, "list") for url in site.start]
 
-    def parse(self, page: PageAddress, response: Response, site: Site) -> PageContent:  # noqa: ARG002 - others have options
+    def parse(
+        self,
+        page: PageAddress,
+        response: Response,
+        site: Site,  # noqa: ARG002 - others have options
+    ) -> PageContent:
         """Return the pages of the posts that the list names, or the one post of a page.
 
         Raises RecordError `not_a_list` if the list is no text.

@@ -6,7 +6,7 @@ Of RSS and Atom nothing needs to be said: each entry is a post. Where selectors 
 JMESPath:
 
 [options]
-rows = "topic_list.topics"            # entries of the list; without rows each `post` of the list is captured as it stands
+rows = "topic_list.topics"            # entries of the list; without it each `post` is captured
 row_id = "id"
 title = "title"
 stamp = "join(' ', [to_string(posts_count), last_posted_at])"
@@ -18,7 +18,7 @@ time = "created_at"
 
 A page that a script fills has its data in it as JSON more often than not: `embedded =
 "css:script#__NEXT_DATA__"` says where.
-"""  # noqa: E501
+"""
 
 from __future__ import annotations
 

@@ -80,14 +80,18 @@ right below them.
 """
 _NUMBER = r"(?<![\d.,:/#-])(?P<{}>\d{{1,3}}(?:,\d{{3}})+|\d{{1,6}})"
 _REPLIES = (
-    r"replies|comments|answers|responses|antworten|kommentare|réponses|commentaires|respuestas|comentarios|risposte|respostas|"
+    r"replies|comments|answers|responses|antworten|kommentare|réponses|commentaires|respuestas|"
+    r"comentarios|risposte|respostas|"
     r"ответ\w{0,3}|комментари\w{0,2}|yanıt|cevap|回复|回覆|回帖|回應|评论|評論|跟帖|コメント|댓글|답글"
 )
 _COUNTS = re.compile(
-    rf"(?i){_NUMBER.format('replies')}\s?\+?\s?(?:個|个|條|条|則|则|篇|件の)?\s?(?:{_REPLIES})(?!\s?[:：(（]\s?\d)"
+    rf"(?i){_NUMBER.format('replies')}\s?\+?\s?"
+    rf"(?:個|个|條|条|則|则|篇|件の)?\s?(?:{_REPLIES})(?!\s?[:：(（]\s?\d)"
     rf"|(?<![\d.,:/#-])(?P<one>1) (?:reply|comment|answer|response)\b"
-    rf"|(?:{_REPLIES})(?:数|數)?\s?[:：(（]?\s?(?P<behind>\d{{1,3}}(?:,\d{{3}})+|\d{{1,6}})(?![\d:/.年月-]|\s?(?:楼|樓|#))"
-    rf"|{_NUMBER.format('posts')}\s?\+?\s?(?:posts?|messages?|beiträge|сообщени\w{{0,2}})\b(?P<of>\s?[•·|–-]\s?page)?"
+    rf"|(?:{_REPLIES})(?:数|數)?\s?[:：(（]?\s?"
+    rf"(?P<behind>\d{{1,3}}(?:,\d{{3}})+|\d{{1,6}})(?![\d:/.年月-]|\s?(?:楼|樓|#))"
+    rf"|{_NUMBER.format('posts')}\s?\+?\s?"
+    rf"(?:posts?|messages?|beiträge|сообщени\w{{0,2}})\b(?P<of>\s?[•·|–-]\s?page)?"
 )
 """How a list, or a thread's own page, states the number of posts of a thread."""
 NO_COUNT = "¦"

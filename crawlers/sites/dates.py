@@ -21,31 +21,36 @@ MONTHS = {
     name: number
     for number, names in enumerate(
         """
-jan january januar janvier janv enero ene gennaio gen janeiro января янв январь ocak styczeń stycznia januari ledna
-leden січня січ tammikuuta tammikuu sty oca ιανουαρίου ιαν يناير ינואר janúar január;
-feb february februar février févr fév febrero febbraio fevereiro fev февраля фев февраль şubat luty lutego februari
-února únor лютого лют helmikuuta helmikuu şub φεβρουαρίου φεβ فبراير פברואר;
-mar march märz mär mars marzo março марта мар март mart marzec marca maret maart mrt března březen березня бер
-maaliskuuta maaliskuu marz μαρτίου μαρ مارس מרץ március;
-apr april avril avr abril abr aprile апреля апр апрель nisan kwiecień kwietnia dubna duben квітня квіт huhtikuuta
-huhtikuu nis kwi απριλίου απρ أبريل אפריל április;
-may mai mayo maggio mag maio мая май mayıs maj maja mei maí května květen травня трав toukokuuta toukokuu μαΐου μαΐ
-مايو מאי május;
-jun june juni juin junio giugno giu junho июня июн июнь haziran czerwiec czerwca června červen червня черв kesäkuuta
-kesäkuu haz cze ιουνίου ιουν يونيو יוני június;
-jul july juli juillet juil julio luglio lug julho июля июл июль temmuz lipiec lipca července červenec липня лип
-heinäkuuta heinäkuu tem lip ιουλίου ιουλ يوليو יולי július;
-aug august août aoû agosto ago августа авг август ağustos sierpień sierpnia agustus augusti augustus agu srpna srpen
-серпня серп elokuuta elokuu elo ağu sie αυγούστου αυγ أغسطس אוגוסט augusztus;
-sep sept september septembre septiembre settembre set setembro сентября сен сент сентябрь eylül wrzesień września září
-вересня вер syyskuuta syyskuu eyl wrz σεπτεμβρίου σεπ سبتمبر ספטמבר szeptember;
-oct okt october oktober octobre octubre ottobre ott outubro out октября окт октябрь ekim październik października
-října říjen жовтня жовт lokakuuta lokakuu eki paź οκτωβρίου οκτ أكتوبر אוקטובר október;
-nov november novembre noviembre novembro ноября ноя нояб ноябрь kasım listopad listopada nopember listopadu листопада
-лист marraskuuta marraskuu kas lis νοεμβρίου νοε نوفمبر נובמבר;
-dec dez december dezember décembre déc diciembre dic dicembre dezembro декабря дек декабрь aralık grudzień grudnia
-desember prosince prosinec грудня груд joulukuuta joulukuu ara gru δεκεμβρίου δεκ ديسمبر דצמבר
-""".split(";"),  # noqa: E501
+jan january januar janvier janv enero ene gennaio gen janeiro января янв январь ocak styczeń
+stycznia januari ledna leden січня січ tammikuuta tammikuu sty oca ιανουαρίου ιαν يناير ינואר
+janúar január;
+feb february februar février févr fév febrero febbraio fevereiro fev февраля фев февраль şubat
+luty lutego februari února únor лютого лют helmikuuta helmikuu şub φεβρουαρίου φεβ فبراير פברואר;
+mar march märz mär mars marzo março марта мар март mart marzec marca maret maart mrt března březen
+березня бер maaliskuuta maaliskuu marz μαρτίου μαρ مارس מרץ március;
+apr april avril avr abril abr aprile апреля апр апрель nisan kwiecień kwietnia dubna duben квітня
+квіт huhtikuuta huhtikuu nis kwi απριλίου απρ أبريل אפריל április;
+may mai mayo maggio mag maio мая май mayıs maj maja mei maí května květen травня трав toukokuuta
+toukokuu μαΐου μαΐ مايو מאי május;
+jun june juni juin junio giugno giu junho июня июн июнь haziran czerwiec czerwca června červen
+червня черв kesäkuuta kesäkuu haz cze ιουνίου ιουν يونيو יוני június;
+jul july juli juillet juil julio luglio lug julho июля июл июль temmuz lipiec lipca července
+červenec липня лип heinäkuuta heinäkuu tem lip ιουλίου ιουλ يوليو יולי július;
+aug august août aoû agosto ago августа авг август ağustos sierpień sierpnia agustus augusti
+augustus agu srpna srpen серпня серп elokuuta elokuu elo ağu sie αυγούστου αυγ أغسطس אוגוסט
+augusztus;
+sep sept september septembre septiembre settembre set setembro сентября сен сент сентябрь eylül
+wrzesień września září вересня вер syyskuuta syyskuu eyl wrz σεπτεμβρίου σεπ سبتمبر ספטמבר
+szeptember;
+oct okt october oktober octobre octubre ottobre ott outubro out октября окт октябрь ekim
+październik października října říjen жовтня жовт lokakuuta lokakuu eki paź οκτωβρίου οκτ أكتوبر
+אוקטובר október;
+nov november novembre noviembre novembro ноября ноя нояб ноябрь kasım listopad listopada nopember
+listopadu листопада лист marraskuuta marraskuu kas lis νοεμβρίου νοε نوفمبر נובמבר;
+dec dez december dezember décembre déc diciembre dic dicembre dezembro декабря дек декабрь aralık
+grudzień grudnia desember prosince prosinec грудня груд joulukuuta joulukuu ara gru δεκεμβρίου δεκ
+ديسمبر דצמבר
+""".split(";"),
         1,
     )
     for name in names.split()
@@ -55,17 +60,19 @@ UNITS: dict[str, float] = {
     for seconds, words in zip(
         (1, 60, 3600, 86400, 7 * 86400, 30 * 86400, 365 * 86400),
         """
-second seconds sec secs s 秒 秒钟 秒前 sekunde sekunden seconde secondes segundo segundos секунд секунды секунду 초;
-minute minutes min mins m 分 分钟 分鐘 minuten minuto minutos минут минуты минуту мин 분 minuti minuta minuty dakika phút
-menit minuter minutter minuuttia хвилин хвилини;
-hour hours hr hrs h 小时 小時 时间 時間 个小时 stunde stunden heure heures hora horas часов часа час 시간 ore ora godzin godzinę
-godziny saat giờ jam uur timmar timer tuntia годин години;
-day days d 天 日 tag tage tagen jour jours día días dia dias день дня дней 일 giorni giorno dni dzień gün ngày hari dagen
-dagar dager päivää днів;
-week weeks wk w 周 週 星期 个星期 woche wochen semaine semaines semana semanas неделю недели недель;
+second seconds sec secs s 秒 秒钟 秒前 sekunde sekunden seconde secondes segundo segundos секунд
+секунды секунду 초;
+minute minutes min mins m 分 分钟 分鐘 minuten minuto minutos минут минуты минуту мин 분 minuti
+minuta minuty dakika phút menit minuter minutter minuuttia хвилин хвилини;
+hour hours hr hrs h 小时 小時 时间 時間 个小时 stunde stunden heure heures hora horas часов часа
+час 시간 ore ora godzin godzinę godziny saat giờ jam uur timmar timer tuntia годин години;
+day days d 天 日 tag tage tagen jour jours día días dia dias день дня дней 일 giorni giorno dni
+dzień gün ngày hari dagen dagar dager päivää днів;
+week weeks wk w 周 週 星期 个星期 woche wochen semaine semaines semana semanas неделю недели
+недель;
 month months mo 个月 個月 ヶ月 monat monate monaten mois mes meses месяц месяца месяцев;
 year years yr y 年 jahr jahre jahren an ans año años ano anos год года лет
-""".split(";"),  # noqa: E501
+""".split(";"),
         strict=True,
     )
     for word in words.split()
@@ -74,10 +81,12 @@ DAYS = {
     word.replace("~", " "): days
     for days, words in enumerate(
         """
-today dzisiaj dziś bugün hôm~nay vandaag idag tänään dnes сьогодні heute aujourd'hui hoy oggi hoje сегодня 今天 今日 오늘;
-yesterday wczoraj dün hôm~qua gisteren igår eilen včera вчора gestern hier ayer ieri ontem вчера 昨天 昨日 어제;
+today dzisiaj dziś bugün hôm~nay vandaag idag tänään dnes сьогодні heute aujourd'hui hoy oggi hoje
+сегодня 今天 今日 오늘;
+yesterday wczoraj dün hôm~qua gisteren igår eilen včera вчора gestern hier ayer ieri ontem вчера
+昨天 昨日 어제;
 vorgestern позавчера 前天
-""".split(";")  # noqa: E501
+""".split(";")
     )
     for word in words.split()
 }
@@ -101,10 +110,12 @@ NOW = re.compile(
 )
 YEAR_FIRST = re.compile(r"(?<!\d)(\d{4})\s*[-/.年년]\s*(\d{1,2})\s*[-/.月월]\s*(\d{1,2})[日일]?T?")
 MONTH_FIRST = re.compile(
-    r"([^\W\d_]{3,})\.?[\s/-]+(\d{1,2})(?:st|nd|rd|th)?\s*(?:[,/-]\s*)?(?:(\d{4})(?!\d)|(?=[,\s]|$))"
+    r"([^\W\d_]{3,})\.?[\s/-]+(\d{1,2})(?:st|nd|rd|th)?\s*(?:[,/-]\s*)?"
+    r"(?:(\d{4})(?!\d)|(?=[,\s]|$))"
 )
 DAY_FIRST = re.compile(
-    r"(?<!\d)(\d{1,2})(?:st|nd|rd|th)?[.\s/-]+(?:(?:de|of)\s+)?([^\W\d_]{3,})\.?,?(?:[\s/-]+(?:de\s+)?(\d{4}))?"
+    r"(?<!\d)(\d{1,2})(?:st|nd|rd|th)?[.\s/-]+(?:(?:de|of)\s+)?([^\W\d_]{3,})\.?,?"
+    r"(?:[\s/-]+(?:de\s+)?(\d{4}))?"
 )
 VIETNAMESE = re.compile(r"(?i)(?<!\d)(\d{1,2})\s+(?:tháng|thg)\s+(\d{1,2}),?\s+(\d{4})(?!\d)")
 NUMBERS = re.compile(r"(?<!\d)(\d{1,2})([-/.])(\d{1,2})\2(\d{4}|\d{2})(?!\d)")
@@ -113,7 +124,8 @@ HALF = "上午 下午 凌晨 早上 中午 晚上 午前 午後 오전 오후"
 LATER_HALF = frozenset("下午 晚上 午後 오후 p".split())
 CLOCK = re.compile(
     rf"(?i)(?:(?P<half>{HALF.replace(' ', '|')})\s*)?(?<!\d)(?P<hour>\d{{1,2}})"
-    r"(?:[:：时h시](?P<minute>\d{2})(?:[:：分](?P<second>\d{2}))?(?:[.,]\d+)?(?:\s*(?P<m1>[ap])\.?m\b\.?)?|\s*(?P<m2>[ap])\.?m\b\.?)"
+    r"(?:[:：时h시](?P<minute>\d{2})(?:[:：分](?P<second>\d{2}))?(?:[.,]\d+)?"
+    r"(?:\s*(?P<m1>[ap])\.?m\b\.?)?|\s*(?P<m2>[ap])\.?m\b\.?)"
     r"(?:\s*(?P<zone>Z\b|[A-Z]{3}\b|[+-]\d{2}:?\d{2}))?"
 )
 AGO = re.compile(
@@ -158,7 +170,7 @@ class DateFormats:
         """Return the moment that one of the site's own formats reads."""
         for date_format in self.formats:
             try:
-                moment = datetime.strptime(text, date_format)  # noqa: DTZ007 - the zone is the site's
+                moment = datetime.strptime(text, date_format)  # noqa: DTZ007 - the site's zone
             except ValueError:
                 continue
             return moment if moment.tzinfo else moment.replace(tzinfo=self.zone)

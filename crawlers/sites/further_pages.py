@@ -70,7 +70,8 @@ MOST_DAYS = 27
 """From this many adjacent numbers on, none above those of a month, they are days."""
 CALENDAR_KEYS = frozenset("month year date day week ym yearmonth".split())
 PAGE_KEY = re.compile(
-    r"(?i)page|pages|pg?|pn|start|offset|skip|from|st|after|before|cursor|since|until|max_?id|last_?id|limit"
+    r"(?i)page|pages|pg?|pn|start|offset|skip|from|st|after|before|cursor|since|until"
+    r"|max_?id|last_?id|limit"
 )
 NEXT_THREAD = re.compile(r"(?i)next(?:newest|newset|oldest|_?topic|_?thread)?")
 """The value of a parameter that leads to the next thread."""

@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from re import _parser  # type: ignore[attr-defined]  # the only one who reads a pattern as Python does
+from re import _parser  # type: ignore[attr-defined]  # reads a pattern as Python does
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -61,7 +61,7 @@ def _to_selections(value: object, info: ValidationInfo) -> Selections:
 def _to_pattern(value: object) -> re.Pattern[str]:
     """Compile a regular expression; ValueError if it is invalid or too slow on some texts."""
     if not isinstance(value, str):
-        raise ValueError("is not a valid regular expression")  # noqa: TRY004 - pydantic's way to say so
+        raise ValueError("is not a valid regular expression")  # noqa: TRY004 - pydantic's way
     try:
         pattern = re.compile(value)
     except re.error as error:

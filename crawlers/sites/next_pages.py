@@ -18,13 +18,16 @@ from crawlers.sites.selectors import MOST_LINKS, Node, get_link, is_element
 
 NUMBER = re.compile(r"\d+")
 NO_ENTRY = re.compile(
-    r"(?i)[/?=](register|sign-?up|log-?in|log-?out|sign-?in|search|help|faq|rss|feed|contact|privacy|terms)\b"
+    r"(?i)[/?=](register|sign-?up|log-?in|log-?out|sign-?in|search|help|faq|rss|feed|contact"
+    r"|privacy|terms)\b"
 )
 """Addresses that are neither a thread nor a board."""
 MOST_TEXTS = 4
 """The most texts of a link that are examined: a link may contain the rest of the page."""
 BEHIND = re.compile(
-    r"(?i)[?&;,/_.-]*(?:(?:page|pages|index|p|pg|pn|start|offset|skip|from|st|seite|pagina|currentpage)[=/_,-]?)?(\d+)/?(?:\.html?)?"
+    r"(?i)[?&;,/_.-]*"
+    r"(?:(?:page|pages|index|p|pg|pn|start|offset|skip|from|st|seite|pagina|currentpage)[=/_,-]?)?"
+    r"(\d+)/?(?:\.html?)?"
 )
 """What stands in an address behind that of the first page."""
 

@@ -12,6 +12,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from functools import partial
 from urllib.parse import urldefrag, urljoin, urlsplit
 
 from lxml.html import HtmlElement  # type: ignore[import-untyped]  # it has no types
@@ -295,7 +296,7 @@ def guess_posts(responses: Sequence[Response], pattern: str = "") -> Options:
             # the next thread, not the next page
             if is_other_entry(pattern, url, link.get("href") or ""):
                 del link.attrib["rel"]
-        posts.take_out_rows(root, lambda where, url=url: is_other_entry(pattern, url, where))  # type: ignore[misc]
+        posts.take_out_rows(root, partial(is_other_entry, pattern, url))
     further = guess_next_page(roots)
     options = posts.guess_options([root for _, root in roots], now)
     return {**options, "thread_next": _simplify(further)} if options and further else options
@@ -359,7 +360,8 @@ def _rate_links(
 def _generalize_folder(url: str) -> str:
     """Return an address without the last step of its path, and without numbers."""
     parts = urlsplit(url)
-    return f"{re.sub(r'[0-9]+', '*', parts.path.rstrip('/').rpartition('/')[0])}?{re.sub(r'=[^&;]*', '', parts.query)}"  # noqa: E501
+    folder = parts.path.rstrip("/").rpartition("/")[0]
+    return f"{re.sub('[0-9]+', '*', folder)}?{re.sub('=[^&;]*', '', parts.query)}"
 
 
 def _strip_host(url: str) -> str:
@@ -374,7 +376,9 @@ def build_pattern(urls: Iterable[str], least: int = LEAST) -> str:
 
     >>> build_pattern(["http://b/t/a-1/", "http://b/t/b-2/", "http://b/t/c-3/?x=9"])
     '^https?://[^/]+/t/(?P<slug>[^/?&]*?)(?P<id>[0-9]+)(?![0-9A-Za-z])'
-    >>> build_pattern(["http://b/2026/10/an-offer/", "http://b/2026/11/a-reply/", "http://b/2026/11/a-sale/"])
+    >>> build_pattern(
+    ...     ["http://b/2026/10/an-offer/", "http://b/2026/11/a-reply/", "http://b/2026/11/a-sale/"]
+    ... )
     '^https?://[^/]+/[0-9]+/[0-9]+/(?P<id>[^/?#]+)/'
     """
     paths = sorted(set(map(_strip_host, urls)))

@@ -48,7 +48,8 @@ LOST = frozenset({"gone", "empty", "layout", "parse"})
 """Outcomes that indicate a wrong address, not a fault of its site."""
 MOST_CALLED = 2
 LIST_NAME = re.compile(
-    r"(?i)/(forums?|boards?|bbs|community|discussions?|topics|threads|archives?|latest|recent|pastes|\+list)(\.\w+)?/?$|"
+    r"(?i)/(forums?|boards?|bbs|community|discussions?|topics|threads|archives?|latest|recent"
+    r"|pastes|\+list)(\.\w+)?/?$|"
     r"/(forums?|boards?|cat|categor(y|ies)|sections?|[cfrb])/[^/]+/?$"
 )
 MOST_TRIED = 3

@@ -68,7 +68,8 @@ BODY = re.compile(r"(?i)content|body|text|message|cooked|words")
 BODY_BONUS = 3
 AUTHOR = re.compile(r"(?i)author|user|poster|nick|member|by-?line|who|creator")
 PROFILE = re.compile(
-    r"(?i)/(u|user|users|member|members|profile|author|people|space)[/.?-]|[?&](uid|u|user|mod=space)=?"
+    r"(?i)/(u|user|users|member|members|profile|author|people|space)[/.?-]"
+    r"|[?&](uid|u|user|mod=space)=?"
 )
 MOMENT = DateFormats()
 MOST_CLASSES = 3
