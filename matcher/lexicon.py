@@ -13,7 +13,8 @@ simplified and in traditional characters, and in any case.
 There is one engine: an Aho-Corasick automaton (pyahocorasick) over all forms, for titles, batches
 and files alike.
 
-    text ─▶ forms, wherever they stand ─▶ whole words ─▶ the leftmost, of these the longest ─▶ company ─▶ `TextTerms`
+    text ─▶ forms, wherever they stand ─▶ whole words ─▶ the leftmost, of these the longest
+         ─▶ company ─▶ `TextTerms`
 
 The automaton reads bytes of UTF-8, each as one character (latin-1), three to six times as fast as
 text: its root has a tenth of the branches to try that it has with Chinese characters.
@@ -29,7 +30,7 @@ are read around: as many as make about ENOUGH words in all, one of each at least
 form that stands in a text is found and located, a brand behind a flood as well; what stands within
 a flood of one ambiguous word, and is company to that word alone, may be missed; and how often a
 term is counted is a lower bound.
-"""  # noqa: E501
+"""
 
 from __future__ import annotations
 

@@ -93,10 +93,8 @@ def build_matcher(
 
     Without `detailed` it only counts matches.
     """
-    from matcher.match.pipeline import (  # noqa: PLC0415  half of all modules, and a scan needs none of them
-        Matcher,
-        Own,
-    )
+    # half of all modules, and a scan needs none of them
+    from matcher.match.pipeline import Matcher, Own  # noqa: PLC0415
 
     known = known or load_known(context, tenant)
     tenants = {t.tenant: context.tenant(t.tenant) for t in known.lists}

@@ -361,7 +361,8 @@ def _files_of(file: Path) -> list[Path]:
     """Return the file, or those that match its pattern, in order of name."""
     if file.exists() or not glob.has_magic(str(file)):
         return [file]
-    found = sorted(map(Path, glob.glob(str(file), recursive=True)))  # noqa: PTH207  the pattern may begin at the root
+    # the pattern may begin at the root
+    found = sorted(map(Path, glob.glob(str(file), recursive=True)))  # noqa: PTH207
     if not found:
         raise ConfigError(f"{file} fits no file")
     return found

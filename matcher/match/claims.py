@@ -68,11 +68,14 @@ NUMBER = (
     r" \-])(\d{1,3}(?:[,'’]\d{3})+|\d{1,3}(?:\.\d{3}){2,}|\d{1,8}(?:\.\d{1,4})?)(?![\d])"
 )
 UNITS = (
-    r"条(?![件款码纹])|人(?![工民事才脸肉间家])|户(?![口籍名型])|行(?![业长程])|个(?!月|小时|半)|份|组(?![织长])|笔|名(?![字下单称])|位(?![置于])"
-    r"|张(?=卡|银行卡|信用卡|身份证|证|照|图|[^\u4e00-\u9fff]|$)|套|例|车主|客户|用户|股民|会员|数据|信息|资料|账号|手机号|记录|名单"
-    r"|(?:[a-z]{2,12}"
-    r" ){0,2}(?:records?|rows?|lines?|users?|customers?|clients?|accounts?|people|persons?|entries|leads?|members?"  # noqa: E501
-    r"|profiles?|contacts?|cards?|fullz|logs?|phones?|numbers?|emails?|ids?|data|victims?|combos?)(?![a-z])"
+    r"条(?![件款码纹])|人(?![工民事才脸肉间家])|户(?![口籍名型])|行(?![业长程])"
+    r"|个(?!月|小时|半)|份|组(?![织长])|笔|名(?![字下单称])|位(?![置于])"
+    r"|张(?=卡|银行卡|信用卡|身份证|证|照|图|[^\u4e00-\u9fff]|$)"
+    r"|套|例|车主|客户|用户|股民|会员|数据|信息|资料|账号|手机号|记录|名单"
+    r"|(?:[a-z]{2,12} ){0,2}(?:records?|rows?|lines?|users?|customers?|clients?|accounts?"
+    r"|people|persons?|entries|leads?|members?"
+    r"|profiles?|contacts?|cards?|fullz|logs?|phones?|numbers?|emails?|ids?|data|victims?|combos?)"
+    r"(?![a-z])"
 )
 _GAP = r"[^\S\n]?"
 VOLUME = re.compile(
@@ -82,7 +85,8 @@ HAN_VOLUME = re.compile(
     rf"(?<![第每])([零〇一二两三四五六七八九十百千万亿几数]{{2,12}})(?:\+|多|余)?(级)?({UNITS})?"
 )
 NO_VOLUME = re.compile(
-    r"\s?(?:元|块|圆|rmb|cny|usdt?|u(?![a-z])|美|刀|港币|欧|英镑|btc|xmr|eth|\$|¥|€|£|年|月|天|日|号|时|分|秒|公里|km|mb|gb|ma|次|步|赞|粉|阅读|%)"
+    r"\s?(?:元|块|圆|rmb|cny|usdt?|u(?![a-z])|美|刀|港币|欧|英镑|btc|xmr|eth|\$|¥|€|£"
+    r"|年|月|天|日|号|时|分|秒|公里|km|mb|gb|ma|次|步|赞|粉|阅读|%)"
 )
 """The text behind a number that counts no people: money, time, size."""
 SOMEBODYS = re.compile(
@@ -99,7 +103,8 @@ MONEY = re.compile(
 )
 """The text before an amount of money, which counts no people or is no price."""
 BALANCE = re.compile(
-    r"(?:余额|额度|资产|存款|贷款?|逾期|收入|[月年]入|薪|工资|保额|欠款?|转账|金额|流水|balance|limit|income|loan|amount|deposit)[\s:=]{0,3}$"
+    r"(?:余额|额度|资产|存款|贷款?|逾期|收入|[月年]入|薪|工资|保额|欠款?|转账|金额|流水"
+    r"|balance|limit|income|loan|amount|deposit)[\s:=]{0,3}$"
 )
 
 CURRENCIES = {
@@ -120,7 +125,8 @@ PRICE = re.compile(
 _CURRENCY = {name: re.compile(pattern) for name, pattern in CURRENCIES.items()}
 
 FILES = re.compile(
-    r"(?:(?<![a-z0-9])(xlsx|xls|csv|tsv|txt|sql|json|xml|pdf|docx|doc|mdb|accdb|dbf|bak|dmp|parquet|sqlite|zip|rar|7z)"
+    r"(?:(?<![a-z0-9])(xlsx|xls|csv|tsv|txt|sql|json|xml|pdf|docx|doc|mdb|accdb|dbf|bak|dmp"
+    r"|parquet|sqlite|zip|rar|7z)"
     r"|\.(db|gz|tar|html|log))(?![a-z0-9])|(excel|表格)|(文本文[件档])"
 )
 SIZE = re.compile(
@@ -154,7 +160,8 @@ CONTACTS = {
     "batchat": r"batchat|蝙蝠",
     "letstalk": r"letstalk",
     "wechat": (
-        r"(?:微信|薇信|威信|v信|微x|(?<![a-z])(?:wechat|weixin|vx|wx|wxid))(?=[\s:_号+]{0,3}[a-z0-9][a-z0-9_\-]{4})"
+        r"(?:微信|薇信|威信|v信|微x|(?<![a-z])(?:wechat|weixin|vx|wx|wxid))"
+        r"(?=[\s:_号+]{0,3}[a-z0-9][a-z0-9_\-]{4})"
         rf"|{_ASKING}\s?(?:我)?\s?(?:微信|薇信|威信|v信|微x|(?:wechat|vx|wx|v)(?![a-z]))|薇信|威信|v信|微x"
     ),
     "qq": (

@@ -322,7 +322,8 @@ DECLARED = re.compile(r"<\?[^>]*+(>?)")
 One that does not end matches too, so that no search begins anew within it, and is kept.
 """
 SCHEMAS = re.compile(
-    r"schemas\.microsoft\.com/(?:office/2006/metadata/contentType|sharepoint/v3/contenttype/forms)\b"
+    r"schemas\.microsoft\.com/"
+    r"(?:office/2006/metadata/contentType|sharepoint/v3/contenttype/forms)\b"
 )
 """Namespaces of custom XML about the columns and forms of a document library.
 

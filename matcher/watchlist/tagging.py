@@ -367,7 +367,10 @@ LONGEST_VALUE = 64
 
 TIMES = {"": 1, "k": 1_000, "千": 1_000, "w": 10_000, "万": 10_000, "百万": 1_000_000}
 _NUMBER = r"(?P<whole>\d{1,3}(?:[, ]\d{3}){1,2}|\d{1,8})(?P<part>\.\d{1,6})?"
-_MONEY = rf"(?:(?:¥|rmb|cny|人民币)\s?)?{_NUMBER}\s?(?P<times>百万|[kw千万])?\s?(?:元整?|圆整?|块钱?|rmb|cny)?"  # noqa: E501
+_MONEY = (
+    rf"(?:(?:¥|rmb|cny|人民币)\s?)?{_NUMBER}"
+    r"\s?(?P<times>百万|[kw千万])?\s?(?:元整?|圆整?|块钱?|rmb|cny)?"
+)
 AMOUNT = re.compile(rf"\+?{_MONEY}")
 _ALONE = (
     r"(?<![0-9a-z.,/_@%+$\-])(?<!\d:)",
@@ -376,8 +379,8 @@ _ALONE = (
 IN_TEXT = re.compile(_MONEY.join(_ALONE))
 """An amount within a text; no part of another number or word, and no count of things."""
 _TIME = (
-    r"(?:[t"
-    r" ]{0,2}(?:\d{1,2}[:时]\d{1,2}(?:[:分](?:\d{1,2}秒?(?:\.\d{1,9})?)?)?)(?:\s?(?:z|[+\-]\d\d:?\d\d))?)?"  # noqa: E501
+    r"(?:[t ]{0,2}(?:\d{1,2}[:时]\d{1,2}(?:[:分](?:\d{1,2}秒?(?:\.\d{1,9})?)?)?)"
+    r"(?:\s?(?:z|[+\-]\d\d:?\d\d))?)?"
 )
 _DAY = (
     r"(?P<year>\d{4})(?:(?P<sign>[\-/.])(?P<month>\d{1,2})(?P=sign)(?P<day>\d{1,2})"
