@@ -17,7 +17,7 @@ import sys
 import tarfile
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple, cast
 
 from ullage.errors import ConfigError
 
@@ -39,7 +39,8 @@ class Built(NamedTuple):
 
 def git(root: Path, *words: str) -> bytes:
     """Return the output of a git command; ConfigError with git's last line if it fails."""
-    process = subprocess.run(["git", "-C", str(root), *words], capture_output=True, check=False)  # noqa: S607 - found as make finds it
+    command = ["git", "-C", str(root), *words]  # found as make finds it
+    process = subprocess.run(command, capture_output=True, check=False)
     if process.returncode:
         raise ConfigError(
             f"{root}: git {words[0]}:"
@@ -92,7 +93,10 @@ def build(root: Path, out: Path, commit: str = "HEAD") -> Built:
         (wheel,), (sdist,) = output.glob("*.whl"), output.glob("*.tar.gz")
         with tarfile.open(sdist) as unsorted:
             members = [member for member in unsorted.getmembers() if member.isfile()]
-            files = {member.name: unsorted.extractfile(member).read() for member in members}  # type: ignore[union-attr]  # a file has one
+            files = {
+                member.name: cast("IO[bytes]", unsorted.extractfile(member)).read()
+                for member in members
+            }
             runs = {member.name for member in members if member.mode & 0o100}
         (out / wheel.name).write_bytes(wheel.read_bytes())
         (out / sdist.name).write_bytes(packed_tar(files, runs, epoch))

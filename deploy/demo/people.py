@@ -71,7 +71,8 @@ def people(count: int, seed: int) -> Iterator[Person]:
     for number, tail in enumerate(phones, 1):
         phone = f"154{tail:08d}"
         name = rng.choice(SURNAMES) + "".join(rng.choices(GIVEN, k=rng.choice((1, 2))))
-        email = f"{rng.choice(PINYIN)}.{rng.choice(PINYIN)}{number}@example.{rng.choice(('com', 'net', 'org'))}"  # noqa: E501
+        local = f"{rng.choice(PINYIN)}.{rng.choice(PINYIN)}{number}"
+        email = f"{local}@example.{rng.choice(('com', 'net', 'org'))}"
         address = f"{rng.choice(CITIES)}{rng.randint(1, 300)}号{rng.randint(1, 30)}室"
         yield Person(
             f"C{number:07d}",

@@ -193,7 +193,8 @@ def _topics(take: Take, sampled: Sequence[Person], known: set[str]) -> Iterator[
                 thread,
             )
             if person is not None:
-                body = f"姓名：{person.name}\n\n手机：{person.phone.translate(FULL_WIDTH)}\n\n贷款金额：{person.balance}"  # noqa: E501
+                phone = person.phone.translate(FULL_WIDTH)
+                body = f"姓名：{person.name}\n\n手机：{phone}\n\n贷款金额：{person.balance}"
                 yield Post(FORUM, "", body, thread, _list_exposed([person], known, "phone"))
         else:
             spaced = f"+86 {person.phone[:3]}-{person.phone[3:7]}-{person.phone[7:]}"

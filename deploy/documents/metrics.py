@@ -68,7 +68,8 @@ def declared(registry: CollectorRegistry) -> Iterator[Declared]:
 
     Label names come from its declaration, because a metric without a series shows none.
     """
-    for collector in list(registry._collector_to_names):  # noqa: SLF001 - there is no other list of them
+    # there is no other list of them
+    for collector in list(registry._collector_to_names):  # noqa: SLF001
         names = tuple(getattr(collector, "_labelnames", ()))
         for family in collector.collect():
             suffix = {"counter": "_total", "info": "_info"}.get(family.type, "")

@@ -44,9 +44,15 @@ POM = """\
   <modelVersion>4.0.0</modelVersion>
   <groupId>ullage.local</groupId><artifactId>kafka</artifactId><version>{version}</version>
   <dependencies>
-    <dependency><groupId>org.apache.kafka</groupId><artifactId>{artifact}</artifactId><version>{version}</version></dependency>
     <dependency>
-      <groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>2.24.3</version>
+      <groupId>org.apache.kafka</groupId>
+      <artifactId>{artifact}</artifactId>
+      <version>{version}</version>
+    </dependency>
+    <dependency>
+      <groupId>org.apache.logging.log4j</groupId>
+      <artifactId>log4j-slf4j-impl</artifactId>
+      <version>2.24.3</version>
     </dependency>
   </dependencies>
 </project>

@@ -68,7 +68,8 @@ class Browser:
 
     def get(self, path: str) -> Page:
         """Return the page at `path` after redirects; UnavailableError for an error status."""
-        return self._open(urllib.request.Request(self.base + path))  # noqa: S310 - checked to be loopback
+        # `base` is checked to be loopback
+        return self._open(urllib.request.Request(self.base + path))  # noqa: S310
 
     def post(self, path: str, fields: dict[str, str]) -> Page:
         """Send a form and return the page that follows.
@@ -76,9 +77,8 @@ class Browser:
         Its text is empty where the site redirects.
         """
         body = urllib.parse.urlencode(fields).encode()
-        return self._open(
-            urllib.request.Request(self.base + path, body, {"Referer": self.base + path})  # noqa: S310
-        )
+        url = self.base + path
+        return self._open(urllib.request.Request(url, body, {"Referer": url}))  # noqa: S310
 
     def upload(
         self, path: str, fields: dict[str, str], name: str, data: bytes, media_type: str

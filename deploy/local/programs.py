@@ -51,9 +51,11 @@ from django.contrib.auth import get_user_model
 from spirit.category.models import Category
 users = get_user_model().objects
 for user in {users!r}:
-    users.filter(username=user).exists() or users.create_superuser(user, user + "@example.test", {password!r})
-print(json.dumps({{title: Category.objects.get_or_create(title=title)[0].pk for title in {categories!r}}}))
-"""  # noqa: E501
+    if not users.filter(username=user).exists():
+        users.create_superuser(user, user + "@example.test", {password!r})
+found = [Category.objects.get_or_create(title=title)[0] for title in {categories!r}]
+print(json.dumps({{category.title: category.pk for category in found}}))
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,8 @@ class Services:
 
         It must begin with `ullage-`.
         """
-        return f"elasticsearch://{HOST}:{self.elasticsearch_port}?prefix={prefix}&cafile={quote(str(self.cafile))}"
+        query = f"prefix={prefix}&cafile={quote(str(self.cafile))}"
+        return f"elasticsearch://{HOST}:{self.elasticsearch_port}?{query}"
 
     def configuration(self, bus_prefix: str = "", store_prefix: str = PREFIX) -> str:
         """Return the tables of `ullage.toml` that connect to these servers."""
