@@ -38,7 +38,7 @@ not fit. Less than TIGHT_MIB is a warning.
 CONFIG = """\
 # ullage.toml: `ullage config show` prints every setting with its default, unit and reason.
 
-second_person = true  # false: one person ends a reporting deadline alone, and check, incidents and reports say so
+second_person = true  # false: one person alone ends a reporting deadline, and reports say so
 
 [crawl]
 user_agent = "ullage (leak monitor; contact: security@example.com)"
@@ -54,8 +54,8 @@ user_agent = "ullage (leak monitor; contact: security@example.com)"
 # bins = ["622202"]
 # others = ["某某贷"]  # names of other lenders: a list whose rows name them is theirs
 # language = "zh"  # or "en": messages of its incidents, the draft of its report, its letters
-# medium_deadline = "if confirmed"  # or "run": which clock a medium incident starts, for your counsel to say
-"""  # noqa: E501
+# medium_deadline = "if confirmed"  # or "run": which clock a medium incident starts; ask counsel
+"""
 SITE = """\
 # Rename to NAME.toml: a site is data, not code. `ullage sites` lists what is read.
 platform = "raw_paste"
@@ -64,9 +64,9 @@ revisit_seconds = 300
 delay_seconds = 2.0
 legal_basis = "PIPL 13(1)(3), 57; Anti-Telecom and Online Fraud Law 29"
 owner = "security team"
-# allow_private = true  # its address is within this house; without this nothing of it is asked (`unreachable: address`)
+# allow_private = true  # for a site within this house; without it: `unreachable: address`
 watch = true  # series of its own in /metrics, so that alert rules name it; at most 200 sites
-"""  # noqa: E501
+"""
 
 
 def initialise(context: Context, *, second_person: bool = True) -> Iterator[str]:

@@ -223,8 +223,9 @@ def open_bus(
     """
     scheme, _, location = url.partition("://")
     running = RunningTime(data, clock, inventory)
+    # a client is loaded only for the bus that is used
     if scheme == "sqlite":
-        from ullage.bus.sqlite import SqliteBus  # noqa: PLC0415  a client is loaded only for the bus that is used
+        from ullage.bus.sqlite import SqliteBus  # noqa: PLC0415
 
         return SqliteBus(
             data / location.lstrip("/") if not location.startswith("//") else Path(location[1:]),
@@ -244,7 +245,8 @@ def open_bus(
 
         return KafkaBus(location, data, retention, clock)
     raise ConfigError(
-        f"bus.url has the scheme {quote_word(scheme)}: use sqlite:///FOLDER, spool:///FOLDER or kafka://HOST:PORT"
+        f"bus.url has the scheme {quote_word(scheme)}:"
+        " use sqlite:///FOLDER, spool:///FOLDER or kafka://HOST:PORT"
     )
 
 
@@ -256,7 +258,8 @@ def trust_of_bus(url: str, data: Path) -> Trust | None:
     scheme, _, location = url.partition("://")
     if scheme != "kafka":
         return None
-    from ullage.bus.kafka.address import trust_of  # noqa: PLC0415  a client is loaded only for the bus that is used
+    # a client is loaded only for the bus that is used
+    from ullage.bus.kafka.address import trust_of  # noqa: PLC0415
 
     return trust_of(location, data)
 

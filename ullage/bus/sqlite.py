@@ -35,32 +35,42 @@ IDLE_SECONDS = 0.05
 POLL_BYTES = 64 * 1024 * 1024
 SCHEMA = """
 create table records (
-    offset integer primary key autoincrement, timestamp real not null, key text not null, headers text not null,
+    offset integer primary key autoincrement,
+    timestamp real not null,
+    key text not null,
+    headers text not null,
     value blob not null
 ) strict;
 create index records_by_time on records (timestamp);
 create table positions (name text primary key, next integer not null) strict;
-"""  # noqa: E501
+"""
 BOUNDS = """
-select (select min(offset) from records), coalesce((select seq from sqlite_sequence where name = 'records'), 0) + 1
-"""  # noqa: E501
+select
+    (select min(offset) from records),
+    coalesce((select seq from sqlite_sequence where name = 'records'), 0) + 1
+"""
 PAGE = (
     "select offset, timestamp, key, headers, value from records where offset >= ? order by offset"
     " limit ?"
 )
 COMMIT = """
-insert into positions (name, next) values (?, ?) on conflict (name) do update set next = max(next, excluded.next)
-"""  # noqa: E501
+insert into positions (name, next) values (?, ?)
+on conflict (name) do update set next = max(next, excluded.next)
+"""
 OLDEST = "select timestamp from records where offset >= ? order by offset limit 1"
 EVERYTHING_READ = "select coalesce(min(next), 0) from positions"
 TOO_OLD = """
-delete from records where offset < coalesce((select offset from records where not {old} order by offset limit 1), 9e18)
-"""  # noqa: E501
+delete from records where offset < coalesce(
+    (select offset from records where not {old} order by offset limit 1), 9e18
+)
+"""
 TOO_MUCH = """
 delete from records where offset <= (
-    select max(offset) from (select offset, sum(length(value)) over (order by offset desc) as total from records) where total > ?
+    select max(offset) from (
+        select offset, sum(length(value)) over (order by offset desc) as total from records
+    ) where total > ?
 )
-"""  # noqa: E501
+"""
 
 
 class _Topic:

@@ -125,7 +125,8 @@ def progress_bar(
     if not (sys.stderr.isatty() if shown is None else shown):
         yield ProgressBar(total)
         return
-    from rich import progress  # noqa: PLC0415  takes 50 ms, and a program that reads the output sees none of it
+    # takes 50 ms, and a program that reads the output sees none of it
+    from rich import progress  # noqa: PLC0415
     from rich.console import Console  # noqa: PLC0415
 
     amounts = (

@@ -32,7 +32,10 @@ START = rf"(?:(?<![A-Za-z0-9{_SIGN}])|(?<=--))(?:(?!--)[{_SIGN}])*+"
 LOCAL = rf"[A-Za-z0-9](?:(?!--)[A-Za-z0-9{_SIGN}]){{0,63}}(?<!\.)"
 LABEL = r"[A-Za-z0-9]++(?:-[A-Za-z0-9]++)*+"
 END = r"(?![A-Za-z0-9]|-[A-Za-z0-9])"
-PLAIN = rf"{LOCAL}{AT}{LABEL}(?:{DOT}{LABEL})*{DOT}(?!xn--)[A-Za-z]{{{SHORTEST_TOP},{LONGEST_TOP}}}{END}"  # noqa: E501
+PLAIN = (
+    rf"{LOCAL}{AT}{LABEL}(?:{DOT}{LABEL})*{DOT}"
+    rf"(?!xn--)[A-Za-z]{{{SHORTEST_TOP},{LONGEST_TOP}}}{END}"
+)
 """An address in ASCII."""
 TOP_LEVEL = (
     "中国 中國 香港 台湾 台灣 澳门 澳門 新加坡 公司 网络 網絡 网址 网店 网站 中文网 政务 公益 机构"
@@ -48,7 +51,10 @@ NOT_ASCII = (
     rf"(?:xn--[A-Za-z0-9\-]{{1,59}}|[A-Za-z0-9\-]{{0,31}}[{OTHER}][A-Za-z0-9\-{OTHER}]{{0,31}})"
 )
 TOP = rf"(?:{'|'.join(TOP_LEVEL.split())}|xn--[A-Za-z0-9\-]{{2,59}}(?!\.?[A-Za-z0-9\-]))"
-MAY_BE_FOREIGN = rf"(?=[A-Za-z0-9.\-]*+(?:(?<=\.)[{OTHER}]|[{OTHER}][A-Za-z0-9\-{OTHER}]{{0,62}}+\.)|[A-Za-z0-9.\-]*?xn--)"  # noqa: E501
+MAY_BE_FOREIGN = (
+    rf"(?=[A-Za-z0-9.\-]*+(?:(?<=\.)[{OTHER}]|[{OTHER}][A-Za-z0-9\-{OTHER}]{{0,62}}+\.)"
+    r"|[A-Za-z0-9.\-]*?xn--)"
+)
 """A condition that every domain in another script meets.
 
 Its first letter of another script stands behind a dot, or in a label with a dot behind it.
@@ -62,7 +68,9 @@ PATTERN = compile_later(rf"{START}(?P<value>{PLAIN}|{FOREIGN})")
 AT_SIGN = re.compile(AT)
 DOT_SIGN = re.compile(DOT)
 ADDRESS = compile_later(
-    r"[a-z0-9][a-z0-9._%+\-]{0,63}(?<!\.)@(?:[a-z0-9](?:[a-z0-9\-]{0,61}[a-z0-9])?\.)+(?:[a-z]{2,24}|xn--[a-z0-9\-]{1,58}[a-z0-9])"
+    r"[a-z0-9][a-z0-9._%+\-]{0,63}(?<!\.)@"
+    r"(?:[a-z0-9](?:[a-z0-9\-]{0,61}[a-z0-9])?\.)+"
+    r"(?:[a-z]{2,24}|xn--[a-z0-9\-]{1,58}[a-z0-9])"
 )
 HAN = re.compile("[\u4e00-\u9fff]+")
 LONGEST_LABEL = 63

@@ -122,7 +122,8 @@ class BoundedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request; cut a connection if there are too many."""
         self._lingering = _Lingering(transport, self._linger)
-        super().connection_made(self._lingering)  # type: ignore[arg-type]  # all that uvicorn uses of a transport
+        # it has all that uvicorn uses of a transport
+        super().connection_made(self._lingering)  # type: ignore[arg-type]
         self._expect()
         if len(self.connections) > MOST_CONNECTIONS or are_scarce():
             waiting = [
@@ -132,7 +133,7 @@ class BoundedProtocol(H11Protocol):
                 and connection.is_waiting
                 and connection is not self
             ]
-            longest = min(waiting, key=lambda peer: peer._since, default=self)  # noqa: SLF001 - same class
+            longest = min(waiting, key=lambda peer: peer._since, default=self)  # noqa: SLF001
             # at once, so that connections cut in this turn are not counted again
             self.connections.discard(longest)
             longest.cut()

@@ -340,7 +340,10 @@ def _explain_counts(facts: VerdictFacts, base: Base, rules: OriginRules) -> Iter
         f"{base.matched} of {base.trials} {base.what[0]} are customers'; chance alone would give"
         f" {format_number(base.expected)}"
     )
-    chinese = f"{base.trials}{base.what[1]}中{base.matched}{base.what[1][:1]}属本单位客户；随机命中预期{format_number_zh(base.expected)}"  # noqa: E501
+    chinese = (
+        f"{base.trials}{base.what[1]}中{base.matched}{base.what[1][:1]}属本单位客户；"
+        f"随机命中预期{format_number_zh(base.expected)}"
+    )
     if base.trials:
         yield Reason(
             "O1",
@@ -474,7 +477,10 @@ def _explain_rows(facts: VerdictFacts) -> Iterator[Reason]:
             f"amount and date agree with our records for {facts.witnesses_agreeing} of"
             f" {facts.witnesses_comparable}"
         )
-        chinese = f"可比对金额与日期的{facts.witnesses_comparable}人中{facts.witnesses_agreeing}人与我方记录相符"  # noqa: E501
+        chinese = (
+            f"可比对金额与日期的{facts.witnesses_comparable}人中"
+            f"{facts.witnesses_agreeing}人与我方记录相符"
+        )
         yield Reason("O13", 0, f"{english} whose pair could be compared", chinese)
     if facts.logins:
         whose = f", {facts.staff_logins} of them of staff" * bool(facts.staff_logins)
