@@ -84,7 +84,8 @@ class Person:
         """Eighteen characters whose check holds."""
         n = self._mixed
         year = (1880 if self.customer else 1890) + n // 8 % 10
-        first17 = f"{REGIONS[n % 8]}{year}{1 + n // 80 % 12:02d}{1 + n // 960 % 28:02d}{n // 26880 % 990:03d}"  # noqa: E501
+        birthday = f"{year}{1 + n // 80 % 12:02d}{1 + n // 960 % 28:02d}"
+        first17 = f"{REGIONS[n % 8]}{birthday}{n // 26880 % 990:03d}"
         return first17 + check_character(first17)
 
     @cached_property

@@ -49,8 +49,8 @@ SUBJECTS = (
     " sister,the baker,an honest critic,the committee's report"
 ).split(",")
 VERBS = (
-    "described,repaired,measured,painted,followed,explained,reviewed,collected,compared,designed,observed,translated,"
-    "questioned,improved,visited,remembered,photographed,rebuilt"
+    "described,repaired,measured,painted,followed,explained,reviewed,collected,compared,designed,"
+    "observed,translated,questioned,improved,visited,remembered,photographed,rebuilt"
 ).split(",")
 OBJECTS = (
     "the narrow bridge,a blue notebook,forty-two windows,the northern valley,an early draft,the"
@@ -82,7 +82,10 @@ POOL = 8000
 def _chinese(rng: random.Random) -> str:
     parts = []
     for _ in range(rng.randint(1, 2)):
-        sentence = f"{rng.choice(WHEN)}，{rng.choice(WHO)}{rng.choice(DID)}{rng.choice(MANY)}{rng.choice(WHAT)}"  # noqa: E501
+        sentence = (
+            f"{rng.choice(WHEN)}，{rng.choice(WHO)}"
+            f"{rng.choice(DID)}{rng.choice(MANY)}{rng.choice(WHAT)}"
+        )
         sentence += (
             f"，{rng.choice(THEN)}"
             if rng.random() < 0.6
@@ -128,8 +131,14 @@ def lexicon_forms() -> tuple[str, ...]:
 def _a_form() -> re.Pattern[str]:
     """Any form of the lexicon; what begins or ends in a Latin letter as a whole word."""
     return re.compile(
-        "|".join(rf"{'(?<![0-9A-Za-z])' if f[0].isascii() else ''}{re.escape(f)}{'(?![0-9A-Za-z])' if f[-1].isascii() else ''}"  # noqa: E501
-                 for f in lexicon_forms()), re.IGNORECASE)  # fmt: skip
+        "|".join(
+            ("(?<![0-9A-Za-z])" if form[0].isascii() else "")
+            + re.escape(form)
+            + ("(?![0-9A-Za-z])" if form[-1].isascii() else "")
+            for form in lexicon_forms()
+        ),
+        re.IGNORECASE,
+    )
 
 
 @cache

@@ -120,7 +120,8 @@ def paths(store: IncidentStore) -> dict[str, str]:
         "words, all": f"/?q={words}&tab=all", "words, some": f"/?q={quote('银行')}",
         "words, rare": "/?q=INC-00000000A1&tab=all",
         "since": "/?since=3d", "seller": f"/?seller={quote(seller)}&tab=all",
-        "words, kind, status, since": f"/?q={words}&kind=phone&status=acknowledged&since=30d&tab=all",  # noqa: E501
+        "words, kind, status, since":
+            f"/?q={words}&kind=phone&status=acknowledged&since=30d&tab=all",
         "words, site, severity": f"/?q={words}&site=site007&severity=low&tab=all",
     }  # fmt: skip
     incident_paths = {

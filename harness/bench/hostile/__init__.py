@@ -358,7 +358,8 @@ def missing(classes: Sequence[HostileClass], start: Start) -> list[HostileClass]
 
 FRAGMENTS = (
     *"@aAzZ0179+-./:;,|'\"()[]{}<>&#%\\=*_x \t\n",
-    *"13 138 86 +86 0086 25 %31 &#49; \\u0031 u00 at dot com .cn 6222 0212 deadbeef QUJD ----".split(),  # noqa: E501
+    *"13 138 86 +86 0086 25 %31 &#49; \\u0031 u00".split(),
+    *"at dot com .cn 6222 0212 deadbeef QUJD ----".split(),
     *"INSERT VALUES http:// QQ wxid_ E12 <b> </td> <!-- GB82 H123".split(),
     *"一 零 壹 幺 １ ① 𝟏 ＠ ： ， 手机 卡号 护照 微信 料 银行".split(),
     "\u200b", "\u202e", "\u0301", "\u3000", "138****", "13912345678", "[at]", " at ", "a@b.cn",

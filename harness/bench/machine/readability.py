@@ -1,12 +1,13 @@
 """Decide without the matcher whether what it called unreadable can be read: by rules of `file`, and
 by Python's own libraries.
 
-    text       no control characters that text never has (those of file(1)), or UTF-16 or UTF-32 behind their mark; what is mostly
-               base64, hex or uuencode is not counted, as its letters say nothing
+    text       no control characters that text never has (those of file(1)), or UTF-16 or UTF-32
+               behind their mark; what is mostly base64, hex or uuencode is not counted, as its
+               letters say nothing
     container  zipfile, tarfile, gzip, bz2 or lzma read it to its end, and sqlite3 a database
 
 A part inside of a container is judged by its own bytes, where these libraries get at them.
-"""  # noqa: E501
+"""
 
 from __future__ import annotations
 

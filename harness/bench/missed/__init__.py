@@ -7,13 +7,15 @@ in process and prints by class how many are found whole, the values found, the f
 form, whose files are not named in the output.
 
     [[file]]
-    name, class, text         what it is called; which class it counts for; the text with its placeholders (`template.py`)
+    name, class, text         what it is called; which class it counts for; the text with its
+                              placeholders (`template.py`)
     people                    countries of its customers (`people.py`), each another person
     build, encoding, …        a name of `builders.BUILDERS`, and its options
 
     [[near_miss]]
-    class, people, texts      texts that look alike, each a file of its own that must give nothing; their people are enrolled
-"""  # noqa: E501
+    class, people, texts      texts that look alike, each a file of its own that must give nothing;
+                              their people are enrolled
+"""
 
 from __future__ import annotations
 

@@ -35,6 +35,7 @@ class Country(NamedTuple):
     names: tuple[str, ...]
 
 
+THAI_NAMES = ("สมชาย ใจดี", "สุดา แสงทอง", "อนันต์ ศรีสุข", "มาลี บุญมา")
 COUNTRIES = {
     "CN": Country("86", "", "154", 8, ()),
     "QQ": Country("86", "", "154", 8, ()),
@@ -48,7 +49,7 @@ COUNTRIES = {
     "IN": Country(
         "91", "0", "98765", 5, ("Rahul Sharma", "Priya Nair", "Amit Patel", "Sunita Rao")
     ),
-    "TH": Country("66", "0", "890", 6, ("สมชาย ใจดี", "สุดา แสงทอง", "อนันต์ ศรีสุข", "มาลี บุญมา")),
+    "TH": Country("66", "0", "890", 6, THAI_NAMES),
     "US": Country(
         "1", "", "", 10, ("James Miller", "Mary Johnson", "Robert Davis", "Linda Wilson")
     ),
@@ -104,7 +105,8 @@ class Customer:
             "trunk": plan.trunk + national,
             "name": plan.names[n % 4] if plan.names else self._chinese.name,
             "mail": (
-                f"{('lena', 'oscar', 'alice', 'boris')[n % 4]}.{('cope', 'sax', 'peace')[n % 3]}{n}@example.com"  # noqa: E501
+                f"{('lena', 'oscar', 'alice', 'boris')[n % 4]}."
+                f"{('cope', 'sax', 'peace')[n % 3]}{n}@example.com"
             ),
         }
         if self.country in (CHINA, CHINA_BY_QQ):

@@ -1,12 +1,14 @@
 """Texts with placeholders, as the files of this bench are stored.
 
 {FIELD}            the customer's value: a name of `people.Customer.fields`
-{FIELD:PICTURE}    each `#` takes the next character, `~` skips one, `*` takes the rest: `{national:####.###.###}`
+{FIELD:PICTURE}    each `#` takes the next character, `~` skips one, `*` takes the rest:
+                   `{national:####.###.###}`
 {FIELD|FORM|FORM}  written otherwise: a name of `forms.FORMS`
-{2.FIELD}          of the second customer; otherwise the row's, or the first where the line is no row
+{2.FIELD}          of the second customer; otherwise the row's, or the first where the line is no
+                   row
 {,}                a comma, but behind the last row
 %%                 at the beginning of lines: these lines are repeated for each customer
-"""  # noqa: E501
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ from harness.bench.missed.people import Customer
 
 FIELDS = "n|ref|cc|phone|plus|zeros|national|trunk|name|mail|id|card|qq"
 PLACEHOLDER = re.compile(
-    rf"\{{(?:(?P<who>[1-9])\.)?(?P<field>{FIELDS})(?::(?P<picture>[^{{}}|]*))?(?P<forms>(?:\|[a-z0-9_]+)*)\}}"
+    rf"\{{(?:(?P<who>[1-9])\.)?(?P<field>{FIELDS})"
+    r"(?::(?P<picture>[^{}|]*))?(?P<forms>(?:\|[a-z0-9_]+)*)\}"
 )
 COMMA, ROW = "{,}", "%%"
 KINDS = {

@@ -365,8 +365,8 @@ REPORTS: tuple[Leak, ...] = (
         "news that quotes an offer", "report", "1 elsewhere noise * | 15 unknown notice *", (), 0,
         "words", 4, 10,
         head="反诈提醒",
-        text=f"警方提醒：有人在境外论坛发帖“出售{BRAND}贷款客户数据 50万条 一手料 飞机联系”，经查系虚假信息，法院已判处两名被告人"  # noqa: E501
-        "有期徒刑三年。检察院提醒市民不要轻信。",
+        text=f"警方提醒：有人在境外论坛发帖“出售{BRAND}贷款客户数据 50万条 一手料 飞机联系”，"
+        "经查系虚假信息，法院已判处两名被告人有期徒刑三年。检察院提醒市民不要轻信。",
     ),
     Leak(
         "news of five who were sold", "report", "1 elsewhere noise * | 15 unknown notice *", (), 0,

@@ -15,16 +15,21 @@ PAGED_WITHIN = 300
 """Seconds from the post within which whoever must be woken is told."""
 ITEMS_A_DAY, WRONG_PAGES_A_WEEK, ORIGIN_RIGHT = 10.0, 1.0, 0.95
 HEADINGS = ("Targets", "Severity", "Origin", "Scam", "What missed", "What was planted")
-INTRODUCTION = """# A month of leaks: what is found, and what is said of it
-
-`make bench ONLY=month` plays thirty days of 200 sites in minutes: {posts:,} posts, of which {leaks} lists and offers are planted,
-against {customers:,} customers. With `MONTH_PAGE=harness/bench/detection-month.md` it writes this page. All people are synthetic.
-`POSTS` sets how many ordinary posts there are, 300,000 by default: items a day grow with them, so a smaller run cannot show that
-that target holds.
-
-A label says what a careful analyst can know from the post, the list of customers and the rules of severity and origin. It is not
-what really happened: where a post leaves it open, a label has several answers, and each counts as right. Labels are set by the
-rules before the product is run, and are not changed to fit it."""  # noqa: E501
+INTRODUCTION = (
+    "# A month of leaks: what is found, and what is said of it\n\n"
+    "`make bench ONLY=month` plays thirty days of 200 sites in minutes: {posts:,} posts, of which"
+    " {leaks} lists and offers are planted,\n"
+    "against {customers:,} customers. With `MONTH_PAGE=harness/bench/detection-month.md` it writes"
+    " this page. All people are synthetic.\n"
+    "`POSTS` sets how many ordinary posts there are, 300,000 by default: items a day grow with"
+    " them, so a smaller run cannot show that\n"
+    "that target holds.\n\n"
+    "A label says what a careful analyst can know from the post, the list of customers and the"
+    " rules of severity and origin. It is not\n"
+    "what really happened: where a post leaves it open, a label has several answers, and each"
+    " counts as right. Labels are set by the\n"
+    "rules before the product is run, and are not changed to fit it."
+)
 
 
 class Target(NamedTuple):

@@ -164,8 +164,10 @@ def xlsx(text: str, title: str = "一") -> bytes:
             RELATION.format(1, "worksheet", "worksheets/sheet1.xml") + RELATION.format(2,
             "sharedStrings", "sharedStrings.xml")
         ),
-        "xl/worksheets/sheet1.xml": f"<worksheet {SHEET_SPACE}><sheetData>{''.join(rows)}</sheetData></worksheet>",  # noqa: E501
-        "xl/sharedStrings.xml": f'<sst {SHEET_SPACE} count="{len(shared)}" uniqueCount="{len(shared)}">{strings}</sst>',  # noqa: E501
+        "xl/worksheets/sheet1.xml":
+            f"<worksheet {SHEET_SPACE}><sheetData>{''.join(rows)}</sheetData></worksheet>",
+        "xl/sharedStrings.xml":
+            f'<sst {SHEET_SPACE} count="{len(shared)}" uniqueCount="{len(shared)}">{strings}</sst>',
     })  # fmt: skip
 
 
@@ -192,7 +194,8 @@ def docx(text: str) -> bytes:
         "[Content_Types].xml": TYPES.format(OVERRIDE.format("word/document.xml",
         "wordprocessingml.document.main")),
         "_rels/.rels": RELATIONS.format(RELATION.format(1, "officeDocument", "word/document.xml")),
-        "word/document.xml": f"<w:document {WORD_SPACE}><w:body>{''.join(paragraphs)}</w:body></w:document>",  # noqa: E501
+        "word/document.xml":
+            f"<w:document {WORD_SPACE}><w:body>{''.join(paragraphs)}</w:body></w:document>",
     })  # fmt: skip
 
 
