@@ -17,7 +17,7 @@ from tests.running.limits import (
     pytest_runtest_makereport,  # noqa: F401
     pytest_timeout_set_timer,  # noqa: F401
 )
-from tests.running.work_queue import pytest_addoption  # noqa: F401 - pyproject.toml has settings of the queue
+from tests.running.work_queue import pytest_addoption  # noqa: F401
 
 __all__ = [
     "clock",

@@ -64,7 +64,8 @@ class Fuzz:
                 len(part["test-cases"]) for part in statistics.values() if "test-cases" in part
             )
 
-        with collector.with_value(count):  # type: ignore[arg-type]  # hypothesis types its variable by the first value, None
+        # hypothesis types its variable by the first value, None
+        with collector.with_value(count):  # type: ignore[arg-type]
             return (yield)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

@@ -118,7 +118,8 @@ def unpacker(data: bytes) -> None:
     frames = os.memfd_create("frames")
     try:
         writer = protocol.ChildWriter(frames)
-        Walk(UnpackBudget(Limits().words(), len(data)), writer, kind).everything(kind, data)  # type: ignore[arg-type]
+        budget = UnpackBudget(Limits().words(), len(data))
+        Walk(budget, writer, kind).everything(kind, data)  # type: ignore[arg-type]
         writer.done()
     finally:
         os.close(frames)

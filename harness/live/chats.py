@@ -115,7 +115,8 @@ class Poster:
         return str(room["room_id"])
 
     def send(self, room: str, kind: str, content: dict[str, object]) -> str:
-        path = f"/_matrix/client/v3/rooms/{urllib.parse.quote(room)}/send/{kind}/{secrets.token_hex(8)}"  # noqa: E501
+        place = f"/_matrix/client/v3/rooms/{urllib.parse.quote(room)}"
+        path = f"{place}/send/{kind}/{secrets.token_hex(8)}"
         return str(self.server.ask("PUT", path, self.token, content)["event_id"])
 
     def say(self, room: str, text: str, **more: object) -> str:

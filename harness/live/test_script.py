@@ -53,7 +53,8 @@ UNSEEN = {
     ),
     "webrtc": (
         """const peer = new RTCPeerConnection({iceServers: [{urls: "stun:127.0.0.1:UDP"}]});
-        peer.createDataChannel("x"); peer.createOffer().then(offer => peer.setLocalDescription(offer));"""  # noqa: E501
+        peer.createDataChannel("x");
+        peer.createOffer().then(offer => peer.setLocalDescription(offer));"""
     ),
     "pictures": (
         'for (const url of ["OTHER/i", "/i"]) new Image().src = url; document.body.style.background'
@@ -69,7 +70,11 @@ UNSEEN = {
 read.
 """
 FLOOD = """const text = "x".repeat(1000);
-for (let i = 0; i < 5e5; i++) document.body.append(Object.assign(document.createElement("p"), {textContent: text + i}));"""  # noqa: E501
+for (let i = 0; i < 5e5; i++) document.body.append(
+  Object.assign(document.createElement("p"), {textContent: text + i}));"""
+BEYOND = (
+    'document.head.append(Object.assign(document.createElement("script"), {src: "OTHER/lib.js"}));'
+)
 UNREAD = {
     "loops": ("for (;;) {}", "layout_changed", "script"),
     "promises": ("const go = () => Promise.resolve().then(go); go();", "layout_changed", "script"),
@@ -79,8 +84,7 @@ UNREAD = {
     "metadata": ('location.replace("http://169.254.169.254/latest/meta-data/");', "unreachable",
     "redirects"),
     "flood": (FLOOD, "layout_changed", "script"),
-    "beyond": ('document.head.append(Object.assign(document.createElement("script"), {src: "OTHER/lib.js"}));',  # noqa: E501
-        "layout_changed", "script"),
+    "beyond": (BEYOND, "layout_changed", "script"),
     "blank": ("throw new Error();", "layout_changed", "script"),
 }  # fmt: skip
 """What never makes a list, with state and reason of its site."""

@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from re import _compiler, _constants, _parser  # type: ignore[attr-defined]  # typeshed has none of what `re` is made of
+from re import _compiler, _constants, _parser  # type: ignore[attr-defined]  # not in typeshed
 from typing import Any, AnyStr, Generic, NamedTuple
 
 SHORT = 64
@@ -194,7 +194,9 @@ class Automaton(Generic[AnyStr]):
             at = self._item(op, arg, at, flags)
         return at
 
-    def _item(self, op: object, arg: Any, at: int, flags: int) -> int:  # noqa: PLR0911  a case for each kind of item
+    def _item(  # noqa: PLR0911  a case for each kind of item
+        self, op: object, arg: Any, at: int, flags: int
+    ) -> int:
         if op in CHARACTERS:
             taking = self._new(self._mask(op, arg, flags))
             self._link(at, taking)

@@ -2,18 +2,23 @@
 `boards.d` each. All is made up.
 
 name = "phpBB"                            # the program, for people; `preset` and `version` as well
-list = ["/viewforum.php?f=2", "/viewforum.php?f=2&start={entries}"]   # the first page of the list, and any other
+# the first page of the list, and any other
+list = ["/viewforum.php?f=2", "/viewforum.php?f=2&start={entries}"]
 thread = ["/viewtopic.php?t={thread}", "/viewtopic.php?t={thread}&start={posts}"]
-moved_from = "/viewtopic.php?f=5&t={thread}"   # where the entry of a moved thread leads, if that leads on to the thread
+# where the entry of a moved thread leads, if that leads on to the thread
+moved_from = "/viewtopic.php?f=5&t={thread}"
 when = "iso"                              # how moments are written, a function of `content`
-listing = "…{title}{entries}{next}…"      # a page of the list, and `reading` one of a thread, with {posts}
-row = "…"                                 # an entry, and `pinned` and `moved` of such threads; `post` a post, `first` the first
-next = "…{}…"                             # of a thread where that looks otherwise; and the link to the next page
+# a page of the list, and `reading` one of a thread, with {posts}
+listing = "…{title}{entries}{next}…"
+# an entry, and `pinned` and `moved` of such threads; `post` a post, `first` the first of a thread
+# where that looks otherwise
+row = "…"
+next = "…{}…"                             # the link to the next page
 
 Entries and posts have what the program's own pages have in them that could be taken for something
 else: counts of views, links to last posts and to pages of a thread, signatures, the small form to
 log in with that guests see.
-"""  # noqa: E501
+"""
 
 from __future__ import annotations
 

@@ -61,7 +61,8 @@ class PastebinArchive(Head):
             ' class="sidebar__menu"><li><a '
             'href="/Zz999999">a public paste</a></li></ul><div class="archive-table"><table'
             ' class="maintable"><tr '
-            f'class="top"><th>Name</th><th>Posted</th><th>Syntax</th></tr>{rows}</table></div></body></html>'
+            'class="top"><th>Name</th><th>Posted</th><th>Syntax</th></tr>'
+            f"{rows}</table></div></body></html>"
         )
 
 

@@ -222,8 +222,8 @@ class Heimao(Head):
         steps = "".join(
             '<div class="ts-d-item"><div class="ts-d-user"><span'
             f' class="u-name">{p.author}</span><span class="u-status">补充投诉</span><span'
-            f' class="u-date">{p.at.astimezone(CHINA):%Y-%m-%d %H:%M}:{p.place % 60:02}</span></div><div'  # noqa: E501
-            f' class="ts-d-cont"><div class="ts-reply">{p.text}</div></div></div>'
+            f' class="u-date">{p.at.astimezone(CHINA):%Y-%m-%d %H:%M}:{p.place % 60:02}</span>'
+            f'</div><div class="ts-d-cont"><div class="ts-reply">{p.text}</div></div></div>'
             for p in reversed(thread.posts)
         )
         return (

@@ -183,7 +183,8 @@ class Program:
         last = -(-len(rows) // LISTED)
         for number in range(1, last + 1):
             links = self._pages(number, last, lambda page: self._list_at(board, page))
-            body = f"<h1>{board}</h1>{self.list.format(''.join(rows[(number - 1) * LISTED : number * LISTED]))}{links}"  # noqa: E501
+            listed = "".join(rows[(number - 1) * LISTED : number * LISTED])
+            body = f"<h1>{board}</h1>{self.list.format(listed)}{links}"
             found[self._list_at(board, number)] = AROUND.format(title=board, body=body)
 
     def _write(self, n: int, thread: Sequence[PlantedPost], found: dict[str, str]) -> None:
@@ -267,6 +268,7 @@ class Program:
         kind, _, word = self.pages.partition(" ")
         links = [f'<a href="{at[n]}">{n}</a>' if n != number else "" for n in range(1, last + 1)]
         numbers = [link or f"<b>{number}</b>" for link in links]
+        choices = (f"<option value={at[n]}>page {n}</option>" for n in range(1, last + 1))
         items = (
             f'<li class="{"active" if n == number else ""}"><a href="{at[n]}">{n}</a></li>'
             for n in range(1, last + 1)
@@ -300,9 +302,7 @@ class Program:
                 if is_last
                 else f'<button class="load" data-next="{at[number + 1]}">Load more</button>'
             ),
-            "choice": (
-                f"<select>{''.join(f'<option value={at[n]}>page {n}</option>' for n in range(1, last + 1))}</select>"  # noqa: E501
-            ),
+            "choice": f"<select>{''.join(choices)}</select>",
         }
         return forms[kind]
 

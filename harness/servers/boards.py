@@ -31,37 +31,50 @@ MACHINA_SETTINGS = """\
 import pathlib
 from machina import MACHINA_MAIN_STATIC_DIR, MACHINA_MAIN_TEMPLATE_DIR
 BASE = pathlib.Path(__file__).parent
-SECRET_KEY, DEBUG, ALLOWED_HOSTS, ROOT_URLCONF, SITE_ID = "loopback", False, ["127.0.0.1"], "urls", 1
-USE_TZ, TIME_ZONE, DEFAULT_AUTO_FIELD, STATIC_URL = True, "UTC", "django.db.models.AutoField", "/static/"
+SECRET_KEY, DEBUG, ALLOWED_HOSTS = "loopback", False, ["127.0.0.1"]
+ROOT_URLCONF, SITE_ID, USE_TZ, TIME_ZONE = "urls", 1, True, "UTC"
+DEFAULT_AUTO_FIELD, STATIC_URL = "django.db.models.AutoField", "/static/"
 STATICFILES_DIRS, MEDIA_ROOT, MEDIA_URL = [MACHINA_MAIN_STATIC_DIR], str(BASE / "media"), "/media/"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 INSTALLED_APPS = [
-    *(f"django.contrib.{name}" for name in ("admin", "auth", "contenttypes", "sessions", "messages", "sites", "staticfiles")),
+    *(f"django.contrib.{name}" for name in (
+        "admin", "auth", "contenttypes", "sessions", "messages", "sites", "staticfiles")),
     "mptt", "haystack", "widget_tweaks", "machina",
     *(f"machina.apps.forum{name}" for name in (
-        "", "_conversation", "_conversation.forum_attachments", "_conversation.forum_polls", "_feeds", "_moderation", "_search",
-        "_tracking", "_member", "_permission")),
+        "", "_conversation", "_conversation.forum_attachments", "_conversation.forum_polls",
+        "_feeds", "_moderation", "_search", "_tracking", "_member", "_permission")),
 ]
 MIDDLEWARE = [
-    "django.contrib.sessions.middleware.SessionMiddleware", "django.middleware.common.CommonMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware", "django.contrib.messages.middleware.MessageMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
     "machina.apps.forum_permission.middleware.ForumPermissionMiddleware",
 ]
 CONTEXT = [f"django.template.context_processors.{name}" for name in ("debug", "request")]
-CONTEXT += [f"django.contrib.{name}" for name in ("auth.context_processors.auth", "messages.context_processors.messages")]
-TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "DIRS": [MACHINA_MAIN_TEMPLATE_DIR],
-    "APP_DIRS": True, "OPTIONS": {"context_processors": [*CONTEXT, "machina.core.context_processors.metadata"]}}]
+CONTEXT += [f"django.contrib.{name}.context_processors.{name}" for name in ("auth", "messages")]
+CONTEXT += ["machina.core.context_processors.metadata"]
+TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates",
+    "DIRS": [MACHINA_MAIN_TEMPLATE_DIR], "APP_DIRS": True,
+    "OPTIONS": {"context_processors": CONTEXT}}]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": str(BASE / "db.sqlite3")}}
 LOCAL = "django.core.cache.backends.locmem.LocMemCache"
-CACHES = {"default": {"BACKEND": LOCAL}, "machina_attachments": {"BACKEND": LOCAL, "LOCATION": "attachments"}}
+CACHES = {
+    "default": {"BACKEND": LOCAL},
+    "machina_attachments": {"BACKEND": LOCAL, "LOCATION": "attachments"},
+}
 HAYSTACK_CONNECTIONS = {"default": {"ENGINE": "haystack.backends.simple_backend.SimpleEngine"}}
-"""  # noqa: E501
+"""
 MACHINA_URLS = """\
 from django.contrib import admin
 from django.urls import include, path
 from machina import urls
-urlpatterns = [path("admin/", admin.site.urls), path("accounts/", include("django.contrib.auth.urls")), path("", include(urls))]
-"""  # noqa: E501
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("accounts/", include("django.contrib.auth.urls")),
+    path("", include(urls)),
+]
+"""
 MACHINA_FILL = """\
 from django.contrib.auth import get_user_model
 from machina.apps.forum.models import Forum
@@ -71,8 +84,9 @@ parent = Forum.objects.create(name="Main", type=Forum.FORUM_CAT)
 Forum.objects.create(name="General", type=Forum.FORUM_POST, parent=parent)
 for name in ("can_see_forum", "can_read_forum"):
     known = ForumPermission.objects.get(codename=name)
-    UserForumPermission.objects.create(permission=known, anonymous_user=True, authenticated_user=False, has_perm=True)
-"""  # noqa: E501
+    UserForumPermission.objects.create(
+        permission=known, anonymous_user=True, authenticated_user=False, has_perm=True)
+"""
 MACHINA_WRITE = """\
 import json, sys
 from django.contrib.auth import get_user_model
@@ -90,29 +104,36 @@ NODEBB_WRITE = """\
 const path = require('path'), R = (name) => require(path.join(process.cwd(), name));
 const nconf = R('node_modules/nconf');
 nconf.file({file: process.argv[2]});
-nconf.defaults({base_dir: process.cwd(), themes_path: path.join(process.cwd(), 'node_modules'), version: '1.4.0',
-  isPrimary: 'true', isCluster: 'false', relative_path: '', upload_url: '/uploads/',
-  views_dir: path.join(process.cwd(), 'public/templates')});
+nconf.defaults({base_dir: process.cwd(), themes_path: path.join(process.cwd(), 'node_modules'),
+  version: '1.4.0', isPrimary: 'true', isCluster: 'false', relative_path: '',
+  upload_url: '/uploads/', views_dir: path.join(process.cwd(), 'public/templates')});
 const db = R('src/database'), meta = R('src/meta'), topics = R('src/topics');
-const P = (act) => new Promise((yes, no) => act((error, result) => error ? no(error) : yes(result)));
+const P = (act) => new Promise(
+  (yes, no) => act((error, result) => error ? no(error) : yes(result)));
 const req = {ip: '127.0.0.1'};
 (async () => {
   await P((next) => db.init(next));
-  await P((next) => db.sortedSetRemove('plugins:active', ['nodebb-plugin-emoji-one', 'nodebb-plugin-emoji-extended'], next));
-  await P((next) => db.setObjectField('config', 'maximumLag', 60000, next));  // it answers 503 when a busy machine makes it wait
+  const emoji = ['nodebb-plugin-emoji-one', 'nodebb-plugin-emoji-extended'];
+  await P((next) => db.sortedSetRemove('plugins:active', emoji, next));
+  // it answers 503 when a busy machine makes it wait
+  await P((next) => db.setObjectField('config', 'maximumLag', 60000, next));
   await P((next) => meta.configs.init(next));
-  Object.assign(meta.config, {postDelay: 0, initialPostDelay: 0, newbiePostDelay: 0, minimumPostLength: 1});
+  Object.assign(meta.config,
+    {postDelay: 0, initialPostDelay: 0, newbiePostDelay: 0, minimumPostLength: 1});
   for (const [title, bodies, known] of JSON.parse(require('fs').readFileSync(0, 'utf8'))) {
     let tid = known;
     for (const content of bodies) {
       if (tid) await P((next) => topics.reply({uid: 1, tid, content, req}, next));
-      else tid = (await P((next) => topics.post({uid: 1, cid: 2, title, content, tags: [], req}, next))).topicData.tid;
+      else {
+        const topic = {uid: 1, cid: 2, title, content, tags: [], req};
+        tid = (await P((next) => topics.post(topic, next))).topicData.tid;
+      }
     }
     console.log(JSON.stringify([title, tid]));
   }
   process.exit(0);
 })().catch((error) => { console.error(String(error)); process.exit(1); });
-"""  # noqa: E501
+"""
 Threads = Sequence[tuple[str, Sequence[str]]]
 """Titles, each with what is to be written into the thread of that title, which is opened where
 there is none.

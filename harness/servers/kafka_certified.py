@@ -65,7 +65,8 @@ class CertificateGuard:
                 file.write(pair.pair)
             (work / "ca.pem").write_bytes(pair.authority)
         return PROPERTIES.format(
-            listeners=f"SSL://{host}:{port},OTHER://{OTHER_HOST}:{second_port},OVER://{host}:{over}",
+            listeners=f"SSL://{host}:{port},OTHER://{OTHER_HOST}:{second_port}"
+            f",OVER://{host}:{over}",
             host=host, controller=controller,
             rule=RULE, work=work, users=";".join(f"User:{user}" for user in self.users),
         )  # fmt: skip

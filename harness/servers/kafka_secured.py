@@ -35,8 +35,10 @@ TOOLS = {
 }
 TOOLS |= {"kafka-configs.sh": "kafka.admin.ConfigCommand"}
 PROPERTIES = """\
-listeners=SASL_SSL://{host}:{port},OTHER://{other_host}:{other_port},CONTROLLER://{host}:{controller}
-advertised.listeners=SASL_SSL://{host}:{port},OTHER://{other_host}:{other_port},CONTROLLER://{host}:{controller}
+listeners=SASL_SSL://{host}:{port},OTHER://{other_host}:{other_port}\
+,CONTROLLER://{host}:{controller}
+advertised.listeners=SASL_SSL://{host}:{port},OTHER://{other_host}:{other_port}\
+,CONTROLLER://{host}:{controller}
 listener.security.protocol.map=SASL_SSL:SASL_SSL,OTHER:SASL_SSL,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=SASL_SSL
 sasl.enabled.mechanisms={mechanism}

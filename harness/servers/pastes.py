@@ -25,7 +25,8 @@ PINNWAND_SERVE = """\
 import asyncio, sys
 from pinnwand import configuration
 configuration.paste_size, configuration.database_uri = 4194304, "sqlite:///pinnwand.sqlite"
-configuration.ratelimit = {name: {"capacity": 10000, "consume": 1, "refill": 10000} for name in ("create", "read", "delete")}
+rate = {"capacity": 10000, "consume": 1, "refill": 10000}
+configuration.ratelimit = {name: dict(rate) for name in ("create", "read", "delete")}
 from pinnwand import database
 database.Base.metadata.create_all(database._engine)
 from pinnwand.http import make_application
@@ -33,7 +34,7 @@ async def main():
     make_application().listen(int(sys.argv[1]), address="127.0.0.1")
     await asyncio.Event().wait()
 asyncio.run(main())
-"""  # noqa: E501
+"""
 DPASTE_SETTINGS = """\
 from dpaste.apps import dpasteAppConfig
 from dpaste.settings.base import *
@@ -44,8 +45,9 @@ class App(dpasteAppConfig):
     @staticmethod
     def get_base_url(request=None):
         return {url!r}
-INSTALLED_APPS = [app for app in INSTALLED_APPS if app != "dpaste.apps.dpasteAppConfig"] + ["local_settings.App"]
-"""  # noqa: E501
+INSTALLED_APPS = [app for app in INSTALLED_APPS if app != "dpaste.apps.dpasteAppConfig"]
+INSTALLED_APPS += ["local_settings.App"]
+"""
 Paste = Callable[[Mapping[str, str]], str]
 """Puts files, by name, up as one paste, and returns its address."""
 

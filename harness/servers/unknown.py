@@ -76,13 +76,14 @@ def _program(name: str, package: str) -> str:
 class _QuietFiles(SimpleHTTPRequestHandler):
     """Serves files without a log on the terminal."""
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  its name is the library's
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the library's name
         """Log nothing."""
 
 
 @contextlib.contextmanager
 def _files(folder: Path, start: str = "") -> Iterator[str]:
-    with serving(partial(_QuietFiles, directory=str(folder))) as url:  # type: ignore[arg-type]  # a partial makes handlers too
+    make_handler = partial(_QuietFiles, directory=str(folder))
+    with serving(make_handler) as url:  # type: ignore[arg-type]  # a partial makes handlers too
         yield f"{url}/{start}"
 
 
@@ -232,13 +233,14 @@ from trac.ticket.model import Ticket
 environment = open_environment(sys.argv[1])
 for title, posts in json.load(sys.stdin):
     ticket = Ticket(environment)
-    for name, value in {"summary": title, "reporter": "li", "status": "new", "type": "defect"}.items():
+    fields = {"summary": title, "reporter": "li", "status": "new", "type": "defect"}
+    for name, value in fields.items():
         ticket[name] = value
     ticket["description"] = posts[0][1]
     ticket.insert(when=datetime.fromtimestamp(posts[0][0], timezone.utc))
     for seconds, text in posts[1:]:
         ticket.save_changes("wang", text, when=datetime.fromtimestamp(seconds, timezone.utc))
-"""  # noqa: E501
+"""
 ROUNDUP_FILL = """\
 import json, sys
 import roundup.instance
@@ -246,11 +248,13 @@ from roundup.date import Date, Interval
 database = roundup.instance.open(sys.argv[1]).open("admin")
 member = database.user.create(username="li", address="li@lists.example", roles="User")
 for title, posts in json.load(sys.stdin):
-    moments = [Date("1970-01-01") + Interval(f"{s // 86400}d {s // 3600 % 24}:00") for s, _ in posts]
-    messages = [database.msg.create(author=member, content=t, date=d) for d, (_, t) in zip(moments, posts, strict=True)]
+    messages = []
+    for seconds, text in posts:
+        date = Date("1970-01-01") + Interval(f"{seconds // 86400}d {seconds // 3600 % 24}:00")
+        messages.append(database.msg.create(author=member, content=text, date=date))
     database.issue.create(title=title, messages=messages, status="2", priority="4")
 database.commit()
-"""  # noqa: E501
+"""
 ROUNDUP_SERVE = """\
 import sys
 from wsgiref.simple_server import make_server

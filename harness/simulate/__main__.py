@@ -1,9 +1,10 @@
 """`make simulate SEEDS=1-200`: nights from seeds; how many a minute, and which seed found what.
 
 python -m harness.simulate 17                         the night of one seed, with its trace
-python -m harness.simulate 1-200                      many: a line for each that fails, and 1 in the end
-python -m harness.simulate 1-20 --bug commit-first    until one of them finds a bug that is planted (`harness.simulate.bugs`)
-"""  # noqa: E501
+python -m harness.simulate 1-200                      many: a line for each that fails, then exit 1
+python -m harness.simulate 1-20 --bug commit-first    until one of them finds a planted bug
+                                                      (`harness.simulate.bugs`)
+"""
 
 from __future__ import annotations
 

@@ -2,14 +2,19 @@
 
 Everything else is the product itself.
 
-time, waiting       `threading.Event.wait` and threads take turns on the timeline; clocks are passed in anyway
-chance              `random._urandom`, which `secrets` and `SystemRandom` draw from, gives what the seed says
-disk                every commit (of any connection), fsync, write in place, rename and removal passes the faults
+time, waiting       `threading.Event.wait` and threads take turns on the timeline; clocks are passed
+                    in anyway
+chance              `random._urandom`, which `secrets` and `SystemRandom` draw from, gives what the
+                    seed says
+disk                every commit (of any connection), fsync, write in place, rename and removal
+                    passes the faults
 locks               who holds which `flock` is noted, so that it is free when its process dies
 process             signals, timers, metrics ports, the socket for dropped files: none
-network             `crawlers.visiting.visitor.by_scrapy` gives way to the scripted sites, channels to scripted ones
-pace                loops that look around every few seconds do so every minute, else a night costs minutes
-"""  # noqa: E501
+network             `crawlers.visiting.visitor.by_scrapy` gives way to the scripted sites, channels
+                    to scripted ones
+pace                loops that look around every few seconds do so every minute, else a night costs
+                    minutes
+"""
 
 from __future__ import annotations
 
@@ -143,7 +148,8 @@ def _opened(supervisor: Supervisor, faults: Faults, connection: apsw.Connection)
         connection.set_wal_hook(partial(_noted, faults))
         return
     process.databases.append(connection)
-    step = f"commit {os.path.basename(connection.filename).strip('.').partition('.')[0]}"  # noqa: PTH119
+    name = os.path.basename(connection.filename)  # noqa: PTH119
+    step = f"commit {name.strip('.').partition('.')[0]}"
 
     def before() -> bool:
         faults.before(process, step)

@@ -176,7 +176,7 @@ class Supervisor:
             self._tell(process.role, f"ended: {type(error).__name__} {error}")
             if isinstance(error, CorruptError):
                 self._fault(f"{process.role} found damage: {error}")
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is a fault that the night has found
+        except Exception as error:  # noqa: BLE001 - whatever it is, the night has found a fault
             self._blame(process, error)
         process.dead = True
         self._timeline.kill(process)

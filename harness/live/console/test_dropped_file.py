@@ -124,9 +124,10 @@ def test_bought_file_is_rejected_at_its_field_and_keeps_other_input(
 
 DROPPED = """sizes => {
     const data = new DataTransfer();
-    sizes.forEach((size, at) => data.items.add(new File(["手机号\\n", "x".repeat(size)], `${at}.txt`)));
+    const file = (size, at) => new File(["手机号\\n", "x".repeat(size)], `${at}.txt`);
+    sizes.forEach((size, at) => data.items.add(file(size, at)));
     return data;
-}"""  # noqa: E501
+}"""
 NOTED = """() => {
     const shown = document.querySelector("#progress");
     const note = () => (sessionStorage.said = `${sessionStorage.said ?? ""}|${shown.innerText}`);
