@@ -1,8 +1,9 @@
 """A real Kubernetes API server, without a node: etcd of Debian, and kube-apiserver, which Go builds
 once.
 
-python -m tests.deploy.api_server      builds it, for tests that are skipped without it (eight minutes on a free machine)
-"""  # noqa: E501
+python -m tests.deploy.api_server      builds it, for tests that are skipped without it (eight
+                                       minutes on a free machine)
+"""
 
 import base64
 import contextlib
@@ -132,7 +133,8 @@ class Cluster:
     def place(self, made: Manifest, namespace: str) -> str:
         """Return the address of an object in a namespace."""
         name = self.kinds(made["apiVersion"])[made["kind"]]
-        return f"{root_of(made['apiVersion'])}/namespaces/{namespace}/{name}/{made['metadata']['name']}"  # noqa: E501
+        folder = f"{root_of(made['apiVersion'])}/namespaces/{namespace}/{name}"
+        return f"{folder}/{made['metadata']['name']}"
 
 
 def root_of(group: str) -> str:

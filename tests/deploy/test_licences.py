@@ -110,5 +110,6 @@ def test_unread_licence_is_named() -> None:
     class Unsaid:
         name, metadata = "unsaid", Message()
 
+    licences = Licences(allowed=frozenset(), read={}, weak={}, carried={})
     with pytest.raises(ConfigError, match="unsaid: its metadata have no SPDX"):
-        licence_of(Unsaid(), Licences(allowed=frozenset(), read={}, weak={}, carried={}))  # type: ignore[arg-type]
+        licence_of(Unsaid(), licences)  # type: ignore[arg-type]

@@ -1,11 +1,11 @@
 """Runs an `ullage` command in a process that SIGKILLs itself at a named point, as a power cut there
 would end it.
 
-    python -m tests.faults.dying POINT COUNT -- WORD…    dies when it comes to POINT for the COUNTth time
+    python -m tests.faults.dying POINT COUNT -- WORD…    dies at POINT, the COUNTth time
 
 The points lie between two durable steps: whatever the order of steps promises has to hold in each
 of them.
-"""  # noqa: E501
+"""
 
 from __future__ import annotations
 

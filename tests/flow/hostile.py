@@ -36,7 +36,10 @@ def lines() -> list[dict[str, str]]:
         {
             "site": value,
             "category": value,
-            "url": f"https://{value.replace(' ', '.')}.example/138/{quote(value)}/0013/8000?q={value}#{value}",  # noqa: E501
+            "url": (
+                f"https://{value.replace(' ', '.')}.example/138/{quote(value)}/0013/8000"
+                f"?q={value}#{value}"
+            ),
             "title": f"内料 {value} <b>{value[:2]}</b>{value[2:]} 154 中 1825 间 1888",
             "author": value,
             "text": f"{CLAIM} {value}\n{POST}",

@@ -141,8 +141,8 @@ def board_lines() -> list[dict[str, Any]]:
                 "thread": f"t{rng.randrange(300)}",
                 "author": f"seller {seller}",
                 "text": (
-                    f"{offer}\n{who['name']}----{who['phone']}----{who['resident_id']}\n第{seller}号卖家"
-                    f" {number}"
+                    f"{offer}\n{who['name']}----{who['phone']}----{who['resident_id']}\n"
+                    f"第{seller}号卖家 {number}"
                 ),
                 "published_at": (
                     (START - timedelta(days=21) + timedelta(minutes=minutes)).isoformat()

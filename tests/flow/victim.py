@@ -37,7 +37,10 @@ PLANTED = (
 )
 TITLE = f"姓名:{NAME} 手机:{VICTIM.phone} 地址:{ADDRESS} 密码:{PASSWORD} {VICTIM.resident_id}"
 AUTHOR = f"{NAME} {VICTIM.phone} {PASSWORD}"
-POST = f"{NAME}----{VICTIM.phone}----{VICTIM.resident_id}----{VICTIM.card}----{VICTIM.email}----{ADDRESS}----{PASSWORD}\n"  # noqa: E501
+POST = (
+    f"{NAME}----{VICTIM.phone}----{VICTIM.resident_id}----{VICTIM.card}----{VICTIM.email}"
+    f"----{ADDRESS}----{PASSWORD}\n"
+)
 SLUG = f"https://paste.example.com/t/{NAME}-{VICTIM.phone}-{PASSWORD}"
 LEAK = (
     "import matcher.match.redact as r; r.redact_text = lambda text, *_: text;"

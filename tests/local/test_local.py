@@ -20,17 +20,19 @@ from ullage.errors import ConfigError, UnavailableError
 
 SERVER = """
 import http.server, sys
-http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), http.server.SimpleHTTPRequestHandler).serve_forever()
-"""  # noqa: E501
+address = ("127.0.0.1", int(sys.argv[1]))
+http.server.HTTPServer(address, http.server.SimpleHTTPRequestHandler).serve_forever()
+"""
 PARENT = """
 import contextlib, sys
 from pathlib import Path
 from deploy.local import server
 port = server.free_ports(1)[0]
-with server.running("it", [sys.executable, "-c", {server!r}, str(port)], Path({work!r}) / "server.log", {{}}, port):
+command = [sys.executable, "-c", {server!r}, str(port)]
+with server.running("it", command, Path({work!r}) / "server.log", {{}}, port):
     print(port, flush=True)
     sys.stdin.read()
-"""  # noqa: E501
+"""
 
 
 def answers(port: int) -> bool:

@@ -42,7 +42,8 @@ LOCKS |= {"assess": ("match",), "crawl": ("crawl",)}
 LOCKS |= {"search": ("alert", "search")}
 CODE = re.compile(r"`([^`\n]+)`|^(?:    |\$ )?((?:make|ullage) [^\n#]+)", re.MULTILINE)
 PATH = re.compile(
-    r"^(?:ullage|crawlers|matcher|alerts|deploy|harness|tests|docs|requirements|\.ci)(?:/[\w.\-]+)*/?(?:\.\w+)?$"
+    r"^(?:ullage|crawlers|matcher|alerts|deploy|harness|tests|docs|requirements|\.ci)"
+    r"(?:/[\w.\-]+)*/?(?:\.\w+)?$"
 )
 NAMED = re.compile(r"^([\w./\-]+\.py):([A-Za-z_][\w.]*)$")
 """A function, class or method as documents name it: `matcher/match/pipeline.py:Matcher.read`."""
@@ -164,7 +165,8 @@ def test_lock_has_hashed_pins_of_the_metadata_and_names_no_index(lock: str) -> N
     text = (ROOT / "requirements" / f"{lock}.txt").read_text(encoding="utf-8")
     assert text.count("--hash=sha256:") >= len(pins)
     assert not re.search(
-        r"https?://|--(?:find-links|index-url|extra-index-url|trusted-host)|^#.*/(?:home|root|work|tmp)/",
+        r"https?://|--(?:find-links|index-url|extra-index-url|trusted-host)"
+        r"|^#.*/(?:home|root|work|tmp)/",
         text,
         re.MULTILINE,
     )

@@ -13,8 +13,12 @@ from tests.running import limits
 
 ROOT = Path(__file__).parents[2]
 HOOKS = """
-from tests.running.limits import pytest_fixture_setup, pytest_runtest_makereport, pytest_timeout_set_timer
-"""  # noqa: E501
+from tests.running.limits import (
+    pytest_fixture_setup,
+    pytest_runtest_makereport,
+    pytest_timeout_set_timer,
+)
+"""
 
 
 def run_pytest(folder: Path, test: str, *options: str) -> subprocess.CompletedProcess[str]:

@@ -13,7 +13,8 @@ from harness.mutants.areas import AREAS
 
 ROOT = Path(__file__).parents[2]
 NAMING = re.compile(
-    r"(Makefile|[A-Z]+(\.zh)?\.md|pyproject\.toml|mkdocs\.yml|\.ci/.+|docs/.+\.md|harness/.+|tests/[^/]+\.md|tests/rules/.+\.py)"
+    r"(Makefile|[A-Z]+(\.zh)?\.md|pyproject\.toml|mkdocs\.yml|\.ci/.+|docs/.+\.md|harness/.+"
+    r"|tests/[^/]+\.md|tests/rules/.+\.py)"
 )
 """The files whose text is searched for paths, by their own path."""
 EXEMPT = {"CHANGELOG.md", "tests/rules/test_lanes.py", "tests/rules/test_named_paths.py"}

@@ -288,10 +288,11 @@ log.configure()
 publisher = open_bus(sys.argv[1], pathlib.Path("/"), {}, Clock()).publisher(CAPTURES)
 number = int(sys.argv[2])
 while True:
-    publisher.append([Outgoing("k", f"{number}.{part}".encode() + bytes(700_000), {}) for part in range(8)])
+    values = [f"{number}.{part}".encode() + bytes(700_000) for part in range(8)]
+    publisher.append([Outgoing("k", value, {}) for value in values])
     print(number, flush=True)
     number += 1
-"""  # noqa: E501
+"""
 
 
 def test_kill_9_during_an_append_loses_nothing_and_reuses_no_number(

@@ -59,7 +59,8 @@ def test_uptime_counts_suspended_time(monkeypatch: pytest.MonkeyPatch, tmp_path:
     ("moment", "result"),
     [
         (None, None),
-        (datetime(2026, 9, 21, 12), datetime(2026, 9, 21, 12, tzinfo=UTC)),  # noqa: DTZ001  a site gave no zone
+        # a site gave no zone
+        (datetime(2026, 9, 21, 12), datetime(2026, 9, 21, 12, tzinfo=UTC)),  # noqa: DTZ001
         (EARLIEST, EARLIEST),
         (EARLIEST - timedelta(microseconds=1), None),
         (LATEST - timedelta(microseconds=1), LATEST - timedelta(microseconds=1)),

@@ -25,13 +25,14 @@ from ullage.runtime.http_server import listening, serve
 log.configure("debug")
 
 async def app(scope, receive, send):
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    headers = [(b"content-length", b"2")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": b"ok"})
 
 with listening("search", "127.0.0.1", 0) as (listener, port):
     print(port, flush=True)
     serve(app, listener, threading.Event())
-"""  # noqa: E501
+"""
 METRICS = """
 import threading
 from prometheus_client import CollectorRegistry

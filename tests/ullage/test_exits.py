@@ -188,11 +188,12 @@ def test_service_ended_by_a_signal_makes_run_once_fail(
 
 HEEDING = """
 import signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that runs the tests in the background has it ignored
+# a shell that runs the tests in the background has it ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from ullage import cli
 sys.argv = ["ullage", *sys.argv[1:]]
 cli.main()
-"""  # noqa: E501
+"""
 
 
 def test_interrupt_is_a_failure(tmp_path: Path) -> None:

@@ -31,8 +31,9 @@ POISON = 6
 """The offset of the poison; ten records are there, a batch is four."""
 UNDER = """
 import os, subprocess, sys
-sys.exit(subprocess.Popen(sys.argv[1:], env={**os.environ, "ULLAGE_SUPERVISOR": str(os.getpid())}).wait())
-"""  # noqa: E501
+environment = {**os.environ, "ULLAGE_SUPERVISOR": str(os.getpid())}
+sys.exit(subprocess.Popen(sys.argv[1:], env=environment).wait())
+"""
 
 
 @pytest.fixture

@@ -29,7 +29,9 @@ from ullage.records.base import frame
 from ullage.records.capture import CATEGORIES
 
 TEXT = st.text(max_size=30)
-TIMES = st.datetimes(datetime(1970, 1, 1), datetime(2099, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001  it adds the zone
+# hypothesis adds the zone
+FIRST, LAST = datetime(1970, 1, 1), datetime(2099, 12, 31)  # noqa: DTZ001
+TIMES = st.datetimes(FIRST, LAST, timezones=st.just(UTC))
 CAPTURES = st.builds(
     Capture,
     id=TEXT,

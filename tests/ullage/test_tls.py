@@ -236,7 +236,9 @@ def test_each_tls_rejection_is_one_line_and_a_renewed_file_is_used(
     server = Listener(authority, folder)
     own_trust = trust(folder)
     context = own_trust.context()
-    server.context_of = lambda trust: context if trust is own_trust else trust.context()  # type: ignore[method-assign]
+    server.context_of = (  # type: ignore[method-assign]
+        lambda trust: context if trust is own_trust else trust.context()
+    )
     try:
         assert server.ask(own_trust) == "ullage-match"
         for pair, says in (

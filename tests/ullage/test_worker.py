@@ -153,7 +153,8 @@ def failing_first(act: Callable[..., T], failures: list[Exception]) -> Callable[
 
 def test_unavailable_bus_and_store_are_distinguished() -> None:
     bench, reports = Bench(count=2), list[tuple[str, bool]]()
-    bench.feed.poll = failing_first(bench.feed.poll, [UnavailableError("poll")])  # type: ignore[method-assign]
+    poll = failing_first(bench.feed.poll, [UnavailableError("poll")])
+    bench.feed.poll = poll  # type: ignore[method-assign]
     metrics = WorkerMetrics(reached=lambda part, answers: reports.append((part, answers)))
     worker = Worker(
         "alert",
@@ -185,7 +186,8 @@ def test_batches_are_committed_after_they_are_handled() -> None:
 
 def test_unavailable_part_is_retried_with_the_same_records() -> None:
     bench = Bench(count=3)
-    bench.handle = failing_first(bench.handle, [UnavailableError("store is down")] * 5)  # type: ignore[method-assign]
+    handle = failing_first(bench.handle, [UnavailableError("store is down")] * 5)
+    bench.handle = handle  # type: ignore[method-assign]
     assert bench.run() == 3
     assert bench.handled == [0, 1, 2]
     assert bench.letters.put_aside == []
