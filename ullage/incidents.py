@@ -23,12 +23,9 @@ class IncidentHistory(NamedTuple):
     """What the store knows about a finding that is not in it yet.
 
     `share`, 0 to 1, of its customers appeared with the same fields before, in `incident` among
-    others
-    ("" if none did). `joins` is the open incident that the finding would be grouped into, ""
-    for a new
-    one. It was compared with `compared` incidents. `acknowledged` tells whether a person
-    acknowledged
-    `incident`.
+    others ("" if none did). `joins` is the open incident that the finding would be grouped into, ""
+    for a new one. It was compared with `compared` incidents. `acknowledged` tells whether a person
+    acknowledged `incident`.
     """
 
     share: float = 0.0

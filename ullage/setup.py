@@ -165,9 +165,8 @@ Look = typing.Callable[[str, typing.Callable[[], str]], bool]
 def check(context: Context, readers: Mapping[str, str], parts: Iterable[Part] = ()) -> list[str]:
     """Inspect the installation, and return one line per part.
 
-    A line is `ok …` or `WARN …`; each fault of a part has a line `FAULT …`. `parts` are added
-    by the
-    installed stages.
+    A line is `ok …` or `WARN …`; each fault of a part has a line `FAULT …`. `parts` are added by
+    the installed stages.
     """
     is_here = any(
         path.exists() for path in (context.data / FILE, context.inventory.folder, context.keys.root)
@@ -404,8 +403,7 @@ def accept_loss(context: Context, part: str, reason: str) -> str:
     """Remove a lost part from the inventory, as a person decided.
 
     The audit log is written first where that is possible. Raises ConfigError if nothing of that
-    name
-    is missing, or if there is no reason.
+    name is missing, or if there is no reason.
     """
     if not reason.strip():
         raise ConfigError("--accept-loss needs --reason TEXT: why is it not restored?")

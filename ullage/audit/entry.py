@@ -69,9 +69,8 @@ class SignedRecord(BaseModel):
 class AuditEntry(SignedRecord):
     """One change: `actor` did `action` to `object` (a kind of thing and id) because of `reason`.
 
-    `request` is the id of the request that caused it, "" if there is none. `previous` is the
-    digest of
-    the entry before it; `seen` is how far other chains have reached, where that is news.
+    `request` is the id of the request that caused it, "" if there is none. `previous` is the digest
+    of the entry before it; `seen` is how far other chains have reached, where that is news.
     """
 
     purpose = "entry"
@@ -93,8 +92,7 @@ class ChainHead(SignedRecord):
     """Where a chain begins and ends.
 
     `before` is the digest before entry `begins`; entry `seq`, with digest `last`, ends at byte
-    `size`
-    of its file. `seen` is the latest that its entries say about other chains.
+    `size` of its file. `seen` is the latest that its entries say about other chains.
     """
 
     purpose = "head"

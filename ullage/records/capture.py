@@ -45,14 +45,10 @@ class Capture(BaseModel):
     `post_id` is the platform's own id, `category` the kind of place it came from.
 
     `site` is the name of a configured site, or `other`; `source` is the collector's name for a
-    place
-    that is not configured, and is published nowhere. `section` is the configured list under
-    which the
-    post was found: scheme, host and path of one of the site's `start` addresses, "" if none is
-    on the
-    post's own host. `attachments` holds the names under which a post's files are captured as
-    records of
-    their own (`parent` points back).
+    place that is not configured, and is published nowhere. `section` is the configured list under
+    which the post was found: scheme, host and path of one of the site's `start` addresses, "" if
+    none is on the post's own host. `attachments` holds the names under which a post's files are
+    captured as records of their own (`parent` points back).
     """
 
     model_config = STRICT

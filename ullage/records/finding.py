@@ -33,13 +33,11 @@ class _FindingRecord(BaseModel):
 class Match(_FindingRecord):
     """One identifier of one customer in the capture.
 
-    `subject` is the customer's pseudonym, `index_tag` the tag for search (hex). `start` and
-    `end` are
-    character offsets in the decoded text of the `member`-th text that was unpacked, 0 for the
-    capture
-    itself, from a `container` of that kind (a word of a closed list; names of members never leave
-    match). `row` is the line, counted from 0. `fields` are the closed-list labels of that row,
-    `own_fields` those whose values belong to this very customer.
+    `subject` is the customer's pseudonym, `index_tag` the tag for search (hex). `start` and `end`
+    are character offsets in the decoded text of the `member`-th text that was unpacked, 0 for the
+    capture itself, from a `container` of that kind (a word of a closed list; names of members never
+    leave match). `row` is the line, counted from 0. `fields` are the closed-list labels of that
+    row, `own_fields` those whose values belong to this very customer.
     """
 
     kind: str
@@ -132,10 +130,8 @@ class Claims(_FindingRecord):
     """What a post claims about itself: facts read from it, never its words.
 
     `volume` is the largest number of people, rows or records that it claims; `price` is in
-    `currency`
-    (ISO 4217, or `USDT`, `BTC`, `XMR`, `ETH`), `contacts` are kinds of contact (`telegram`,
-    `qq`, not
-    which), `files` kinds of file, `size` is in bytes.
+    `currency` (ISO 4217, or `USDT`, `BTC`, `XMR`, `ETH`), `contacts` are kinds of contact
+    (`telegram`, `qq`, not which), `files` kinds of file, `size` is in bytes.
     """
 
     volume: int | None = Field(default=None, ge=0)
@@ -151,13 +147,10 @@ class CaptureFacts(_FindingRecord):
 
     `site` and `category` are configured names or `other`. Title, channel and URL keep only words of
     closed lists, with `…` for all else; `author`, `post_id` and `thread` are keyed tokens, and a
-    channel's token is followed by its words. `author_tag` is the author's tag under the
-    tenant's index
-    key, `channel_tag` and `thread_tag` are those of the channel and the thread at that site.
-    `post` is
-    the token of the post's stable identity, "" if it has none; `edited` and `deleted` are what
-    the site
-    reports about the post.
+    channel's token is followed by its words. `author_tag` is the author's tag under the tenant's
+    index key, `channel_tag` and `thread_tag` are those of the channel and the thread at that site.
+    `post` is the token of the post's stable identity, "" if it has none; `edited` and `deleted` are
+    what the site reports about the post.
     """
 
     id: str

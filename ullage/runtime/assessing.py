@@ -63,12 +63,10 @@ class AssessmentRequest(BaseModel):
 
     It asks for the length of the queue, for the assessment of a file, for findings of an earlier
     assessment to be opened, or for pseudonyms to be resolved. `name` is the sender's file name,
-    held
-    only in memory; `size` is in bytes if that is known. With `to_open` the findings go onto the bus
-    at once; otherwise they are returned, signed, if they have at most `hold_bytes` in all. If
-    `tenants` is given, nothing is disclosed about other tenants. Pseudonyms belong to the one
-    tenant
-    that is named, one per line, for `approval`.
+    held only in memory; `size` is in bytes if that is known. With `to_open` the findings go onto
+    the bus at once; otherwise they are returned, signed, if they have at most `hold_bytes` in all.
+    If `tenants` is given, nothing is disclosed about other tenants. Pseudonyms belong to the one
+    tenant that is named, one per line, for `approval`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

@@ -227,9 +227,8 @@ class InHand:
     def condemns(self, record: Record) -> bool:
         """Return whether a record must be quarantined.
 
-        That is the case if the process died twice by its own fault with this record alone
-        in hand, or
-        many times for no known reason. A death in a part that can be skipped counts less.
+        That is the case if the process died twice by its own fault with this record alone in hand,
+        or many times for no known reason. A death in a part that can be skipped counts less.
         """
         place = _place(record)
         deaths, in_parts = len(self._deaths.get(place, ())), len(self._parts.get(place, ()))

@@ -64,8 +64,7 @@ def supervise(
 
     Then they are ended gently, after 30 s by force. If one of `roles` refuses its configuration at
     the start, all are ended. One that does so later, as after a crash at night, or that `more`
-    lists,
-    is restarted like any other, because its fault must not end those that work.
+    lists, is restarted like any other, because its fault must not end those that work.
     """
     children = {
         role: _Child(role, _start(data, role), clock.monotonic(), is_first=role in roles)

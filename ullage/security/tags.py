@@ -55,8 +55,7 @@ def lay_out(values: Rows, lengths: Lengths) -> list[MessageBlocks]:
     """Lay out the values of all rows as blocks, one `MessageBlocks` per block count.
 
     `values` u8[n, width] holds a value in the first `lengths[i]` bytes of each row; the bytes
-    beyond
-    are ignored. `lengths` is i64[n], each 0 to width.
+    beyond are ignored. `lengths` is i64[n], each 0 to width.
     """
     if not len(values):
         return []

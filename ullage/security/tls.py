@@ -407,8 +407,8 @@ class _ClientSocket(ssl.SSLSocket):
     """Reports why a server refused the client, even if the server disconnected first.
 
     In TLS 1.3 a client completes its handshake before the server checks its certificate. The
-    client's
-    next write may find the connection closed while the alert with the reason is still unread.
+    client's next write may find the connection closed while the alert with the reason is still
+    unread.
     """
 
     def send(self, data: Any, flags: int = 0) -> int:

@@ -39,9 +39,8 @@ from ullage.vocabulary.fields import HIGHEST, SERIOUS_AT
 class ExposureScore:
     """The exposure of an incident, with its reasons.
 
-    It has a `score` of 0–100, a `severity`, the worst `scenario` ("" if none), and `unit` U.
-    `row` of
-    the severity table applied. It says who is `told`, which `clock` starts, and within how many
+    It has a `score` of 0–100, a `severity`, the worst `scenario` ("" if none), and `unit` U. `row`
+    of the severity table applied. It says who is `told`, which `clock` starts, and within how many
     `minutes` a person decides if that is "if confirmed". The last reason explains it.
     """
 

@@ -32,9 +32,9 @@ class Reason(NamedTuple):
 class Crowd:
     """Some customers: their number, their classes, and their rows by set of field labels.
 
-    `classes` counts each customer once, in the highest class (A, B, C). `shown` counts them by
-    all that
-    their rows show (`ullage.vocabulary.fields.shows`), each once; only for `VerdictFacts.agreeing`.
+    `classes` counts each customer once, in the highest class (A, B, C). `shown` counts them by all
+    that their rows show (`ullage.vocabulary.fields.shows`), each once; only for
+    `VerdictFacts.agreeing`.
     """
 
     customers: int = 0
@@ -57,9 +57,9 @@ class VerdictFacts(CaptureCounts):
 
     Rows, cohorts and canaries are of one capture. `people` are all matched customers, M; `verified`
     those that chance cannot have matched; `agreeing` those who agree in two or more fields of a
-    row,
-    V. `circulation` is how many numbers are in use in the tenant's market, `watchlist` how many
-    customers are enrolled. `own_fields` are fields that only this tenant has, as its settings say.
+    row, V. `circulation` is how many numbers are in use in the tenant's market, `watchlist` how
+    many customers are enrolled. `own_fields` are fields that only this tenant has, as its settings
+    say.
     """
 
     today: date

@@ -22,8 +22,7 @@ class StepConditions(NamedTuple):
     """Conditions shown beside the next step.
 
     `people`: customers were found; `alone`: each was found by one value that no second field
-    confirms;
-    `unread`: some part could not be read.
+    confirms; `unread`: some part could not be read.
     """
 
     people: bool

@@ -58,12 +58,10 @@ OWN_COHORTS = frozenset({"export"})
 class Origin:
     """The verdict and its evidence; no reason names a partner.
 
-    `label` is the partner's, `canaries` are the labels of honeytokens in verified rows.
-    `matched` is
-    how many phones, or rows, belong to customers, `expected` how many would by chance, `p` the
-    probability that chance alone gives as many. `beneath` is whose leak it is if the verdict
-    says only
-    that it was known before, else the verdict.
+    `label` is the partner's, `canaries` are the labels of honeytokens in verified rows. `matched`
+    is how many phones, or rows, belong to customers, `expected` how many would by chance, `p` the
+    probability that chance alone gives as many. `beneath` is whose leak it is if the verdict says
+    only that it was known before, else the verdict.
     """
 
     verdict: Verdict
@@ -175,8 +173,7 @@ def _is_from_devices(facts: VerdictFacts, rules: OriginRules) -> bool:
     """Return whether almost all matches are in files of stealer logs, however many rows agree.
 
     A browser's forms contain name, phone and ID of whoever filled them in: they agree with our
-    records
-    without coming from us.
+    records without coming from us.
     """
     elsewhere = facts.matched_rows - facts.device_rows
     return facts.device_rows > 0 and elsewhere < max(
@@ -188,8 +185,7 @@ def _is_from_stealers(facts: VerdictFacts, rules: OriginRules) -> bool:
     """Return whether rows in stealer-log form explain the matches, by their passwords.
 
     A browser stores one value of a person, the login: a list whose rows agree in two fields has
-    another
-    source.
+    another source.
     """
     rows, matched = facts.password_rows
     most = matched > 0 and matched >= rules.stealer * facts.matched_rows
@@ -238,10 +234,9 @@ def _can_be_chance(facts: VerdictFacts, base: Base, rules: OriginRules) -> bool:
 def _is_exclusive(facts: VerdictFacts, base: Base, rules: OriginRules) -> bool:
     """Return whether cards of our ranges, or fields that only we have, show that the list is ours.
 
-    A few rows with enrolled cards suffice if they are most of the cards. A range alone is
-    public, and
-    stolen cards are sold by range: if no card is enrolled to compare with, half of the rows must
-    contain a card of our ranges, beside customers who agree more often than chance gives.
+    A few rows with enrolled cards suffice if they are most of the cards. A range alone is public,
+    and stolen cards are sold by range: if no card is enrolled to compare with, half of the rows
+    must contain a card of our ranges, beside customers who agree more often than chance gives.
     """
     if (
         facts.known_cards >= rules.few_rows
@@ -288,9 +283,8 @@ def _compute_base(facts: VerdictFacts) -> Base:
 def _count_phones(facts: VerdictFacts) -> int:
     """Count distinct phones, in clear or as digests.
 
-    A digest does not reveal its kind: it counts as a phone's if it is alone in its row, or if
-    some of
-    them are customers' phones; beside phones or addresses in clear it may be a password's.
+    A digest does not reveal its kind: it counts as a phone's if it is alone in its row, or if some
+    of them are customers' phones; beside phones or addresses in clear it may be a password's.
     """
     clear, digests = facts.candidates.get("phone", 0), facts.candidates.get("digest", 0)
     other_kinds = [facts.candidates.get(kind, 0) for kind in ("email", "resident_id", "card")]

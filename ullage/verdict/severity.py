@@ -95,8 +95,7 @@ def judge_severity(
     """Return the severity of `facts`, at least what its next step demands.
 
     `unit` is U of the customers that count (`select_counting`), `scenario` the id of the worst
-    scenario
-    ("" for none), `conditions` what the reader of the step is shown beside it.
+    scenario ("" for none), `conditions` what the reader of the step is shown beside it.
     """
     row = _find_row(facts, origin, rules)
     raised, why, why_zh = _raise_by_index(row.severity, facts, unit, rules)

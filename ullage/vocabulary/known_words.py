@@ -25,9 +25,8 @@ class KnownSpelling(NamedTuple):
 def redact(text: str, known: Iterable[KnownSpelling], *, is_truncated: bool = False) -> str:
     """Return the known words in order, with `…` for letters and digits between them.
 
-    Of overlapping words the leftmost, longest counts. At most 200 characters; `is_truncated`
-    tells that
-    the text continues. "" for a blank text.
+    Of overlapping words the leftmost, longest counts. At most 200 characters; `is_truncated` tells
+    that the text continues. "" for a blank text.
     """
     if not text.strip():
         return ""

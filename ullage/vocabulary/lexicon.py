@@ -181,9 +181,8 @@ def is_offer(
 ) -> bool:
     """Return whether a post that names a brand trades in its data.
 
-    `terms` are (category, weight), each once, `context` counts distinct context words, `sample`
-    is the
-    number of rows, and `claimed` how many people or rows the post claims to have, 0 for none.
+    `terms` are (category, weight), each once, `context` counts distinct context words, `sample` is
+    the number of rows, and `claimed` how many people or rows the post claims to have, 0 for none.
     """
     if is_report(context.get(REPORTING, 0), sample) or is_complaint(context, sample):
         return False

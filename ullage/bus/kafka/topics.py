@@ -45,8 +45,7 @@ def topic_settings(keep: Retention | None, partitions: int) -> dict[str, str]:
     """Return the settings of a topic.
 
     Kafka counts bytes per partition and expires whole closed segments. So a partition keeps at
-    least
-    four of the smallest segments: otherwise a large record would expire the one before it.
+    least four of the smallest segments: otherwise a large record would expire the one before it.
     """
     settings = {
         "cleanup.policy": "delete",
@@ -118,9 +117,8 @@ class Examiner:
     def topic(self, topic: str, group: str | None) -> str:
         """Describe how much `group` has not read of `topic`, or how much there is.
 
-        `brokers` must have connected before. Raises ConfigError if the topic or a right is
-        missing, or
-        with all wrong settings.
+        `brokers` must have connected before. Raises ConfigError if the topic or a right is missing,
+        or with all wrong settings.
         """
         assert self._connect is not None
         address, admin = self._connect

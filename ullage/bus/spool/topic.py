@@ -75,11 +75,9 @@ class Topic:
     def read_stream(self) -> tuple[str, Position] | None:
         """Return the stream that this folder publishes, and its next position.
 
-        None if there is none, if the file is damaged, or if the folder is a copy of another
-        one: a new
-        stream is always safe, continuing a doubtful one is not. Raises CorruptError if a
-        newer version
-        wrote the file, whose stream continues.
+        None if there is none, if the file is damaged, or if the folder is a copy of another one: a
+        new stream is always safe, continuing a doubtful one is not. Raises CorruptError if a newer
+        version wrote the file, whose stream continues.
         """
         try:
             state = read_publishing(self._streams / f"{self.name}.json")
