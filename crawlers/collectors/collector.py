@@ -173,9 +173,8 @@ class Runner:
     async def _read(self, session: ChatSession, backoff: Backoff) -> None:
         """Process the batches of a session; BlindError where none arrives in time.
 
-        While one batch is made durable, only the next one is fetched: a cursor must be
-        stored before
-        the session asks for what lies behind it.
+        While one batch is made durable, only the next one is fetched: a cursor must be stored
+        before the session asks for what lies behind it.
         """
         batches = aiter(session.batches())
         coming = asyncio.ensure_future(_next(batches))

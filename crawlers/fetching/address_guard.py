@@ -93,9 +93,8 @@ class AddressGuard:
     def _check_for_proxy(self, request: Request, host: str) -> None:
         """Send a request through the proxy; refuse with `address` a host that looks internal.
 
-        The proxy resolves names, so only the look of a name can be judged. Without a proxy
-        the request is
-        refused with `proxy`.
+        The proxy resolves names, so only the look of a name can be judged. Without a proxy the
+        request is refused with `proxy`.
         """
         request.headers.pop("Proxy-Authorization", None)
         request.meta.pop("proxy", None)

@@ -136,8 +136,7 @@ async def resolve(host: str, seconds: float) -> list[Address]:
 
     Raises OSError if there is none, or none within `seconds`. Each look-up has a thread of its own:
     names whose servers do not answer would otherwise occupy all threads of asyncio's pool, and
-    every
-    other site would wait.
+    every other site would wait.
     """
     if literals := parse_literal(host):
         return literals

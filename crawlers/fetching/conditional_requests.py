@@ -47,9 +47,8 @@ def build_conditions(stored: bytes, site: Site) -> Mapping[str, str]:
     """Return the conditional headers of a page from its stored validators.
 
     Returns none if the site is read in another way now. A site with a session is always requested
-    whole, since the mark of a logged-in visitor must be seen. So is one whose pages are
-    rendered: the
-    page that the site serves is empty and never changes.
+    whole, since the mark of a logged-in visitor must be seen. So is one whose pages are rendered:
+    the page that the site serves is empty and never changes.
     """
     headers: dict[str, str] = (
         json.loads(stored) if stored and not (site.session or site.script) else {}

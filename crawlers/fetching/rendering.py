@@ -304,9 +304,8 @@ class Browsers:
     async def render(self, url: str, page: BrowserResponse, agent: str, ask: Ask) -> RenderedPage:
         """Return `page`, which was served at `url`, after its scripts ran in a fresh browser.
 
-        Raises BrowserError if there is no browser, ScriptError if the page does not finish
-        within its
-        limits.
+        Raises BrowserError if there is no browser, ScriptError if the page does not finish within
+        its limits.
         """
         async with self.slots, start_browser(self.program) as browser:
             rendering = _Page(browser, url, page, ask)

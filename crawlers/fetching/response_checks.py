@@ -187,8 +187,7 @@ def is_login_wall(response: Response) -> bool:
     """Return whether a page without readable content asks to log in instead of showing it.
 
     Many boards show guests a small login form on every page, or ask them to log in before they
-    write:
-    neither is a wall, and a page that leads to the things it lists is none.
+    write: neither is a wall, and a page that leads to the things it lists is none.
     """
     if not isinstance(response, TextResponse) or is_listing(response):
         return False
@@ -282,13 +281,11 @@ def count_entries(parsed: PageContent) -> int:
 def classify_page(leased: PageLease, response: Response, parsed: PageContent, site: Site) -> str:
     """Return the outcome of a parsed page: `ok`, `blocked`, `login`, or that of an empty list.
 
-    An empty list is `layout` if it had entries before, and `empty` if it never had: a site
-    whose file
-    is wrong, or that shows guests an empty list, is unreadable from the first day. Only a
-    site's own
-    file can say that an empty list is valid. A blank response is what a broken program leaves, and
-    counts as empty. A page that redirects by a meta refresh is `redirects` and not followed, since
-    anybody may write one in a paste.
+    An empty list is `layout` if it had entries before, and `empty` if it never had: a site whose
+    file is wrong, or that shows guests an empty list, is unreadable from the first day. Only a
+    site's own file can say that an empty list is valid. A blank response is what a broken program
+    leaves, and counts as empty. A page that redirects by a meta refresh is `redirects` and not
+    followed, since anybody may write one in a paste.
     """
     role, is_blank = leased.page.role, not response.body.strip()
     if parsed.gone or PARENT in leased.page.facts:
@@ -311,9 +308,9 @@ def classify_page(leased: PageLease, response: Response, parsed: PageContent, si
 def _find_script_lack(response: Response, page: PageAddress) -> str:
     """Return the outcome of an empty page whose scripts lacked a response; "" if they lacked none.
 
-    An outcome that would abandon the page is ignored, as it applies to the missing resource
-    only: most
-    pages have a visitor counter on another host, and a page behind the last one may well be empty.
+    An outcome that would abandon the page is ignored, as it applies to the missing resource only:
+    most pages have a visitor counter on another host, and a page behind the last one may well be
+    empty.
     """
     lacks = [flag.removeprefix(LACKS) for flag in response.flags if flag.startswith(LACKS)]
     decisive = [

@@ -355,9 +355,8 @@ class Visit:
     def end(self, *, blamed: bool = True) -> bool:
         """Set when the site is due next; return whether the visit succeeded.
 
-        A visit succeeds if it read something and was not broken off. A failure that is not
-        `blamed` on
-        the site does not make its visits rarer.
+        A visit succeeds if it read something and was not broken off. A failure that is not `blamed`
+        on the site does not make its visits rarer.
         """
         succeeded = self.read > 0 and not self._broken_off
         for leased in () if self.seen.posts else self._never_read:

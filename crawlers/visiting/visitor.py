@@ -47,9 +47,8 @@ async def by_scrapy(crawl: CrawlSettings, visit: Visit) -> None:
 class Visitor:
     """The resources that all visits of a process share.
 
-    `may_lease` returns whether another page may be begun, at any time. `read` fetches the pages
-    of a
-    visit: it is the only place where a visit uses the network.
+    `may_lease` returns whether another page may be begun, at any time. `read` fetches the pages of
+    a visit: it is the only place where a visit uses the network.
     """
 
     def __init__(
