@@ -314,9 +314,8 @@ ALPHANUMERIC = frozenset(string.ascii_letters + string.digits)
 class Lexicon:
     """Terms of `rows` (default: those of this version) and each tenant's brands and card ranges.
 
-    `brands` include a tenant's domains; `bins` have 6 to 8 digits. `prescan` finds the words in
-    a batch
-    for `read_batch`; `records` counts words that describe a person's record.
+    `brands` include a tenant's domains; `bins` have 6 to 8 digits. `prescan` finds the words in a
+    batch for `read_batch`; `records` counts words that describe a person's record.
     """
 
     def __init__(
@@ -527,9 +526,8 @@ def _resolve_meanings(forms: Iterable[_TermMatch]) -> Iterator[tuple[_TermMatch,
 def _find_accompanied(matches: Iterable[_TermMatch]) -> Iterator[tuple[int, str]]:
     """Yield ambiguous terms that follow another term, a label or a brand: number of match, term id.
 
-    It remembers the last form that is company and the last one before it with different ids, so
-    a flood
-    costs linear time.
+    It remembers the last form that is company and the last one before it with different ids, so a
+    flood costs linear time.
     """
     last = frozenset[str]()
     last_behind = other_behind = -math.inf

@@ -135,9 +135,8 @@ def _to_match(c: Candidate) -> ReferenceMatch:
 def _without_overlaps(candidates: Iterable[Candidate]) -> Iterator[Candidate]:
     """Yield candidates of which no two overlap.
 
-    In a cluster of overlapping candidates a valid one wins over an invalid one, then the kind
-    of lower
-    rank, then the first.
+    In a cluster of overlapping candidates a valid one wins over an invalid one, then the kind of
+    lower rank, then the first.
     """
     cluster: list[Candidate] = []
     end = -1

@@ -329,9 +329,8 @@ class DigitGroups:
     def are_alike(self, batch: Batch, first: Places, last: Places) -> Flags:
         """Return which candidates begin like a number, as most that are written alike do: bool[n].
 
-        Candidates are alike if they are in one text and have the same group sizes and
-        separators; one
-        per line is counted. A separator is identified by its length and first bytes.
+        Candidates are alike if they are in one text and have the same group sizes and separators;
+        one per line is counted. A separator is identified by its length and first bytes.
         """
         line, document = batch.lines(self.start[first]), batch.documents(self.start[first])
         total = self.before[last + 1] - self.before[first]

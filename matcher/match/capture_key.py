@@ -273,9 +273,8 @@ class NumberSet(SortedNumbers[np.int64]):
 def merge_distinct(ascending: npt.NDArray[T], new: npt.NDArray[T]) -> npt.NDArray[T]:
     """Return all values, ascending and distinct; `ascending` already is.
 
-    The new values are sorted first. A merge sort then finds two runs and only has to merge
-    them, which
-    is twenty times faster than sorting everything.
+    The new values are sorted first. A merge sort then finds two runs and only has to merge them,
+    which is twenty times faster than sorting everything.
     """
     values = np.sort(new)
     if len(ascending):

@@ -317,9 +317,8 @@ class CaptureReading:
     def withdraws(self) -> bool:
         """Return whether a capture reports that its post was deleted or edited.
 
-        It is then sent to tenants that it does not concern (any more). An edited post must
-        have been read
-        completely, or the leak may be in the rest.
+        It is then sent to tenants that it does not concern (any more). An edited post must have
+        been read completely, or the leak may be in the rest.
         """
         capture = self.capture
         read = not (self.reasons or self.is_unread or capture.truncated)

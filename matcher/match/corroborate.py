@@ -92,9 +92,8 @@ def _distinct(rows: Places) -> Places:
 def look_up(epoch: Epoch, searched: SearchResult, *, in_full: bool = True) -> RowMatches:
     """Return all matches of one epoch in a batch, in order of place, with their rows and labels.
 
-    Labels are those of the customer's own fields in the row. Unless `in_full`, which takes
-    longer, the
-    label of the name may be missing for customers with several fields in a row.
+    Labels are those of the customer's own fields in the row. Unless `in_full`, which takes longer,
+    the label of the name may be missing for customers with several fields in a row.
     """
     matches = find_customers(epoch, select_enrolled(searched.asked, epoch.list.kinds))
     row = _rows_of(searched, matches)

@@ -224,8 +224,7 @@ class EpochMatches:
     """Matches of one key generation of one tenant's list.
 
     Everything is counted; at most `room` matches are listed, None for all. `groups` counts rows
-    with a
-    customer by their fields and what they prove.
+    with a customer by their fields and what they prove.
     """
 
     epoch: int
@@ -542,9 +541,8 @@ def to_records(found: ListedMatches) -> Iterator[Match]:
 def _build_records(found: ListedMatches) -> list[Match]:
     """Return the matches as records, built unchecked, as from a pickle.
 
-    The values are our own columns, and checking them takes longer. Each attribute is set for
-    all records
-    by one call, which takes a third of the time of a loop in Python.
+    The values are our own columns, and checking them takes longer. Each attribute is set for all
+    records by one call, which takes a third of the time of a loop in Python.
     """
     tags, handles = (
         column.tobytes().hex(" ", TAG_BYTES).split() for column in (found.tag, found.handle)

@@ -111,8 +111,7 @@ class FoundMatches(MatchTable):
     """Matches as a look-up returns them: columns i64[n].
 
     `asked` are the queries; `value` is the number of the value in its query, `subject` is the
-    customer's
-    row in the list, `start` and `end` are bytes of the batch.
+    customer's row in the list, `start` and `end` are bytes of the batch.
     """
 
     asked: Sequence[ListQuery]
@@ -174,9 +173,8 @@ class ListedMatches(MatchTable):
     `first` and `last` are characters of the decoded text, and `line` is counted from its beginning.
     `held` is the number of the row's label set among `labels`. `transforms` says how the value was
     changed to be read, and `coincidence` f64[n] is the chance that a mask fits by accident.
-    `handle`
-    and `tag` are u8[n, 16]. `kinds` are those of the queries; `members` (path, number, kind of
-    container) come by `document`.
+    `handle` and `tag` are u8[n, 16]. `kinds` are those of the queries; `members` (path, number,
+    kind of container) come by `document`.
     """
 
     kinds: Sequence[tuple[str, str]]

@@ -117,9 +117,8 @@ def section_host(section: str) -> str:
 def redact_url(address: str, section: str) -> str:
     """Return the configured section that contains `address`, then `…`.
 
-    Without a valid section, return only `…`. A valid section has scheme http or https, a host,
-    and a
-    path of a few plain steps.
+    Without a valid section, return only `…`. A valid section has scheme http or https, a host, and
+    a path of a few plain steps.
     """
     if not address:
         return ""

@@ -478,8 +478,7 @@ def detect_wide(head: bytes) -> str:
     """Return the encoding of a text that begins with `head`, if that is UTF-16 or UTF-32, else "".
 
     It has a byte order mark, or a NUL in every second byte of the first hundred, or in both of
-    every
-    second pair of them.
+    every second pair of them.
     """
     sample = head[:100]
     if 0 not in sample and sample[:2] not in (b"\xff\xfe", b"\xfe\xff"):

@@ -131,11 +131,9 @@ def find_groups(
 ) -> GroupChains:
     """Return the chains of digits that may be a single number, by where they begin.
 
-    `classes` are of folded texts, UTF-8 with ROOM around. `labelled` are places behind the
-    first sign
-    of chains behind a label, which may have signs that part cells; all others are among
-    `beginnings`,
-    as `find_group_starts` returns them.
+    `classes` are of folded texts, UTF-8 with ROOM around. `labelled` are places behind the first
+    sign of chains behind a label, which may have signs that part cells; all others are among
+    `beginnings`, as `find_group_starts` returns them.
     """
     data, digit = classes.data, classes.digit
     start, first = beginnings
@@ -254,13 +252,11 @@ class GroupChains:
     """Chains of groups of digits, followed group by group.
 
     They begin at `start` with `first` digits and a `sign` of `gap` bytes at `gap_start`. `value`
-    holds the digits of each from 0 to 9, and zeros behind the last, u8[n, MOST]. `labelled`
-    says that
-    a label stands before. `end` is the place behind the last digit, `total` how many digits
-    there are,
-    `groups` how many groups, and `code` the sizes of the first sixteen groups, four bits each.
-    `single`: no group has two digits. `no_address`: not all groups are octets of a network address.
-    `mixed`: single digits continue behind another sign, up to `reach` of them in all.
+    holds the digits of each from 0 to 9, and zeros behind the last, u8[n, MOST]. `labelled` says
+    that a label stands before. `end` is the place behind the last digit, `total` how many digits
+    there are, `groups` how many groups, and `code` the sizes of the first sixteen groups, four bits
+    each. `single`: no group has two digits. `no_address`: not all groups are octets of a network
+    address. `mixed`: single digits continue behind another sign, up to `reach` of them in all.
     """
 
     def __init__(

@@ -43,8 +43,7 @@ class UndoEvents(NamedTuple):
     """What may be undone in a batch.
 
     `lines` are the numbers of its lines in the buffer, ascending. `whole` says which texts are
-    undone
-    as a whole.
+    undone as a whole.
     """
 
     lines: Places

@@ -115,10 +115,8 @@ def find_number_places(classes: Classes, labelled: Places, first: Places, wide: 
     """Return where chains begin that `find_numbers` may make plain: i64[n].
 
     The folded texts begin at `first`; `labelled` are as in `find_numbers`. In texts that are
-    `wide`,
-    bool[texts], a plain comma may be a wide one that was folded, which `find_numbers` gets to
-    see as
-    another sign. There, a chain with commas is enough.
+    `wide`, bool[texts], a plain comma may be a wide one that was folded, which `find_numbers` gets
+    to see as another sign. There, a chain with commas is enough.
     """
     beginnings = find_group_starts(classes)
     if not (len(labelled) or len(beginnings[0])):

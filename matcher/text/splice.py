@@ -61,9 +61,8 @@ def unescape(text: str, *, markup: bool) -> str:
 def unescape_all(texts: Sequence[str], *, markup: bool, guard: FaultGuard = STRICT) -> list[str]:
     """Return each of `texts` undone as it would be alone, in one go.
 
-    On a short text the calls cost more than their work. A row that fails under a lenient
-    `guard` leaves
-    unchanged what it fails on.
+    On a short text the calls cost more than their work. A row that fails under a lenient `guard`
+    leaves unchanged what it fails on.
     """
     rows = list_spellings()
     parts = [untag(text) for text in texts] if markup else list(texts)

@@ -239,9 +239,8 @@ def _list_endings() -> Iterator[str]:
 def find_octets(classes: Classes) -> tuple[Places, Places]:
     """Return where digits or an at sign may be written as octets to base 16, 10 or 8, one by one.
 
-    Each octet is two digits that end a run, with nothing or a zero before them in it. Those of
-    a number
-    follow each other closely.
+    Each octet is two digits that end a run, with nothing or a zero before them in it. Those of a
+    number follow each other closely.
     """
     data, digit = classes.data, classes.digit
     octet = places(
