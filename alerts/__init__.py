@@ -5,8 +5,7 @@
 
 The store holds *facts*. Each is a document with a deterministic id, written by one service, so a
 finding that arrives twice, or again after a crash, changes nothing. An incident is a *projection*
-of
-its facts that only the alert service writes: its numbers are exact counts, never increments, and
+of its facts that only the alert service writes: its numbers are exact counts, never increments, and
 its status follows from the decisions that the search service appends. So no document is written by
 two services, and nothing has to be locked or repaired.
 

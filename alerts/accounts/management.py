@@ -41,8 +41,7 @@ def first_login(accounts: Accounts, trail: Trail) -> str | None:
     """Create the first account and return its name and password in one line.
 
     Returns None if there is an account already. The password is valid for `HOURS` and only for
-    logging
-    in and changing it.
+    logging in and changing it.
     """
     if accounts.users():
         return None
@@ -65,10 +64,9 @@ class AccountDesk:
     Methods raise ConfigError or PasswordError for invalid input, before anything is changed or
     logged.
 
-    On the console, `principal` is the person who makes the change: accounts and tokens of
-    tenants that
-    this person does not see count as missing, and nobody can grant anything to themselves. On a
-    terminal of this machine `principal` is None and there are no such limits.
+    On the console, `principal` is the person who makes the change: accounts and tokens of tenants
+    that this person does not see count as missing, and nobody can grant anything to themselves. On
+    a terminal of this machine `principal` is None and there are no such limits.
     """
 
     accounts: Accounts
@@ -273,9 +271,8 @@ class AccountDesk:
     def _require_other_manager(self, user: User, remaining: Collection[str]) -> None:
         """Raise ConfigError if nobody could manage accounts without `user`.
 
-        `remaining` are the permissions that `user` would have afterwards. Accounts whose
-        password is still
-        to be changed do not count, nor do accounts that the principal does not see.
+        `remaining` are the permissions that `user` would have afterwards. Accounts whose password
+        is still to be changed do not count, nor do accounts that the principal does not see.
         """
         if MANAGE in remaining or not _manages(user):
             return

@@ -136,9 +136,8 @@ def _headers(token: str) -> dict[str, str]:
 def open_fetching(settings: OidcSettings, data: Path, clock: Clock) -> Fetching:
     """Create the HTTP client of the configured provider.
 
-    If `search.oidc.ca` is set, only its certificates are trusted; if `search.oidc.proxy` is
-    set, all
-    requests go through it. Raises ConfigError if the certificates cannot be read.
+    If `search.oidc.ca` is set, only its certificates are trusted; if `search.oidc.proxy` is set,
+    all requests go through it. Raises ConfigError if the certificates cannot be read.
     """
     try:
         context = ssl.create_default_context(
@@ -216,9 +215,8 @@ class Provider:
     def claims(self, journey: Journey, code: str, issuer: str | None) -> Mapping[str, Any]:
         """Exchange `code` and return the verified claims of the person.
 
-        `issuer` is the issuer that the answer names (RFC 9207), or None. Raises
-        LoginRefusedError if
-        anything does not verify, UnavailableError while the provider cannot be reached.
+        `issuer` is the issuer that the answer names (RFC 9207), or None. Raises LoginRefusedError
+        if anything does not verify, UnavailableError while the provider cannot be reached.
         """
         metadata = self.get_metadata()
         promised = metadata.get("authorization_response_iss_parameter_supported") is True

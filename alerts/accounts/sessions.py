@@ -127,9 +127,8 @@ def generate_password() -> str:
 def _make_dummy_digest(hasher: PasswordHasher) -> str:
     """Return a digest that no password matches.
 
-    Verifying it costs as much as verifying a digest of `hasher`; making it costs nothing,
-    because it is
-    random.
+    Verifying it costs as much as verifying a digest of `hasher`; making it costs nothing, because
+    it is random.
     """
     salt, digest = (
         base64.b64encode(secrets.token_bytes(length)).decode().rstrip("=")
@@ -230,9 +229,8 @@ class Attempts:
     def begin(self, attempt: Attempt) -> None:
         """Count an attempt.
 
-        Raises LimitedError if one of its counters has to wait; no counter is increased
-        then. Its `is_first`
-        is true once for each wait.
+        Raises LimitedError if one of its counters has to wait; no counter is increased then. Its
+        `is_first` is true once for each wait.
         """
         now = self._clock.monotonic()
         with self._lock:
@@ -322,9 +320,9 @@ class Sessions:
     def open(self, user: str, change: int, vouched_seconds: float | None = None) -> str:
         """Start a session and return its id.
 
-        `vouched_seconds` is how long an identity provider's statement is believed, None for
-        a password. If
-        there are too many sessions, of the account or in all, the least recently used one ends.
+        `vouched_seconds` is how long an identity provider's statement is believed, None for a
+        password. If there are too many sessions, of the account or in all, the least recently used
+        one ends.
         """
         id_, now = secrets.token_urlsafe(32), self._clock.monotonic()
         name = digest(id_)

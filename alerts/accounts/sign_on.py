@@ -315,9 +315,8 @@ class SignOn:
     def begin(self, redirect: str, then: str, source: str) -> tuple[str, str]:
         """Start a login; return the address for the browser and the secret that identifies it.
 
-        `redirect` is where the provider sends it back. Raises LimitedError after too many
-        logins of one
-        source, LoginRefusedError while the provider cannot be reached.
+        `redirect` is where the provider sends it back. Raises LimitedError after too many logins of
+        one source, LoginRefusedError while the provider cannot be reached.
         """
         self.begun.take(source)
         journey, browser = self.journeys.begin(redirect, then)

@@ -364,9 +364,8 @@ def _reports(case: Case) -> Iterator[Text]:
 def _report_line(duty: Duty, case: Case, language: int) -> str:
     """Return one report in one language, as a line.
 
-    It has the rule, the stage, the time limit, the due date, the state, when and how it was
-    sent, and
-    why it was late or waived.
+    It has the rule, the stage, the time limit, the due date, the state, when and how it was sent,
+    and why it was late or waived.
     """
     regime, stage, report = duty.regime, duty.stage, duty.report
     due = f"{('due', '截止')[language]} {moment(duty.due, case.zone)}" if duty.due else ""

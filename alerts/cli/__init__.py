@@ -65,9 +65,8 @@ def name_of(by: str) -> str:
 def decider(context: Context, by: str, permission: str) -> Principal:
     """Return the account `by`, or that of this machine's user, if it has the permission.
 
-    ConfigError and ForbiddenError say why not. Without any account nobody is checked, and a
-    note says
-    so, because such a machine is not set up yet.
+    ConfigError and ForbiddenError say why not. Without any account nobody is checked, and a note
+    says so, because such a machine is not set up yet.
     """
     name = name_of(by)
     if not (context.data / FILE).exists():

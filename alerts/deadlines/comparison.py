@@ -28,9 +28,8 @@ DONE = ("met", "waived")
 class DutyChange:
     """What an act changes.
 
-    `before` and `after` are the incidents as they are and as they will be, `decisions` those
-    that it
-    adds, and `silenced` the ids of incidents that it silences.
+    `before` and `after` are the incidents as they are and as they will be, `decisions` those that
+    it adds, and `silenced` the ids of incidents that it silences.
     """
 
     before: Sequence[Incident]

@@ -393,9 +393,8 @@ class Book:
     def _update(self, ids: Collection[str], merging: Merge) -> None:
         """Write and remove records so that they match the facts.
 
-        The records' versions are read before the facts, so a result from older facts never
-        replaces one
-        from newer facts.
+        The records' versions are read before the facts, so a result from older facts never replaces
+        one from newer facts.
         """
         self.store.refresh(Decision, Notification, DutyRecord)
         excerpts = self.store.excerpts(DutyRecord, DocumentFilter({"incident": [*ids]}), Excerpt)

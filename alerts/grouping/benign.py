@@ -45,9 +45,8 @@ class BenignRule(Frozen):
     def fits(self, traits: Traits) -> bool:
         """Return whether this rule covers a finding.
 
-        Everything in the finding must be allowed by the rule, and everything that the rule
-        requires must be
-        present.
+        Everything in the finding must be allowed by the rule, and everything that the rule requires
+        must be present.
         """
         return (
             traits.candidates.keys() <= self.kinds
@@ -97,8 +96,7 @@ def build_benign_record(
     """Return the record that `finding` is benign by `rule`.
 
     With `ties`, it keeps the finding: if the same author turns out to sell data, it is grouped
-    after
-    all (`alerts.grouping.placement`).
+    after all (`alerts.grouping.placement`).
     """
     capture = finding.capture
     return Background(

@@ -64,9 +64,8 @@ def find_holdings(store: IncidentStore, values: Collection[str]) -> dict[str, Ho
 class Overlap(NamedTuple):
     """How much two sketches have in common.
 
-    `share` is the part of the smaller side that the other contains; `compared` is how many
-    values of
-    the smaller side were compared.
+    `share` is the part of the smaller side that the other contains; `compared` is how many values
+    of the smaller side were compared.
     """
 
     share: float
@@ -288,8 +287,7 @@ class Placement(NamedTuple):
 
     `opens` says whether the finding opens it; `linked` are other incidents that the finding fits.
     `parts` are heads that the finding ties to `incident`, and which become its parts. `tied` is
-    False
-    if the finding is there only for its content, as a copy.
+    False if the finding is there only for its content, as a copy.
     """
 
     incident: str

@@ -56,9 +56,8 @@ JOINED = "J2"
 class RowEvidence(NamedTuple):
     """The rows that show a customer.
 
-    `groups` are the field sets of the rows, `highest` is the highest class of any of them,
-    `shown` is
-    everything that they show together.
+    `groups` are the field sets of the rows, `highest` is the highest class of any of them, `shown`
+    is everything that they show together.
     """
 
     groups: tuple[frozenset[str], ...]

@@ -108,9 +108,8 @@ class Change(NamedTuple):
 class RuleCount(NamedTuple):
     """How often one rule applies, and how right it is.
 
-    `incidents` and `posts` are those that the rule takes part in; `confirmed` and
-    `false_positives` are
-    the incidents among them that people judged so.
+    `incidents` and `posts` are those that the rule takes part in; `confirmed` and `false_positives`
+    are the incidents among them that people judged so.
     """
 
     rule: str
@@ -298,8 +297,7 @@ def read_judgements(store: IncidentStore) -> dict[str, bool]:
     """Return for each judged incident whether it was real, by the last such decision.
 
     Judged means confirmed, reported or marked as false positive. An incident that was only
-    acknowledged
-    or resolved is not in the result.
+    acknowledged or resolved is not in the result.
     """
     last = dict[str, _Judgement]()
     for decision in store.excerpts(

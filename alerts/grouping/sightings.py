@@ -102,8 +102,7 @@ def remove_replaced(store: IncidentStore, replaced: Iterable[Sighting]) -> None:
     """Delete what remains of replaced sightings, the sightings themselves last.
 
     A crash before the end means that the deletion is repeated. Raises ConflictError if another
-    process
-    writes the same exposures.
+    process writes the same exposures.
     """
     gone, merging = {sighting.id: sighting.incident for sighting in replaced}, Merge(store)
     for incident in set(gone.values()):
@@ -191,8 +190,7 @@ class Presences:
     """The posts of a batch.
 
     `stored` are their presences before the batch, `now` those after it; `sightings` are their
-    stored
-    sightings.
+    stored sightings.
     """
 
     stored: dict[str, Presence] = field(default_factory=dict)
@@ -349,9 +347,8 @@ class FactsOf(NamedTuple):
 class NewFacts(NamedTuple):
     """The facts that a batch itself wrote.
 
-    `posts` are the ids of its new sightings; `customers` are all customers of each incident
-    that is new
-    with them.
+    `posts` are the ids of its new sightings; `customers` are all customers of each incident that is
+    new with them.
     """
 
     posts: Collection[str]
@@ -364,10 +361,8 @@ def read_facts(
     """Yield the facts of each incident together with its parts.
 
     `sizes` is an upper limit of each incident's number of customers. Consume the facts of one
-    incident
-    before asking for the next. The customers in `came` stand for those of an incident unless it
-    has a
-    post from another process.
+    incident before asking for the next. The customers in `came` stand for those of an incident
+    unless it has a post from another process.
     """
     members = {member for family in families.values() for member in family}
     by_incident, linking = defaultdict[str, list[Sighting]](list), defaultdict[str, set[str]](set)

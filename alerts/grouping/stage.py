@@ -596,10 +596,9 @@ class FindingBatch:
     def new_facts(self) -> NewFacts:
         """Return the batch's new posts, and the customers of the incidents that they opened.
 
-        A sighting is written before any of its customers, so the store has no customers of
-        an incident
-        whose sightings are all new. They are written as new; if one exists after all, the batch is
-        processed again and finds the sightings.
+        A sighting is written before any of its customers, so the store has no customers of an
+        incident whose sightings are all new. They are written as new; if one exists after all, the
+        batch is processed again and finds the sightings.
         """
         posts = {sighting.id for sighting in self.new_sightings}
         known_incidents = {
@@ -618,9 +617,8 @@ class FindingBatch:
     def find_touched(self) -> set[str]:
         """Return the ids of the incidents to write again.
 
-        These are the incidents of the batch's findings, those tied or linked to them, those
-        of other
-        sightings of the same posts, which may be gone or back, and all their heads.
+        These are the incidents of the batch's findings, those tied or linked to them, those of
+        other sightings of the same posts, which may be gone or back, and all their heads.
         """
         affected = {
             i for s in self.sightings.values() for i in (s.incident, *s.linked, *s.parts_tied)

@@ -175,9 +175,8 @@ class Message:
     def text(self, most_bytes: int = MOST_BYTES) -> str:
         """Return the body for people.
 
-        It names the ten most severe incidents, or as many as fit 20 lines and `most_bytes`
-        of UTF-8, and
-        the number of the others. Incidents of one seller form one item.
+        It names the ten most severe incidents, or as many as fit 20 lines and `most_bytes` of
+        UTF-8, and the number of the others. Incidents of one seller form one item.
         """
         sellers = self._group_by_seller()
         shown = min(SHOWN, len(sellers))

@@ -94,8 +94,7 @@ def count_doublings(incident: Incident) -> int:
     """Return how often the customers of a joined incident have doubled: 1 from 20, 2 from 40.
 
     It is 0 for fewer, or if the incident is not joined. A joined incident may grow for weeks
-    without
-    becoming more severe.
+    without becoming more severe.
     """
     return (incident.customers // GROWS_FROM).bit_length() if incident.joined else 0
 
@@ -104,8 +103,7 @@ def max_wait(route: RouteSettings, incident: Incident, left: timedelta | None) -
     """Return how long `incident` may stay unacknowledged.
 
     It is half of the time left until its next deadline; for urgent incidents, at most what the
-    route
-    allows.
+    route allows.
     """
     allowed = timedelta(minutes=route.escalate_minutes)
     if left is None:
@@ -119,9 +117,8 @@ def build_notifications(
 ) -> dict[str, Notification]:
     """Build all notifications that `incident` calls for, now or later, by id.
 
-    `left` is the time until its next deadline, None without one. With a deadline it is
-    escalated even
-    if the route names nobody for that: then to the route's own channels.
+    `left` is the time until its next deadline, None without one. With a deadline it is escalated
+    even if the route names nobody for that: then to the route's own channels.
     """
     by_id: dict[str, Notification] = {}
     for route in find_routes(notify, incident):

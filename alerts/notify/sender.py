@@ -113,9 +113,8 @@ bound.
 class Setup:
     """What all senders share.
 
-    `page` is the console's address, `muted` selects incidents without notifications, and
-    `duties` knows
-    their deadlines.
+    `page` is the console's address, `muted` selects incidents without notifications, and `duties`
+    knows their deadlines.
     """
 
     notify: NotifySettings
@@ -162,9 +161,8 @@ class Sender:
     def send_due(self, *, flush: bool = False) -> float:
         """Send what is due and return after how many seconds to look again.
 
-        With `flush`, groups are sent without waiting for more. Raises UnavailableError
-        while the store is
-        down; the call can simply be repeated.
+        With `flush`, groups are sent without waiting for more. Raises UnavailableError while the
+        store is down; the call can simply be repeated.
         """
         self.report()
         if self._last is None:
@@ -484,8 +482,8 @@ def _is_needed(
     """Return whether a notification still has to be sent.
 
     `incident` is None if it is gone or muted; `decided` is the latest decision on its status.
-    Whoever
-    closed an incident has not seen what happened since, so growth after that is still reported.
+    Whoever closed an incident has not seen what happened since, so growth after that is still
+    reported.
     """
     if incident is None:
         return False
@@ -627,8 +625,7 @@ def open_notifier(
     """Create the senders of the configured channels.
 
     A channel with an unusable secret starts all the same, see `alerts.notify.guarded_channel`.
-    `told`
-    receives the ids of incidents that somebody was just notified of.
+    `told` receives the ids of incidents that somebody was just notified of.
     """
     settings, clock = context.settings, context.clock
     metrics = NotifyMetrics(registry, settings.notify.channels, settings.tenants)

@@ -176,9 +176,8 @@ def _sign_on(context: Context, accounts: Accounts, trail: Trail) -> SignOn | Non
 def _collect_routes() -> tuple[BaseRoute, ...]:
     """Return every route; those of the API come first, since they are tried in order.
 
-    Routes find their console in the request (`alerts.web.dependencies`), so that this slow step
-    is done
-    once per process.
+    Routes find their console in the request (`alerts.web.dependencies`), so that this slow step is
+    done once per process.
     """
     routers = (*api.routers(), *pages.routers(), _build_operations())
     # included, each would be worked out a second time

@@ -275,9 +275,8 @@ class Authenticator:
     def change(self, principal: Principal, old: str, new: str, source: str) -> str | None:
         """Change the principal's own password, which ends its sessions, and open a new one.
 
-        Returns the new session's id, or None if the old password is wrong. Raises
-        PasswordError if the new
-        one is rejected.
+        Returns the new session's id, or None if the old password is wrong. Raises PasswordError if
+        the new one is rejected.
         """
         user = self.accounts.get_user(principal.name)
         if user.digest is None:

@@ -93,9 +93,8 @@ class FileAssessment:
     """The result of assessing a file.
 
     `verdict` is that of `ullage assess --json`, `customers` is CSV, and `findings` are signed. The
-    findings are missing if they were opened at once or are too large (`unheld`). `handed` maps
-    the ids
-    of findings put on the bus to their tenants.
+    findings are missing if they were opened at once or are too large (`unheld`). `handed` maps the
+    ids of findings put on the bus to their tenants.
     """
 
     verdict: dict[str, Any] = field(default_factory=dict)

@@ -131,10 +131,8 @@ def carry_out(site: Console, id_: str, typed: Mapping[str, str], by: str) -> Non
     """Make the requested change.
 
     `typed` has `status`, a `note` and a `token`; a token takes effect once, however often it is
-    sent.
-    The other fields depend on the status. Raises QueryError if the change is invalid,
-    ForbiddenError if
-    it is not allowed.
+    sent. The other fields depend on the status. Raises QueryError if the change is invalid,
+    ForbiddenError if it is not allowed.
     """
     status, token = typed["status"], typed["token"]
     validate_token(token)
@@ -157,9 +155,8 @@ def record_reports(
 ) -> None:
     """Record a report that also counts for `joint_reports`, each a `REGIME STAGE`.
 
-    Each gets a record of its own. Raises QueryError, and records nothing, if the incident does
-    not owe
-    one of them under the same rule and from the same moment.
+    Each gets a record of its own. Raises QueryError, and records nothing, if the incident does not
+    owe one of them under the same rule and from the same moment.
     """
     cases, joint_reports = open_cases(site), dict.fromkeys(joint_reports)
     duties = cases.find_deadlines(cases.incident(id_)).duties

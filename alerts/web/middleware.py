@@ -181,12 +181,10 @@ class Guard:
     """Wraps the whole application and refuses requests.
 
     `reach` knows the console's names and proxies. `principal` identifies the sender, NOBODY if
-    unknown;
-    the paths in `open_` are for everybody, otherwise `denied` answers, also to an error of
-    `principal`.
-    Routes find both as `request.state.principal` and `request.state.asked`. Bodies of the paths in
-    `streamed` are left to the route and limited to so many bytes; `held` gives the limits of
-    others.
+    unknown; the paths in `open_` are for everybody, otherwise `denied` answers, also to an error of
+    `principal`. Routes find both as `request.state.principal` and `request.state.asked`. Bodies of
+    the paths in `streamed` are left to the route and limited to so many bytes; `held` gives the
+    limits of others.
     """
 
     def __init__(

@@ -155,8 +155,7 @@ async def receive_file(
     """Receive a form with a file and assess the file.
 
     Returns the name of the cached result, the form's values, and the errors by field. `to_open`
-    says
-    whether to open incidents; None leaves that to the form.
+    says whether to open incidents; None leaves that to the form.
     """
     upload = Upload(request, "file")
     values = {**NOTHING, **await upload.fields()}

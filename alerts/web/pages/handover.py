@@ -119,9 +119,8 @@ def draw_timeline(title: str, said: str, names: tuple[str, str], days: Sequence[
 def _choose_labelled_days(totals: Sequence[int]) -> set[int]:
     """Return the days whose total is printed.
 
-    These are all days while two digits suffice; otherwise the day with the highest total, and
-    the last
-    one unless it is next to that.
+    These are all days while two digits suffice; otherwise the day with the highest total, and the
+    last one unless it is next to that.
     """
     days_with_incidents = [number for number, total in enumerate(totals) if total]
     if max(totals, default=0) < FULL or not days_with_incidents:

@@ -279,8 +279,7 @@ def show_queue(
     """Show the incident list.
 
     `refused_` replaces the rows by the reason why there are none and is sent with `status`;
-    `unsaved`
-    is the error of a filter that could not be saved.
+    `unsaved` is the error of a filter that could not be saved.
     """
     queue = IncidentQueue(Work(site.duties), site.principal.name, site.shifts)
     queue_result, view = QueuePage(()), QueueFilter()

@@ -165,8 +165,7 @@ def show_login(
     """Show the login form.
 
     `crossed` says that a link of another site led here, for which browsers withhold the session
-    cookie.
-    `has_left` says that somebody logged out here, but perhaps not of the identity provider.
+    cookie. `has_left` says that somebody logged out here, but perhaps not of the identity provider.
     """
     provider = SINGLE if site.sign_on else None
     values = {
