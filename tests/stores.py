@@ -81,9 +81,8 @@ class Backend:
         """Yield a store as `url` does, on indexes of a server that are made once and then emptied.
 
         This takes a twentieth of the time. The server refreshes nothing by itself, so what a search
-        must show does not hang on who is faster. If `process` is named, whatever opens the
-        store has
-        the planned rights of that process only.
+        must show does not hang on who is faster. If `process` is named, whatever opens the store
+        has the planned rights of that process only.
         """
         if self.server is None:
             yield "sqlite:///incidents.sqlite"

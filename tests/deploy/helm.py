@@ -155,8 +155,7 @@ def conform(
     """Return what kubeconform says of objects, by the strict schemas of this version.
 
     Kinds to `skip` have none. The schemas are put into `folder` under names of files, as
-    kubeconform
-    looks for what one says of another.
+    kubeconform looks for what one says of another.
     """
     of_version = schemas() / f"v{version}-local-strict"
     wanted = {

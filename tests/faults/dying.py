@@ -80,8 +80,7 @@ def publish_before_commit(count: int) -> None:
     """Die when results are published and what they came from is not committed.
 
     Findings are on the bus and their captures not committed, or incidents are stored and their
-    findings
-    not committed.
+    findings not committed.
     """
     from ullage.bus.kafka.consumer import KafkaSubscription
 

@@ -230,9 +230,8 @@ def hand_in(work: Work) -> subprocess.Popen[bytes]:
 def locks(pid: int, folder: Path) -> bool:
     """Return whether a process is writing to a database of a folder.
 
-    While it is stopped, everybody else would wait for it. SQLite locks by `fcntl`; `flock`
-    marks the
-    only consumer, which holds it for good.
+    While it is stopped, everybody else would wait for it. SQLite locks by `fcntl`; `flock` marks
+    the only consumer, which holds it for good.
     """
     files = {str(path.stat().st_ino) for path in folder.iterdir()}
     for line in Path("/proc/locks").read_text().splitlines():

@@ -168,8 +168,7 @@ def _source(matcher: Matcher, finding: Finding, served: dict[str, str]) -> str:
 def _detections(matcher: Matcher, captures: Sequence[Capture]) -> Iterator[str]:
     """Yield the candidates of each capture, one line each.
 
-    VAR _read_all line has
-    and whether it is weak.
+    VAR _read_all line has and whether it is weak.
     """
     pieces = (
         piece
