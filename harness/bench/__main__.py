@@ -1,8 +1,8 @@
 """`make bench`: what each hop costs, as a ratio to the bare library doing the same in the same run.
 
-`ratio`, `reach`, `hostile`, `machine`,
-`month`, `exposure`, `memory`, `run` and `corpora` (`CORPORA=FOLDER`, data of other projects) can
-fail: where a class of inputs costs more than it may, or a target is missed, the exit status is 1.
+`ratio`, `reach`, `hostile`, `machine`, `month`, `exposure`, `memory`, `run` and `corpora`
+(`CORPORA=FOLDER`, data of other projects) can fail: where a class of inputs costs more than it may,
+or a target is missed, the exit status is 1.
 
 CPU time of this process for what computes, wall time for what waits for a disk or a server; the
 best of three rounds each. `ONLY="match crawl"` measures some parts. What needs a server that cannot

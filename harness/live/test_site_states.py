@@ -244,9 +244,8 @@ def breaks_and_ends(
 ) -> None:
     """Break a site and repair it.
 
-    It must be in `state` within two visits, with its alert firing, and then `ok` again without
-    it; the
-    others stay as they are.
+    It must be in `state` within two visits, with its alert firing, and then `ok` again without it;
+    the others stay as they are.
     """
     before = world.after_a_visit(site, broken)
     until(lambda: world.state(site) == state, f"{site} is {state}", SECONDS)

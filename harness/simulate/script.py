@@ -60,9 +60,8 @@ class Leak:
     ) -> set[int]:
         """Return the leak's customers of `tenant`.
 
-        `always` gives those that any reading must show that is made when all is well, or
-        that was of
-        what was `taken`.
+        `always` gives those that any reading must show that is made when all is well, or that was
+        of what was `taken`.
         """
         shown = {
             customer

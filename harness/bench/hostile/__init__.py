@@ -149,9 +149,8 @@ class Machine:
     def time(self, cost: Callable[..., float], *what: bytes, **how: bool) -> Cost:
         """Return what `cost` measures.
 
-        The cost on the usual machine is judged by its speed just before or just after,
-        whichever was
-        greater.
+        The cost on the usual machine is judged by its speed just before or just after, whichever
+        was greater.
         """
         before = self._speed_now()
         spent = cost(*what, **how)
@@ -321,9 +320,8 @@ class HostileClass:
     def _growth(self, regime: Sequence[int]) -> float:
         """Return the mean of a regime's doublings, each the median of all rounds.
 
-        It is given with its spread, which is what starts differ by. The lengths of a round
-        follow each
-        other, so a neighbour of this machine is likely to slow down all of them.
+        It is given with its spread, which is what starts differ by. The lengths of a round follow
+        each other, so a neighbour of this machine is likely to slow down all of them.
         """
         spare = self.start.seconds * DIFFERENCE if self.start and self.given else 0.0
         ratios = list[float]()
