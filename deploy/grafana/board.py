@@ -37,9 +37,8 @@ class Panel(_Part):
 
     `width` is in columns, of which there are 24; `scenarios` shows scenarios by title instead of
     number. A number has the colour of the last of `steps` that it reaches, else `colour`. If
-    `words`
-    contains the number, the word is shown instead, in the word's colour. Without steps and words no
-    number looks good or bad.
+    `words` contains the number, the word is shown instead, in the word's colour. Without steps and
+    words no number looks good or bad.
     """
 
     title: str = Field(min_length=1)

@@ -224,8 +224,7 @@ class Server:
         """Create the user `name` with `rights`, the body of a role.
 
         The running node reads its files again within seconds. Files are used because this
-        distribution
-        lacks the modules that store roles in an index.
+        distribution lacks the modules that store roles in an index.
         """
         with (self.home / "config" / "roles.yml").open("a", encoding="utf-8") as roles:
             roles.write(f"{name}: {json.dumps(rights)}\n")

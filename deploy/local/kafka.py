@@ -258,9 +258,8 @@ def broker(work: Path, guard: Guard | None = None) -> Iterator[Broker]:
 def ensure_libraries(artifact: str = BROKER_JARS) -> Path:
     """Return the folder of the jars of `artifact`, which Maven fetches on first use.
 
-    It is the broker's, or `TOOL_JARS` for the command-line tools. UnavailableError names what
-    is not
-    installed.
+    It is the broker's, or `TOOL_JARS` for the command-line tools. UnavailableError names what is
+    not installed.
     """
     maven = shutil.which("mvn")
     if maven is None or shutil.which("java") is None:
