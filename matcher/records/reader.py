@@ -393,6 +393,7 @@ class Readers:
 
     def __init__(self) -> None:
         self._by_columns: dict[HeaderColumns, ShapeReader] = {}
+        self.numbered: list[ShapeReader] = []
         self.described: dict[tuple[tuple[ShapeCell, ...], str], ShapeDescription] = {}
         self.cells: dict[CellKey, tuple[Content, ShapeCell]] = {}
         """Described cells; the content is kept so that its `id` stays unique."""
@@ -400,9 +401,10 @@ class Readers:
     def get(self, columns: HeaderColumns) -> ShapeReader:
         """Return the reader for these columns."""
         reader = self._by_columns.get(columns)
-        return reader or self._by_columns.setdefault(
-            columns, ShapeReader(columns, self, len(self._by_columns))
-        )
+        if reader is None:
+            reader = self._by_columns[columns] = ShapeReader(columns, self, len(self.numbered))
+            self.numbered.append(reader)
+        return reader
 
 
 class ShapeReader:

@@ -35,12 +35,14 @@ from matcher.records.reader import (
 from matcher.records.table import (
     LINE,
     LONGEST,
+    OTHER_SEPARATORS,
     TUPLE,
     KeyGroups,
     MarkedText,
     Numbers,
     RowBatch,
     Spans,
+    find_separators,
 )
 
 UNREAD = -1
@@ -84,6 +86,8 @@ class RowTable(RowBatch):
         self._table = np.zeros(len(rows), np.int64)
         self._number = np.zeros(len(rows), np.int64)
         """For each row: its shape, its table in `_cells`, and its number in that table."""
+        self._other = np.full(len(rows), UNREAD)
+        """The number of the reader of each row that has a separator of its own."""
         self._own_labels: dict[int, Labels] = {}
         self._offers: dict[int, bool] = {}
 
@@ -185,15 +189,15 @@ class RowTable(RowBatch):
         separators = [
             self._declared[document].sheet.columns.separator for document in documents.tolist()
         ]
-        distinct = list(dict.fromkeys(separators))
-        key = (
-            np.where(
-                style == LINE,
-                np.array([distinct.index(separator) for separator in separators])[number] << 8,
-                0,
-            )
-            | style
-        )
+        distinct = list(dict.fromkeys((*separators, *OTHER_SEPARATORS)))
+        elected = np.array([distinct.index(separator) for separator in separators])[number]
+        separator = find_separators(texts, style == LINE, elected, distinct)
+        is_other = separator != elected
+        self._other[new[is_other]] = [
+            self._readers.get(HeaderColumns(distinct[sign])).number
+            for sign in separator[is_other].tolist()
+        ]
+        key = np.where(style == LINE, separator << 8, 0) | style
         for code in np.unique(key).tolist():
             chosen, written = np.flatnonzero(key == code), code & 0xFF
             low, high = int(texts.start[chosen[0]]), int(texts.end[chosen[-1]])
@@ -249,6 +253,7 @@ class RowTable(RowBatch):
         reader = np.array(
             [known[document].reader.number for document in documents.tolist()], np.int64
         )[which]
+        reader = np.where(self._other[rows] == UNREAD, reader, self._other[rows])
         has_more = np.array([shape.style == TUPLE or shape.has_words for shape in shapes], bool)[
             self._shape[rows]
         ]
@@ -266,7 +271,8 @@ class RowTable(RowBatch):
         Rows of one shape in one document have the same description, except tuples, offers and rows
         that are cut off.
         """
-        shape, reader = self._contents.shapes[self._shape[row]], known.reader
+        shape, other = self._contents.shapes[self._shape[row]], int(self._other[row])
+        reader = known.reader if other == UNREAD else self._readers.numbered[other]
         if shape.style == TUPLE:
             reader = reader.for_statement(
                 self._own_labels.get(row) or known.sheet.labels_at(int(self.start[row]))
@@ -368,15 +374,17 @@ class RowTable(RowBatch):
     def _infer_columns(self, documents: Numbers, samples: Samples, count: Numbers) -> None:
         """Infer the columns of `documents`, of `count` rows each, from their `samples`."""
         number, described = self._describe_rows(samples.rows, self._declared)
-        columns = (samples.rows, number, self.style[samples.rows] == LINE, samples.weights)
+        is_line = (self.style[samples.rows] == LINE) & (self._other[samples.rows] == UNREAD)
+        columns = (samples.rows, number, is_line, samples.weights)
         read = list(zip(*(column.tolist() for column in columns), strict=True))
         borders = pairwise(samples.documents)
         for document, rows, (first, last) in zip(
             documents.tolist(), count.tolist(), borders, strict=True
         ):
             weights: dict[int, float] = {}
-            for _, index, _, weight in read[first:last]:
-                weights[index] = weights.get(index, 0.0) + weight
+            for row, index, _, weight in read[first:last]:
+                if self._other[row] == UNREAD:
+                    weights[index] = weights.get(index, 0.0) + weight
             sheet = self._declared[document].sheet
             candidates = (
                 (weight, *entry)

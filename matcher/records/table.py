@@ -375,6 +375,56 @@ def find_borders(rows: MarkedText, separator: bytes, style: int) -> Places:
     return parted
 
 
+OTHER_SEPARATORS = ("----", "\t", "|", ";", ",")
+"""Separators that a row may have instead of its document's, where it lacks that one."""
+FEWEST_OTHERS, LONGEST_CELL = 2, 16
+"""Separators of such a row, and the mean bytes of its cells where they are commas.
+
+Clauses of prose are longer.
+"""
+
+
+def find_separators(
+    rows: MarkedText, is_line: Flags, elected: Numbers, separators: Sequence[str]
+) -> Numbers:
+    """Return the separator of each row, by its number in `separators`: i64[rows].
+
+    It is the one `elected` for its document, which rows that are no lines always have. A line
+    without it, as where lists were joined into one file, has the first of OTHER_SEPARATORS that
+    cuts it into cells.
+    """
+    chosen = elected.copy()
+    lacking = np.flatnonzero(is_line)
+    for number in np.unique(elected[lacking]).tolist():
+        same = lacking[elected[lacking] == number]
+        lacking = np.setdiff1d(lacking, same[_count_signs(rows, same, separators[number]) > 0])
+    for separator in OTHER_SEPARATORS:
+        if not len(lacking):
+            break
+        counts = _count_signs(rows, lacking, separator)
+        is_cut = counts >= FEWEST_OTHERS
+        if separator == ",":
+            is_cut &= (rows.end - rows.start)[lacking] <= LONGEST_CELL * counts
+        chosen[lacking[is_cut]] = separators.index(separator)
+        lacking = lacking[~is_cut]
+    return chosen
+
+
+def _count_signs(rows: MarkedText, which: Numbers, separator: str) -> Numbers:
+    """Count the places in the rows `which` where `separator` begins: i64[which]."""
+    if not separator:
+        return np.zeros(len(which), np.int64)
+    sign = separator.encode()
+    places = np.flatnonzero(rows.data == sign[0])
+    if len(sign) > 1:
+        places = places[: 1 - len(sign)][
+            places[len(sign) - 1 :] - places[: 1 - len(sign)] < len(sign)
+        ]
+    low, high = (np.searchsorted(places, edge[which]) for edge in (rows.start, rows.end))
+    counts: Numbers = high - low
+    return counts
+
+
 def _is_quoted(
     rows: MarkedText, places: Places, row: Numbers, quote: bytes, pattern: re.Pattern[bytes]
 ) -> Flags:

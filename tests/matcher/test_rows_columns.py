@@ -22,7 +22,15 @@ from matcher.records.reader import (
     vote,
 )
 from matcher.records.segment import WIDTH, blocks, labels_of, objects, tuples
-from matcher.records.table import LINE, MOST_KINDS, KeyGroups, Spans, bits_of, holder_of
+from matcher.records.table import (
+    LINE,
+    MOST_KINDS,
+    OTHER_SEPARATORS,
+    KeyGroups,
+    Spans,
+    bits_of,
+    holder_of,
+)
 from tests.matcher.bank import phone, resident_id
 from tests.matcher.columns import fields_of, lay_out, members_of, names_of, rows_of_texts
 from ullage.vocabulary.fields import FieldLabel
@@ -404,6 +412,30 @@ def test_rest_of_a_very_long_row_counts_by_candidates() -> None:
 def test_separator_is_the_one_in_most_lines(lines: list[str], separator: str) -> None:
     assert elect_separator([vote(line) for line in lines]) == separator
     assert elect_separator([vote_of(line.encode()) for line in lines]) == separator
+
+
+@pytest.mark.parametrize("separator", OTHER_SEPARATORS)
+@pytest.mark.parametrize("main", ["|", ",", "----"])
+def test_rows_of_a_joined_list_are_cut_by_their_own_separator(main: str, separator: str) -> None:
+    cells = [["7", "借款8万", "张某", phone(n)] for n in range(40)]
+    lines = [(separator if n % 10 == 9 else main).join(row) for n, row in enumerate(cells)]
+    table = rows_of_texts("\n".join(lines))
+    assert {fields_of(table, row) for row in range(40)} == {frozenset({"LOAN", "NAME", "PHONE"})}
+    assert {names_of(table, row) for row in range(40)} == {("张某",)}
+
+
+def test_header_does_not_name_the_cells_of_another_separator() -> None:
+    lines = ["姓名|手机|余额", *(f"张某|{phone(n)}|50000" for n in range(9))]
+    table = rows_of_texts("\n".join([*lines, f"李某;{phone(9)};50000"]))
+    assert fields_of(table, 0) == {"NAME", "PHONE", "BALANCE"}
+    assert fields_of(table, 9) == {"NAME", "PHONE"}
+
+
+def test_commas_of_prose_cut_no_cells() -> None:
+    lines = [f"张某|{phone(n)}|x" for n in range(9)]
+    sentence = f"昨天晚上有人给我打了电话,号码是{phone(9)},他说是银行的工作人员,李某,请大家当心"
+    table = rows_of_texts("\n".join([*lines, sentence]))
+    assert names_of(table, 9) == names_of(rows_of_texts(sentence.replace(",", " ")), 0)
 
 
 def test_statements_are_read_up_to_a_bound() -> None:
