@@ -93,7 +93,7 @@ class Manifest(_ManifestRecord):
 
 
 def digest(data: bytes) -> str:
-    """Return the SHA-256 digest in hex."""
+    """Return the SHA-256 of `data`, 64 hex digits."""
     return hashlib.sha256(data).hexdigest()
 
 
@@ -106,7 +106,10 @@ def canonical(fields: Mapping[str, object]) -> bytes:
 
 
 def manifest(capture: Capture, finding: Finding, severity: str, sealed_at: datetime) -> Manifest:
-    """Return the manifest of `capture`, in which `finding` was found."""
+    """Return the manifest of `capture`: its fields, digests, and who handled it when.
+
+    `finding` was found in it and judged to have this `severity`.
+    """
     fields = capture.model_dump(mode="json", exclude={"body"})
     acquisition = CustodyStep(
         at=capture.fetched_at,
@@ -143,7 +146,10 @@ def manifest(capture: Capture, finding: Finding, severity: str, sealed_at: datet
 
 
 def encode(made: Manifest, body: bytes) -> bytes:
-    """Encode manifest and body as the bytes to seal."""
+    """Return manifest and body as one byte string, to be encrypted.
+
+    `decode` is the inverse.
+    """
     head = made.model_dump_json().encode()
     return frame(head, body)
 

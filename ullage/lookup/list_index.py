@@ -85,7 +85,11 @@ def path_of(data: Path, tenant: str) -> Path:
 
 
 def header_for(keys: KeyStore, tenant: str, created: datetime, expires: str) -> ListHeader:
-    """Make the header of a list under the newest index key."""
+    """Return the header of a new list under the newest index key of `tenant`.
+
+    `expires` is an ISO date. Raises IndexError if there is no index key here, ConfigError if it is
+    damaged.
+    """
     name = f"{tenant}/index-{list_generations(keys, tenant, 'index')[-1]}.key"
     check = compute_check_value(keys.read(name), name)
     return ListHeader(VERSION, tenant, name, check, created.isoformat(timespec="seconds"), expires)
@@ -94,7 +98,10 @@ def header_for(keys: KeyStore, tenant: str, created: datetime, expires: str) -> 
 def write(
     path: Path, header: ListHeader, pairs: Iterable[Tags], key: Ed25519PrivateKey
 ) -> ListHeader:
-    """Write a signed list, completely or not at all; `pairs` (n, 32) are sorted and unique."""
+    """Write a signed list, completely or not at all, and return its final header.
+
+    `pairs` are blocks u8[n, 32] of keyed hash and pseudonym, sorted and unique throughout.
+    """
     draft = path.with_name(f"{path.name}.partial")
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
@@ -157,9 +164,9 @@ class VerifiedList:
         self._changed = self._read_amendments()
 
     def has(self, tag: bytes) -> bool:
-        """Return whether a value with this index tag is enrolled.
+        """Return whether a value with this index hash (16 bytes) is enrolled.
 
-        Raises CorruptError if that is unknown.
+        Raises CorruptError if the list is damaged there.
         """
         return bool(self.find_pseudonyms(tag))
 

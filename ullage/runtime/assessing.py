@@ -112,7 +112,7 @@ def frame(file: RawIOBase, most: int = MOST_FRAME) -> bytes:
 
 
 def question_in(payload: bytes) -> AssessmentRequest:
-    """Parse the request in a frame; RecordError if it is none."""
+    """Return the request in a frame; raises RecordError `malformed` if it is none."""
     try:
         return AssessmentRequest.model_validate_json(payload)
     except ValidationError:

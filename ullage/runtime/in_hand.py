@@ -115,7 +115,8 @@ class Surroundings:
     def cause(self, note: dict[str, Any], trace: bytes) -> str:
         """Return why the process died that left `note` and `trace`.
 
-        The cause is `itself`, `unexplained`, or `outside` if that is known.
+        `itself` is a fault of its own, such as a crash; `outside` is known not to be, such as a
+        restart of the machine; `unexplained` may be either.
         """
         supervisor, reading = note["supervisor"], note["phase"] == "reading"
         if note["boot"] != _boot():
