@@ -9,9 +9,10 @@ job folder lost pages on `kill -9`: a page is done in the same transaction that 
 read, and only after its captures are durable on the bus. After a crash in between it is fetched
 again, and match removes the duplicate.
 
-The outcome of a visit's pages is judged (`page_verdict`), and together with the site's own rhythm
-and the egress it gives the site's state (`site_state`), which a heartbeat carries through all
-stages: whoever receives no findings knows whether that is good news.
+The outcome of a visit's pages is judged (`crawlers.sites.visit_verdict`), and together with the
+site's own rhythm and the egress it gives the site's state (`crawlers.scheduling.site_status`),
+which a heartbeat carries through all stages: whoever receives no findings knows whether that is
+good news.
 
 A *site* is data (one TOML file), and so is a *preset*, which describes the pages of one kind of
 site software (one file in `presets/`); a *platform* is code that reads pages by them (one file in

@@ -104,7 +104,7 @@ def _unwrap_ipv4(address: Address) -> Address:
 
 
 def parse_literal(host: str) -> list[Address]:
-    """Return the address that `host` spells, if any, as a list.
+    """Return the address that `host` spells, as a list of one; [] for a name.
 
     All spellings that resolvers accept count: `127.1`, `2130706433`, `0x7f000001`.
     """

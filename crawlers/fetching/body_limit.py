@@ -110,7 +110,10 @@ def _reset_encoding(kind: type[Response]) -> dict[str, None]:
 
 
 def inflate(body: bytes, limit: int, header: int = ANY_HEADER) -> tuple[bytes, bool]:
-    """Return at most `limit` bytes of the streams packed in `body`, and whether that is all."""
+    """Return the decompressed bytes of `body`, at most `limit`, and whether that is all of it.
+
+    It holds one or more zlib or gzip streams, chosen by `header`. Damage ends it like the limit.
+    """
     output, at = bytearray(), 0
     while (at := _skip_zeros(body, at)) < len(body):
         decoder, step = zlib.decompressobj(header), FIRST_STEP

@@ -108,14 +108,20 @@ STATUSES = {
 
 
 def to_status_outcome(status: int) -> str:
-    """Return the outcome of an HTTP status."""
+    """Return the outcome, a word of the closed set, of an HTTP status: `ok` for 2xx.
+
+    A status without a word of its own is `redirects` (3xx) or `status`.
+    """
     if 200 <= status < 300:
         return "ok"
     return STATUSES.get(status, "redirects" if 300 <= status < 400 else "status")
 
 
 def to_error_outcome(error: BaseException | None) -> str:
-    """Return the outcome of a failed request."""
+    """Return the outcome, a word of the closed set, of a request that got no usable response.
+
+    For our own refusals it is their reason, for an unknown error `network`.
+    """
     if isinstance(error, RequestRefusal):
         return error.reason
     # Scrapy's own: a body that unpacks beyond the limit, or too many redirects

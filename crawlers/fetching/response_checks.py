@@ -338,7 +338,10 @@ def _find_gate(response: Response, page: PageAddress) -> str:
 
 
 def count_letters(response: TextResponse) -> int:
-    """Return how many letters of a page a visitor with scripts sees."""
+    """Return how many characters, without blanks, of a page a visitor with scripts sees.
+
+    Text that only visitors without scripts see does not count.
+    """
     shown = response.selector.xpath(
         "//body//text()[not(ancestor::script or ancestor::style or ancestor::noscript)]"
     ).getall()

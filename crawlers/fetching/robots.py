@@ -81,9 +81,10 @@ class RobotsCache:
 
 
 def read_rules(response: Response) -> tuple[bytes, str]:
-    """Return the rules that a response for robots.txt means, and the outcome of refusals.
+    """Return the rules that a response for robots.txt stands for, and the outcome of refusals.
 
-    The rules are its first 500 KiB, nothing for 4xx, and "disallow all" for anything else.
+    The rules are its first 500 KiB, nothing for 4xx, and "disallow all" for 429 and anything else.
+    The outcome says whether the rules forbid a page (`robots`) or could not be read.
     """
     if 200 <= response.status < 300:
         return response.body[:MAX_BYTES], "robots"

@@ -85,7 +85,10 @@ class Visits:
     whole_at: float = 0.0
 
     def seconds_left(self, now: float) -> float:
-        """Return the seconds until the next visit is due, 0 or less when it is."""
+        """Return the seconds until the next visit is due, 0 or less when it is.
+
+        A date that is too far ahead comes from a wrong clock, and counts as due.
+        """
         remaining = self.due_at - now
         return remaining if remaining <= LONGEST_REST_SECONDS else 0.0
 
@@ -374,11 +377,12 @@ class Frontier:
         at_least: float = 0.0,
         waits: bool = False,
     ) -> str:
-        """Fetch a page later; return its new state, due or parked.
+        """Have a page fetched again later, and return its new state.
 
-        It is fetched after `seconds`, or without them after growing waits of `at_least` so
-        many seconds, at most `MAX_ATTEMPTS` times. It `waits` where the reason for the
-        failure will pass.
+        That is `due`, or `parked` if it is given up. With `seconds` it is after so many seconds.
+        Without, it is after waits that grow with each failure and have at least `at_least` seconds,
+        and the page is parked after `MAX_ATTEMPTS` failures. With `waits`, it counts as waiting,
+        since the reason for the failure will pass.
         """
         attempts = leased.attempts + 1 if seconds is None else max(leased.attempts, int(waits))
         state = "parked" if attempts >= MAX_ATTEMPTS else "due"

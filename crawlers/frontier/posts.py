@@ -62,7 +62,10 @@ class Posts:
         return tuple(unseen)
 
     def record(self, site: str, post: Post, page: bytes, now: float) -> News:
-        """Record a post read on `page`; return whether it is new or edited."""
+        """Record a post that was read on `page`, and return `new`, `edited`, or "" if it is known.
+
+        A post without a lasting id is `new` when it is edited.
+        """
         version, named = (
             self._cipher.digest_version(site, post),
             self._cipher.digest_post(site, post),

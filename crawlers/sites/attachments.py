@@ -42,9 +42,9 @@ class AttachmentPages:
 def find_attachments(
     layout: SiteLayout, node: Node, body: str, resolve: Callable[[str], str]
 ) -> AttachmentPages:
-    """Return the files attached to the post at `node`; in JSON their links are in `body`.
+    """Return the files attached to the post at `node`, and why others are not read.
 
-    `address` makes a link absolute, or returns "".
+    In JSON their links are in `body`. `resolve` makes a link absolute, or returns "".
     """
     attachments, names = AttachmentPages(), set()
     if not layout.attached and not layout.attached_hidden:

@@ -102,7 +102,7 @@ DATE = re.compile(r"\w\W{1,3}(?:19|20)\d\d\W*$")
 
 @dataclass(slots=True)
 class RowCount:
-    """The rows of a list: each is an entry, a declared exception (`where`), or missing.
+    """The rows of a list: each is an entry, an exception that the layout declares, or missing.
 
     `are_entries` is whether the layout names rows and does not just examine all links.
     """

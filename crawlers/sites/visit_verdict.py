@@ -83,17 +83,24 @@ OF_POST = {"gone": "posts_gone", "host": "posts_host", "too_large": "posts_large
 
 
 def to_reason(outcome: str, cause: str = "") -> str:
-    """Return the reason word of an outcome; a known `cause` is more precise and replaces it."""
+    """Return the reason word of an outcome, as of a page of a list.
+
+    A `cause` that is a reason word is more precise and replaces it; an outcome without a word of
+    its own is returned as it is.
+    """
     return cause if cause in MEANING else OF_OUTCOME.get(outcome, outcome)
 
 
 def to_post_reason(outcome: str, cause: str = "") -> str:
-    """Return the reason word of an outcome of a page behind the lists."""
+    """Return the reason word of the outcome of a page behind the lists, as a thread.
+
+    `cause` is as in `to_reason`.
+    """
     return OF_POST.get(outcome) or to_reason(outcome, cause)
 
 
 def to_status_reason(status: int) -> str:
-    """Return the reason word of an HTTP status that is an error."""
+    """Return the reason word of an HTTP status: `http_4xx`, `http_5xx`, or `status`."""
     return f"http_{status // 100}xx" if 400 <= status < 600 else "status"
 
 

@@ -184,7 +184,10 @@ def is_filled_by_script(response: Response | None) -> bool:
 
 
 def find_data(response: Response | None) -> str:
-    """Return a selector of the page's data in JSON, for `embedded`; "" if there is none."""
+    """Return a selector of the JSON that a page holds for its scripts; "" if there is none.
+
+    It fits the option `embedded` of a site's file.
+    """
     if not isinstance(response, TextResponse) or response.selector.type != "html":
         return ""
     texts = ((script, script.xpath("string()").get("")) for script in response.css("script"))

@@ -41,7 +41,10 @@ ICONS = ("chevron-right", "arrow-right", "angle-right", "icon-next")
 def guess_next_page(
     pages: Sequence[tuple[str, HtmlElement]], *, of_list: bool = False
 ) -> list[str]:
-    """Return selectors that find the next page on any of the pages, given with their addresses."""
+    """Return selectors that find the link to the next page on any of these pages; [] if none does.
+
+    `pages` are (address, root element). `of_list` says whether they are lists, and not threads.
+    """
     selectors_found = dict[str, None]()
     for url, root in pages:
         selectors_found.update(dict.fromkeys(_guess_on_page(url, root, of_list=of_list)))
