@@ -334,9 +334,10 @@ def _group_pieces(pieces: Iterable[Piece], enough: int) -> Iterator[list[Piece]]
 
 
 class Threshold(NamedTuple):
-    """The number of values from which they are reported.
+    """How many values of one form, that no list can be searched for, are worth reporting.
 
-    It is `fewest` and one in `lines` lines, or half of the lines, or `many` anywhere.
+    At least `fewest` that are one in `lines` lines, or `alone` that are half of the lines, or
+    `many` anywhere.
     """
 
     fewest: int
@@ -346,7 +347,7 @@ class Threshold(NamedTuple):
     """Values needed if they are in half of the lines."""
 
     def is_met(self, count: int, lines: int) -> bool:
-        """Return whether `count` values in that many lines are reported."""
+        """Return whether `count` values in a text of `lines` lines are to be reported."""
         enough = count >= self.fewest and count * self.lines >= lines
         return (
             enough

@@ -153,9 +153,11 @@ NO_ROWS = MatchedRows(np.empty(0, np.int64), np.empty(0, np.int64), ())
 def score(
     searched: SearchResult, found: RowMatches, key: CaptureKey, adults: Places
 ) -> tuple[WeighedMatches, MatchedRows]:
-    """Score matches and the rows that contain them.
+    """Return the matches with their flags, and the rows that contain them.
 
-    `adults` has for each match the latest birthday of an adult, as YYYYMMDD.
+    A match is sure if chance does not explain it: two fields of its row agree, or its kind is not
+    matched by chance. `adults` (i64[n]) has for each match the latest birthday of an adult, as
+    YYYYMMDD.
     """
     agrees = np.bitwise_count(found.own) >= 2
     is_sure, flags = agrees.copy(), np.zeros(len(found), np.int64)
@@ -478,9 +480,9 @@ class TextPlaces(NamedTuple):
 
 
 def locate(searched: SearchResult, document: Places, start: Places, end: Places) -> TextPlaces:
-    """Return the places of bytes [start, end) of a batch in the decoded texts.
+    """Return where the bytes [start, end) of a batch are in the decoded texts, in characters.
 
-    The places ascend by `document`.
+    All arguments are i64[n], `document` the index of the text, ascending.
     """
     parts, batch = searched.parts, searched.batch
     begin = batch.characters_before(batch.starts[document])
@@ -527,7 +529,10 @@ def _are_normal(searched: SearchResult, found: FoundMatches) -> Flags:
 
 
 def score_confidence(found: RowMatches | ListedMatches) -> npt.NDArray[np.int64]:
-    """Return the confidence of each match in percent: i64[n]."""
+    """Return the confidence of each match in percent: i64[n].
+
+    It depends on the kind, and is highest where two fields of a row agree.
+    """
     alone = np.array([ALONE.get(kind, OTHERWISE) for kind, _ in found.kinds], np.int64)
     return np.where(np.bitwise_count(found.own) >= 2, TOGETHER, alone[found.query])
 

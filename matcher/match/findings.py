@@ -46,7 +46,10 @@ CLOCKS_APART = timedelta(days=1)
 
 
 def find_all(matcher: Matcher, captures: Iterable[Capture], now: datetime) -> list[Finding]:
-    """Return the findings of a batch of captures."""
+    """Return the findings of a batch of captures, in order; those that concern nobody have none.
+
+    The function is for tests and tools: it reads everything before it returns.
+    """
     return [
         finding
         for reading in matcher.read(captures)
@@ -229,9 +232,10 @@ def tag_place(lists: TenantLists, kind: str, site: str, *names: str) -> str:
 
 
 def tenant_statistics(reading: CaptureReading, whole: Statistics, tenant: str) -> Statistics:
-    """Return the statistics with the numbers of `tenant`: brands, logins, cards, customers' rows.
+    """Return the statistics of a capture, completed by the numbers of one tenant.
 
-    They also count how many rows name another platform.
+    These are brands, logins, cards, rows with its customers, and rows that name another platform.
+    `whole` are those of the whole capture.
     """
     matches, cards = reading.find_best_matches(tenant), reading.own_cards[tenant]
     # A column or a heading is weaker than a name in each row: it makes no list another's of which

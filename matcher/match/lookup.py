@@ -199,7 +199,10 @@ def to_labels(bits: int) -> tuple[str, ...]:
 
 
 def label_bits(queries: Sequence[ListQuery]) -> Places:
-    """Return the bit of each query's label: i64[queries]."""
+    """Return the bit that stands for the field label of each query's kind: i64[queries].
+
+    The bits are those of `own` in `RowMatches`.
+    """
     return np.array(
         [BITS[field_by_kind().get(question.kind, FieldLabel.OTHER)] for question in queries],
         np.int64,

@@ -126,9 +126,10 @@ def decode(body: bytes, declared: str = "") -> str:
 
 
 def decode_as(body: bytes, declared: str = "") -> tuple[str, str]:
-    """Return the text of `body` and its encoding, to be declared for the file's next window.
+    """Return the text of `body` and the encoding by which it was read; never raises.
 
-    Windows are best cut at line ends; a last character that was cut off is dropped.
+    Pass the encoding as `declared` for the file's next window. Windows are best cut at line ends; a
+    last character that was cut off is dropped.
     """
     if declared in ("", "utf-8") and body.isascii() and 0 not in body:
         return body.decode("ascii"), "utf-8"
@@ -414,7 +415,7 @@ def _map_to_bytes() -> dict[int, int]:
 
 
 def is_opaque(text: str | bytes) -> bool:
-    r"""Return whether `text`, decoded or UTF-8, is none, by its beginning, middle and end.
+    r"""Return whether `text`, decoded or UTF-8, is binary data, by its beginning, middle and end.
 
     >>> is_opaque("姓名\x01手机\n"), is_opaque(bytes(range(256)) * 9), is_opaque(bytes(99))
     (False, True, True)
@@ -502,7 +503,7 @@ def detect_wide(head: bytes) -> str:
 
 
 def _find_window_end(data: bytes, wide: str) -> int:
-    """Return how many of the WINDOW bytes of `held` make the next window."""
+    """Return how many of the first WINDOW bytes of `data` make the next window."""
     for row_end in ROW_ENDS:
         end = row_end.encode(wide or "ascii")
         place = data.rfind(end, WINDOW // 2, WINDOW)

@@ -206,9 +206,9 @@ def _is_single(data: Bytes, place: Places) -> Flags:
 
 
 def have_gap(data: Bytes, place: Places, gap_start: Places, gap: Places, sign: Words) -> Flags:
-    """Tell at which places the same `gap` bytes stand as at `gap_start`, all of them: bool[n].
+    """Return at which places the same `gap` bytes stand as at `gap_start`, all of them: bool[n].
 
-    `sign` u64[n] are the first eight bytes at `gap_start`, as `signs_at` gives them.
+    `sign` (u64[n]) are the first eight bytes at `gap_start`, as `signs_at` gives them.
     """
     same: Flags = signs_at(data, place, gap) == sign
     # at most LONGEST_GAP, so that two numbers hold them
@@ -221,7 +221,10 @@ def have_gap(data: Bytes, place: Places, gap_start: Places, gap: Places, sign: W
 
 
 def signs_at(data: Bytes, place: Places, gap: Places) -> Words:
-    """Return the `gap` bytes from each place on, the first eight of them, as one number: u64[n]."""
+    """Return the first `gap` bytes from each place on as one little-endian number: u64[n].
+
+    At most eight bytes count.
+    """
     octets: Words = np.ndarray((len(data) - 7,), "<u8", data.data, 0, (1,))[place]
     return octets & under(np.minimum(8 * gap, 64))
 
@@ -282,7 +285,7 @@ class GroupChains:
         self._follow(start + first + gap)
 
     def select(self, numbers: Places) -> GroupChains:
-        """Return the chains with the numbers `own`."""
+        """Return the chains with these indices, in this order."""
         selected = copy(self)
         for name, column in vars(self).items():
             if name not in ("data", "_digit"):

@@ -51,15 +51,16 @@ PART = "spellings"
 
 
 def unescape(text: str, *, markup: bool) -> str:
-    """Return `text` with all spellings undone, as long as before.
+    """Return `text` with escapes, encodings and spelt-out numbers undone.
 
-    With `markup`, tags are taken out as well.
+    Its length stays the same: what an escape stood for takes its place, and the rest is filled with
+    a character that folding drops. With `markup`, tags are taken out as well.
     """
     return unescape_all([text], markup=markup)[0]
 
 
 def unescape_all(texts: Sequence[str], *, markup: bool, guard: FaultGuard = STRICT) -> list[str]:
-    """Return each of `texts` undone as it would be alone, in one go.
+    """Return each of `texts` undone as `unescape` does it, in one go.
 
     On a short text the calls cost more than their work. A row that fails under a lenient `guard`
     leaves unchanged what it fails on.
@@ -109,9 +110,10 @@ def _rewrite(row: Spelling, text: str, guard: FaultGuard) -> str:
 
 
 def reveal_numbers(text: str, guard: FaultGuard = STRICT) -> str:
-    """Return `text` with what is read in the folded text made plain, exactly as long as before.
+    """Return `text` with plain digits for numbers that are written otherwise.
 
-    It is looked for where every digit is a plain one, and replaced where it stands in this one.
+    Its length stays the same. They are found in the folded text, where every digit is a plain one,
+    and replaced where they stand in this one.
     """
     folded = fold_all([text.replace(WIDE_COMMA, LIST_COMMA).encode("utf-8", "surrogatepass")])[0]
     classes = Classes(np.frombuffer(b"".join((ROOM, folded.utf8, ROOM)), np.uint8))
@@ -211,7 +213,10 @@ class _Stretch(NamedTuple):
 def undo_lines(
     texts: Sequence[FoldedText], batch: Batch, events: UndoEvents, guard: FaultGuard = STRICT
 ) -> dict[int, FoldedText]:
-    """Return the texts of a batch in which something was undone, by their numbers."""
+    """Return the texts of a batch in which something was undone, by their index in `texts`.
+
+    `events` says where to look; other texts are missing in the result.
+    """
     if not (len(events.lines) or events.whole.any()):
         return {}
     stretches = _find_stretches(texts, batch, events)

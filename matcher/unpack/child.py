@@ -357,9 +357,11 @@ def _importing(folders: list[str]) -> Iterator[None]:
 
 
 def work(libc: ctypes.CDLL, server: int, words: list[str], *, has_namespace: bool) -> None:
-    """Read the container at descriptor 0.
+    """Read the container at descriptor 0, and write frames to descriptor 1.
 
-    `words` are its kind and the numbers of the limits.
+    `matcher.unpack.protocol` explains frames. `words` are its kind and the numbers of the limits. A
+    process that cannot be confined reads nothing and reports `unsupported`; one without memory
+    exits with `OUT_OF_MEMORY`.
     """
     kind, *limits = words
     size = os.fstat(0).st_size
