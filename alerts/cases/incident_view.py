@@ -86,9 +86,10 @@ SIZES = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 
 
 def offer(incident: Incident, translate: Callable[[str], str] = str) -> str:
-    """Return what an incident's posts offer, in one line, as a basis for a person's judgement.
+    """Return what an incident's posts offer, in one line, for a person to judge by.
 
-    The line has known words of the title or the trade, the claims, and the newest date.
+    The line has known words of the title or the trade, the claims, and the newest date; "" if there
+    is none of these.
     """
     # a single term may be a coincidence
     trade = incident.written[:SHOWN_TERMS] if len(incident.written) > 1 else ()
@@ -163,7 +164,10 @@ def describe_grouping(incident: Incident) -> str:
 def summary(
     incident: Incident, status: Status, silence: Suppression | None = None
 ) -> dict[str, Any]:
-    """Return an incident as a JSON object for lists."""
+    """Return an incident as a JSON object for lists: its facts, what is next, and its status.
+
+    `silence` is the suppression that covers it, if any.
+    """
     shown = incident.model_dump(mode="json", include=SUMMARY)
     return {**shown, **_next(incident), "status": status, "suppressed": _silence(silence)}
 
@@ -318,7 +322,10 @@ def describe_pending(pending: PendingDecision) -> Phrase:
 def history(
     store: IncidentStore, incident: Incident, decisions: Sequence[Decision]
 ) -> list[HistoryEntry]:
-    """Return the whole history of an incident, newest first."""
+    """Return what happened to an incident, newest first: its opening, decisions, and notifications.
+
+    Notifications are those that were sent or failed; entries say whether a decision can be undone.
+    """
     sent = store.scroll(
         Notification, DocumentFilter({"incident": incident.family, "outcome": ("sent", "failed")})
     )

@@ -188,7 +188,11 @@ class Shifts:
     )
 
     def find_shift_end(self, store: IncidentStore, who: str, shift: timedelta) -> datetime:
-        """Return the result of `last_shift`, at most `SHIFT_SECONDS` old."""
+        """Return when the last shift of the person `who` ended.
+
+        The result may be `SHIFT_SECONDS` old. `shift` is the length of a shift; `last_shift` has
+        the rule.
+        """
         now = self.clock.monotonic()
         key = who, store.tenants if isinstance(store, StoreWithin) else None
         cached = self._cache.get(key)
@@ -243,7 +247,10 @@ class IncidentQueue:
         query_phrases(view.to_filter(self.who, self._now, None).text)
 
     def count(self, view: QueueFilter) -> int:
-        """Return the number of incidents in a view, without folding sellers."""
+        """Return the number of incidents in a view; those of one seller count each.
+
+        Raises QueryError for an invalid view.
+        """
         return self._store.count(WorkItem, self._to_filter(view))
 
     def totals(self, common: QueueFilter, views: Sequence[QueueFilter]) -> list[int]:

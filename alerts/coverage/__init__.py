@@ -228,9 +228,10 @@ class CoverageLog:
 def find_last_days(
     store: IncidentStore, newest: datetime, among: DocumentFilter = EVERY_SITE
 ) -> Iterator[SiteDay]:
-    """Yield the last known day of each site `among` some.
+    """Yield the last known day of each site that `among` selects.
 
-    `newest` is the last day that was begun, if only for some of them.
+    `newest` is the last day that was begun, if only for some of the sites; for the others it is the
+    day before.
     """
     days = list(store.scroll(SiteDay, replace(among, since=newest - DAY, before=newest + DAY)))
     begun = {day.site for day in days if day.at == newest}

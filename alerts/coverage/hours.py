@@ -300,9 +300,10 @@ def read_coverage(
     *,
     cells: bool = True,
 ) -> CoverageWindow:
-    """Return the coverage from `since` until `until`, of one site or all.
+    """Return the coverage from `since` until `until`, of one site or, for "", of all.
 
-    With `cells` false, rows contain only gaps.
+    Both are widened to whole hours, and `until` is limited to the present one. With `cells` off,
+    rows contain only gaps and no hours.
     """
     since, until = (
         _to_hour(since),
@@ -339,9 +340,9 @@ def read_coverage(
 
 @dataclass(slots=True)
 class Recount:
-    """Regularly counts the sites with an unexplained gap in the last day, first readings apart.
+    """Counts regularly how many sites had an unexplained gap in the last day.
 
-    `tell` receives the number.
+    Sites that are read for the first time do not count. `tell` receives the number.
     """
 
     store: IncidentStore

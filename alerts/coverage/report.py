@@ -153,7 +153,10 @@ class CoverageVerdict:
 
 
 def verdict(window: CoverageWindow, sheets: Sequence[DayCheck]) -> CoverageVerdict:
-    """Return in a line whether there were coverage gaps; no verdict before the log begins."""
+    """Return whether there were coverage gaps, in one sentence with the numbers.
+
+    No verdict is given before the log begins, unless a signed day was changed.
+    """
     beginning = view.describe_beginning(window)
     if beginning and not window.has_begun and all(sheet.holds for sheet in sheets):
         return CoverageVerdict(

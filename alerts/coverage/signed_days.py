@@ -211,7 +211,7 @@ class Sheets:
 
 @dataclass(frozen=True, slots=True)
 class DayCheck:
-    """The result of checking a day: `holds` unless it was changed; `said` in words."""
+    """The result of checking a day: `holds` is False if it was changed; `said` says it in words."""
 
     day: str
     holds: bool
@@ -228,7 +228,10 @@ def check_days(
     stamper: Stamper | None,
     now: datetime,
 ) -> list[DayCheck]:
-    """Check each day against the sheet that alert signed."""
+    """Return for each day whether the log still says what alert signed, in the same order.
+
+    `verifier` knows the signers, `stamper` checks time stamps, None for none.
+    """
     return [_check_day(store, day, verifier, stamper, now) for day in days]
 
 
@@ -286,7 +289,10 @@ def _check_day(
 
 
 def compute_digest(store: IncidentStore, day: str) -> tuple[str, int]:
-    """Return the SHA-256 of all that the log holds of a day, and its number of sites."""
+    """Return the SHA-256 (hex) of a day's coverage log, and its number of sites.
+
+    `day` is 2026-11-25. A day without reports has the digest of an empty day.
+    """
     store.refresh()
     days = {
         site_day.site: _serialize(site_day)

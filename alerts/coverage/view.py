@@ -89,7 +89,7 @@ class SharedGap:
 def build_tables(
     window: CoverageWindow, zone: tzinfo, rows: Sequence[SiteCoverage]
 ) -> Iterator[Table]:
-    """Yield a table of the cells for every 24 hours."""
+    """Yield tables for a terminal: 24 hours each, with a row per site and one for canary posts."""
     hours = [cell.at for cell in rows[0].cells] if rows else []
     for first in range(0, len(hours), COLUMNS):
         block = hours[first : first + COLUMNS]
@@ -141,7 +141,10 @@ def _format_cell(cell: CoverageHour) -> Text:
 
 
 def select_rows(window: CoverageWindow, everything: bool) -> Sequence[SiteCoverage]:
-    """Return the sites of the table: those with gaps first where there are too many."""
+    """Return the sites to show in the table; all of them with `everything` or if they are few.
+
+    Of many, those with unexplained gaps come first, then those with explained ones.
+    """
     if everything or len(window.rows) <= SHOWN:
         return window.rows
     return sorted(
@@ -209,7 +212,7 @@ def format_span(since: datetime, until: datetime, zone: tzinfo) -> Phrase:
 
 
 def build_legend(rows: Sequence[SiteCoverage]) -> str:
-    """Return the meaning of the letters in the table."""
+    """Return in one line what the marks and letters in the table of these sites mean."""
     letters = dict.fromkeys(
         letter for row in rows for cell in row.cells if cell.has_gap for letter in cell.why
     )

@@ -43,7 +43,7 @@ class BenignRule(Frozen):
     categories: frozenset[str] = frozenset()
 
     def fits(self, traits: Traits) -> bool:
-        """Return whether this rule covers a finding.
+        """Return whether this rule covers a finding with these traits.
 
         Everything in the finding must be allowed by the rule, and everything that the rule requires
         must be present.
@@ -72,7 +72,10 @@ class BenignRules(Frozen):
 
 
 def leak_signs(traits: Traits) -> tuple[str, ...]:
-    """Return the names of the signs of a leak, which override every rule."""
+    """Return the names of the signs of a leak in a finding; () if it has none.
+
+    A finding with any sign is never benign, whatever the rules say.
+    """
     signs = {
         "sample rows": traits.rows >= SAMPLE_ROWS,
         "terms of selling": sum(traits.jargon.get(category, 0) for category in SELLING)

@@ -30,7 +30,10 @@ MAX_GROUPS = 32
 
 
 def build_exposures(finding: Finding, incident: str) -> dict[str, Exposure]:
-    """Return the exposures in this part of `finding`, by id."""
+    """Return one exposure per customer in this part of `finding`, by the exposure's id.
+
+    `incident` is the id of the incident that they belong to.
+    """
     by_subject: dict[str, list[Match]] = defaultdict(list)
     for match in finding.matches:
         by_subject[match.subject].append(match)
@@ -75,7 +78,10 @@ def _build_exposure(
 
 
 def merge_exposures(first: Exposure, second: Exposure) -> Exposure:
-    """Return the union of two exposures with the same id."""
+    """Return the union of two exposures of one customer in one incident.
+
+    Times widen, and the higher confidence counts.
+    """
     return first.model_copy(
         update={
             "kinds": _union((*first.kinds, *second.kinds)),
@@ -160,7 +166,11 @@ class Replay(NamedTuple):
 
 
 def sample_customers(finding: Finding) -> dict[str, frozenset[str]]:
-    """Return the customers to look up, each with the labels of their rows."""
+    """Return the customers of a finding to look up in earlier incidents.
+
+    Each comes with the labels of their rows. Of many customers, those with the lowest pseudonyms
+    are taken, so every process takes the same.
+    """
     labels: dict[str, set[str]] = defaultdict(set)
     for match in finding.matches:
         labels[match.subject].update(match.fields)
@@ -168,7 +178,11 @@ def sample_customers(finding: Finding) -> dict[str, frozenset[str]]:
 
 
 def remember(seen: Seen, exposures: Iterable[Exposure]) -> None:
-    """Add to `seen` what these exposures show about the subjects in it."""
+    """Add to `seen` which incidents the customers in it were in, and with which labels.
+
+    Exposures of other customers are ignored, and so is one that chance may explain and that shows
+    nothing of class A or B.
+    """
     for exposure in exposures:
         if exposure.subject in seen and (
             is_verified(exposure) or classify(frozenset(exposure.fields)) != "C"

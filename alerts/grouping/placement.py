@@ -73,9 +73,10 @@ class Overlap(NamedTuple):
 
 
 def overlap(first: Sequence[str], second: Sequence[str]) -> Overlap:
-    """Compare two sketches of the same kind of value.
+    """Return how much two sketches of the same kind of value have in common.
 
-    The values are hex strings of equal length, so text order is number order.
+    A sketch holds the lowest values of a set, as hex strings of equal length, so only values below
+    the lower of both limits can be compared. Without any, the share is 0 of 0.
     """
     limits = [max(sketch) for sketch in (first, second) if len(sketch) >= SKETCH_SIZE]
     a, b = (
@@ -87,14 +88,14 @@ def overlap(first: Sequence[str], second: Sequence[str]) -> Overlap:
 
 
 def merge(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
-    """Return the sketch of the union of two sketches; order and repetition do not matter."""
+    """Return the sketch of the union of the sets behind two sketches."""
     return tuple(sorted({*first, *second})[:SKETCH_SIZE])
 
 
 def measure_known_share(new: Sequence[str], old: Sequence[str]) -> Overlap:
-    """Return the share of the values behind `new` that `old` contains too.
+    """Return the share of the values behind the sketch `new` that `old` contains too.
 
-    Unlike in `overlap`, a larger `new` lowers the share.
+    Unlike in `overlap`, a larger `new` lowers the share. Without values to compare it is 0 of 0.
     """
     limit = max(old) if len(old) >= SKETCH_SIZE else None
     comparable = {value for value in new if limit is None or value <= limit}
@@ -138,7 +139,11 @@ def time_of(finding: Finding) -> datetime:
 
 
 def build_ties(finding: Finding, apart: timedelta = APART) -> Ties:
-    """Return the ties of a post; `apart` is the length of a stretch of talk."""
+    """Return the ties of a post: ids that later posts of the same author share, and so find it by.
+
+    Posts are tied by one conversation (stretches of the length `apart`), one thread, or one
+    advertising text. A post without an author has none.
+    """
     capture, tenant = finding.capture, finding.tenant
     if not capture.author:
         return NONE
@@ -298,7 +303,10 @@ class Placement(NamedTuple):
 
 
 def find_head(id_: str, incidents: Mapping[str, KnownIncident]) -> str:
-    """Return the head of the incident `id_`: itself unless it is a part of another."""
+    """Return the id of the head of the incident `id_`: its own unless it is part of another one.
+
+    An incident that is not among `incidents` counts as its own head.
+    """
     while (incident := incidents.get(id_)) is not None and incident.part_of in incidents:
         id_ = incident.part_of
     return id_
@@ -330,9 +338,11 @@ def place(
     incidents: Mapping[str, KnownIncident],
     tied_by: Ties = NONE,
 ) -> Placement:
-    """Choose the incident of `finding`.
+    """Return the incident that `finding` goes to: an existing one, or a new one that it opens.
 
-    `holders` are the holdings of its claims, `incidents` the existing incidents by id.
+    `holders` are the holdings of its claims by id, `incidents` the existing incidents by id,
+    `tied_by` its ties. Ties count before content, open incidents before new ones, and of several
+    the oldest.
     """
     digest = subjects_digest(finding)
 

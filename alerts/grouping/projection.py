@@ -236,7 +236,7 @@ def build_sighting(
 
 
 def find_largest(sightings: Iterable[Sighting]) -> Sighting:
-    """Return the sighting on which the origin is judged.
+    """Return the sighting on which the origin is judged, of at least one.
 
     It has most rows, then most customers; the id decides between equals.
     """
@@ -431,9 +431,11 @@ def project(
     linked: Iterable[str],
     parts: Collection[str] = (),
 ) -> Incident:
-    """Compute an incident from its facts and those of its `parts`.
+    """Return the incident that follows from these facts and those of its `parts`.
 
-    `linked` are other incidents that some finding fitted as well.
+    `sightings`, at least one, and `exposures` are its own and those of the parts; `sketch` is its
+    sketch and the kind of value in it; `linked` are other incidents that some finding fitted as
+    well.
     """
     family = set(parts)
     ordered = sorted(sightings, key=lambda s: (s.incident in family, s.folded_at, s.id))

@@ -189,7 +189,11 @@ def replay(
     tenant_of: Callable[[str], Tenant],
     tenant: str = "",
 ) -> RuleReplay:
-    """Judge everything in the store by `rules`, for one tenant or all."""
+    """Return what would change if `rules` judged everything in the store; writes nothing.
+
+    `rules` are those of verdicts, of benign posts, or a lexicon. `tenant` limits it to one tenant,
+    "" means all.
+    """
     where = DocumentFilter({"tenant": (tenant,)} if tenant else {})
     if isinstance(rules, Vocabulary):
         return _replay_lexicon(store, rules, where)

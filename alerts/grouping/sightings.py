@@ -252,9 +252,9 @@ LARGEST = "watchlist cards_enrolled cohort_labels canaries_enrolled".split()
 
 
 def select_distinct_posts(sightings: Iterable[Sighting]) -> list[Sighting]:
-    """Return a seller's posts that hold data of their own, the largest first.
+    """Return the posts of one seller without copies of each other, the largest first.
 
-    The order of arrival does not matter.
+    Of several versions of one post the largest counts. The order of arrival does not matter.
     """
     posts: dict[tuple[str, str], Sighting] = {}
     for sighting in sorted((s for s in sightings if s.tied), key=size_order):
@@ -292,9 +292,9 @@ def _is_copy(post: Sighting, larger_sketch: Sequence[str]) -> bool:
 
 
 def combine(posts: Sequence[Sighting]) -> Sighting:
-    """Return one sighting that stands for all of `posts`, the largest first.
+    """Return one sighting that stands for all of `posts`, of which there is at least one.
 
-    Fields that are not counted are those of the largest.
+    They are the largest first: fields that cannot be added up are those of the first.
     """
     first = posts[0]
     people = sum(post.customers for post in posts)
@@ -358,11 +358,11 @@ class NewFacts(NamedTuple):
 def read_facts(
     store: IncidentStore, families: Families, sizes: Mapping[str, int], new: NewFacts
 ) -> Iterator[tuple[str, FactsOf]]:
-    """Yield the facts of each incident together with its parts.
+    """Yield the id and the facts of each incident, together with those of its parts.
 
-    `sizes` is an upper limit of each incident's number of customers. Consume the facts of one
-    incident before asking for the next. The customers in `came` stand for those of an incident
-    unless it has a post from another process.
+    `families` are the incidents by the id of their head, `sizes` an upper limit of each incident's
+    number of customers. Consume the facts of one incident before asking for the next. The customers
+    in `new` stand for those of an incident unless it has a post from another process.
     """
     members = {member for family in families.values() for member in family}
     by_incident, linking = defaultdict[str, list[Sighting]](list), defaultdict[str, set[str]](set)

@@ -642,7 +642,10 @@ def _decode_kept_finding(fact: Background) -> Finding | None:
 
 
 def decode(record: Record) -> Finding:
-    """Decode the finding in a record of the bus. Raises RecordError if it is invalid."""
+    """Return the finding in a record of the bus.
+
+    Raises RecordError: `schema` for another version, `malformed` for an invalid record.
+    """
     schema = record.headers.get("schema", "")
     return Finding.decode(
         record.value, int(schema) if schema.isascii() and schema.isdigit() else -1

@@ -39,9 +39,10 @@ def notification_id(incident: str, channel: str, what: str) -> str:
 
 
 def find_channels(notify: NotifySettings, tenant: str) -> tuple[str, ...]:
-    """Return the channels notified of a tenant's mandatory incidents, whatever the routes say.
+    """Return the channels that are notified of a tenant's incidents with a reporting deadline.
 
-    It is empty if nobody can be notified.
+    They are those of all its routes, whatever severity the routes name; () if nobody can be
+    notified.
     """
     return tuple(
         dict.fromkeys(name for route in _find_routes(notify, tenant) for name in route.channels)
@@ -63,7 +64,10 @@ def _find_routes(notify: NotifySettings, tenant: str) -> list[RouteSettings]:
 
 
 def matches_route(route: RouteSettings, incident: Incident) -> bool:
-    """Return whether `incident` takes `route`."""
+    """Return whether `incident` takes `route`, by severity, tenant, scenario and leak source.
+
+    A route that names none of a kind takes any.
+    """
     return (
         SEVERITIES.index(incident.severity) >= SEVERITIES.index(route.severity)
         and incident.tenant in (route.tenants or (incident.tenant,))
@@ -100,10 +104,10 @@ def count_doublings(incident: Incident) -> int:
 
 
 def max_wait(route: RouteSettings, incident: Incident, left: timedelta | None) -> timedelta:
-    """Return how long `incident` may stay unacknowledged.
+    """Return how long `incident` may stay unacknowledged before it is escalated.
 
-    It is half of the time left until its next deadline; for urgent incidents, at most what the
-    route allows.
+    `left` is the time until its next deadline. Without one (None) it is what the route allows; else
+    it is half of that time, for urgent incidents at most what the route allows.
     """
     allowed = timedelta(minutes=route.escalate_minutes)
     if left is None:
@@ -202,9 +206,10 @@ def plan(
     muted: Muted,
     left: Left,
 ) -> list[Notification]:
-    """Write notifications about `incidents` to the log and return the new ones.
+    """Write the notifications that `incidents` call for to the log, and return the new ones.
 
-    Repeating it changes nothing.
+    Incidents that `muted` returns get none, and what was notified before is no news, so repeating
+    the call writes nothing. `left` returns the time until the next deadline by incident.
     """
     planned, remaining = dict[str, Notification](), left(incidents, now)
     for incident in incidents:

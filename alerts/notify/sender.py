@@ -70,7 +70,10 @@ class Lease:
     _held: set[int] = field(default_factory=set)
 
     def acquire(self) -> bool:
-        """Claim the slots that an attempt starting now may need; return whether it worked."""
+        """Claim the channel for an attempt that starts now; return whether this process has it.
+
+        It is False while another process holds a part of that time.
+        """
         now = self.clock.wall()
         slots = range(
             int(now // SLOT_SECONDS), int((now + self.attempt + MARGIN_SECONDS) // SLOT_SECONDS) + 1
@@ -80,7 +83,7 @@ class Lease:
         return is_held
 
     def release(self) -> None:
-        """Release all claimed slots."""
+        """Give the channel up at once; does nothing if it is not held."""
         self._release_slots(list(self._held))
 
     def _claim(self, slot: int) -> bool:

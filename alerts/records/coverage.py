@@ -127,9 +127,10 @@ class GapReason(Document):
 class DaySheet(Document):
     """The signed digest of one day's coverage log.
 
-    A later sheet replaces an earlier one if more was reported about the day. `stamp` is the
-    token of a time-stamping authority (RFC 3161) on `signed`, in base64; `unstamped` says why
-    there is none.
+    A later sheet replaces an earlier one if more was reported about the day. `stamp` is the token
+    of a time-stamping authority (RFC 3161) on the signature and the signed parts
+    (`alerts.coverage.signed_days.serialize_for_stamp`), in base64; `unstamped` says why there is
+    none.
     """
 
     columns = ("day",)

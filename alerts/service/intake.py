@@ -99,9 +99,10 @@ class Canaries:
 
 
 def count_notifications(record: Record, stage: Alert, muted: Silencer) -> int:
-    """Count the notifications that a finding alone would lead to by the rules of `stage`.
+    """Return how many notifications a finding alone would lead to by the rules of `stage`.
 
-    Every incident above `noise` counts as notified.
+    It is processed in a store of its own that is thrown away, and nothing is sent. Every incident
+    above `noise` counts as notified.
     """
     clock = stage.clock
     with (

@@ -113,7 +113,7 @@ def _check_channel(context: Context, name: str) -> str:
 
 
 def count_undelivered(store: IncidentStore, channel: str, context: Context) -> int:
-    """Count the notifications of `channel` that are due and pending."""
+    """Return how many notifications of `channel` are due now and not delivered yet."""
     return store.count(
         Notification,
         DocumentFilter(
@@ -132,9 +132,10 @@ often.
 
 
 def run_alert(context: Context, *, once: bool) -> None:
-    """Run the stage as this process; with `once` until nothing is left.
+    """Run the alert service until a signal ends it, with `once` until nothing is left to do.
 
-    Raises HeldError where another process runs it.
+    Raises HeldError where another process runs it, and ConfigError for a wrong setting, key or
+    rule.
     """
     settings, registry = context.settings, new_registry("alert")
     metrics = _create_metrics(context, registry)
@@ -300,7 +301,11 @@ def _open_bus(
 
 
 def open_book(context: Context, store: IncidentStore) -> tuple[Book, Callable[[], None]]:
-    """Return the writer of duty records in this process, and how to hand over to another one."""
+    """Return the writer of duty records, and a function that lets another process take over.
+
+    Of several alert processes only the one with the lease goes through all incidents. Raises
+    ConfigError if a tenant names an unknown regime.
+    """
     duties = duties_of(context, store)
     if context.settings.bus.url.startswith("sqlite:"):
         return Book(duties), lambda: None

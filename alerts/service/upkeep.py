@@ -101,9 +101,11 @@ def expire(
     owed: Collection[type[Document]] = (),
     originals: OriginalSettings | None = None,
 ) -> Counter[type[Document]]:
-    """Remove documents past their retention, by running time; return their number by class.
+    """Delete documents that are past their retention, and return how many, by class.
 
-    `owed` are the classes that the last run removed documents of: their bytes are expunged again.
+    Age is measured by running time (`reading`); nothing is deleted while the clocks disagree, nor
+    what a hold or a running deadline needs. `owed` are the classes that the last run deleted
+    documents of: their bytes are expunged again.
     """
     removed, retained = Counter[type[Document]](), find_held(store)
 
@@ -138,10 +140,10 @@ def expire(
 
 
 def erase(store: IncidentStore, tenant: str, subject: str) -> Counter[type[Document]]:
-    """Remove what names one customer, now; return the number of documents by class.
+    """Delete what names one customer, now, and return how many documents, by class.
 
-    That is exposures, further sightings and results of fraud cases, and the encrypted originals
-    of the posts with the customer, because a title or the name of a file may be theirs.
+    That is exposures, further sightings and results of fraud cases, and the encrypted originals of
+    the posts with the customer, because a title or the name of a file may be theirs.
     """
     where = DocumentFilter({"tenant": (tenant,), "subject": (subject,)})
     removed = Counter[type[Document]]()
@@ -371,9 +373,9 @@ def _report_late_writes(order: Order) -> ErasureReport:
 
 
 def remove_late(store: IncidentStore, trail: Trail, reading: ClockReading) -> set[type[Document]]:
-    """Remove what the store wrote after an erasure; return the affected classes.
+    """Delete what reached the store after an erasure, and return the affected classes.
 
-    This is repeated after `SETTLED`, as alert may have been down; later sightings are of
+    This is repeated until `SETTLED` has passed, as alert may have been down; later sightings are of
     somebody who is a customer again, and stay. The audit log records the removal first.
     """
     store.refresh()

@@ -72,10 +72,10 @@ class RequestSource:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """The addresses of the console.
+    """The addresses at which the console can be reached.
 
-    `hosts` reach it directly; `public` maps the host names of its public addresses to their
-    origins.
+    `hosts` (`name:port`) reach it directly; `public` maps the host names of its public addresses to
+    their origins.
     """
 
     hosts: frozenset[str]
@@ -115,7 +115,11 @@ class Reach:
         )
 
     def read_source(self, scope: Scope, headers: Mapping[str, str]) -> RequestSource:
-        """Return where a request came from, believing only trusted proxies."""
+        """Return where a request came from: its host, client address, and whether it was encrypted.
+
+        Headers that a proxy adds are believed only from a trusted proxy. The host is "" if it is
+        none of the console's.
+        """
         peer = scope["client"][0] if scope.get("client") else UNIX
         host, source = headers.get("host", ""), peer
         if by_proxy := self._trusts(peer):
@@ -175,7 +179,11 @@ def host_of(url: str) -> str:
 
 
 def origin_of(url: str) -> str:
-    """Return the origin of an address as browsers send it."""
+    """Return the origin of an address as browsers send it: scheme, host and any unusual port.
+
+    >>> origin_of("https://ullage.bank.example:443/queue")
+    'https://ullage.bank.example'
+    """
     return f"{urlsplit(url).scheme}://{host_of(url)}"
 
 

@@ -92,12 +92,15 @@ CHANGES: Mapping[str, IncidentChange] = {
 
 
 def find_permission(status: str) -> str:
-    """Return the permission that a change or a decision needs."""
+    """Return the name of the permission that a change or a decision needs.
+
+    `status` is the name of a change, or a choice as `alerts.cases.decisions` takes it.
+    """
     return CHANGES[status].permission if status in CHANGES else permission_for(status)
 
 
 def open_cases(site: Console) -> Cases:
-    """Return the cases as the principal may work on them."""
+    """Return the functions that change incidents, as the principal of `site` may use them."""
     return Cases(
         Work(site.duties),
         site.trail,

@@ -50,9 +50,10 @@ class Sweeps:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, readings: Iterable[tuple[str, Secret]]) -> str:
-        """Record a look-up, and return the kind whose number range is being scanned, else "".
+        """Record a look-up, and return the kind whose numbers are being scanned.
 
-        Each range is reported at most once an hour.
+        `readings` are what the looked-up value may be. The result is "" unless many neighbouring
+        numbers were looked up within the hour. Each range is reported at most once an hour.
         """
         with self._lock:
             swept = [

@@ -482,9 +482,10 @@ class Reply:
 
 
 def reply(answer: LookupResult, status: MonitoringStatus) -> Reply:
-    """Return the kind of an answer, with the script for the caller.
+    """Return the kind of an answer to a caller, and the script to read if nothing was found.
 
-    The caller is told that nothing was found only if monitoring can be trusted (`status`).
+    The caller is told that nothing was found only if monitoring can be trusted (`status`). A value
+    that could not be read is `refused`.
     """
     about: Literal["person", "value"] = "person" if answer.is_about_person else "value"
     if not answer.kinds:
@@ -547,7 +548,10 @@ def _disclose(hit: PersonExposure) -> CallerAnswer:
 
 
 def kinds_of(hit: PersonExposure) -> tuple[Text, ...]:
-    """Return the kinds of data in this person's own rows."""
+    """Return the kinds of data in this person's own rows, as a clerk names them.
+
+    () if there is none with a name.
+    """
     kinds = [categories()[name] for name in hit.exposure.fields or () if name in categories()]
     return tuple(Text(kind.title, kind.title_zh) for kind in kinds)
 
