@@ -165,7 +165,7 @@ def test_weak_password_is_rejected_and_no_account_is_created(run, context, passw
         (("change", "nobody", "--role", "agent", "--tenant", "bank"), "no account with that name"),
     ],
 )
-def test_errors_take_one_line(run, context, words, says) -> None:
+def test_error_is_one_line(run, context, words, says) -> None:
     more = ("--password-file", "-") if words[0] == "add" else ()
     with pytest.raises(ConfigError, match=says):
         run(user, *words, *more, typed=f"{PASSWORD}\n")

@@ -96,7 +96,7 @@ def test_link_to_incident_with_expired_sightings_keeps_its_counts(store, clock):
     )
 
 
-def test_written_incidents_are_filed_then_notified_with_their_previous_state(store, clock):
+def test_incidents_are_filed_then_notified_with_their_previous_state(store, clock):
     heard = []
     alert = replace(
         stage(store, clock),

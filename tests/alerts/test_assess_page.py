@@ -328,7 +328,7 @@ def test_match_that_dies_during_upload_gives_no_verdict(page, context):
     assert (answer.status_code, "so there is no verdict" in answer.text) == (503, True)
 
 
-def test_refusal_by_match_is_shown_in_its_words(page, context):
+def test_rejection_by_match_is_shown_verbatim(page, context):
     def refusing(connection, file):
         send_lines(connection, {"go": True})
         take(file)
@@ -563,7 +563,7 @@ def test_cross_site_form_cannot_use_the_api_with_a_session(page, headers) -> Non
     )
 
 
-def test_results_of_another_tenant_evict_none_of_ours(clock) -> None:
+def test_results_of_one_tenant_do_not_evict_those_of_another(clock) -> None:
     cache = AssessmentCache(clock.as_clock(), tenants=2)
     ours, theirs = (
         Principal.person(f"lead of {name}", ["lead"], [name]) for name in ("bank", "shop")

@@ -172,7 +172,7 @@ def test_unreachable_store_is_reported(assess, bank: Context, leak: Path) -> Non
     assert "not compared with earlier incidents: " in shown
 
 
-def test_without_alert_open_reports_that_nothing_confirms_it(
+def test_open_without_alert_reports_a_missing_confirmation(
     assess, bank: Context, leak: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ullage.incidents, "GROUP", "ullage.none")
@@ -234,7 +234,7 @@ def test_daemon_that_is_too_slow_is_reported(assess, bank: Context, leak: Path) 
     assert read_stored(bank, Incident) == []
 
 
-def test_single_number_handed_in_opens_an_incident(assess, bank: Context, tmp_path: Path) -> None:
+def test_single_imported_number_opens_an_incident(assess, bank: Context, tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text(f"警方提醒，法院判处一案，电话 {CUSTOMERS[0]['phone']}\n", encoding="utf-8")
     assess(path, "--open")

@@ -153,7 +153,7 @@ def test_damaged_canary_is_named_and_costs_no_finding(
     assert store.count(Incident, DocumentFilter()) == 1
 
 
-def test_canary_without_a_date_is_no_success(
+def test_canary_without_a_date_is_not_a_success(
     canary_record: Record, store, clock: HeldClock
 ) -> None:
     metrics = CanaryMetrics(registry := CollectorRegistry(), clock.as_clock())

@@ -172,7 +172,7 @@ def enrol(context, tags) -> None:
     )
 
 
-def test_false_positive_is_no_exposure(phone_incident, engine, browser) -> None:
+def test_false_positive_is_not_an_exposure(phone_incident, engine, browser) -> None:
     browser.post(
         f"/incidents/{phone_incident}/decisions",
         {"status": "excused", "reason": "chance", "days": "30", "note": "", "token": "0" * 16},
@@ -269,9 +269,7 @@ def test_token_with_an_edited_purpose_is_rejected(phone_incident, desk, accounts
     assert answer.status_code == 403
 
 
-def test_batched_answers_are_per_tenant_and_a_damaged_list_fails_only_its_callers(
-    phone_incident, context, store
-) -> None:
+def test_damaged_list_fails_only_its_own_callers_in_a_batch(phone_incident, context, store) -> None:
     lists, enrolled_tag = list_index.EnrolledLists(context.data, context.keys), tag_of(context)
     lookup = Lookup(store, context.keys, ("bank", "shop"), context.clock, context.trail(), lists)
     enrol(context, [enrolled_tag])

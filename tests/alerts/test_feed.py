@@ -159,7 +159,7 @@ def test_late_write_is_not_left_out(phone_incident, follower, store, clock, cont
     assert follower.read() == []
 
 
-def test_replaced_document_is_an_event_and_hides_none(
+def test_replaced_document_is_one_event_and_hides_no_other(
     phone_incident, store, context, clock
 ) -> None:
     """A whole finding replaces the incomplete one of its capture, at the same time: the store

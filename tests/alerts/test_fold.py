@@ -131,7 +131,7 @@ def test_frozen_incident_takes_no_finding_and_is_linked():
     assert place(new, *claim(new, frozen))[:3] == (OWN, True, ("INC-OLD",))
 
 
-def test_claim_without_an_incident_leads_to_the_same_incident_after_a_crash():
+def test_crash_after_a_claim_leads_to_the_same_incident():
     new = finding("new", range(20), people="x")
     assert place(new, dict.fromkeys(list_content_claims(new), holds(OWN)), {})[:3] == (
         OWN,

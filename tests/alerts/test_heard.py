@@ -59,7 +59,7 @@ def test_full_coverage_is_reported_with_its_period(listen, worth, clock) -> None
     assert str(reading.said).endswith("all 4 sites are being read")
 
 
-def test_silent_crawl_is_no_coverage(listen, worth, clock) -> None:
+def test_silent_crawl_is_not_coverage(listen, worth, clock) -> None:
     listen(beat())
     clock.advance(MAX_SILENCE.total_seconds())
     assert worth().worth == "monitored"
@@ -82,7 +82,7 @@ def test_crawl_that_reads_nothing_has_collected_nothing(listen, worth, sites, sa
     assert said in str(worth().said)
 
 
-def test_heartbeat_without_sites_is_no_coverage(listen, worth) -> None:
+def test_heartbeat_without_sites_is_not_coverage(listen, worth) -> None:
     listen(beat().model_copy(update={"coverage": None, "enrolled": None}))
     assert worth().worth == "nothing"
 

@@ -101,7 +101,7 @@ def near_misses() -> list[tuple[str, str, str]]:
     return misses
 
 
-def test_none_of_400_near_misses_is_looked_up():
+def test_near_misses_are_not_looked_up():
     misses = near_misses()
     assert len(misses) == 400
     wrong = [
@@ -132,7 +132,7 @@ def test_values_of_other_kinds_are_not_guessed(typed):
 @pytest.mark.parametrize(
     "typed", ["O15438001380", "l3800138000", "INC-ABCDEFGHIJ", "inc-abcdefghij", "C0000001"]
 )
-def test_number_or_reference_is_no_wechat_id(typed):
+def test_number_or_reference_is_not_a_wechat_id(typed):
     assert read_typed(Secret(typed), "wechat").readings == ()
 
 

@@ -51,7 +51,7 @@ def case_of(found, clock) -> Case:
 
 
 @pytest.mark.parametrize(("origin", "severity"), list(product(get_args(Origin), SEVERITIES)))
-def test_every_channel_shows_the_same_next_step_except_the_regulators_draft(
+def test_every_channel_but_the_draft_shows_the_same_next_step(
     store, browser, clock, origin, severity
 ):
     scenario = list(SCENARIOS)[(len(origin) + len(severity)) % len(SCENARIOS)]

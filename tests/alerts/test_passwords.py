@@ -31,7 +31,7 @@ def test_unknown_account_costs_as_much_time_as_a_known_one(
     assert not passwords.verify(None, PASSWORD)
 
 
-def test_preparing_passwords_hashes_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_preparing_passwords_hashes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail_on_hash(*_: object) -> str:
         raise AssertionError("a start would take a third of a second and 64 MiB more")
 

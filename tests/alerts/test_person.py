@@ -162,7 +162,7 @@ def test_notice_is_read_only_after_the_dpo_approved_it(store, browser, clock, co
     assert store.count(Notification, DocumentFilter()) == 0
 
 
-def test_equal_incidents_give_one_answer_and_false_ones_none(store, browser, clock, context):
+def test_equal_incidents_give_one_answer_and_false_positives_none(store, browser, clock, context):
     leak(store, clock, context, "f")
     leak(store, clock, context, "g")
     assert store.count(Incident, DocumentFilter()) == 2

@@ -93,7 +93,7 @@ def test_sighting_has_every_number_of_its_finding(store, clock):
     assert {"own_card_rows", "own_cards", "rows_of_others"} <= numbers.keys()
 
 
-def test_bait_in_any_sighting_names_the_partner(store, clock):
+def test_honeytoken_in_any_sighting_names_the_partner(store, clock):
     first = finding("f", range(40), range(40), kinds=("phone", "resident_id"), canaries_enrolled=3)
     bait = (Bait(label="sms A", customers=1, verified=1),)
     weaker = (Bait(label="sms A", customers=1),)
@@ -169,7 +169,7 @@ def test_terms_are_shown_as_in_the_posts(store, clock):
     assert "PHONE 手持身份證" in next(why.evidence for why in incident.reasons if why.code == "X5")
 
 
-def test_request_for_our_data_is_no_offer(store, clock):
+def test_request_for_our_data_is_not_an_offer(store, clock):
     terms_found = {
         "brands": ("某某银行",),
         "terms": (Term(id="内鬼", category="SRC", weight=3, count=1),),

@@ -89,7 +89,7 @@ def test_more_fields_about_the_same_people_are_a_new_leak(store, clock):
     assert store.get(Sighting, "g").replayed == 0.0
 
 
-def test_fewer_fields_with_a_date_are_no_new_leak(store, clock):
+def test_fewer_fields_with_a_date_are_not_a_new_leak(store, clock):
     fold_all(store, clock, [leak("f", range(40), range(40), fields=(*NAMED, "LOAN"))])
     fold_all(store, clock, [leak("g", range(500, 540), range(30), fields=(*NAMED, "DATE"))])
     assert origin_of(store, "g")[0] == "recycled"

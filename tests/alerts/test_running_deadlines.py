@@ -441,7 +441,7 @@ def test_expired_false_positive_part_blocks_nobody(store, cases, duties, context
     ] == [A]
 
 
-def test_detachment_requested_before_the_deadlines_waits_for_a_second_person(
+def test_early_detachment_request_still_waits_for_a_second_person(
     store, cases, clock, duties, context
 ):
     fold_all(store, clock, [finding("s1", range(20)), finding("s2", range(20))])

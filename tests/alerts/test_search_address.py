@@ -61,7 +61,7 @@ def test_only_the_public_name_is_answered(console_under, text):
         assert (answer.status_code, "search.public" in answer.text) == (421, True)
 
 
-def test_unencrypted_page_address_is_no_public_name(console_under):
+def test_unencrypted_page_address_is_not_a_public_name(console_under):
     assert (
         console_under('[notify]\npage = "http://ullage.bank.example"\n')
         .get("/login", headers={"host": PUBLIC})
@@ -178,7 +178,7 @@ def test_machine_routes_are_local_only(console_under, path):
         ([], "203.0.113.7", "10.0.0.1"),
     ],
 )
-def test_source_is_the_last_address_that_is_no_proxy(proxies, forwarded, source, context):
+def test_source_is_the_last_address_that_is_not_a_proxy(proxies, forwarded, source, context):
     settings = context.settings.model_copy(
         update={"search": SearchSettings(proxies=tuple(proxies))}
     )
@@ -210,6 +210,6 @@ def test_bare_listener_and_invalid_addresses_are_rejected(given):
         SearchSettings(**given)
 
 
-def test_listening_beyond_loopback_needs_a_certificate_or_socket():
+def test_listening_outside_loopback_needs_a_certificate_or_socket():
     assert SearchSettings(host="192.0.2.1", certificate="a.pem", key="a.key").host == "192.0.2.1"
     assert SearchSettings(host="192.0.2.1", socket="desk.sock").socket == "desk.sock"

@@ -531,7 +531,7 @@ def test_provider_failing_at_the_code_is_reported(open_console, issuer) -> None:
     assert back(who, sent).status_code == 503
 
 
-def test_logins_begun_by_one_source_are_limited(open_console, issuer) -> None:
+def test_logins_started_by_one_source_are_limited(open_console, issuer) -> None:
     who = open_console()
     assert [who.get("/login/provider").status_code for _ in range(BEGUN + 1)] == [303] * BEGUN + [
         429

@@ -27,7 +27,7 @@ def test_complete_sketches_are_compared_value_by_value(one, other, share, compar
     assert overlap(sketch(other), sketch(one)) == (share, compared)
 
 
-def test_values_above_the_limit_of_a_full_sketch_are_no_evidence():
+def test_values_above_the_limit_of_a_full_sketch_are_not_evidence():
     """Half of a list of 2,000 is contained in it, although most of its lowest 256 are above the
     list's 256th.
     """

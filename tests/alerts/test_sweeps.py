@@ -31,7 +31,7 @@ def test_scan_of_adjacent_numbers_alerts_once(clock):
     assert [note(sweeps, number) for number in phones(MANY)] == [""] * (MANY - 1) + ["phone"]
 
 
-def test_repeated_number_in_other_spellings_is_no_scan(clock):
+def test_repeated_number_in_other_spellings_is_not_a_scan(clock):
     sweeps = Sweeps(clock.as_clock())
     ways = (
         "13800138000",
@@ -44,7 +44,7 @@ def test_repeated_number_in_other_spellings_is_no_scan(clock):
     assert [note(sweeps, Secret(way)) for way in ways] == [""] * len(ways)
 
 
-def test_scattered_or_slow_numbers_are_no_scan(clock):
+def test_scattered_or_slow_numbers_are_not_a_scan(clock):
     sweeps = Sweeps(clock.as_clock())
     assert not any(note(sweeps, Secret(str(13800138000 + 10_000 * number))) for number in range(50))
     for phone in phones(3 * MANY, 13900139000):
@@ -52,7 +52,7 @@ def test_scattered_or_slow_numbers_are_no_scan(clock):
         clock.advance(SECONDS / (MANY - 2))
 
 
-def test_values_without_a_number_are_no_scan(clock):
+def test_values_without_a_number_are_not_a_scan(clock):
     sweeps = Sweeps(clock.as_clock())
     assert not any(note(sweeps, Secret(f"somebody{number}@example.com")) for number in range(20))
     assert not any(note(sweeps, Secret("")) for _ in range(20))

@@ -90,7 +90,7 @@ def test_customer_counts_are_limited_to_the_tenant(two, store, customers):
     assert [*two.scroll(CollectorHeartbeat, DocumentFilter())] == [heartbeat]
 
 
-def test_documents_without_a_tenant_are_hidden_where_the_store_cannot_narrow(two):
+def test_documents_without_a_tenant_are_hidden_if_they_cannot_be_filtered(two):
     for kind in (CollectorHeartbeat, *(kind for kind in CLASSES if "tenants" in kind.model_fields)):
         for ask in (two.count, two.search):
             with pytest.raises(NotImplementedError):

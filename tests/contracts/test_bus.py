@@ -326,7 +326,7 @@ def test_lag_does_not_count_expired_records(bus: Bus, clock: HeldClock) -> None:
     assert bus.lag(CAPTURES, "match").records == 1
 
 
-def test_places_show_the_position_of_a_group_and_what_waits(bus: Bus, backend: Backend) -> None:
+def test_places_show_position_and_backlog_of_a_group(bus: Bus, backend: Backend) -> None:
     put(bus, "a", "b", "c")
     before = list(bus.places(CAPTURES, "match").values())
     assert (

@@ -176,7 +176,7 @@ def board() -> Iterator[ChangingBoard]:
         yield changing
 
 
-def test_every_version_of_a_post_is_captured_once_and_each_deletion_is_reported(
+def test_every_post_version_is_captured_once_and_each_deletion_reported(
     data: Path, board: ChangingBoard
 ) -> None:
     station = Station(data)

@@ -430,7 +430,7 @@ def test_batch_is_split_into_files_of_at_most_4_mib(
         gap.publisher.append([outgoing(bytes(41 * 2**20))])
 
 
-def test_lag_outside_is_what_was_not_carried_away(gap: Gap, clock: HeldClock) -> None:
+def test_lag_in_the_outer_zone_counts_files_not_yet_carried(gap: Gap, clock: HeldClock) -> None:
     gap.put("a", "b")
     clock.advance(30.0)
     gap.put("c")

@@ -120,7 +120,7 @@ def test_invalid_time_is_reported_at_its_field_and_kept(browser, shift):
         assert 'id="since-fault" role="alert"' in answer.text
 
 
-def test_handover_is_in_the_menu_of_roles_that_see_both_halves(desk, log_in, shift):
+def test_handover_is_in_the_menu_of_roles_with_incidents_and_coverage(desk, log_in, shift):
     has_link = {
         role: 'href="/handover"' in log_in(role).get("/password").text
         for role in ("analyst", "resolver", "operator")

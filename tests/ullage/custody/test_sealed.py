@@ -152,7 +152,7 @@ def test_repeated_finding_writes_nothing(tmp_path, keys, vault):
 
 
 @pytest.mark.parametrize("finding", ["", "../keys/li", "f1d0/x", "F 1"])
-def test_name_that_is_no_finding_id_reaches_no_file(vault, finding):
+def test_invalid_finding_id_reaches_no_file(vault, finding):
     with pytest.raises(ConfigError, match="not the id of a finding"):
         vault.has("bank", finding)
 
