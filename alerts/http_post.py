@@ -74,9 +74,11 @@ def address(url: str) -> SplitResult:
         or parts.username
         or parts.fragment
     ):
-        raise ConfigError("the first line is no address of the form https://HOST/PATH")
+        raise ConfigError("the first line must be an address of the form https://HOST/PATH")
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
-        raise ConfigError("the address is http, which only loopback may have: use https")
+        raise ConfigError(
+            "the address in the first line is http, which is allowed only on loopback: use https"
+        )
     return parts
 
 

@@ -201,7 +201,10 @@ class Principal:
         if not self.can(permission):
             raise ForbiddenError(
                 Phrase(
-                    "your roles do not allow this: %(permission)s is required",
+                    (
+                        "your roles do not allow %(permission)s: ask an operator for a role"
+                        " that does"
+                    ),
                     permission=permission,
                 )
             )

@@ -54,7 +54,7 @@ belong to anybody, and the message that it is taken would reveal whom another te
 TAKEN = Phrase("an account with this name exists: choose another name, or change that account")
 SUBJECT_TAKEN = Phrase("an account for this subject exists: see `ullage user list`")
 NONE = Phrase("no account with that name: see `ullage user list`")
-NO_PASSWORD = Phrase("this account has no password here: it is verified by an identity provider")
+NO_PASSWORD = Phrase("this account has no password here: change it at the identity provider")
 NO_TOKEN = Phrase("no token with that id can be revoked: see `ullage user list --tokens`")
 UNUSED_HOURS = 72
 """Hours within which a password made by somebody else must be changed."""
@@ -520,8 +520,8 @@ def validate_name(name: str) -> str:
     if not NAME.fullmatch(name) or identifier_in(name):
         raise ConfigError(
             Phrase(
-                "a name starts with a letter and has at most 32 letters, digits, spaces and . · '"
-                " -, optionally followed by @ and a tenant"
+                "a name must start with a letter and have at most 32 letters, digits,"
+                " spaces and . · ' -, optionally followed by @ and a tenant"
             )
         )
     return name
@@ -566,7 +566,7 @@ def validate_roles(roles: Collection[str]) -> tuple[str, ...]:
     if len(exclusive := sorted(APART.intersection(roles))) > 1:
         raise ConfigError(
             Phrase(
-                "the same person cannot be %(one)s and %(other)s",
+                "the same person cannot be %(one)s and %(other)s: remove one of the two roles",
                 one=exclusive[0],
                 other=exclusive[1],
             )

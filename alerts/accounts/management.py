@@ -129,7 +129,10 @@ class AccountDesk:
         """
         if self.principal is not None and not self.principal.sees_all:
             raise ConfigError(
-                Phrase("only an operator who sees all tenants can create accounts by subject")
+                Phrase(
+                    "only an operator who sees all tenants can create accounts by"
+                    " subject: ask one of them"
+                )
             )
         whose = self._describe_new(name, roles, tenants)
         if self.accounts.find_by_subject(subject):
@@ -266,7 +269,9 @@ class AccountDesk:
 
     def _require(self, tenants: Collection[str]) -> None:
         if not self._sees(tenants):
-            raise ConfigError(Phrase("you can grant only tenants that you can see"))
+            raise ConfigError(
+                Phrase("you can grant only tenants that you can see: choose from those")
+            )
 
     def _require_other_manager(self, user: User, remaining: Collection[str]) -> None:
         """Raise ConfigError if nobody could manage accounts without `user`.
@@ -279,8 +284,8 @@ class AccountDesk:
         if not any(_manages(account) for account in self.users() if account.name != user.name):
             raise ConfigError(
                 Phrase(
-                    "then nobody could manage accounts: first have another operator log in and"
-                    " choose a password"
+                    "nobody else could manage accounts: have another operator log in and"
+                    " choose a password first"
                 )
             )
 

@@ -72,9 +72,11 @@ class Fetching:
         try:
             request = client.build_request(method, address, data=form, headers=_headers(token))
         except (httpx.InvalidURL, ValueError):
-            raise UnavailableError("the identity provider's address is none") from None
+            raise UnavailableError("the identity provider's address is not valid") from None
         if not self._turns.acquire(timeout=TURN_SECONDS):
-            raise UnavailableError("the identity provider is slow, and others wait for it")
+            raise UnavailableError(
+                "the identity provider is slow, and other logins are waiting for it"
+            )
         answer = Future[Mapping[str, Any]]()
         auth = httpx.BasicAuth(*basic) if basic else None
 
@@ -106,7 +108,7 @@ class Fetching:
                 return self._read_object(answer, refusals)
         except (httpx.HTTPError, httpx.StreamError) as error:
             raise UnavailableError(
-                f"the identity provider cannot be asked ({type(error).__name__})"
+                f"the identity provider cannot be reached ({type(error).__name__})"
             ) from None
 
     def _read_object(self, answer: httpx.Response, refusals: tuple[int, ...]) -> Mapping[str, Any]:
@@ -124,7 +126,7 @@ class Fetching:
         except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
-            raise UnavailableError("the identity provider answers with no JSON object")
+            raise UnavailableError("the identity provider did not answer with a JSON object")
         return value
 
 
@@ -145,7 +147,7 @@ def open_fetching(settings: OidcSettings, data: Path, clock: Clock) -> Fetching:
         )
     except (OSError, ssl.SSLError):
         raise ConfigError(
-            f"search.oidc.ca: {data / settings.ca} is not there, or holds no certificate (PEM)"
+            f"search.oidc.ca: {data / settings.ca} must exist and contain a certificate in PEM"
         ) from None
     return Fetching(
         httpx.HTTPTransport(verify=context, proxy=settings.proxy or None, trust_env=False),
@@ -332,15 +334,14 @@ def _validate_metadata(metadata: Mapping[str, Any], issuer: str) -> Mapping[str,
     """
     if metadata.get("issuer") != issuer:
         raise UnavailableError(
-            "the identity provider calls itself otherwise than search.oidc.issuer: copy it from"
-            " there exactly"
+            "the identity provider's issuer differs from search.oidc.issuer: copy it exactly"
         )
     for name in (*_NEEDED, "userinfo_endpoint", "end_session_endpoint"):
         place = metadata.get(name)
         if place is None and name not in _NEEDED:
             continue
         if not isinstance(place, str) or not is_safe(place):
-            raise UnavailableError(f"the identity provider's {name} is no https address")
+            raise UnavailableError(f"the identity provider's {name} is not an https address")
     return metadata
 
 
@@ -372,7 +373,7 @@ def _parse_keys(key_set: object) -> KeySet:
             except (JoseError, ValueError, TypeError, KeyError):
                 continue
     if not keys:
-        raise UnavailableError("the identity provider's set of keys has none that signs")
+        raise UnavailableError("the identity provider publishes no signing key")
     return KeySet(keys)
 
 

@@ -115,7 +115,7 @@ LONGEST_SUBJECT = 255
 """OpenID Connect Core, 2."""
 BY = "identity provider"
 """The actor in the audit log for accounts created or changed because of groups."""
-CLOSED = Phrase("Your account here is disabled.")
+CLOSED = Phrase("Your account here is disabled. Ask an operator to open it again.")
 TOGETHER = Phrase(
     "Your groups at the identity provider do not map to one account here: ask an operator."
 )
@@ -132,9 +132,7 @@ def validate_subject(settings: OidcSettings, sub: str) -> str:
     Raises ConfigError if it is invalid or no provider is configured.
     """
     if not settings.issuer:
-        raise ConfigError(
-            "no identity provider is configured here: search.oidc in ullage.toml names one"
-        )
+        raise ConfigError("no identity provider is configured: set search.oidc in ullage.toml")
     if not 0 < len(sub) <= LONGEST_SUBJECT or not sub.isprintable():
         raise ConfigError(
             Phrase(
@@ -201,8 +199,10 @@ class OidcAccounts:
         if not grants:
             raise LoginRefusedError(
                 Phrase(
-                    "You have no account here. An operator can create one for your subject:"
-                    " %(subject)s",
+                    (
+                        "You have no account here. Ask an operator to create one for your"
+                        " subject: %(subject)s"
+                    ),
                     subject=claims["sub"],
                 ),
                 f"{who}: no group that grants anything here",
@@ -269,7 +269,8 @@ def combine_grants(grants: Iterable[GrantSettings]) -> tuple[tuple[str, ...], tu
                 for grant_roles, grant_tenants in scopes
             ):
                 raise ConfigError(
-                    "groups that grant different roles for different tenants are not one account"
+                    "these groups grant different roles for different tenants: give one"
+                    " account the same roles for all its tenants"
                 )
     return roles, tenants
 
@@ -299,7 +300,7 @@ PAGE = "page"
 DOWN = Phrase(
     "The identity provider cannot be reached. Log in with a local password, or try again soon."
 )
-DENIED = Phrase("The identity provider did not log you in.")
+DENIED = Phrase("The identity provider did not log you in. Try again, or ask an operator.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,7 +393,9 @@ def _secret(context: Context) -> str:
         return ""
     lines = context.keys.read_lines(SECRET)
     if len(lines) != 1:
-        raise ConfigError(f"secret {SECRET} has {len(lines)} lines: the client's secret is one")
+        raise ConfigError(
+            f"secret {SECRET} has {len(lines)} lines: it must have one, the client's secret"
+        )
     return lines[0]
 
 
@@ -409,7 +412,7 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
                 metadata = sign_on.provider.get_metadata()
             except UnavailableError as error:
                 raise ConfigError(
-                    f"{error}; until then people log in with passwords of here alone"
+                    f"{error}; until then people can log in only with a local password"
                 ) from None
             grants = len(sign_on.vouched.settings.grants)
             ends = (

@@ -374,7 +374,10 @@ class Cases:
             before = tuple(STATES[state_before] for state_before in TAKEDOWN[state] if state_before)
             raise QueryError(
                 Phrase(
-                    "a takedown can become %(state)s only after: %(before)s; now: %(now)s",
+                    (
+                        "a takedown cannot go from %(now)s to %(state)s: record one of these"
+                        " first: %(before)s"
+                    ),
                     state=STATES[state],
                     before=before,
                     now=STATES[now],
@@ -407,7 +410,10 @@ class Cases:
         pair = self.incident(id_), self.incident(other)
         if pair[0].tenant != pair[1].tenant:
             raise QueryError(
-                "the incidents belong to different tenants, which cannot see each other's data",
+                (
+                    "the incidents belong to different tenants: choose an incident of the"
+                    " same tenant"
+                ),
                 "other",
             )
         for incident, about in (pair, pair[::-1]):
@@ -427,9 +433,15 @@ class Cases:
         decisions = in_force(self.find_deadlines(self.incident(id_)).decisions)
         decision = next((candidate for candidate in decisions if candidate.id == entry), None)
         if decision is None:
-            raise QueryError("this entry is not in the history, or was already undone", "entry")
+            raise QueryError(
+                ("this entry is not in the history, or was already undone: read the history again"),
+                "entry",
+            )
         if decision.act not in UNDOABLE:
-            raise QueryError("only assignments, due dates and links can be undone", "entry")
+            raise QueryError(
+                ("only assignments, due dates and links can be undone: choose another entry"),
+                "entry",
+            )
         if latest_alike(decision, decisions) != decision:
             raise QueryError("a later entry replaced it: undo that one first", "entry")
         return decision
@@ -443,7 +455,10 @@ class Cases:
         ids = find_undoable(decisions)
         if not ids:
             raise QueryError(
-                "nothing of this incident can be undone: only assignments, due dates and links can",
+                (
+                    "this incident has nothing to undo: choose one with an assignment, a due"
+                    " date or a link"
+                ),
                 "entry",
             )
         return max(
@@ -487,7 +502,10 @@ class Cases:
         head, part = self.incident(id_), self._get_other(other)
         if head.tenant != part.tenant:
             raise QueryError(
-                "the incidents belong to different tenants, which cannot see each other's data",
+                (
+                    "the incidents belong to different tenants: choose an incident of the"
+                    " same tenant"
+                ),
                 "other",
             )
         if self.find_deadlines(head).status in CLOSED:
@@ -504,7 +522,11 @@ class Cases:
                 )
             if incident.frozen_at is not None:
                 raise QueryError(
-                    Phrase("the data of %(id)s has passed its retention", id=incident.id), "other"
+                    Phrase(
+                        ("the data of %(id)s has passed its retention: choose another incident"),
+                        id=incident.id,
+                    ),
+                    "other",
                 )
         text = Phrase("%(id)s: %(to)s is merged into it within a minute", id=id_, to=other)
         drafts = [

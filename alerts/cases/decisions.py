@@ -390,7 +390,9 @@ def _parse_choice(chosen: Sequence[str], now: Status) -> tuple[str, str, str]:
     if action in RULINGS and len(about) == 1:
         return "note", _regime(about[0]).id, action
     if action == "reported" and not about:
-        raise QueryError("say under which rule it was reported, and which report it was", "regime")
+        raise QueryError(
+            ("give the regime under which it was reported, and the stage of the report"), "regime"
+        )
     if action != "reported" or len(about) != 2:
         raise QueryError(
             Phrase(
@@ -428,13 +430,13 @@ def _check_report(
             Phrase("this report cannot have been sent yet: %(first)s", first=first), "stage"
         )
     if not channel:
-        raise QueryError("say by which channel the report was sent", "channel")
+        raise QueryError("give the channel by which the report was sent", "channel")
     if not number and not why:
-        raise QueryError("give the authority's reference, or say why there is none", "reference")
-    if not note and not is_same and _is_met(deadlines, regime, stage):
         raise QueryError(
-            "this report was recorded before: say in the note what you correct", "note"
+            "give the authority's reference, or the reason why there is none", "reference"
         )
+    if not note and not is_same and _is_met(deadlines, regime, stage):
+        raise QueryError("this report was recorded before: give the correction in the note", "note")
     return {"value": channel, "reference": number, "no_reference": "" if number else why}
 
 

@@ -123,14 +123,17 @@ def _open_item(
         )
         if error.reason == "key_destroyed":
             raise ConfigError(
-                f"it is encrypted for {' and '.join(head.officers)}: the given keys are not theirs"
+                f"it is encrypted for {' and '.join(head.officers)}: give their keys with --key"
             ) from None
         raise CorruptError(
             f"{item.path} is damaged, or was moved from another finding: keep it, and look for a"
             " copy"
         ) from None
     if (manifest.tenant, manifest.finding) != (head.tenant, head.finding):
-        raise CorruptError(f"{item.path} holds another finding than it says")
+        raise CorruptError(
+            f"{item.path} contains another finding than its header names:"
+            " keep it, and look for a copy"
+        )
     return OpenedEvidence(manifest, body)
 
 
@@ -197,7 +200,7 @@ def reveal_addresses(
     """
     if not context.settings.originals.days:
         raise ConfigError(
-            Phrase("originals.days is 0: no originals are stored, and none can be revealed")
+            Phrase("originals.days is 0, so no originals are stored: set it to store new ones")
         )
     stored, sealed = find_sealed(store, incident, "")
     opened = open_originals(context, stored.tenant, sealed)
@@ -228,8 +231,9 @@ def find_sealed(
     if not sealed:
         raise ConfigError(
             Phrase(
-                "no encrypted original: it is below `low`, past originals.days, or match had no"
-                " console key (`desk`)"
+                "no encrypted original is stored (below `low`, past originals.days, or"
+                " match had no console key): open the evidence instead, with `ullage"
+                " evidence open`"
             )
         )
     return stored, sealed
@@ -262,7 +266,10 @@ def open_originals(
                 )
             ) from None
         raise CorruptError(
-            Phrase("the encrypted original is damaged: restore the store from a backup")
+            Phrase(
+                "the encrypted original of this sighting is damaged: restore the store"
+                " from a backup"
+            )
         ) from None
 
 
@@ -441,7 +448,7 @@ class Holds:
         """
         last = find_last_holds(self.store).get(incident)
         if last is None or last.released:
-            raise ConfigError(Phrase("this incident is not on hold"))
+            raise ConfigError(Phrase("this incident is not on hold: check its id"))
         self._append(incident, by, case, reason, released=True)
         return self.vault.release(
             find_findings(self.store, [incident]) - find_findings(self.store, find_held(self.store))

@@ -149,7 +149,8 @@ class Outcomes:
         self._require(incident, subject, happened_at)
         if outcome == "none" and (amount is not None or band):
             raise QueryError(
-                "without fraud there is no amount", "amount" if amount is not None else "band"
+                "an amount is recorded only with fraud: remove it, or report fraud",
+                "amount" if amount is not None else "band",
             )
         if (amount is None) != (not currency) or (amount is not None and band):
             raise QueryError(
@@ -204,6 +205,9 @@ class Outcomes:
         # an erased or expired customer must not be stored again
         if not there:
             raise QueryError(
-                "no customer with that pseudonym is in this incident, or the data has expired",
+                (
+                    "no customer with that pseudonym is in this incident, or the data has"
+                    " expired: check the pseudonym"
+                ),
                 "pseudonym",
             )

@@ -131,16 +131,19 @@ class References:
         request, or there are no customers.
         """
         if not self.needed:
-            raise QueryError("customer references of this tenant are not handed out here")
+            raise QueryError(
+                "customer references of this tenant are not given out here:"
+                " set reference_approvals in its table in ullage.toml"
+            )
         now, number = self.clock.now(), validate_case(case)
         if any(
             item.request.by == by and item.state(self.needed, now) in ("waiting", "approved")
             for item in self._requests(incident)
         ):
-            raise QueryError("you have a request for this incident already", "case")
+            raise QueryError("you already have a request for this incident: use that one", "case")
         subjects = [item.subject for item in read_customers(self._store, incident)]
         if not subjects:
-            raise QueryError("this incident has no customers", "case")
+            raise QueryError("this incident has no customers: choose another one", "case")
         salt = token or secrets.token_hex(TOKEN_BYTES)
         fields = {
             "value": str(len(subjects)),
@@ -158,11 +161,15 @@ class References:
         """Approve or refuse somebody else's request `entry`."""
         request, now = self.get_request(incident, entry), self.clock.now()
         if request.request.by == by:
-            raise QueryError("somebody else has to decide on your request", "note")
+            raise QueryError("you cannot decide on your own request: ask somebody else", "note")
         if request.state(self.needed, now) != "waiting":
-            raise QueryError("this request waits for no decision", "note")
+            raise QueryError(
+                ("this request was already decided, or has expired: make a new one"), "note"
+            )
         if by in request.approved_by:
-            raise QueryError("you have approved it: somebody else has to do so too", "note")
+            raise QueryError(
+                ("you have already approved it: ask somebody else to approve it too"), "note"
+            )
         if not approve:
             return self.decisions.note_act(
                 incident, "references_refused", by=by, about=entry, note=note, token=token
@@ -186,15 +193,20 @@ class References:
         """
         request = self.get_request(incident, entry)
         if request.request.by != by:
-            raise QueryError("only who asked may download the customer references")
+            raise QueryError(
+                "only the person who made this request may download the"
+                " references: make a request of your own"
+            )
         if request.state(self.needed, self.clock.now()) != "approved":
-            raise QueryError("this request is not approved, or no longer")
+            raise QueryError(
+                "this request is not approved, or has expired: wait for approval, or make a new one"
+            )
         covered = request.select_covered(
             exposure.subject for exposure in read_customers(self._store, incident)
         )
         if not covered:
             raise QueryError(
-                "none of the customers that were approved is in this incident any more: ask again"
+                "none of the approved customers is still in this incident: make a new request"
             )
         return request, covered
 
@@ -205,7 +217,7 @@ class References:
             None,
         )
         if request is None:
-            raise QueryError("this request does not exist")
+            raise QueryError("this request does not exist: see the requests of the incident")
         return request
 
     def _requests(self, incident: Incident) -> list[ReferenceRequest]:

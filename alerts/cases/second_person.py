@@ -52,13 +52,13 @@ class SecondPersons:
         pending = store.get(PendingDecision, entry)
         if pending is None or pending.incident != incident.id:
             raise QueryError(
-                "nothing of this incident waits for a second person under that id", "entry"
+                "nothing with that id is waiting for a second person: see the incident", "entry"
             )
         is_own = normalize_name(actor.principal.name) in map(normalize_name, pending.proposers)
         if confirm or not is_own:
             actor.require_second(pending.tenant, pending.by, pending.proposers)
         if not confirm and not note.strip():
-            raise QueryError("say in the note why you refuse it", "note")
+            raise QueryError("give the reason for refusing it in the note", "note")
         act = "second_confirmed" if confirm else "second_refused"
         answered = store.get(Decision, pending.answer_id)
         if answered is None:
@@ -69,7 +69,9 @@ class SecondPersons:
             self.decisions.write([self.decisions.draft(incident, [*former], by, note, "", fields)])
             answered = store.get(Decision, pending.answer_id)
         if answered is None or (answered.act, answered.by) != (act, by):
-            raise QueryError("somebody else has answered this already", "entry")
+            raise QueryError(
+                ("somebody else has already answered this: read the incident again"), "entry"
+            )
         self.complete(pending, answered)
         return answered
 

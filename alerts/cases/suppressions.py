@@ -110,16 +110,18 @@ class Suppressions:
                 )
             )
         if not reason.strip():
-            raise QueryError("a suppression needs a reason")
+            raise QueryError("give the reason for the suppression")
         if not tenant or not conditions.describe():
             raise QueryError(
-                "specify a tenant and at least one of site, channel, author, rule, incident"
+                "give a tenant and at least one of site, channel, author, rule, incident"
             )
         if what := identifier_in(
             f"{conditions.site} {conditions.channel} {conditions.author} {conditions.rule}",
             numbers=False,
         ):
-            raise QueryError(Phrase("the conditions seem to contain %(what)s", what=Phrase(what)))
+            raise QueryError(
+                Phrase("the conditions seem to contain %(what)s: remove it", what=Phrase(what))
+            )
         for name, shape in SHOWN_AS.items():
             if (value := getattr(conditions, name)) and not shape.fullmatch(value):
                 raise QueryError(
@@ -197,7 +199,9 @@ class Suppressions:
             }
         )
         if self.store.get(Suppression, lifted.id) is not None:
-            raise QueryError("it was already lifted")
+            raise QueryError(
+                "this suppression was already lifted: see `ullage incidents suppressions`"
+            )
         self.trail.append(
             "suppression.lift",
             f"suppression {id_}",

@@ -76,19 +76,17 @@ def decider(context: Context, by: str, permission: str) -> Principal:
             return _allow_unchecked(name)
         user = accounts.user(name) if by else (accounts.find_by_login(name) or accounts.user(name))
     if user is None:
-        hint = (
-            ""
+        raise ConfigError(
+            "no account has the name in --by: see `ullage user list`"
             if by
-            else (
-                ": this machine's user has none; `ullage user change NAME --login USER` gives it"
-                " one, or name one with --by"
-            )
+            else "this machine's user has no account: give --by NAME, or run `ullage user change"
+            " NAME --login USER`"
         )
-        raise ConfigError(f"there is no account of that name that could decide{hint}")
     if user.is_disabled or user.until is not None:
         raise ConfigError(
-            f"account {user.name}"
-            f" {'is closed' if user.is_disabled else 'has not chosen a password yet'}"
+            f"account {user.name} is closed: `ullage user change NAME --open` opens it"
+            if user.is_disabled
+            else f"account {user.name} has no password yet: log in to the console once"
         )
     principal = replace(user.principal(is_proven=not by), behind=frozenset({current_user()}))
     principal.require(permission)

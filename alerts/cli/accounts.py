@@ -92,7 +92,7 @@ def add(
         if subject:
             if password_file or own or make:
                 raise ConfigError(
-                    "--subject goes without a password: the identity provider vouches for them"
+                    "--subject takes no password: leave out --password-file, --own and --make"
                 )
             desk.add_vouched(
                 name, roles, whose, validate_subject(context.settings.search.oidc, subject)
@@ -172,13 +172,13 @@ def change(
     is_secret = password or password_file is not None or make
     if not (roles or login or end_sessions or close is not None or is_secret):
         raise ConfigError(
-            "say what is to change: --role with --tenant, --password, --login, --end-sessions,"
-            " --close or --open"
+            "give what to change: --role with --tenant, --password, --login,"
+            " --end-sessions, --close or --open"
         )
     if (tenants or everyone) and not roles:
-        raise ConfigError("--tenant goes with the roles: name them with --role as well")
+        raise ConfigError("--tenant needs --role: name the roles too")
     if login not in ("", "-") and not LOGIN.fullmatch(login):
-        raise ConfigError("that is no name of a user of this machine")
+        raise ConfigError("--login: give the name of a user of this machine")
     with _desk(ctx.obj) as desk:
         if roles:
             desk.set_roles(name, roles, _tenants(ctx.obj, tenants, everyone))
@@ -269,7 +269,7 @@ def _password(file: Path | None, *, own: bool, make: bool) -> str:
     """
     if make:
         if file or own:
-            raise ConfigError("--make makes a password: it goes without --password-file and --own")
+            raise ConfigError("--make creates a password: leave out --password-file and --own")
         return generate_password()
     if file is None:
         return str(typer.prompt("password", hide_input=True, confirmation_prompt=True))
@@ -278,9 +278,9 @@ def _password(file: Path | None, *, own: bool, make: bool) -> str:
     try:
         lines = read_trusted(file.absolute(), secret=True).decode("utf-8-sig").splitlines()
     except (FileNotFoundError, UnicodeDecodeError):
-        raise ConfigError(f"{file} is not there, or is not text in UTF-8") from None
+        raise ConfigError(f"{file} must exist and be text in UTF-8") from None
     if len(lines) != 1:
-        raise ConfigError(f"{file} has {len(lines)} lines: a password is one")
+        raise ConfigError(f"{file} has {len(lines)} lines: it must have one, the password")
     return lines[0]
 
 

@@ -55,11 +55,11 @@ def reveal(
     """Show the addresses of an incident's posts in clear, or one field of one sighting."""
     if not context.settings.originals.days:
         raise ConfigError(
-            Phrase("originals.days is 0: no originals are stored, and none can be revealed")
+            Phrase("originals.days is 0, so no originals are stored: set it to store new ones")
         )
     if len(fields) > 1:
         raise ConfigError(
-            "--title, --author and --names are opened one at a time: give one of them"
+            "only one of --title, --author and --names can be shown at a time: give one of them"
         )
     field_, of = fields[0] if fields else ("url", "")
     with deciding(context, by, "address.reveal") as (store, who):
@@ -170,8 +170,8 @@ def open_(
     if not key:
         if len(what) != 1 or out:
             raise ConfigError(
-                "without --key one incident's addresses are shown: name it; what was posted takes"
-                " two officers' keys"
+                "without --key, only the addresses of one incident are shown: name the"
+                " incident, or give two officers' keys with --key"
             )
         fields = [
             (name, of)

@@ -222,7 +222,7 @@ def resolve(
     """
     if reason and as_ != "false_positive":
         raise ConfigError(
-            "--reason is of a false positive: say with --note why it is anything else"
+            "--reason applies only to --as false_positive: use --note for other outcomes"
         )
 
     def act(cases: Cases, id_: str, who: str) -> ActionResult:
@@ -316,7 +316,7 @@ def link(
     if bool(other) == bool(detach) or sum((end, merge, split, bool(detach))) > 1:
         raise ConfigError("name the other incident, or a sighting with --detach")
     if (detach or merge or split) and not note.strip():
-        raise ConfigError("--note is needed: why they belong together, or do not")
+        raise ConfigError("--note is required: give the reason for the change")
 
     def act(cases: Cases, id_: str, who: str) -> ActionResult:
         if detach:
@@ -369,9 +369,7 @@ def suppress(
         typer.echo(f"{end} is lifted")
         return
     if not (tenant and days):
-        raise ConfigError(
-            "--tenant and --days are required: whose incidents to suppress, and for how long"
-        )
+        raise ConfigError("give --tenant and --days: whose incidents to suppress, and for how long")
     with deciding(context, by, "noise.change") as (store, who):
         require_known_tenant(context, store, tenant)
         conditions = SuppressionConditions(site, channel, author, rule, incident)
@@ -602,7 +600,7 @@ def _show(context: Context, store: IncidentStore, id_: str, *, as_json: bool) ->
         context.clock.now(),
     )
     if incident_details is None:
-        raise ConfigError("no incident of that id: `ullage incidents list` shows them")
+        raise ConfigError("no incident with that id: see `ullage incidents list`")
     book, zone = (
         duties_of(context, store),
         ZoneInfo(context.tenant(incident_details.incident.tenant).zone),

@@ -116,7 +116,7 @@ def deadline(
         )
         return
     if not (regime and note):
-        raise ConfigError("--regime and --note are needed: which rule, and on what ground")
+        raise ConfigError("give --regime and --note: which rule, and the reason")
     _record(context, incident, f"{'applies' if applies else 'waived'} {regime}", by, note=note)
 
 
@@ -148,7 +148,7 @@ def _answer(
                 cases.answer(incident, id_, by=who.name, confirm=is_confirmed, note=note).words()
             )
     if entry == "all" and not waiting:
-        raise ConfigError("nothing of this incident waits for a second person")
+        raise ConfigError("nothing of this incident is waiting for a second person: check its id")
 
 
 def _list_regimes(context: Context) -> None:
@@ -193,7 +193,9 @@ def report(
     """
     context: Context = ctx.obj
     if form is ReportForm.WORD and is_standard_output(output) and sys.stdout.isatty():
-        raise ConfigError("a document is no text: name a file with -o")
+        raise ConfigError(
+            "a Word document cannot be shown in a terminal: name a file with --output"
+        )
     with contextlib.closing(open_configured_store(context)) as store:
         case = case_of(context, store, incident)
     lang = lang or ReportLanguage(case.tenant.language)
@@ -275,7 +277,7 @@ def _export_customers(
     The export is written to the audit log.
     """
     if len(incidents) != 1:
-        raise ConfigError(f"--format {CUSTOMERS} is of one incident: name it")
+        raise ConfigError(f"--format {CUSTOMERS} exports one incident: name it")
     with deciding(context, by, "customers.export") as (store, who):
         incident = get_incident(store, incidents[0])
         text, count = customers_csv(store, incident, kind)

@@ -44,7 +44,9 @@ def test(ctx: typer.Context, channel: str) -> None:
     settings = context.settings.notify
     if channel not in settings.channels:
         raise ConfigError(
-            f"no channel of that name: ullage.toml has {', '.join(settings.channels) or 'none'}"
+            f"unknown channel: use {', '.join(settings.channels)}"
+            if settings.channels
+            else "no channel is configured: add [notify.channels.NAME] to ullage.toml"
         )
     page = page_address(context.settings)
     entry = MessageEntry(
@@ -162,7 +164,8 @@ def use(
     loaded, former = kind.load(file), kind.load_current(context.data).rules.version
     if loaded.rules.version <= former:
         raise ConfigError(
-            f"{file} has version {loaded.rules.version}; in force is {former}: raise it"
+            f"{file} has version {loaded.rules.version}, and version {former} is in force:"
+            " increase it"
         )
     who, why = decider(context, by, "rules.change").name, validate_note(reason)
     digest = hashlib.sha256(loaded.text.encode()).hexdigest()

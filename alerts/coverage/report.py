@@ -329,7 +329,7 @@ class CoverageReader:
         began = read_time(since, now, self.zone)
         ended = read_time(until, now, self.zone, ends=True) if until else now
         if ended > now + timedelta(hours=1) or began >= ended:
-            raise ConfigError(Phrase("the end is not after the start, or is in the future"))
+            raise ConfigError(Phrase("the end must be after the start, and not in the future"))
         if ended - began > timedelta(days=MOST_DAYS):
             raise ConfigError(
                 Phrase("at most %(days)s days at once: choose a shorter period", days=MOST_DAYS)
@@ -368,9 +368,7 @@ class CoverageReader:
         now = self.context.clock.now()
         began, ended = read_time(since, now, self.zone), read_time(until, now, self.zone, ends=True)
         if not timedelta(0) < ended - began <= LONGEST:
-            raise ConfigError(
-                Phrase("the end is not after the start, or is more than 31 days later")
-            )
+            raise ConfigError(Phrase("the end must be after the start, by at most 31 days"))
         why = validate_grounds(reason)
         if site != EVERYWHERE:
             self._require_site(site)

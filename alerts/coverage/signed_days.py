@@ -84,7 +84,7 @@ class Authority:
         try:
             self.check(answer.body, data)
         except RecordError:
-            raise UndeliveredError("gives a stamp that does not hold") from None
+            raise UndeliveredError("returned a time stamp that cannot be verified") from None
         return answer.body
 
     def check(self, token: bytes, data: bytes) -> datetime:
@@ -139,7 +139,7 @@ def open_stamper(context: Context) -> Stamper | None:
             settings.timestamp_url, x509.load_pem_x509_certificate(Path(path).read_bytes())
         )
     except (OSError, ValueError):
-        raise ConfigError(f"coverage.timestamp_ca: {path} is no certificate in PEM") from None
+        raise ConfigError(f"coverage.timestamp_ca: {path} must be a certificate in PEM") from None
 
 
 @dataclass(slots=True)

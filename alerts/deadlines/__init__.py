@@ -252,8 +252,8 @@ def get_tenant_regimes(name: str, tenant: Tenant) -> tuple[Regime, ...]:
     by_id = regimes()
     if unknown := [id_ for id_ in tenant.regimes if id_ not in by_id]:
         raise ConfigError(
-            f"tenants.{name}.regimes: there is no regime {quote_word(unknown[0])}: use"
-            f" {', '.join(by_id)}"
+            f"tenants.{name}.regimes: unknown regime {quote_word(unknown[0])}:"
+            f" use {', '.join(by_id)}"
         )
     return tuple(by_id[id_] for id_ in tenant.regimes)
 

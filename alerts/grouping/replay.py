@@ -39,7 +39,7 @@ def rule_kinds() -> dict[str, AnyKind]:
 def get_kind(name: str) -> AnyKind:
     """Return the kind with that name; a ConfigError lists the valid names."""
     if name not in rule_kinds():
-        raise ConfigError(f"there are no rules of that kind: use {', '.join(rule_kinds())}")
+        raise ConfigError(f"unknown kind of rules: use {', '.join(rule_kinds())}")
     return rule_kinds()[name]
 
 
@@ -52,14 +52,14 @@ def detect_kind(path: Path) -> AnyKind:
     if path.suffix == SUFFIX:
         if path.stem not in list_themes():
             raise ConfigError(
-                f"{path}: name a lexicon as the one in its place:"
+                f"{path}: name a lexicon like the one that it replaces:"
                 f" {', '.join(n + SUFFIX for n in list_themes())}"
             )
         return list_themes()[path.stem]
     try:
         tables = read_toml(read_rules(path))
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is no TOML ({error})") from None
+        raise ConfigError(f"{path} is not valid TOML ({error})") from None
     for table, kind in (("scenario", VERDICT), ("rule", BACKGROUND)):
         if table in tables:
             return kind

@@ -46,14 +46,16 @@ def validate_name(who: str, *members: str) -> str:
     identifier.
     """
     if not NAME.fullmatch(who.strip()) or identifier_in(who):
-        raise QueryError("your name is missing or invalid: it is needed for the record", *members)
+        raise QueryError("your name is missing or invalid: enter it for the record", *members)
     return who.strip()
 
 
 def validate_note(note: str) -> str:
     """Return a note, stripped. Raises QueryError if it is too long or contains an identifier."""
     if len(note) > MAX_NOTE:
-        raise QueryError(Phrase("a note has at most %(most)s characters", most=MAX_NOTE), "note")
+        raise QueryError(
+            Phrase("a note must have at most %(most)s characters", most=MAX_NOTE), "note"
+        )
     if kind := identifier_in(note):
         message = Phrase(
             "the note seems to contain %(what)s: use the customer pseudonym instead",

@@ -46,7 +46,7 @@ def assessed(context: Context, *, to_open: bool = False) -> Iterator[AssessedInc
         and not to_open
         and not (context.data / url.removeprefix(EMBEDDED)).is_file()
     ):
-        raise ConfigError("there is no incident store here yet")
+        raise ConfigError("no incident is stored here yet; start `ullage alert` to store them")
     with contextlib.closing(open_configured_store(context)) as store:
         yield AssessedIncidents(context, store)
 

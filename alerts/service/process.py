@@ -80,12 +80,14 @@ def _check_routes(context: Context) -> str:
     settings = context.settings.notify
     if not settings.channels and not settings.routes:
         raise ConfigError(
-            "no recipient for any incident: ullage.toml has no [notify.channels.…] and no"
-            " [notify.routes.…]"
+            "no recipient for any incident: add [notify.channels.…] and [notify.routes.…]"
+            " to ullage.toml"
         )
     if not settings.routes:
         names = ", ".join(settings.channels)
-        raise ConfigError(f"no recipient for any incident: no [notify.routes.…] leads to {names}")
+        raise ConfigError(
+            f"no recipient for any incident: add a [notify.routes.…] that leads to {names}"
+        )
     routes = settings.routes.values()
     without_route = sorted(
         t
@@ -94,7 +96,8 @@ def _check_routes(context: Context) -> str:
     )
     if without_route:
         raise ConfigError(
-            f"no recipient for incidents of {', '.join(without_route)}: no route matches"
+            f"no recipient for incidents of {', '.join(without_route)}: add a"
+            " [notify.routes.…] that matches"
         )
     used = {channel for route in routes for channel in (*route.channels, *route.escalate_to)}
     spare = [name for name in settings.channels if name not in used]

@@ -229,7 +229,7 @@ class ElasticsearchStore:
         """
         statuses = self._write(documents, {})
         if any(status not in {201, 409} for status in statuses):
-            raise RecordError("store_refused", "the store refuses a document")
+            raise RecordError("store_refused", "Elasticsearch rejected a document: see its log")
         return [status == 201 for status in statuses]
 
     def put(self, documents: Sequence[Document], over: Versions | None = None) -> list[WriteResult]:

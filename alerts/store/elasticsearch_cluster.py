@@ -318,7 +318,7 @@ def _parse_seconds(text: str) -> float:
         seconds = 0.0
     if not 0 < seconds <= LONGEST_SECONDS:
         raise ConfigError(
-            f"store.url has a timeout that is no number of seconds from 1 to {LONGEST_SECONDS:.0f}"
+            f"store.url: timeout must be a number of seconds from 1 to {LONGEST_SECONDS:.0f}"
         )
     return seconds
 
@@ -427,8 +427,8 @@ def translate_error(
             " templates and indexes"
         )
     return ConfigError(
-        f"{where} refuses a request ({status} {kind}): is it Elasticsearch 8 or 9, with our"
-        " templates?"
+        f"{where} refuses a request ({status} {kind}): use Elasticsearch 8 or 9, with the"
+        " templates of `ullage check --plan`"
     )
 
 

@@ -137,7 +137,13 @@ def require_set(kind: type[Document], name: str) -> str:
 
 def too_many_values() -> Phrase:
     """Return the reason why a tally is refused."""
-    return Phrase("more than %(most)s distinct values: narrow the search", most=MAX_TALLIES)
+    return Phrase(
+        (
+            "the search has more than %(most)s distinct values: choose a shorter"
+            " period or another filter"
+        ),
+        most=MAX_TALLIES,
+    )
 
 
 ALL_ROWS, MEMBERS = "", "set"

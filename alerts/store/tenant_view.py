@@ -190,7 +190,7 @@ class StoreWithin:
             self._is_visible(document) or getattr(document, "tenant", None) == ""
             for document in documents
         ):
-            raise QueryError("this belongs to another tenant")
+            raise QueryError("this belongs to another tenant: choose a tenant that you can see")
 
     def _narrow_in_store(
         self, kind: type[Document], where: DocumentFilter

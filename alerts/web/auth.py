@@ -289,7 +289,7 @@ class Authenticator:
         user = self.accounts.get_user(principal.name)
         if user.digest is None:
             raise PasswordError(
-                Phrase("you have no password here: you are verified by an identity provider")
+                Phrase("you have no password here: change it at the identity provider")
             )
         validate_password(new, user.name)
         if old == new:

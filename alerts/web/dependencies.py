@@ -121,7 +121,7 @@ class Turns(Generic[Q, A]):
 
     def _process_batch(self, batch: Sequence[_PendingRequest[Q, A]]) -> None:
         answers: Sequence[A | UllageError] = [
-            UnavailableError("the question could not be answered")
+            UnavailableError("the request could not be processed")
         ] * len(batch)
         try:
             answers = self.answer([pending.question for pending in batch])
@@ -183,19 +183,21 @@ def require_known_query(request: Request) -> None:
     names = [name for name, _ in request.query_params.multi_items()]
     if unknown := [name for name in names if name not in repeatable]:
         accepted = (
-            Phrase("this page accepts %(known)s", known=", ".join(sorted(repeatable)))
+            Phrase("use only %(known)s", known=", ".join(sorted(repeatable)))
             if repeatable
-            else Phrase("this page accepts none")
+            else Phrase("remove them")
         )
         raise QueryError(
             Phrase(
-                "unknown parameters in the address: %(count)s; %(taken)s",
+                "unknown parameters in the address (%(count)s): %(taken)s",
                 count=len(unknown),
                 taken=accepted,
             )
         )
     if twice := sorted({name for name in names if names.count(name) > 1 and not repeatable[name]}):
-        raise QueryError(Phrase("%(names)s: given more than once", names=", ".join(twice)), *twice)
+        raise QueryError(
+            Phrase("%(names)s: given more than once: give it once", names=", ".join(twice)), *twice
+        )
 
 
 def _list_parameters(dependant: Any) -> Iterator[tuple[str, bool]]:
@@ -373,7 +375,9 @@ class Console:
             )
         customer = pseudonym.strip().lower()
         if customer and not HANDLE.fullmatch(customer):
-            raise QueryError(Phrase("a customer pseudonym has 32 hexadecimal digits"), "pseudonym")
+            raise QueryError(
+                Phrase("a customer pseudonym must have 32 hexadecimal digits"), "pseudonym"
+            )
         return LookupRequest(
             Secret(value), validate_name(who), purpose, validate_case(case), kind, customer
         )
@@ -486,7 +490,7 @@ def require_permission(permission: str) -> Any:
     Raises ConfigError if the permission is undefined.
     """
     if permission not in PERMISSIONS:
-        raise ConfigError(f"{permission} is no permission: see alerts/accounts/__init__.py")
+        raise ConfigError(f"{permission} is not a permission: see alerts/accounts/__init__.py")
     return Depends(Needs(permission))
 
 
@@ -522,7 +526,10 @@ def list_routes(app: FastAPI) -> Iterator[APIRoute]:
     """
     for context in iter_route_contexts(app.routes):
         if not isinstance(context.original_route, APIRoute):
-            raise ConfigError(f"{context.path} is no route that names what it needs")
+            raise ConfigError(
+                f"{context.path} cannot declare a permission: make it an"
+                " APIRoute, see alerts/web/dependencies.py"
+            )
         yield context.original_route
 
 
@@ -534,8 +541,8 @@ def require_declared(app: FastAPI) -> frozenset[str]:
     for route in list_routes(app):
         if not list_permissions(route):
             raise ConfigError(
-                f"the route {route.path} names no permission: give it `require_permission(...)`,"
-                " see alerts/web/dependencies.py"
+                f"the route {route.path} declares no permission: give it"
+                " `require_permission(...)`, see alerts/web/dependencies.py"
             )
     return frozenset(
         route.path for route in list_routes(app) if list_permissions(route) == {ANYBODY}

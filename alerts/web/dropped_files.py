@@ -41,17 +41,19 @@ HANGS = Phrase(
 BROKEN = Phrase("match stopped before it finished, so there is no verdict: upload the file again")
 
 
-UNANSWERED = Phrase("match did not resolve them: see that it runs, and try again")
+UNANSWERED = Phrase("match did not resolve the pseudonyms: check that it runs, and try again")
 UNRESOLVED: Mapping[str, Phrase] = {
     "off": Phrase(
-        "match hands out no customer references of this tenant: set reference_approvals in its"
-        " configuration too"
+        "match gives out no customer references of this tenant: set reference_approvals"
+        " in its configuration too"
     ),
     "approval": Phrase(
-        "match needs more approvals than there are: its configuration says how many"
+        "match requires more approvals than were given: set reference_approvals here as in"
+        " its configuration"
     ),
     "budget": Phrase(
-        "the daily limit of customer references of this tenant is reached (reference_budget)"
+        "the daily limit of customer references of this tenant is reached: raise"
+        " reference_budget, or wait a day"
     ),
     "too_many": Phrase(
         "these are too many customers to be resolved at once: use `ullage subjects resolve`"
@@ -60,7 +62,9 @@ UNRESOLVED: Mapping[str, Phrase] = {
         "match's host has no encrypted references of this tenant: use `ullage subjects resolve`"
         " where they are"
     ),
-    "damaged": Phrase("the encrypted references cannot be read: build the customer list again"),
+    "damaged": Phrase(
+        "the encrypted references of this tenant cannot be read: build the customer list again"
+    ),
 }
 """Messages for the reasons why match resolves no pseudonyms."""
 
@@ -430,7 +434,7 @@ class Upload:
         try:
             return {name: value.decode("utf-8") for name, value in self._fields.items()}
         except UnicodeDecodeError:
-            raise QueryError("the form contains invalid text") from None
+            raise QueryError("the form contains invalid text: send it in UTF-8") from None
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the file as it arrives; raise QueryError if it is cut off."""
@@ -442,7 +446,7 @@ class Upload:
         while self._held:
             yield self._held.pop(0)
         if not self._is_whole:
-            raise QueryError("the form was incomplete")
+            raise QueryError("the form arrived incomplete: send it again")
 
     async def drain(self) -> None:
         """Read and discard the remaining form, so that the browser reads the answer."""
@@ -472,7 +476,9 @@ class Upload:
         _, options = parse_options_header(self._headers.get("content-disposition", b""))
         self._in = options.get(b"name", b"").decode("utf-8", "replace")
         if self._has_file or self._in in self._fields:
-            raise QueryError("invalid form: a field appears twice or after the file")
+            raise QueryError(
+                "invalid form (a field appears twice or after the file): open the page again"
+            )
         if self._in == self._file:
             self._has_file = True
             self.name = options.get(b"filename", b"").decode("utf-8", "replace")
@@ -492,4 +498,4 @@ class Upload:
     def _spend(self, size: int) -> None:
         self._room -= size
         if self._room < 0:
-            raise QueryError("the form input is too long")
+            raise QueryError("the form input is too long: shorten it")

@@ -287,25 +287,30 @@ class Guard:
         if not request_source.host:
             return ProblemError(
                 "unknown_host",
-                "not a name of this page: search.public in ullage.toml has those by which it is"
-                " reached",
+                "unknown host name: use one of those in search.public in ullage.toml",
             )
         if request_source.is_forged:
             return ProblemError(
                 "invalid_request",
-                "forwarded by a proxy that search.proxies in ullage.toml does not name",
+                "forwarded by an unknown proxy: add it to search.proxies in ullage.toml",
             )
         if scope["path"] in MACHINES and not request_source.is_local:
-            return ProblemError("not_found", "for this machine alone")
+            return ProblemError(
+                "not_found", "available only from this machine: request it on 127.0.0.1"
+            )
         if scope["method"] not in METHODS:
             return ProblemError(
-                "method_not_allowed", "GET and POST only", headers={"allow": ", ".join(METHODS)}
+                "method_not_allowed", "use GET or POST", headers={"allow": ", ".join(METHODS)}
             )
         if scope["method"] == "POST" and not self._is_same_origin(scope["path"], headers):
-            return ProblemError("foreign_origin", "sent from another site")
+            return ProblemError(
+                "foreign_origin", "sent from another site: open the console and send it there"
+            )
         foreign = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
         if foreign and scope["path"].startswith(KEPT):
-            return ProblemError("foreign_origin", "asked for by another site")
+            return ProblemError(
+                "foreign_origin", "requested by another site: open the console and request it there"
+            )
         return _check_size(scope, headers, self._most.get(scope["path"], MAX_BODY))
 
     def _is_same_origin(self, path: str, headers: Mapping[str, str]) -> bool:
@@ -342,10 +347,12 @@ def _ignore_deadline(_seconds: float) -> None:
 def _check_size(scope: Scope, headers: Mapping[str, str], most: int) -> ProblemError | None:
     """Return the problem of an address or a declared length that is too long, or None."""
     if len(scope["query_string"]) > (MAX_ANSWER if scope["path"] == BACK else MAX_QUERY):
-        return ProblemError("address_too_long", "the address is too long")
+        return ProblemError(
+            "address_too_long", "the address is too long: use fewer or shorter parameters"
+        )
     length = headers.get("content-length", "0")
     if not (length.isascii() and length.isdigit()):
-        return _length_problem("length is no number")
+        return _length_problem("the length must be a number")
     return (
         ProblemError("body_too_large")
         if len(length) > len(str(most)) or int(length) > most

@@ -45,7 +45,7 @@ CODES: Mapping[Code, ProblemKind] = {
     "unauthenticated": ProblemKind(401, "Authentication is required"),
     "forbidden": ProblemKind(403, "The token does not allow this"),
     "foreign_origin": ProblemKind(403, "The request comes from another site"),
-    "not_found": ProblemKind(404, "There is no such thing"),
+    "not_found": ProblemKind(404, "Not found"),
     "method_not_allowed": ProblemKind(405, "The path does not accept this method"),
     "length_required": ProblemKind(411, "The length of the body is missing"),
     "version_mismatch": ProblemKind(412, "The incident has changed"),
@@ -166,7 +166,7 @@ def is_api_path(path: str) -> bool:
 
 def missing(what: str) -> ProblemError:
     """Return the problem of an unknown id, or of one that only another tenant owns."""
-    return ProblemError("not_found", f"no such {what}")
+    return ProblemError("not_found", f"no {what} has this id: check the id")
 
 
 def convert_error(error: UllageError) -> ProblemError:
@@ -219,7 +219,7 @@ def convert_validation_faults(
     declared = frozenset(list_members(dependant))
     errors = [_convert_fault(fault, declared) for fault in faults]
     names = sorted({error.member.partition(".")[0] for error in errors if error.member})
-    detail = Phrase("missing or invalid: %(names)s", names=", ".join(names) or Phrase("the body"))
+    detail = Phrase("add or correct: %(names)s", names=", ".join(names) or Phrase("the body"))
     return ProblemError("invalid_request", detail, errors)
 
 

@@ -113,7 +113,7 @@ def test_token_is_shown_once_and_can_be_revoked(operator, accounts, context) -> 
         ({"tenant": []}, "hoose whose data they may see"),
         ({"tenant": ["nosuch"]}, "nosuch is unknown"),
         ({"name": ASKER.upper()}, "n account with this name exists"),
-        ({"name": "7"}, "name starts with a letter"),
+        ({"name": "7"}, "name must start with a letter"),
     ],
 )
 def test_rejected_account_form_keeps_its_input(operator, accounts, context, typed, says) -> None:
@@ -151,7 +151,7 @@ def test_last_operator_cannot_lock_everybody_out(operator, accounts, context) ->
         assert answer.status_code == 400
     accounts.add("Zhao Min", ["operator"], ["*"], digest="x", by="test")
     answer = operator.post("/accounts/close", mine)
-    assert "nobody could manage accounts" in answer.text, (
+    assert "obody else could manage accounts" in answer.text, (
         "somebody who has not logged in yet does not count"
     )
     assert read_account_audit(context) == []

@@ -76,7 +76,7 @@ def test_false_positive_needs_a_reason_on_the_terminal(phone_incident, store, ru
         "Li Wei",
         code=2,
     )
-    assert "of a false positive" in run(
+    assert "applies only to --as false_positive" in run(
         "resolve", phone_incident, "--reason", "chance", "--by", "Li Wei", code=1
     )
     assert read_decisions(store, phone_incident) == []

@@ -97,7 +97,7 @@ def test_json_names_the_incident_that_a_repost_joins(assess, bank: Context, leak
 
 def test_repost_names_its_incident(assess, bank: Context, leak: Path, tmp_path: Path) -> None:
     before = assess(leak)
-    assert "not compared with earlier incidents: there is no incident store here yet" in " ".join(
+    assert "not compared with earlier incidents: no incident is stored here yet" in " ".join(
         before.stdout.split()
     )
     assert "OURS" in before.stdout

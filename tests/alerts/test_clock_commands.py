@@ -155,7 +155,7 @@ def test_later_decision_counts_after_the_clock_was_set_back(ours, browser, clock
 
 
 def test_without_a_regime_nothing_is_recorded(ours, run):
-    assert "under which rule" in str(
+    assert "give the regime" in str(
         run("deadline", A, "--sent", "--by", "Li", *BY_FAX, code=1).exception
     )
     assert "met" not in {clock["state"] for clock in clocks(run).values()}

@@ -549,7 +549,7 @@ def test_unknown_condition_is_an_error():
 def test_unknown_regime_of_a_tenant_is_named():
     check_regimes({"bank": Tenant()})
     with pytest.raises(
-        ConfigError, match=r"tenants.bank.regimes: there is no regime 'gdpr': use pipl-57"
+        ConfigError, match=r"tenants.bank.regimes: unknown regime 'gdpr': use pipl-57"
     ):
         check_regimes({"bank": Tenant(regimes=("gdpr",))})
 

@@ -142,7 +142,7 @@ def test_other_person_is_not_found(lookup, clock):
 def test_without_a_key_nobody_is_reported_as_not_found(lookup):
     for tenant in ("bank", "shop"):
         lookup.keys.destroy(f"{tenant}/index-1.key")
-    with pytest.raises(ConfigError, match="no index key here"):
+    with pytest.raises(ConfigError, match="no tenant has an index key here"):
         ask(lookup, PHONE)
     assert ask(lookup, "no identifier").kinds == ()
 

@@ -435,7 +435,7 @@ def test_account_for_a_subject_keeps_its_roles_despite_groups(
         "/password",
         {"old": "", "new": "words that nobody knows", "again": "words that nobody knows"},
     )
-    assert "you are verified by an identity provider" in answer.text
+    assert "change it at the identity provider" in answer.text
 
 
 def test_subject_of_another_issuer_is_another_person(open_console, issuer, accounts) -> None:
@@ -520,7 +520,7 @@ def test_unreachable_provider_is_reported(clock, data, store, accounts, registry
     there = Context(data, clock.as_clock())
     down(Browser(create_app(there, store, accounts, registry, frozenset({HOST}), hasher=CHEAP)))
     ((_, look),) = sign_on.parts(there)
-    with pytest.raises(ConfigError, match="passwords of here alone"):
+    with pytest.raises(ConfigError, match="only with a local password"):
         look()
 
 

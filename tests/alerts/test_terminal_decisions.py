@@ -71,7 +71,7 @@ def test_terminal_and_page_require_the_same_permission(
 ) -> None:
     add_account(accounts, "Wang Fang", [may_not])
     add_account(accounts, "Zhao Min", [may])
-    with pytest.raises(UllageError, match=f"this: {permission}"):
+    with pytest.raises(UllageError, match=f"allow {permission}"):
         run(*words, "--by", "Wang Fang")
     store.refresh()
     assert list(store.scroll(Decision, DocumentFilter())) == []
@@ -86,11 +86,11 @@ def test_last_decision_is_undone_by_a_permitted_user(
 ) -> None:
     for name, role in (("Wang Fang", "fraud"), ("Zhao Min", "analyst")):
         add_account(accounts, name, [role])
-    with pytest.raises(UllageError, match="nothing of this incident can be undone"):
+    with pytest.raises(UllageError, match="this incident has nothing to undo"):
         run("note", A, "--undo", "last", "--by", "Zhao Min")
     run("assign", A, "--to", "Wang Fang", "--by", "Zhao Min")
     run("assign", A, "--to", "Zhao Min", "--by", "Zhao Min")
-    with pytest.raises(UllageError, match=r"this: incident\.assign"):
+    with pytest.raises(UllageError, match=r"allow incident\.assign"):
         run("note", A, "--undo", "last", "--by", "Wang Fang")
     assert (
         run("note", A, "mistaken", "--undo", "last", "--by", "Zhao Min").output == f"{A}: undone\n"
@@ -144,13 +144,13 @@ def test_unknown_account_decides_nothing(
     accounts.set_disabled("Wang Fang", is_disabled=True)
     accounts.add("Zhao Min", ["analyst"], ["*"], digest=CHEAP.hash("x"), by="test")
     for name, says in (
-        ("Nobody", "no account of"),
+        ("Nobody", "no account has the name"),
         ("Wang Fang", "is closed"),
-        ("Zhao Min", "not chosen a password"),
+        ("Zhao Min", "has no password yet"),
     ):
         with pytest.raises(ConfigError, match=says):
             run("acknowledge", A, "--by", name)
-    with pytest.raises(ConfigError, match="this machine's user has none"):
+    with pytest.raises(ConfigError, match="this machine's user has no account"):
         run("acknowledge", A)
     store.refresh()
     assert list(store.scroll(Decision, DocumentFilter())) == []
@@ -190,7 +190,7 @@ def test_operating_system_user_decides_as_the_linked_account(
         None,
     ]
     assert CliRunner().invoke(user, ["change", ASKER, "--login", "-"], obj=context).exit_code == 0
-    with pytest.raises(ConfigError, match="this machine's user has none"):
+    with pytest.raises(ConfigError, match="this machine's user has no account"):
         run("acknowledge", A)
 
 
@@ -253,7 +253,7 @@ def test_rules_and_evidence_need_a_permitted_account(
         (evidence, ["open", "f1", "--key", str(file)], "evidence.open"),
     ):
         result = CliRunner().invoke(app, [*words, *(why if app is rules else case)], obj=context)
-        assert f"this: {permission}" in str(result.exception), words
+        assert f"allow {permission}" in str(result.exception), words
     assert not [
         entry
         for _, entry in audit.read_entries(context.data / "audit")

@@ -272,8 +272,8 @@ def test_init_check_and_config_show_work_in_sequence(ullage, data: Path) -> None
     faults = sorted(line for line in out.splitlines() if not line.startswith("ok "))
     assert [fault.partition(", ")[0] for fault in faults[:1]] == [
         (
-            "FAULT  notifications: no recipient for any incident: ullage.toml has no"
-            " [notify.channels.…] and no [notify.routes.…]"
+            "FAULT  notifications: no recipient for any incident: add"
+            " [notify.channels.…] and [notify.routes.…] to ullage.toml"
         )
     ]
     assert faults[1].startswith("FAULT  watchlists: none is live: load one with")

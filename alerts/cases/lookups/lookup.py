@@ -160,8 +160,8 @@ class Lookup:
         if typed.readings and not any(tags.values()):
             raise ConfigError(
                 Phrase(
-                    "no index key here, so nobody can be found: load a customer list, or give this"
-                    " service its keys"
+                    "no tenant has an index key here, so nobody can be found: load a"
+                    " customer list, or give this service its keys"
                 )
             )
         tags = {tenant: tenant_tags for tenant, tenant_tags in tags.items() if tenant_tags}

@@ -91,14 +91,12 @@ def open_channel(name: str, settings: NotifySettings, keys: KeyStore, clock: Clo
     kind = load_kinds().get(kind_name)
     if kind is None:
         raise ConfigError(
-            f"notify.channels.{name}: kind {quote_word(kind_name)} is none of"
-            f" {', '.join(load_kinds())}"
+            f"notify.channels.{name}: unknown kind {quote_word(kind_name)}:"
+            f" use {', '.join(load_kinds())}"
         )
     secret = f"{FOLDER}/{name}"
     lines = keys.read_lines(secret)
     try:
         return kind.open(Opening(lines, TIMEOUT_SECONDS, clock))
     except ConfigError as error:
-        raise ConfigError(
-            f"{secret} in the key folder: {error} ({kind_name} wants {kind.holds})"
-        ) from None
+        raise ConfigError(f"secret {secret}: {error} ({kind_name} needs {kind.holds})") from None

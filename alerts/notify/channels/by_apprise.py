@@ -44,7 +44,7 @@ class ByApprise:
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise UndeliveredError(f"apprise failed ({type(error).__name__})") from None
         if not is_accepted:
-            raise UndeliveredError("did not take it: unreachable, or refused")
+            raise UndeliveredError("did not accept the message: unreachable, or refused")
 
     def reach(self) -> str:
         """See `Channel.reach`."""
@@ -67,7 +67,7 @@ def _create_service(opening: Opening, schemes: Collection[str]) -> Any:
         else None
     )
     if service is None or not _list_schemes(service) & set(schemes):
-        raise ConfigError("the first line is no such address")
+        raise ConfigError("the first line must be an address of this kind")
     service.socket_connect_timeout = service.socket_read_timeout = opening.timeout
     return service
 
@@ -105,7 +105,10 @@ def _open_mail(opening: Opening) -> Channel:
     service = _create_service(opening, ("mailto", "mailtos"))
     host = str(service.smtp_host)
     if not service.secure and host not in LOOPBACK:
-        raise ConfigError("the address is mailto, which only loopback may have: use mailtos")
+        raise ConfigError(
+            "the address in the first line is mailto, which is allowed only"
+            " on loopback: use mailtos"
+        )
     return ByApprise(
         service,
         host,

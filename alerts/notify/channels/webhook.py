@@ -41,7 +41,9 @@ def read_key(text: str) -> bytes:
     except binascii.Error:
         key = b""
     if not LEAST_BYTES <= len(key) <= MOST_BYTES:
-        raise ConfigError("the second line is no webhook key")
+        raise ConfigError(
+            "the second line must be a webhook key, whsec_ and base64 of 24 to 64 bytes"
+        )
     return key
 
 

@@ -276,7 +276,7 @@ def _screening(router: APIRouter) -> None:
         if site.principal.purpose != PURPOSES["exposure.ask"]:
             raise ForbiddenError(
                 Phrase(
-                    "this requires a token with the purpose %(purpose)s",
+                    "use a token with the purpose %(purpose)s for this request",
                     purpose=PURPOSES["exposure.ask"],
                 )
             )

@@ -204,7 +204,7 @@ Reader = Annotated[Console, require_permission("incident.read")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 Named = Annotated[Sequence[str], Query(alias="id", max_length=500)]
 Version = Annotated[str, Header(alias="If-Match", max_length=64)]
-UNREAD = "say in If-Match which version you decide on: the ETag of the incident as you read it"
+UNREAD = "set If-Match to the ETag of the incident as you read it"
 
 
 def _incidents(router: APIRouter) -> None:
@@ -379,7 +379,7 @@ def _change(site: Console, incident: Incident, asked: ChangeRequest, version: st
     ):
         raise ProblemError(
             "version_mismatch",
-            "the incident is not as you read it: read it again, then decide",
+            "the incident has changed since you read it: read it again, then decide",
             headers={"etag": _etag(now)},
             version=now,
         )

@@ -485,7 +485,7 @@ PROBLEM_EXAMPLE = {
     "type": "urn:problem-type:ullage:invalid_request",
     "title": "The request is invalid",
     "status": 400,
-    "detail": "missing or invalid: limit",
+    "detail": "add or correct: limit",
     "code": "invalid_request",
     "errors": [
         {"member": "limit", "code": "out_of_range", "detail": "is out of range (at least 1)"}

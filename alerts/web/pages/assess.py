@@ -316,7 +316,12 @@ def _check_form(values: Mapping[str, str], upload: Upload) -> dict[str, object]:
         errors["purpose"] = Phrase("enter a purpose")
     try:
         if len(values["giver"]) > MOST_GIVER:
-            raise QueryError(Phrase("at most %(most)s characters", most=MOST_GIVER))
+            raise QueryError(
+                Phrase(
+                    ("use at most %(most)s characters to name who provided the file"),
+                    most=MOST_GIVER,
+                )
+            )
         validate_note(values["giver"])
     except QueryError as error:
         errors["giver"] = error

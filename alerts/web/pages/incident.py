@@ -278,7 +278,7 @@ def _add_takedown(router: APIRouter) -> None:
         try:
             if not case.strip() or not reason.strip():
                 raise QueryError(
-                    "a case number and a reason are required; both are recorded in the audit log"
+                    "enter a case number and a reason; both are recorded in the audit log"
                 )
             shown = reveal_addresses(
                 site.context,

@@ -145,7 +145,7 @@ def _needs_vouching(site: Console, scope: Scope) -> bool:
 def _deny_program(error: UllageError | None) -> Response:
     if error:
         return convert_error(error).response()
-    says = "send a token that is good now, of `ullage token add`, as `Authorization: Bearer TOKEN`"
+    says = "send a valid token as `Authorization: Bearer TOKEN`; `ullage token add` creates one"
     return ProblemError("unauthenticated", says, headers={"www-authenticate": "Bearer"}).response()
 
 

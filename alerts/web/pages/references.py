@@ -134,7 +134,10 @@ def _build_call_list(site: Console, incident: Incident, entry: str) -> Response:
     )
     if not references:
         raise NotResolvedError(
-            Phrase("none of these pseudonyms is in the encrypted references that match has")
+            Phrase(
+                "none of these pseudonyms is in the encrypted references that match"
+                " has: install those of the current list"
+            )
         )
     text, count = customers_csv(site.store, incident, references=references)
     what = (

@@ -233,10 +233,10 @@ def test_tampered_day_is_a_failure(ask: Ask, night: Alert, context) -> None:
     [
         (("--since", "soon"), "invalid start"),
         (("--since", "80d"), "at most 62 days"),
-        (("--until", "2026-09-25"), "in the future"),
+        (("--until", "2026-09-25"), "not in the future"),
         (("--site", "nobody"), "no such site"),
         (("explain", "--since", "9d", "--until", "1h", "--reason", ""), "give the grounds"),
-        (("explain", "--since", "1h", "--until", "2h", "--reason", "x"), "not after"),
+        (("explain", "--since", "1h", "--until", "2h", "--reason", "x"), "the end must be after"),
         (
             ("explain", "--since", "9d", "--until", "1h", "--reason", "call 13800138000"),
             "seems to contain",

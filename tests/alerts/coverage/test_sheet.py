@@ -250,7 +250,7 @@ def test_authority_needs_its_root_certificate(
         return Context(context.data, context.clock, Settings(coverage=coverage_settings))
 
     assert isinstance(open_stamper(context_with(str(authority[1]))), Authority)
-    with pytest.raises(ConfigError, match="no certificate"):
+    with pytest.raises(ConfigError, match="must be a certificate"):
         open_stamper(context_with("nothing.pem"))
     assert open_stamper(context) is None
 

@@ -113,8 +113,8 @@ def test_evidence_text_cannot_control_a_terminal(data, context, vault, run, tmp_
     ("keys", "typed", "said"),
     [
         (["li"], "correct horse 1", "two officers open evidence together"),
-        (["li", "li"], "correct horse 1\ncorrect horse 1", "the given keys are not theirs"),
-        (["li", "zhao"], "correct horse 1\ncorrect horse 3", "the given keys are not theirs"),
+        (["li", "li"], "correct horse 1\ncorrect horse 1", "give their keys with --key"),
+        (["li", "zhao"], "correct horse 1\ncorrect horse 3", "give their keys with --key"),
         (["li", "wang"], "correct horse 1\nwrong", "the passphrase is wrong"),
     ],
 )
@@ -128,7 +128,7 @@ def test_invalid_officers_or_passphrases_open_nothing(
     assert said in str(refused.exception)
     assert "vexTrout" not in refused.output
     assert [action for action, _, _ in read_audit(data)] in ([], ["evidence.refused"])
-    assert ("not theirs" in said) == bool(read_audit(data))
+    assert ("give their keys" in said) == bool(read_audit(data))
 
 
 def test_damaged_file_is_distinguished_from_a_wrong_key(data, vault, run):

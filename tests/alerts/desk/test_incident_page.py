@@ -179,7 +179,7 @@ def test_correction_of_a_report_is_a_second_entry_with_a_reason(alone, browser, 
     again = {**sent, "channel": "portal", "reference": "R-2"}
     refused = browser.post("/incidents/INC-A/decisions", {**again, "token": "2" * 16})
     assert refused.status_code == 400
-    assert "say in the note what you correct" in refused.text
+    assert "give the correction in the note" in refused.text
     corrected = browser.post(
         "/incidents/INC-A/decisions", {**again, "note": "wrong number", "token": "3" * 16}
     )

@@ -136,7 +136,7 @@ def test_request_is_approved_by_another_person_and_resolved_by_match(
     assert "0 of 1 approvals" in asker.get(PATH).text
     refused = take(asker, entry)
     assert refused.status_code == 400
-    assert "This request is not approved, or no longer" in refused.text
+    assert "This request is not approved, or has expired" in refused.text
     assert answer(approver, entry).status_code == 303
     download = take(asker, entry)
     assert (
@@ -185,7 +185,9 @@ def test_request_cannot_be_approved_by_its_author_or_used_by_others(match, peopl
     assert answer(asker, entry).status_code == 403, "who asks has not the permission"
     assert ask(approver).status_code == 403, "nor has who approves the other"
     answer(approver, entry)
-    assert "only who asked may download" in take(colleague, entry).text.lower()
+    assert (
+        "only the person who made this request may download" in take(colleague, entry).text.lower()
+    )
     assert take(approver, entry).status_code == 403
 
 
@@ -199,7 +201,7 @@ def test_two_approvals_are_needed_where_configured(match, people, context):
     ask(asker)
     entry = entry_in(first)
     assert answer(first, entry).status_code == 303
-    assert "somebody else has to do so too" in answer(first, entry).text
+    assert "ask somebody else to approve it too" in answer(first, entry).text
     assert take(asker, entry).status_code == 400
     assert answer(second, entry).status_code == 303
     assert take(asker, entry).status_code == 200
@@ -258,7 +260,7 @@ def test_customers_added_after_the_request_are_not_resolved(
     )
     refused = take(asker, entry)
     assert refused.status_code == 400
-    assert "none of the customers that were approved" in refused.text.lower()
+    assert "none of the approved customers is still in this incident" in refused.text.lower()
 
 
 @pytest.mark.parametrize(

@@ -207,10 +207,10 @@ def test_incident_with_a_honeytoken_is_never_suppressed(store, clock, desk):
     ("tenant", "conditions", "more", "told"),
     [
         ("bank", {}, {}, "at least one of"),
-        ("", {"site": "paste"}, {}, "specify a tenant"),
+        ("", {"site": "paste"}, {}, "give a tenant"),
         ("bank", {"site": "paste"}, {"days": 0}, "1 to 180 days"),
         ("bank", {"site": "paste"}, {"days": MOST_SUPPRESSION_DAYS + 1}, "1 to 180 days"),
-        ("bank", {"site": "paste"}, {"reason": " "}, "needs a reason"),
+        ("bank", {"site": "paste"}, {"reason": " "}, "give the reason for the suppression"),
         ("bank", {"site": "paste"}, {"reason": "call 13800138000"}, "a phone number"),
         ("bank", {"site": "paste"}, {"by": ""}, "name"),
         ("bank", {"author": "13800138000"}, {}, "a phone number"),

@@ -45,10 +45,10 @@ def test_check_lists_the_recipients(data) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (SOC, r"^no recipient for any incident: no \[notify.routes.…\] leads to soc$"),
+        (SOC, r"^no recipient for any incident: add a \[notify.routes.…\] that leads to soc$"),
         (
             SOC + ALL + 'tenants = ["bank"]\n[tenants.shop]\n',
-            "^no recipient for incidents of shop: no route matches$",
+            "^no recipient for incidents of shop: add a \\[notify.routes.…\\] that matches$",
         ),
     ],
 )

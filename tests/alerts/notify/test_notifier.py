@@ -230,7 +230,7 @@ def test_notify_test_sends_one_message_about_no_incident(receiver, run):
 def test_missing_or_failing_channel_is_a_one_line_error(webhook_data, receiver):
     runner = CliRunner()
     for words, reason, error in (
-        (["notify", "test", "nobody"], "ullage.toml has soc", ConfigError),
+        (["notify", "test", "nobody"], "unknown channel: use soc", ConfigError),
         (["notify", "test", "soc"], "channel soc: answers 500", UndeliveredError),
     ):
         receiver.answer = lambda _: (500, {}, b"secret")
@@ -314,7 +314,7 @@ def test_channel_delivers_without_a_restart_once_its_secret_is_corrected(
     running.plan(store_all(store, [incident()]))
     [sender] = running.senders
     sender.send_due(flush=True)
-    assert "the first line is no address" in find_unusable(store, ["soc"])["soc"]
+    assert "the first line must be an address" in find_unusable(store, ["soc"])["soc"]
     secret.write_text(lines)
     clock.advance(120)
     sender.send_due(flush=True)
