@@ -235,9 +235,9 @@ def _enter(node: ast.Call, scope: Scope) -> Scope | None:
         case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name):
             function = module.find_function(name)
         case ast.Name(id=name):
-            made = inspect.unwrap(module.names[name]) if name in module.names else None
-            home = str(getattr(made, "__module__", ""))
-            if not home.startswith(PACKAGES) or not inspect.isfunction(made):
+            target = inspect.unwrap(module.names[name]) if name in module.names else None
+            home = str(getattr(target, "__module__", ""))
+            if not home.startswith(PACKAGES) or not inspect.isfunction(target):
                 return None
             module = read_module(_find_path(home))
             function = module.find_function(name)
@@ -248,11 +248,11 @@ def _enter(node: ast.Call, scope: Scope) -> Scope | None:
     ):
         return None
     names = [each.arg for each in function.args.args if each.arg not in ("self", "cls")]
-    given = dict(zip(names, node.args, strict=False))
-    given |= {str(each.arg): each.value for each in node.keywords if each.arg}
+    bound = dict(zip(names, node.args, strict=False))
+    bound |= {str(each.arg): each.value for each in node.keywords if each.arg}
     arguments = {
         name: render(value, _deeper(scope))
-        for name, value in given.items()
+        for name, value in bound.items()
         if not isinstance(value, ast.Starred)
     }
     return Scope(module, function, arguments, scope.depth + 1)
@@ -362,9 +362,9 @@ def _list_module_errors(path: str) -> Iterator[Raised]:
 
 def _list_messages(kind: type[UllageError], node: ast.Call, scope: Scope) -> list[str]:
     """Return the messages of one construction."""
-    own = _enter_constructor(kind, node, scope)
-    if own is not None:
-        return own
+    composed = _enter_constructor(kind, node, scope)
+    if composed is not None:
+        return composed
     if kind.__name__ == "FaultsError":
         return render_items(node.args[0], scope) or [f"{OPEN}{ast.unparse(node.args[0])}{CLOSE}"]
     position = MESSAGE_ARGUMENT.get(kind.__name__, 0)
@@ -391,6 +391,6 @@ def _enter_constructor(kind: type[UllageError], node: ast.Call, scope: Scope) ->
             if not isinstance(message, (ast.Call, ast.JoinedStr)) or kind.__name__ == "FaultsError":
                 return None
             names = [each.arg for each in function.args.args[1:]]
-            given = [render(argument, scope) for argument in node.args]
-            return render(message, Scope(module, function, dict(zip(names, given, strict=False))))
+            bound = [render(argument, scope) for argument in node.args]
+            return render(message, Scope(module, function, dict(zip(names, bound, strict=False))))
     return None
