@@ -2,7 +2,8 @@
 
 `assess` asks whether a finding was known before and which incident it became. Stages never import
 one another, so alert's implementation is found by entry point (`ullage.incidents`), like commands
-and checks.
+and checks: `connect_incidents` returns it. A store that cannot be reached raises UllageError, and
+the verdict then says that incidents were not compared.
 """
 
 from __future__ import annotations

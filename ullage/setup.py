@@ -1,4 +1,11 @@
-"""Implement `init`, `check`, `check --plan` and `config show`."""
+"""Set up a data folder and inspect it: the commands `init`, `check` and `config show`.
+
+`initialise` creates missing keys and settings. `check` calls every part of the installation that
+can be wrong and returns one line each, `ok …`, `WARN …` or `FAULT …`; a fault in one part does not
+keep the others from being examined. Stages add their own parts by entry point. `plan` prints what
+the owners of Kafka and Elasticsearch must run. Faults that make a command impossible are raised as
+ConfigError.
+"""
 
 from __future__ import annotations
 

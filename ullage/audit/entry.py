@@ -1,6 +1,9 @@
-"""Define the format of entries and heads, and convert them to bytes and back.
+"""Define the format of audit entries and heads, and convert them to bytes and back.
 
-Bytes that differ from the exact output of this module were not written by it.
+Both are JSON on one line, with fields in a fixed order and a digest: HMAC-SHA-256 of the rest of
+the line under the key of the chain (`ullage.audit`). Bytes that differ from the exact output of
+this module were not written by it, so `read_line` returns None for them. A head of another version
+raises CorruptError.
 """
 
 from __future__ import annotations
@@ -56,7 +59,7 @@ class SignedRecord(BaseModel):
         return hmac.compare_digest(self.digest, self.compute_digest(key))
 
     def to_line(self) -> bytes:
-        """Return the record as a line of a file."""
+        """Return the record as a line of a file, in UTF-8 with its line end."""
         return self._to_json(set()).encode() + b"\n"
 
     def _to_json(self, without: set[str]) -> str:

@@ -1,6 +1,9 @@
 """Store sealed evidence files: write each one time, list, hold and expire them.
 
-Files are listed by their clear header line. This module never opens a seal.
+Each file has a header line in clear (tenant, finding, date, officers, digests), by which it is
+listed, and the sealed capture behind it (`ullage.custody`). This module never opens a seal. An
+empty file beside it exempts it from expiry. A damaged file raises CorruptError where it is read, is
+reported by `scan`, and is never deleted, because its age is unknown.
 """
 
 from __future__ import annotations

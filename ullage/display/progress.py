@@ -1,4 +1,9 @@
-"""Show the progress of a command and the remaining time at a terminal; elsewhere nothing."""
+"""Show the progress of a command, and the time that remains, at a terminal.
+
+`progress_bar` and `read_progress` are contexts that draw one line on standard error and remove it
+at the end. If standard error is no terminal, nothing is drawn, and callbacks that compute a text
+are never called, so a command in a pipe loses no time.
+"""
 
 from __future__ import annotations
 

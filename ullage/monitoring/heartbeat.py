@@ -1,7 +1,9 @@
 """Export metrics of heartbeats: arrival, delay, and what crawl reports about its sites.
 
+Each stage that a heartbeat passes has a `HeartbeatMetrics`, so that Prometheus sees where the way
+is interrupted. `CoverageMetrics` shows the states of sites, and `FarCounts` the counters of crawl.
 Crawl itself sets `CoverageMetrics`; behind an air gap match does, so that the inner zone sees the
-outer zone's sites under the same names.
+outer zone's sites under the same names. Hosts and sites beyond a limit share the label `other`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,10 @@
-"""List the reasons for an incomplete finding, each with its text for people."""
+"""List the reasons why a finding may be incomplete, each with its text for people.
+
+A capture that is too large, or on which a part of ullage fails, still gives a finding with the
+results of everything else. The finding names what is missing by words of this closed list:
+`BUDGETS` are limits, the others parts that failed. The words are metric labels and names of parts
+(`ullage.guard`), so they stay as they are; the texts are translated when they are shown.
+"""
 
 from __future__ import annotations
 

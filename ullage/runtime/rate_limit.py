@@ -1,4 +1,10 @@
-"""Limit how often a caller may do something, with one token bucket per caller."""
+"""Limit how often a caller may do something, with one token bucket per caller.
+
+An `Allowance` lets each caller do something `most` times at once, and as often in every `seconds`:
+the bucket refills evenly. `take` counts a call and raises LimitedError if none is left, with the
+seconds to wait. It lives in the memory of one process; of the callers beyond MOST_CALLERS the least
+recent one is forgotten, so its bucket is full again.
+"""
 
 from __future__ import annotations
 
@@ -42,11 +48,11 @@ class Allowance:
         self._lock = threading.Lock()
 
     def take(self, caller: str = "") -> None:
-        """Count one call; LimitedError if none is left."""
+        """Count one call of `caller`; raises LimitedError, and counts nothing, if none is left."""
         self._ask(caller, 1)
 
     def check(self, caller: str = "") -> None:
-        """Raise LimitedError if no call is left; counts nothing."""
+        """Raise LimitedError if `caller` has no call left; counts nothing."""
         self._ask(caller, 0)
 
     def _ask(self, caller: str, count: int) -> None:

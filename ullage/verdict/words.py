@@ -1,4 +1,9 @@
-"""Describe counts and fields of rows to a person, in English and Chinese."""
+"""Describe counts and fields of rows to a person, in English and Chinese.
+
+Verdicts and reports are read by a security team and by a Chinese regulator, so most functions
+return both languages, as (English, Chinese). `FIELDS` has the words for each field label. A reason
+or label without words is shown as it is.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,19 @@
 """Read and write the files of a spool folder: numbered record files, and small state files.
 
-A record file is one header and its records. A checksum covers every byte, so that a file is
-either whole or not read. Each stream counts its files, to detect a missing one, and its records,
-to know how many were lost with it. File names hold stream and number: a carrier may deliver a
-file late or twice, and the reader still knows which one it is.
+A record file, or *segment*, is one header and its records. A checksum covers every byte, so a file
+is either whole or not read: DamagedFileError is raised for anything else. Each stream counts its
+files, to detect a missing one, and its records (their *offset*), to know how many were lost with
+it. The name holds number and stream: a carrier may deliver a file late or twice, and the reader
+still knows which one it is.
+
+    byte 0      8        24       32       40      44     52      60    64
+         │magic │ stream │ number │ offset │ count │ time │ size  │ CRC │ record, record, …
+          8s      16s      u64      u64      u32     f64    u64     u32       big-endian
+
+    record   u32 length of description │ u32 length of value │ description (JSON) │ value │ CRC u32
+
+`offset` is that of the first record, `count` the number of records, `size` that of the file in
+bytes, and CRC is the CRC-32 of all bytes of the header or record before it.
 """
 
 from __future__ import annotations
@@ -77,7 +87,11 @@ class Publishing(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SegmentHeader:
-    """The header of a record file."""
+    """The header of a record file.
+
+    `first` is the offset of its first record, `count` the number of its records, `timestamp` when
+    it was written (Unix seconds), and `size` the bytes of the whole file.
+    """
 
     stream: str
     number: int
@@ -104,9 +118,9 @@ def parse_name(name: str) -> tuple[str, int] | None:
 
 
 def frame(record: Outgoing, timestamp: float) -> bytes:
-    """Encode one record with lengths and checksum.
+    """Return one record as bytes, with its lengths and checksum.
 
-    Raises RecordError if it is larger than a file may be.
+    Raises RecordError `too_large` if it does not fit into a file.
     """
     described = json.dumps(
         {"key": record.key, "headers": dict(record.headers), "timestamp": timestamp}
@@ -120,7 +134,10 @@ def frame(record: Outgoing, timestamp: float) -> bytes:
 
 
 def group_frames(frames: Sequence[bytes]) -> Iterator[list[bytes]]:
-    """Yield frames in their order, in groups that fit into one file each."""
+    """Yield the frames in order, in groups that make one file each.
+
+    A frame that is larger than FILE_BYTES is a group of its own.
+    """
     group: list[bytes] = []
     size = HEADER_BYTES
     for framed in frames:
@@ -134,7 +151,10 @@ def group_frames(frames: Sequence[bytes]) -> Iterator[list[bytes]]:
 
 
 def pack(stream: str, position: Position, frames: Sequence[bytes], timestamp: float) -> bytes:
-    """Return the bytes of a record file."""
+    """Return the bytes of a record file that begins at `position` of `stream`.
+
+    `frames` are records as `frame` returns them; `timestamp` is in Unix seconds.
+    """
     size = HEADER_BYTES + sum(map(len, frames))
     head = _HEADER.pack(MAGIC, stream.encode(), *position, len(frames), timestamp, size)
     return b"".join((head, _CRC.pack(zlib.crc32(head)), *frames))
