@@ -1,8 +1,10 @@
-"""The interface of a chat service, whatever its protocol.
+"""Define the interface of a chat service, whatever its protocol.
 
-A service provides a `ChatSession`, which yields batches of messages with the cursor up to which
-they were read. Faults that make a channel unreadable are `BlindError`, with a reason that maps
-to a state of the channel.
+A collector for a service provides a `ChatSession`, which yields batches of messages with the
+*cursor* up to which they were read. The loop (`crawlers.collectors.collector`) publishes a batch
+and stores its cursor only then, and a new session begins at the stored cursors, so messages may
+come twice but are never lost. Faults that make a channel unreadable are raised as BlindError, with
+a reason from `MEANING` that maps to a state of the channel.
 """
 
 from __future__ import annotations

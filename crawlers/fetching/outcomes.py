@@ -1,6 +1,9 @@
-"""Map the result of a request to an outcome: one word of a closed set.
+"""Map the result of a request to an *outcome*: one word of a closed set.
 
-`FATES` tells what each outcome means for the page.
+A status, an exception of Scrapy and a refusal of our own all become such a word, which is logged,
+counted and stored. `FATES` says what each means for the page: read, gone, later, retried, or given
+up; `crawlers.sites.visit_verdict` says what it means for the site. Unknown errors become `network`
+and unknown statuses `status`, so no result is without an outcome.
 """
 
 from __future__ import annotations

@@ -1,7 +1,10 @@
 """Sign and encrypt captures, and append them durably from one thread.
 
-A broker that does not answer blocks its caller for half a minute. On the event loop every page
-under way would wait too, exceed its own limit, and look as if the sites, or the egress, had failed.
+A `CaptureOutbox` is the only way from crawl to the bus: it seals each capture for match and appends
+it; `append` returns when the captures are durable. A broker that does not answer blocks its caller
+for half a minute; on the event loop every page under way would wait too, exceed its own limit, and
+look as if the sites, or the egress, had failed. So a `BusThread` makes the calls. A bus that is
+down raises UnavailableError, a capture that is too large RecordError.
 """
 
 from __future__ import annotations
@@ -80,7 +83,7 @@ class CaptureOutbox:
         return [self._seal(capture) for capture in captures]
 
     def put(self, records: Sequence[Outgoing]) -> None:
-        """Append encrypted records."""
+        """Append records that `seal` returned; durable on return."""
         for first in range(0, len(records), BATCH):
             self._publisher.append(records[first : first + BATCH])
 
