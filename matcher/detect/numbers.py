@@ -1,14 +1,19 @@
 """Find numbers as they are written, whatever their kind: in one piece, or in groups.
 
-`DigitRuns` holds the runs of digits that stand alone, by length; a number inside a longer one
-is not a number of its own. `find_grouped` finds numbers whose groups have lengths that a kind
-declares as a `NumberShape` (138-0013-8000, 6200 0000 0000 0005, 110105 19491231 002X). The same
-single space, dash or dot separates all groups; two hyphens end a field. `number_rules` decides
-what kind a number is.
+`NumberRuns.find` returns all of them for a batch. `DigitRuns` holds the runs of digits that stand
+alone, by length; a number inside a longer one is not a number of its own. `find_grouped` finds
+numbers whose groups have lengths that a kind declares as a `NumberShape`. The same single space,
+dash or dot separates all groups; two hyphens end a field. The lengths, up to five, make one number
+of hexadecimal digits, which a table maps to shapes:
+
+    138-0013-8000               0x34400     phone
+    6200 0000 0000 0000 005     0x44443     card
+    110105 19491231 002X        0x68300     resident ID; an X is not counted
 
 `find_words` finds the runs of letters and digits that are not all digits. `find_digests` selects
-the hexadecimal digests among them, as found in dumps that claim to be anonymous: 32 digits are
-MD5, 16 its middle, 40 SHA-1, 64, 96 and 128 SHA-2.
+the hexadecimal digests among them, as found in dumps that claim to be anonymous: 32 digits are MD5,
+16 its middle, 40 SHA-1, 64, 96 and 128 SHA-2. `matcher.detect.number_rules` decides what kind a
+number is.
 
 A number is a row of WIDTH bytes, ASCII. Two neighbouring characters are one index into a table,
 which halves the look-ups.

@@ -1,14 +1,18 @@
-"""Match's own key over captures, and the numbers by which their values are compared and counted.
+"""Compute keyed numbers of a capture's values, and count distinct values in limited memory.
 
-The distinct numbers of a capture are kept sorted, to get the number of candidates of each kind, the
-lowest numbers, and sequences.
+`CaptureKey` is match's own key: it gives a capture its identity, its sketch and the tokens of
+authors, none of which can be tested without it. The other classes keep distinct numbers sorted, to
+get how many values each kind has (`Distinct`), the lowest numbers (`Lowest`), and sequences of
+phone numbers (`NumberSet`). The number of a value is 59 bits of its keyed tag with its kind below:
 
-Counts are exact, and memory is limited for any capture. A keyed 59-bit number of each candidate is
-kept, with its kind in the 5 bits below. New numbers are merged only when they have grown to a share
-of the whole, so adding costs n log n in all. Among a million values, two share a number with a
-chance of 1 in a million. Beyond LIMIT, the upper half of the numbers is dropped, repeatedly, and
-the rest represents its share of all (adaptive sampling, by Wegman; Flajolet, On adaptive sampling,
-Computing 43, 1990): the count is then an estimate, off by less than 0.1 %.
+    bit   63                                  5 4      0
+          │ upper 59 bits of a 64-bit tag      │ kind  │        `number_values`
+
+Counts are exact, and memory is limited for any capture. New numbers are merged only when they have
+grown to a share of the whole, so adding costs n log n in all. Among a million values, two share a
+number with a chance of 1 in a million. Beyond LIMIT, the upper half of the numbers is dropped,
+repeatedly, and the rest represents its share of all (adaptive sampling, by Wegman; Flajolet, On
+adaptive sampling, Computing 43, 1990): the count is then an estimate, off by less than 0.1 %.
 """
 
 from __future__ import annotations
@@ -227,9 +231,10 @@ class Distinct(SortedNumbers[np.uint64]):
 
 
 def number_values(tags: Words, kinds: npt.NDArray[np.uint8] | int) -> Words:
-    """Return a number for each value, from its 64-bit keyed tag and its kind.
+    """Return a number for each value, from its 64-bit keyed tag and its kind: u64[n].
 
-    `tags` [n]; `kinds` < 32, one for each or one for all.
+    `tags` is u64[n]; `kinds` are below 32, one for each tag or one for all. Equal values of one
+    kind have equal numbers.
     """
     return tags >> np.uint64(KIND_BITS) << np.uint64(KIND_BITS) | np.asarray(kinds, np.uint64)
 

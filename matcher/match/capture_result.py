@@ -1,4 +1,11 @@
-"""Collect the results of one capture part by part, within its budget."""
+"""Collect the results of one capture part by part, within its budget.
+
+A capture may be an archive of a thousand files, so it is read in pieces, of which mainly counts and
+matches are kept. `CaptureReading` adds up the pieces and answers, at the end, what the finding of a
+tenant needs. `CaptureBudget` limits bytes, members, candidates, rows and matches; beyond it, or
+after a part of matching failed, the rest is missing and `reasons` says why
+(`ullage.records.incomplete`).
+"""
 
 from __future__ import annotations
 

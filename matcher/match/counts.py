@@ -1,7 +1,16 @@
 """Score the matches of one list in one capture, and count its customers part by part.
 
-`to_match_list` finds what a match's record contains: its place in the decoded text, the labels of
-its row, and what makes it a record.
+`score` gives each match its flags; `EpochMatches` adds up the matches of all parts of a capture
+under one key generation; `to_match_list` finds what a match's record contains: its place in the
+decoded text, the labels of its row, and what makes it a record. A customer takes eight bytes,
+however often it matches: the row in the list, and flags, which are joined by a bitwise or.
+
+    bit   63             10 9    8        7       6     5      4     3        2 1 0
+          │ row in list    │ LENT IDENTITY PRIVATE GRAVE AGREES MINOR VERIFIED C B A │
+
+A, B and C are the classes of the customer's rows; the four bits on the left are what the rows of an
+agreeing customer show (`ullage.vocabulary.fields.Shows`). Counts are exact; only the list of
+matches has a limit.
 """
 
 from __future__ import annotations

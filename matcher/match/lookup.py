@@ -1,11 +1,15 @@
-"""Look up the candidates of a batch in a watchlist; the results are tables of columns.
+"""Look up the candidates of a batch in a customer list; the results are tables of columns.
 
-Each stage adds columns to the table of the stage before:
+`build_queries` turns candidates into queries of one kind and form each, `tag_values` hashes them,
+and `find_customers` returns those that belong to a customer. A table has one entry per match and
+column, as i64[n]. Each stage adds columns to the table of the stage before:
 
-`find_customers` looks values up     FoundMatches
-`corroborate` finds rows             RowMatches
-`counts` scores matches              WeighedMatches
-`counts` finds places in text        ListedMatches
+    `find_customers`   looks values up        FoundMatches    value, subject, start, end
+    `corroborate`      finds rows             RowMatches      + row, document, own fields
+    `counts`           scores matches         WeighedMatches  + flags, keyed number
+    `counts`           finds places in text   ListedMatches   the fields of a match's record
+
+A damaged list raises CorruptError before any customer is reported.
 """
 
 from __future__ import annotations

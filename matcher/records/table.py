@@ -1,11 +1,15 @@
 """Hold the rows of a batch as columns, and cut their text into cells.
 
-In the text of a row, a mark replaces each candidate. It has two bytes: one that never occurs in
-UTF-8, and one for the candidate's kind and whether its checksum holds. Rows that differ only in
-their numbers are therefore equal, and a separator inside a number separates no cells.
+A *row* is a line or record that holds a candidate. Rows are built from `Spans`, records that are
+not lines, and from `KeyGroups`: neighbouring candidates with one key, which is the line or record
+that holds them. In the text of a row, a mark of two bytes replaces each candidate: one that never
+occurs in UTF-8, and one for the candidate's kind and whether its checksum holds.
 
-Rows are built from `Spans`, records that are not lines, and from `KeyGroups`: neighbouring
-candidates with one key, which is the line or record that holds them.
+    text      张三,13800138000,loan 5000
+    marked    张三,OK,loan 5000              O never occurs in UTF-8, K is the kind and validity
+
+Rows that differ only in their numbers are therefore equal, and a separator inside a number
+separates no cells.
 """
 
 from __future__ import annotations
@@ -64,11 +68,17 @@ class Spans:
         return len(self.start)
 
     def before(self, places: Places) -> Numbers:
-        """Return the last record that begins at or before each place, −1 for none: i64[n]."""
+        """Return the index of the last record that begins at or before each place: i64[n].
+
+        It is -1 where there is none.
+        """
         return np.searchsorted(self.start, places, "right") - 1
 
     def locate(self, places: Places) -> Numbers:
-        """Return the number of the record that contains each place, −1 for none: i64[n]."""
+        """Return the index of the record that contains each place: i64[n].
+
+        It is -1 where none does.
+        """
         record = self.before(places)
         if len(self):
             # −1 indexes the last record: whatever the comparison says, the result is −1

@@ -1,8 +1,11 @@
-"""Find chains: digits in groups with the same sign between all of them.
+"""Find *chains*: digits in groups with the same sign between all of them.
 
 Together such digits may be one number: `1380x0138x000`, `1 3 8 0 …`. A chain extends as far as its
 sign is repeated, so a row of ten numbers is not a number. Tables are full of digits, so chains are
-found in columns. `group_numbers` decides which of them are numbers.
+found in columns, for all texts at once; `matcher.text.group_numbers` decides which of them are
+numbers.
+
+    1380x0138x000      start 0, groups of 4, 4 and 3 digits, gap `x`, value 13800138000
 """
 
 from __future__ import annotations

@@ -1,7 +1,11 @@
 """Walk through nested containers in the child: recognise each entry, read it, report what fails.
 
-A body is bytes, a mapped file or a stream (in pieces, counted, or as a file). Values of tables
-become lines as a person reads them, with tabs between cells (`lines`).
+`Walk.everything` starts with the outermost container. A reader of a format calls `Walk.entry` for
+each entry, which recognises its kind and calls the next reader, and `Walk.text` for each text,
+which goes to the parent. `Walk.run_guarded` turns an exception of a reader into an outcome: damage,
+a limit (`Halt`), or a fault of our own, which costs that entry alone. A body is bytes, a mapped
+file or a stream (in pieces, counted, or as a file). Values of tables become lines as a person reads
+them, with tabs between cells (`lines`).
 """
 
 from __future__ import annotations
