@@ -1,6 +1,11 @@
-"""Assign, acknowledge, close, link, merge and split incidents, and undo acts without legal effect.
+"""Let people act on incidents: assign, acknowledge, close, link, merge, split and undo.
 
-The results are message ids with parameters; pages and terminal translate them (`ActionResult`).
+A page, a command and the API call the methods of `Cases`, one per action. Each checks the act,
+records it as a decision (`alerts.cases.decisions`), updates the work item, and returns an
+`ActionResult`: a message id with parameters, which the caller translates. An act that ends a
+reporting deadline may only be proposed, and the result then says that a second person must confirm
+it. What is missing or wrong raises QueryError, which does not repeat what was typed; `several`
+turns it into a result, so that one refused incident does not stop the others.
 """
 
 from __future__ import annotations
@@ -73,7 +78,7 @@ Closing = Literal["resolved", "false_positive"]
 
 
 def require_owner(accounts: Accounts, tenant: str, to: str, by: str) -> None:
-    """Raise QueryError if no account `to` may work on the incident.
+    """Raise QueryError if no account called `to` may work on the incident.
 
     Without any accounts, everybody may.
     """
@@ -299,7 +304,10 @@ class Cases:
     def set_due(
         self, id_: str, due: str, *, by: str, note: str = "", token: str = ""
     ) -> ActionResult:
-        """Set the date by which something is to be done."""
+        """Set the date by which something is to be done; return what happened.
+
+        The date is as `parse_due` takes it; `-` removes it.
+        """
         incident = self.incident(id_)
         until = self._until(incident, due)
         self._renew(
@@ -623,7 +631,7 @@ class Cases:
         return self._regroup([incident], [draft], after, text)
 
     def find_sightings(self, incident: Incident) -> list[Sighting]:
-        """Return the sightings of an incident and its parts."""
+        """Return the sightings of an incident and its parts, in no promised order."""
         return list(self.work.store.scroll(Sighting, DocumentFilter({"incident": incident.family})))
 
     def several(

@@ -1,4 +1,10 @@
-"""Show an incident and its history, as JSON and as text."""
+"""Show an incident and its history, as JSON for programs and as text for people.
+
+Pages, the API, the terminal and messages all take an incident's heading and its facts from here, so
+that it has the same name wherever it is shown. No leaked value, and no keyed hash, is in any of
+them: customers appear as pseudonyms, titles as known words. Texts are `Phrase`s, or are rendered by
+a `translate` function that the caller passes.
+"""
 
 from __future__ import annotations
 
@@ -187,7 +193,7 @@ def _silence(silence: Suppression | None) -> dict[str, Any] | None:
 
 
 def customer(exposure: Exposure) -> dict[str, Any]:
-    """Return a customer of an incident as a JSON object, under the pseudonym."""
+    """Return a customer of an incident as a JSON object: the pseudonym, kinds, fields and times."""
     shown = exposure.model_dump(mode="json", exclude=HIDDEN["customer"])
     return {**shown, "pseudonym": exposure.subject}
 

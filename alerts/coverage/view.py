@@ -1,4 +1,10 @@
-"""Render coverage as text and as JSON."""
+"""Render the coverage of sites as text for a terminal, and as JSON.
+
+A table has one row per site and one column per hour: the number of new posts, × for a gap, or a
+mark that `build_legend` explains. Below it are the gaps in words, merged if several sites have the
+same one, and totals. The functions only format a `CoverageWindow` (`alerts.coverage.hours`), and
+none decides what is covered.
+"""
 
 from __future__ import annotations
 
@@ -168,7 +174,7 @@ def merge_gaps(gaps: Iterable[Gap], zone: tzinfo | None = None) -> list[SharedGa
 
 
 def format_gaps(window: CoverageWindow, zone: tzinfo) -> Iterator[str]:
-    """Yield a line per gap."""
+    """Yield one line of text per gap, with its sites, time, reasons and explanation."""
     for gap in merge_gaps(window.gaps(), zone):
         end = f"explained: {gap.explained}" if gap.explained else "NOT EXPLAINED"
         why = ", ".join(map(str, list_reasons(gap)))

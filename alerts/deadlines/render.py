@@ -1,4 +1,9 @@
-"""Format deadlines for people and programs; what was not verified is marked everywhere."""
+"""Format reports and their deadlines for people and programs.
+
+A `Duty` (`alerts.deadlines.outstanding`) becomes words in English and Chinese, a JSON object, or a
+line of a table. What was not verified is marked everywhere: a rule whose text nobody has read, and
+a year that the calendar does not know. A rule that no longer exists is shown by its id.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +76,7 @@ def name_report(what: str) -> Phrase | str:
 
 
 def limit(stage: Stage) -> tuple[str, str]:
-    """Return the time limit of a stage, in English and Chinese.
+    """Return the time limit of a stage in words: (English, Chinese).
 
     A target of ours is marked as such.
     """
@@ -84,7 +89,7 @@ def limit(stage: Stage) -> tuple[str, str]:
 
 
 def state(duty: Duty, now: datetime) -> tuple[str, str]:
-    """Return the state of a duty, in English and Chinese."""
+    """Return the state of a duty in words: (English, Chinese)."""
     seconds = duty.seconds_left(now)
     if duty.state == "waived":
         facts = duty.ruling.facts if duty.ruling else None

@@ -1,4 +1,10 @@
-"""Stream an uploaded file to match, and keep the result in memory for half an hour."""
+"""Assess a file that somebody drops on a page, and keep the result in memory for half an hour.
+
+`Upload` reads the form as it arrives, and `Judge` streams the file to match, which alone reads its
+content. The result goes into an `AssessmentCache` under an unguessable name that works only for the
+person who sent the file. The cache is bounded, and the oldest results are dropped. Match may be
+busy (BusyError), not running or unable to judge (NotJudgedError).
+"""
 
 from __future__ import annotations
 
