@@ -271,8 +271,8 @@ class RowTable(RowBatch):
         Rows of one shape in one document have the same description, except tuples, offers and rows
         that are cut off.
         """
-        shape, other = self._contents.shapes[self._shape[row]], int(self._other[row])
-        reader = known.reader if other == UNREAD else self._readers.numbered[other]
+        shape, number = self._contents.shapes[self._shape[row]], int(self._other[row])
+        reader = known.reader if number == UNREAD else self._readers.numbered[number]
         if shape.style == TUPLE:
             reader = reader.for_statement(
                 self._own_labels.get(row) or known.sheet.labels_at(int(self.start[row]))
