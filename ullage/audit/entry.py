@@ -48,7 +48,10 @@ class SignedRecord(BaseModel):
     digest: str = ""
 
     def compute_digest(self, key: bytes) -> str:
-        """Return the correct digest of this record under `key`."""
+        """Return the digest that this record must have under `key`: 64 hex digits.
+
+        It covers all fields but `digest` itself.
+        """
         body = self._to_json({"digest"})
         return hmac.new(
             key, f"ullage audit {self.purpose}\x1f{body}".encode(), hashlib.sha256

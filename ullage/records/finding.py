@@ -244,7 +244,11 @@ class Finding(_FindingRecord):
 
     @classmethod
     def decode(cls, data: bytes, schema: int) -> Finding:
-        """Parse a finding; raises RecordError `schema` or `malformed`."""
+        """Return the finding in `data`.
+
+        Raises RecordError: `schema` if `schema` is not the current one, `malformed` if it is
+        invalid.
+        """
         if schema != FINDING_SCHEMA:
             raise RecordError("schema")
         try:

@@ -68,7 +68,10 @@ class DeadLetters:
         self._publisher, self._sealer, self._stage = bus.publisher(DEAD_LETTERS), sealer, stage
 
     def put(self, record: Record, reason: str) -> None:
-        """Seal `record` and append it; durable on return."""
+        """Encrypt `record` and append it to the topic of dead letters, with `reason` in clear.
+
+        Durable on return. Raises UnavailableError while the bus is down.
+        """
         clear = json.dumps(
             {"key": record.key, "headers": dict(record.headers), TAKEN_AT: record.timestamp}
         ).encode()

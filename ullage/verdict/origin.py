@@ -107,7 +107,10 @@ class Base:
 
 
 def judge_origin(facts: VerdictFacts, rules: OriginRules) -> Origin:
-    """Return the origin of `facts`, with its reasons."""
+    """Return whose leak it is, as a word, with the probabilities and reasons that led to it.
+
+    It is a pure function of counted facts.
+    """
     base = _compute_base(facts)
     canaries = tuple(sorted(c.label for c in facts.canaries if c.verified))
     cohorts = [cohort for cohort in facts.cohorts if _tail(cohort, facts) < rules.certain]
