@@ -53,7 +53,10 @@ class MatrixError(UllageError):
 
 
 def fault(said: Mapping[str, Any]) -> Reason:
-    """Return the reason that an error answer indicates."""
+    """Return why a channel cannot be read, a word of `MEANING`, from the server's error answer.
+
+    An error that is not known is `service`.
+    """
     code = said.get("errcode")
     if code == "M_FORBIDDEN":
         return "banned" if "ban" in str(said.get("error", "")).lower() else "closed"

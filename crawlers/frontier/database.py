@@ -469,7 +469,7 @@ class Frontier:
             )
 
     def visits(self, site: str) -> Visits:
-        """Return the visits to `site`."""
+        """Return when `site` was and will be visited; all 0 for an unknown site."""
         query = "select due_at, success_at, failures, visits, whole_at from sites where name = ?"
         with sqlite_errors(self._path):
             row = self._database.execute(query, (site,)).fetchone()
@@ -486,7 +486,7 @@ class Frontier:
             )
 
     def count_pages(self, site: str) -> Mapping[str, int]:
-        """Count the pages of `site` by state."""
+        """Return how many pages of `site` there are in each state."""
         with sqlite_errors(self._path):
             rows: Any = self._database.execute(
                 "select state, count(*) from pages where site = ? group by state", (site,)

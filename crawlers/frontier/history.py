@@ -148,7 +148,10 @@ class History:
             )
 
     def read_counts(self, site: str) -> dict[str, int]:
-        """Return the permanent counts of a site, by word."""
+        """Return the counts of a site that are never deleted, by word.
+
+        Words that were never counted are missing.
+        """
         with sqlite_errors(self._path):
             rows: Any = self._database.execute(
                 "select word, count from tallies where site = ? order by word", (site,)
@@ -156,7 +159,7 @@ class History:
         return dict(rows)
 
     def load(self, site: str) -> SiteHistory:
-        """Return the stored history of `site`."""
+        """Return the stored history of `site`; an empty one if nothing is stored."""
         with sqlite_errors(self._path):
             row: Any = self._database.execute(STANDING, (site,)).fetchone()
         if row is None:
@@ -205,7 +208,10 @@ class History:
             self._database.execute(KEEP, (site, *values))
 
     def arrivals(self, site: str) -> dict[int, int]:
-        """Return the posts by hour, within the rhythm's window."""
+        """Return how many posts arrived in each hour (Unix seconds // 3600) of the rhythm's window.
+
+        Hours without posts are missing.
+        """
         with sqlite_errors(self._path):
             query = "select hour, posts from arrivals where site = ? and hour between ? and ?"
             rows: Any = self._database.execute(
@@ -303,7 +309,10 @@ def present_fields(post: Post) -> tuple[bool, ...]:
 
 
 def merge_spans(spans: Iterable[Any]) -> list[Span]:
-    """Merge times that touch; return them in order."""
+    """Return the times with those that touch or overlap merged into one.
+
+    `spans` are (begin, end), in order of their beginning.
+    """
     joined: list[Span] = []
     for began, ended in spans:
         if joined and began <= joined[-1][1]:

@@ -187,7 +187,12 @@ class Captures:
     _large: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
     async def post(self, media_type: str, key: str, body: bytes) -> IntakeResponse:
-        """Accept a body, one time for each `key`."""
+        """Publish the posts in a body, and return the response to send.
+
+        A `key` (Idempotency-Key) makes a repeated request harmless: it gets the first response
+        again, 409 while the first is being processed, and a refusal if its body differs. A
+        malformed key gets 400.
+        """
         if key and not KEY.fullmatch(key):
             return refusal(400, "Idempotency-Key: 1 to 255 ASCII characters without a space")
         digest = await self._beside(body, partial(_digest, body)) if key else b""

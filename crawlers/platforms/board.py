@@ -43,7 +43,10 @@ class Board:
         return page_reader.list_start_pages(self._layout(site), site.start)
 
     def parse(self, page: PageAddress, response: Response, site: Site) -> PageContent:
-        """Return the posts and links of a page."""
+        """Return the posts of a page and the pages that it leads to.
+
+        Raises RecordError if the page cannot be parsed.
+        """
         layout = self._layout(site)
         if page.role == "item" and (layout.raw or layout.files or PARENT in page.facts):
             return page_reader.read_raw_post(layout, page, response)

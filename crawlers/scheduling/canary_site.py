@@ -100,7 +100,10 @@ class CanarySite:
         return self._due - now
 
     def page(self, path: str) -> LoopbackResponse:
-        """Return the response for `path`."""
+        """Return the response for `path`: the list of posts for `/`, or one post for `/raw/ID`.
+
+        Any other path is not found.
+        """
         posts = list(self._posts)
         if path == "/":
             entries = [{"id": post["id"], "published": post["published"]} for post in posts]

@@ -95,9 +95,9 @@ class HoursSeen:
         self.known = {*names}
 
     def told(self, most: int) -> tuple[list[Told], tuple[str, ...]]:
-        """Return at most `most` hours, and at most as many sites that are gone.
+        """Return at most `most` hours to report, and at most as many sites that are gone.
 
-        They remain stored until they were `sent`.
+        They remain stored until `sent` says that they are on the bus.
         """
         hours = (
             (site, hour, slots)
@@ -109,7 +109,7 @@ class HoursSeen:
         )[:most]
 
     def sent(self, hours: Iterable[Told], gone: Iterable[str]) -> None:
-        """Remove hours and sites that are on the bus."""
+        """Forget these hours and sites, because the bus holds the heartbeat with them."""
         for site, hour, _ in hours:
             self._waiting[site].pop(hour)
             if not self._waiting[site]:

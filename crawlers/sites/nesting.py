@@ -27,7 +27,11 @@ _ENDED_BY_THE_NEXT = frozenset("p li td th tr dt dd option".split())
 
 
 def parse_html(text: str) -> Selector:
-    """Parse `text` as a browser would."""
+    """Return the tree of `text`, parsed as a browser would; never fails.
+
+    A text without any element gives an empty page; one that is nested too deeply is flattened
+    first.
+    """
     parser = html.HTMLParser(recover=True, encoding="utf-8", huge_tree=True)
     body = text.strip().replace("\x00", "").encode("utf-8", "replace") or b"<html/>"
     root = etree.fromstring(body, parser)
@@ -39,7 +43,10 @@ def parse_html(text: str) -> Selector:
 
 
 def limit_tags(text: str) -> str:
-    """Return `text` up to the limit of tags."""
+    """Return the beginning of `text` that has at most `MOST_TAGS` tags.
+
+    A text with fewer is returned as it is.
+    """
     if text.count("<") <= MOST_TAGS:
         return text
     at = -1

@@ -116,7 +116,10 @@ class Preset(BaseModel):
     sample: tuple[PresetSample, ...] = ()
 
     def apply_to(self, site: Site) -> Site:
-        """Return `site` with the preset's options as defaults."""
+        """Return `site` with the preset's options as defaults; its own options take precedence.
+
+        It is rendered by a browser if either of both says so.
+        """
         return site.model_copy(
             update={
                 "options": {**self.options, **site.options},

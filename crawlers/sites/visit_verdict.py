@@ -269,7 +269,11 @@ class Evidence:
         return self.short >= LEAST_PAGES and self.missing >= MISSING_SHARE * self.expected
 
     def note(self, outcome: str, *, head: bool, cause: str = "") -> None:
-        """Record the outcome of a page."""
+        """Record the outcome of a page (`crawlers.fetching.outcomes`).
+
+        `head` says whether it is the first page of a list, where new posts appear. `cause` is a
+        more precise reason word, if one is known.
+        """
         (self.heads if head else self.behind)[outcome] += 1
         self.causes[outcome] = cause
         self.asked = self.asked or outcome not in NOT_ASKED

@@ -211,7 +211,10 @@ class Pages:
         return Pages(self._spider, self._limit, by_script=True)
 
     async def get(self, url: str) -> ProbeResponse:
-        """Request `url`, follow redirects, and return the result."""
+        """Request `url`, follow redirects, and return the response or the outcome of the failure.
+
+        A failed request raises nothing.
+        """
         try:
             request = Request(
                 url, callback=NO_CALLBACK, dont_filter=True, meta={RENDER: self._by_script}

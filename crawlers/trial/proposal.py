@@ -181,7 +181,7 @@ def render_file(found: SiteSurvey, legal_basis: str, owner: str, now: datetime) 
 
 
 def summarize(found: SiteSurvey) -> str:
-    """Summarize in a few words what was read."""
+    """Return one phrase on what was read of a site, as `20 threads on its first list`."""
     read = found.list
     if read is None:
         return "no list could be read"

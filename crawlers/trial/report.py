@@ -403,7 +403,7 @@ def build_table(shown: Sequence[ReportLine]) -> Table:
 def as_json(
     found: SiteSurvey, shown: Sequence[ReportLine], mends: Sequence[Mend] = ()
 ) -> dict[str, Any]:
-    """Return the report for programs."""
+    """Return the report of a probe as a JSON object for programs."""
     return {
         "site": found.site.name,
         "start": list(found.site.start),
