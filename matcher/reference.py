@@ -86,7 +86,10 @@ def find_digests(text: str) -> list[Candidate]:
 
 
 def find_numbers_with_letters(text: str) -> list[Candidate]:
-    """Return mobile numbers in which letters replace similar digits."""
+    """Return the mobile numbers in `text` in which letters stand for similar digits.
+
+    An example is `l38OOl38000`. At least eight characters must be digits.
+    """
     candidates = []
     for match in LOOK_ALIKE.finditer(text):
         if sum(map(str.isdigit, match[0])) >= phone.FEWEST_DIGITS:

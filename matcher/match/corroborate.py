@@ -60,7 +60,7 @@ class Owners:
 
     @classmethod
     def from_pairs(cls, row: Places, subject: Places) -> Owners:
-        """Build from pairs that may repeat."""
+        """Return the pairs of `row` and `subject` (i64[n] each), sorted and each one time."""
         # fast, since they come as a few ascending runs
         pairs = np.sort(row << SUBJECT_BITS | subject, kind="stable")
         pairs = pairs[np.diff(pairs, prepend=-1) != 0]

@@ -298,7 +298,7 @@ class Shapes:
 
     @property
     def skeleton(self) -> str:
-        """Return the most common skeleton."""
+        """Return the most common skeleton as of the last `sum_up`; "" if there is none."""
         return max(self._skeletons, key=lambda shape: self._skeletons[shape], default="")
 
     def sum_up(self) -> None:
@@ -354,7 +354,11 @@ def count_matched_rows(
 
 
 def shingles(text: str) -> set[str]:
-    """Return all stretches of 8 characters, without spaces, of the first 64 Ki characters."""
+    """Return all different stretches of 8 characters, without spaces, at the beginning of a text.
+
+    The first 64 Ki characters count, in lower case. A shorter text is one stretch, a blank one has
+    none.
+    """
     dense = "".join(text[:SHINGLE_TEXT].split()).lower()
     return (
         {dense[i : i + SHINGLE] for i in range(max(1, len(dense) - SHINGLE + 1))}

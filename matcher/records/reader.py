@@ -233,7 +233,10 @@ class DocumentColumns:
         labels: Iterable[LabelVote],
         rows: int,
     ) -> DocumentColumns:
-        """Return these columns with types; see `HeaderColumns.with_inferred_types`."""
+        """Return these columns with a type for each column whose cells agree; itself if none does.
+
+        The arguments are those of `HeaderColumns.with_inferred_types`.
+        """
         columns = self.columns.with_inferred_types(candidates, labels, rows)
         return self if columns is self.columns else DocumentColumns(columns, self.statements)
 
@@ -399,7 +402,7 @@ class Readers:
         """Described cells; the content is kept so that its `id` stays unique."""
 
     def get(self, columns: HeaderColumns) -> ShapeReader:
-        """Return the reader for these columns."""
+        """Return the reader for these columns; documents with equal columns get the same one."""
         reader = self._by_columns.get(columns)
         if reader is None:
             reader = self._by_columns[columns] = ShapeReader(columns, self, len(self.numbered))

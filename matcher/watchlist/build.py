@@ -97,7 +97,10 @@ class Report:
             self.rejects.append(Reject(batch.path, batch.lines[row], column, faults[row]))
 
     def refuse_a_poor_list(self, source: object) -> None:
-        """Raise `ConfigError` if nothing, or too little, was readable."""
+        """Raise `ConfigError` if nothing in the list, or too small a share, is readable.
+
+        Also if private attributes are wanted and none are found.
+        """
         if self.chosen >= FEWEST_CHOSEN and not self.witnesses:
             raise ConfigError(
                 f"{source}: in {self.chosen} rows --witness finds no amount and date: name the"
@@ -467,7 +470,7 @@ class Builder:
 def add_label_sizes(
     header: file.WatchlistHeader, table: CohortTable | None
 ) -> file.WatchlistHeader:
-    """Return the header with the labels of the file."""
+    """Return the header with the sizes of the table of labels; unchanged without a table."""
     if table is None:
         return header
     size, dimensions = len(table.encode()), table.dimensions

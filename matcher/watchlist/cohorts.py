@@ -225,7 +225,10 @@ def _is_shareable(dimension: str, name: str, customers: int, known: Collection[L
 
 
 def counts_of(codes: npt.NDArray[Any], combinations: int) -> npt.NDArray[np.int64]:
-    """Count the customers of each combination."""
+    """Return how many customers have each combination of labels: i64[combinations].
+
+    `codes` has the number of each customer's combination.
+    """
     counts = np.zeros(combinations, np.int64)
     for start in range(0, len(codes), 1 << 22):
         counts += np.bincount(codes[start : start + (1 << 22)], minlength=combinations)

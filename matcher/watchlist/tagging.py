@@ -139,7 +139,10 @@ def _mask(texts: Texts, head: int, tail: int) -> Texts:
 
 
 class TagKeys:
-    """The taggers of one tenant, purpose and key generation, created on demand."""
+    """The taggers of one tenant, purpose and key generation, created on demand.
+
+    Raises ConfigError if the key is missing or damaged.
+    """
 
     def __init__(self, keys: KeyStore, tenant: str, purpose: str, epoch: int) -> None:
         name = f"{tenant}/{purpose}-{epoch}.key"
@@ -150,14 +153,14 @@ class TagKeys:
         self._taggers: dict[tuple[str, str], Tagger] = {}
 
     def tagger(self, kind: str, form: str) -> Tagger:
-        """Return the tagger of one kind and form."""
+        """Return what computes keyed hashes under the key of one kind and form."""
         if (kind, form) not in self._taggers:
             key = derive_key(self._key, self._purpose, self._tenant, kind, form)
             self._taggers[kind, form] = Tagger(key)
         return self._taggers[kind, form]
 
     def tag(self, kinds: Sequence[str], forms: Sequence[str], values: Sequence[str]) -> Tags:
-        """Return the keyed hashes of `values`, (n, 16), each as the kind and form beside it.
+        """Return the keyed hashes of `values`: u8[n, 16], each as the kind and form beside it.
 
         Each (kind, form) costs one AES batch.
         """
@@ -182,7 +185,10 @@ class TagKeys:
         return self.tagger(kind, form).tag([value.encode()])
 
     def check_value(self) -> str:
-        """Hex of a fixed message's tag: tells two keys apart without telling either."""
+        """Return 16 hex digits that differ for different keys and reveal nothing about the key.
+
+        They are the beginning of a fixed message's keyed hash.
+        """
         return self.tagger("check", "plain").tag_one(CHECK_VALUE)[:8].hex()
 
 

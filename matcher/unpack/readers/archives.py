@@ -548,7 +548,10 @@ def libarchive() -> Archives | None:
 
 
 def unarchive(walk: Walk, body: Body, path: str, depth: int) -> None:
-    """Read an archive with libarchive."""
+    """Pass on the entries of an archive that libarchive reads, such as 7z or RAR.
+
+    Raises Halt `unsupported` without the library, `encrypted` if it has a password.
+    """
     archives, kind, names = libarchive(), walk.container, list[str]()
     if archives is None:
         raise Halt("unsupported")

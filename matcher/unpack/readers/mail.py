@@ -57,7 +57,10 @@ CHARSETS = {"gb2312": "gb18030", "gbk": "gb18030"}
 
 
 def message(walk: Walk, body: Body, path: str, depth: int) -> None:
-    """Read one mail."""
+    """Pass on the parts of one mail: its headers, its texts, and each attachment as an entry.
+
+    Headers beyond what a mail may have are written as a text of their own.
+    """
     parser = Parser()
     for piece in slices(LONG_FIELD.sub(_limit_parameters, body)):
         parser.feed(piece)

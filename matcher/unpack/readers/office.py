@@ -66,7 +66,7 @@ OPEN = ("content.xml", "styles.xml")
 
 
 def is_office(names: frozenset[str]) -> bool:
-    """Return whether a zip is an office file."""
+    """Return whether a zip with these names of entries is an office file (OOXML or ODF)."""
     return (TYPES in names and any(name.startswith(tuple(ROOTS)) for name in names)) or {
         "mimetype",
         *OPEN,
@@ -355,7 +355,10 @@ class WorksheetRows:
 
 
 def worksheet(chunks: Iterable[bytes], shared: list[str]) -> Iterator[bytes]:
-    """Yield a worksheet's rows as UTF-8 lines."""
+    """Yield the rows of a worksheet's XML as UTF-8 lines, many at a time, with tabs between cells.
+
+    `shared` are the strings that cells refer to.
+    """
     rows = WorksheetRows(shared)
     for _ in parse_chunks(chunks, rows.start, rows.end, rows.text):
         if rows.lines:
