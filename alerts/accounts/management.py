@@ -183,7 +183,10 @@ class AccountDesk:
         self.accounts.set_roles(user.name, roles, tenants, by=self.by)
 
     def disable(self, name: str, *, undo: bool = False) -> None:
-        """Disable an account, or enable it again with `undo`."""
+        """Disable an account, or enable it again with `undo`; its sessions end.
+
+        Raises ConfigError if there is no such account, or nobody else could manage accounts.
+        """
         user = self.get_user(name)
         if not undo:
             self._require_other_manager(user, frozenset())

@@ -321,7 +321,10 @@ LINES = 200
 
 
 def evidence_as_json(item: VaultItem, incidents: Mapping[str, str]) -> dict[str, Any]:
-    """Return one sealed file as a JSON object."""
+    """Return the header of one sealed file as a JSON object, with its incident and size.
+
+    `incidents` are the incident ids by finding; "" if it is in none.
+    """
     incident = incidents.get(item.head.finding, "")
     return {
         **item.head.model_dump(mode="json"),
@@ -384,7 +387,10 @@ def vault_of(context: Context) -> Vault:
 
 
 def find_last_holds(store: IncidentStore) -> dict[str, Hold]:
-    """Return the last hold or release of each incident."""
+    """Return the last hold of each incident that ever was on hold, by incident.
+
+    A hold that was ended is there with `released`.
+    """
     return {
         hold.incident: hold
         for hold in sorted(

@@ -302,7 +302,10 @@ def _read_mark(name: str, after: str) -> str:
 
 
 def event_of(fact: Document) -> IncidentEvent:
-    """Return the event that follows from a fact."""
+    """Return the event that follows from a stored incident, sighting or decision.
+
+    Its id follows from the document's, so the same fact always gives the same event.
+    """
     id_ = hashlib.sha256(
         f"ullage event\x1f{type(fact).__name__}\x1f{fact.id}".encode()
     ).hexdigest()[:ID_DIGITS]

@@ -92,7 +92,10 @@ def _format_amount(amount: int, currency: str) -> str:
 
 
 def tally(store: IncidentStore, incident: Incident) -> FraudTally:
-    """Count the known outcomes of an incident's customers."""
+    """Return the numbers of customers by outcome of their fraud cases, and the losses.
+
+    Of each customer of the incident and its parts the last outcome counts. Nothing is estimated.
+    """
     last = _last_by_customer(
         store.scroll(FraudOutcome, DocumentFilter({"incident": incident.family}))
     )

@@ -158,7 +158,10 @@ class References:
     def answer(
         self, incident: Incident, entry: str, *, by: str, approve: bool, note: str, token: str
     ) -> Decision:
-        """Approve or refuse somebody else's request `entry`."""
+        """Approve or refuse somebody else's request `entry`, and return the answer as stored.
+
+        Raises QueryError if it is one's own, is no longer waiting, or one has approved it already.
+        """
         request, now = self.get_request(incident, entry), self.clock.now()
         if request.request.by == by:
             raise QueryError("you cannot decide on your own request: ask somebody else", "note")

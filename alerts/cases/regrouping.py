@@ -44,7 +44,10 @@ class Regrouping:
     def preview_regrouping(
         self, head: Incident, part: Incident, *, is_merge: bool, at: datetime
     ) -> tuple[Incident, Incident]:
-        """Return both incidents after `part` joins or leaves `head`."""
+        """Return `head` and `part` as they will be after `part` joins or leaves `head`.
+
+        `is_merge` says which; nothing is stored. `at` is when it joins.
+        """
         parts = tuple(
             sorted({*head.parts} | {*part.family} if is_merge else {*head.parts} - {*part.family})
         )

@@ -41,7 +41,10 @@ def literal(text: str) -> str:
 
 
 def markdown(page: ReportDraft) -> str:
-    """Return the draft as Markdown, ending in a newline."""
+    """Return the draft as Markdown, ending in a newline.
+
+    Values are escaped, so that they cannot become markup.
+    """
     templates = Environment(
         loader=PackageLoader("alerts.cases"),
         autoescape=False,  # noqa: S701  Markdown, not HTML: `literal` escapes

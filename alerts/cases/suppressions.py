@@ -73,7 +73,7 @@ class SuppressionConditions:
 
 
 def describe_conditions(suppression: Suppression) -> str:
-    """Describe the conditions of `suppression` in words."""
+    """Return the conditions of `suppression` in English words."""
     return SuppressionConditions(
         suppression.site,
         suppression.channel,
@@ -238,7 +238,10 @@ def list_suppressions(
 
 
 def find_active(store: IncidentStore, now: datetime, tenant: str = "") -> list[Suppression]:
-    """Return the suppressions that apply now, newest first."""
+    """Return the suppressions that apply at `now`, of one tenant or, for "", of all; newest first.
+
+    Lifted and expired ones are left out.
+    """
     return [
         suppression
         for suppression, lifted in list_suppressions(store, tenant)
@@ -374,7 +377,10 @@ class BenignCount(NamedTuple):
 
 
 def background_counts(store: IncidentStore, tenant: str = "") -> list[BenignCount]:
-    """Return exact counts of benign posts, most posts first."""
+    """Return how many posts each rule found benign, by tenant and site; most posts first.
+
+    The counts are exact, of one tenant or, for "", of all.
+    """
     posts = Counter[tuple[str, str, str]]()
     people = defaultdict[tuple[str, str, str], set[str]](set)
     for fact in store.scroll(Background, DocumentFilter({"tenant": (tenant,)} if tenant else {})):

@@ -121,7 +121,10 @@ def notice_of(
 
 
 def render_letter(notice: TakedownNotice, language: Language) -> str:
-    """Return the text of the letter."""
+    """Return the text of a takedown letter to a site, in one language.
+
+    What a person must fill in is marked by the same gap everywhere.
+    """
     gap, posts = OPEN[language], notice.posts
     day = {"zh": "%Y年%m月%d日", "en": "%Y-%m-%d"}[language]
 

@@ -128,7 +128,10 @@ class MonitoringStatus:
 
 
 def monitoring_status(store: IncidentStore, now: datetime) -> MonitoringStatus:
-    """Return the status at `now`, from the stored heartbeats."""
+    """Return how complete the monitoring is at `now`, and why, from the stored heartbeats.
+
+    Raises UnavailableError while the store is down.
+    """
     hosts = list(store.scroll(CollectorHeartbeat, DocumentFilter()))
     if not hosts:
         return _without_heartbeat(store)

@@ -280,7 +280,10 @@ class _NightIncident(Excerpt):
 
 
 def summarize_night(store: IncidentStore, since: datetime, until: datetime, now: datetime) -> Night:
-    """Summarize incidents and reports from `since` until `until`."""
+    """Return the incidents opened and the reports due from `since` until `until`, in numbers.
+
+    Reports are counted only as far as alert has computed them (`Night.known`).
+    """
     opened = list(
         store.excerpts(Incident, DocumentFilter(since=since, before=until), _NightIncident)
     )

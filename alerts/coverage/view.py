@@ -160,7 +160,7 @@ def select_rows(window: CoverageWindow, everything: bool) -> Sequence[SiteCovera
 
 
 def merge_gaps(gaps: Iterable[Gap], zone: tzinfo | None = None) -> list[SharedGap]:
-    """Merge gaps with the same time, reason and explanation."""
+    """Return the gaps with those of several sites merged that have the same time and reasons."""
     sites = defaultdict[tuple[datetime, datetime, str, str], list[str]](list)
     for gap in gaps:
         explanation = gap.explained
@@ -279,7 +279,7 @@ def describe_exceptions(window: CoverageWindow) -> Iterator[Phrase]:
 
 
 def compute_totals(window: CoverageWindow) -> Mapping[str, Any]:
-    """Compute the numbers of sites, hours, minutes, posts and gaps.
+    """Return the numbers of sites, hours, minutes, posts and gaps of a window, by name, for JSON.
 
     `hours_seen` counts hours that were covered for all their minutes.
     """
@@ -312,7 +312,7 @@ def compute_totals(window: CoverageWindow) -> Mapping[str, Any]:
 
 
 def format_totals(window: CoverageWindow) -> str:
-    """Format the totals in one line."""
+    """Return the numbers of sites, hours, posts and gaps in one line of English."""
     totals = compute_totals(window)
     bare = totals["unexplained"]
     end = (

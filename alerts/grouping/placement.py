@@ -241,7 +241,7 @@ class KnownIncident(NamedTuple):
 
     @classmethod
     def from_incident(cls, incident: Incident) -> KnownIncident:
-        """Build it from a stored incident."""
+        """Return what grouping needs to know of a stored incident."""
         content = (
             incident.id,
             incident.tenant,
@@ -277,7 +277,10 @@ class KnownIncident(NamedTuple):
         return not self.frozen and (self.closed_at is None or time_of(finding) <= self.closed_at)
 
     def with_part(self, part: KnownIncident) -> KnownIncident:
-        """Return a copy with another incident as its part."""
+        """Return a copy that has `part`, with all its parts, as its part.
+
+        The sketch of the part is merged in if both are of the same kind.
+        """
         is_comparable = part.sketch_of == self.sketch_of
         sketch = merge(self.sketch, part.sketch) if is_comparable else self.sketch
         return self._replace(

@@ -91,7 +91,10 @@ class IncidentSummary:
         )
 
     def to_phrase(self, language: Language) -> Phrase:
-        """Return the summary in one line."""
+        """Return the summary in one line: tenant, customers, scenario and sites.
+
+        `language` chooses the name of the scenario; the rest is translated when it is shown.
+        """
         count = f"{self.customers:,}"
         facts = Phrase(
             "%(tenant)s: %(customers)s customers, %(scenario)s, on %(sites)s",

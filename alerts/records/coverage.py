@@ -58,7 +58,10 @@ class SiteDay(Document):
         return filled[len(self.before) :]
 
     def with_hour(self, hour: int, slots: str, posts: int) -> SiteDay:
-        """Return a copy with new letters for one hour."""
+        """Return a copy with letters and number of posts for one hour (0 to 23) of the day.
+
+        `slots` has twelve letters; equal ones are stored as one.
+        """
         cell = slots[0] if slots == slots[0] * SLOTS else slots
         cells = (*self.cells[:hour], cell, *self.cells[hour + 1 :])
         return self.model_copy(

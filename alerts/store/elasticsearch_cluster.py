@@ -131,7 +131,7 @@ def build_mapping(kind: type[Document]) -> dict[str, Any]:
 
 
 def build_template(prefix: str, kind: type[Document]) -> dict[str, Any]:
-    """Return the composable index template of a record class."""
+    """Return the composable index template of a record class, as Elasticsearch's API takes it."""
     settings: dict[str, Any] = {
         "index.number_of_shards": 1,
         "index.auto_expand_replicas": "0-1",

@@ -302,7 +302,10 @@ def narrow_index_statement(kind: type[Document], table: str) -> str:
 
 
 def plan_read(read: Read, kind: type[Document], table: str, where: DocumentFilter) -> ReadPlan:
-    """Choose how to find the documents that match `where`."""
+    """Return how to find the documents that match `where`: table or index, condition and values.
+
+    `read` runs small queries that show which condition selects fewest documents.
+    """
     if not kind.narrow:
         condition, values = build_condition(kind, table, where)
         return ReadPlan(table, condition, values, True)

@@ -69,7 +69,7 @@ class StoreWithin:
         return self.whole.create(documents)
 
     def put(self, documents: Sequence[Document], over: Versions | None = None) -> list[WriteResult]:
-        """Write each document.
+        """Write each document, as `IncidentStore.put` does, and return the result for each.
 
         Raises QueryError, and writes nothing, where a document belongs to another tenant.
         """

@@ -170,7 +170,10 @@ def missing(what: str) -> ProblemError:
 
 
 def convert_error(error: UllageError) -> ProblemError:
-    """Convert an error of ullage to a problem."""
+    """Return the problem document for an error of ullage; nothing that was sent is repeated in it.
+
+    An error without a code of its own is `internal_error`.
+    """
     if isinstance(error, ProblemError):
         return error
     if isinstance(error, LimitedError):

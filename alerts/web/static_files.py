@@ -49,7 +49,11 @@ class StaticFile:
 
 @cache
 def load_static_file(name: str) -> StaticFile:
-    """Load the file of that name in `static`."""
+    """Return the file of that name in `static`, with its bytes compressed and its path.
+
+    The path holds a digest, so a changed file has another path. Raises FileNotFoundError or
+    KeyError for an unknown name.
+    """
     text = (resources.files("alerts.web") / "static" / name).read_bytes()
     stem, _, ending = name.rpartition(".")
     digest = hashlib.sha256(text).hexdigest()[:16]
@@ -62,5 +66,5 @@ def load_static_file(name: str) -> StaticFile:
 
 
 def find_static_path(name: str) -> str:
-    """Return the path at which a page finds the file of that name."""
+    """Return the path, with a digest, at which the console serves the file `name`."""
     return load_static_file(name).path

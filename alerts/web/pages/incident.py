@@ -299,7 +299,7 @@ def _add_takedown(router: APIRouter) -> None:
 
 
 def download(content: bytes, media: str, name: str) -> Response:
-    """Return a response that the browser saves as a file."""
+    """Return a response that the browser saves as a file `name` of the media type `media`."""
     return Response(
         content, media_type=media, headers={"content-disposition": f'attachment; filename="{name}"'}
     )
