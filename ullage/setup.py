@@ -138,7 +138,10 @@ def _make_signers_and_desks(context: Context) -> Iterator[str]:
 
 
 def require(context: Context) -> None:
-    """Raise ConfigError unless `ullage init` was run here and every listed part is present."""
+    """Raise ConfigError unless `ullage init` was run here and every listed part is present.
+
+    Customer lists may be missing.
+    """
     context.inventory.require()
     require_initialised(context)
 
@@ -431,7 +434,10 @@ def accept_loss(context: Context, part: str, reason: str) -> str:
 
 
 def _inventory(context: Context) -> str:
-    """Return how many parts are here; FaultsError names everything that is missing."""
+    """Return how many parts are here.
+
+    Raises FaultsError, which names everything that is missing, if anything is.
+    """
     if faults := context.inventory.faults():
         raise FaultsError(faults)
     if unlisted := context.inventory.find_unlisted():

@@ -81,7 +81,7 @@ class Receiver:
 def read_url(url: str, data: Path) -> Receiver | None:
     """Return the receiver that the setting names, None for "".
 
-    ConfigError says which part is wrong, but does not repeat it.
+    Raises ConfigError, which says which part is wrong, but does not repeat it.
     """
     if not url:
         return None

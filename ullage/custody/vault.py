@@ -112,7 +112,7 @@ class Vault:
         sync_folder(path.parent)
 
     def items(self) -> Iterator[VaultItem]:
-        """Yield all items, oldest first; CorruptError if one is damaged."""
+        """Yield all items, oldest first; raises CorruptError if one is damaged."""
         intact, faults = self.scan()
         if faults:
             raise faults[0]
@@ -136,7 +136,7 @@ class Vault:
         return sum(path.stat().st_size for path in self.root.glob(f"*/*{SUFFIX}"))
 
     def find(self, finding: str) -> VaultItem:
-        """Return the item of `finding`; ConfigError if there is none."""
+        """Return the item of `finding`; raises ConfigError if there is none."""
         paths = list(self.root.glob(f"*/{finding}{SUFFIX}")) if NAME.fullmatch(finding) else []
         if not paths:
             raise ConfigError("no evidence of that finding: see `ullage evidence list`")
@@ -155,7 +155,7 @@ class Vault:
             return False
 
     def read_sealed(self, item: VaultItem) -> bytes:
-        """Return the sealed data of an item; CorruptError if it is damaged."""
+        """Return the sealed data of an item; raises CorruptError if it is damaged."""
         sealed = item.path.read_bytes().partition(b"\n")[2]
         if item.head.sealed_sha256 not in ("", hashlib.sha256(sealed).hexdigest()):
             raise self._make_damage_error(item.path)

@@ -30,8 +30,8 @@ def read_trusted(path: Path, root: Path | None = None, *, secret: bool = False) 
     """Return the content of `path`, at most 1 MiB, after the checks that the module describes.
 
     `root` is the topmost folder to check, by default the file's own; with `secret`, nobody else may
-    read the file. Raises FileNotFoundError if the file or a folder is missing; ConfigError names
-    the fault, its path and the cure.
+    read the file. Raises FileNotFoundError if the file or a folder is missing, and ConfigError,
+    which names the path, the fault and the cure, if a check fails.
     """
     root = root or path.parent
     with contextlib.ExitStack() as stack:

@@ -120,7 +120,7 @@ def question_in(payload: bytes) -> AssessmentRequest:
 
 
 def _read_bytes(file: RawIOBase, size: int) -> bytes:
-    """Read `size` bytes; UnavailableError if the other side closes the connection first."""
+    """Read `size` bytes; raises UnavailableError if the other side closes the connection first."""
     content = bytearray(size)
     view = memoryview(content)
     while view:

@@ -363,7 +363,7 @@ def listening_at(role: str, path: Path) -> Iterator[socket.socket]:
 
 @contextlib.contextmanager
 def listening(role: str, host: str, port: int) -> Iterator[tuple[socket.socket, int]]:
-    """Yield a listening socket of `role` and its port; ConfigError if the port is taken."""
+    """Yield a listening socket of `role` and its port; raises ConfigError if the port is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -95,7 +95,7 @@ class ListenerCertificate:
     ) -> ListenerCertificate | None:
         """Return the certificate that a settings table names; None if it names none.
 
-        ConfigError says which file is wrong, and how.
+        Raises ConfigError, which says which file is wrong, and how.
         """
         return cls(table, data / certificate, data / key) if certificate else None
 
@@ -165,7 +165,7 @@ class Trust:
     def context(self) -> ssl.SSLContext:
         """Return a client context that reads the files again for each connection.
 
-        ConfigError says which file is wrong.
+        Raises ConfigError, which says which file is wrong.
         """
         self.load_context()
         return _ReadAgain(self)
@@ -222,8 +222,8 @@ class Trust:
     def reject(self, where: str, error: Exception, host: str) -> NoReturn:
         """Raise the error that explains why TLS with the server `where` failed.
 
-        ConfigError if a certificate or a file is wrong, UnavailableError if the server broke off.
-        `host` is the server's name in the URL.
+        Raises ConfigError if a certificate or a file is wrong, UnavailableError if the server broke
+        off. `host` is the server's name in the URL.
         """
         for cause in _iterate_causes(error):
             if isinstance(cause, ssl.SSLCertVerificationError):
@@ -309,7 +309,7 @@ def _read_file(knob: str, path: Path, *, secret: bool) -> bytes:
 def _load_pair(
     context: ssl.SSLContext, certificate: Path, key: Path, unreadable: ConfigError
 ) -> None:
-    """Load a certificate and its key into `context`; ConfigError says what is wrong.
+    """Load a certificate and its key into `context`; raises ConfigError, which says what is wrong.
 
     Raises `unreadable` if no part can be read.
     """

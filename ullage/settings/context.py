@@ -67,7 +67,10 @@ class Context:
         )
 
     def bus(self) -> Bus:
-        """Open the configured bus."""
+        """Return the configured bus; captures may be on another one than the other topics.
+
+        Raises ConfigError if a URL is wrong.
+        """
         urls, keep = self.settings.bus, self.settings.bus.retention()
         if not urls.captures:
             return open_bus(urls.url, self.data, keep, self.clock, self.inventory)
@@ -86,7 +89,7 @@ class Context:
         return tuple(trust for url in urls if (trust := trust_of_bus(url, self.data)) is not None)
 
     def rules(self) -> VerdictRules:
-        """Load the current rules of verdicts: the organization's own, or this version's.
+        """Return the rules of verdicts: the organization's own, or this version's.
 
         Raises ConfigError if its own are invalid.
         """

@@ -115,10 +115,11 @@ class Settings(BaseModel):
 
 
 def load(data: Path) -> Settings:
-    """Load the settings of a data folder; ConfigError names the file, the setting and the fault.
+    """Return the settings of a data folder: defaults, its `ullage.toml`, then the environment.
 
-    Nobody else may be able to write the file or the folder (`ullage.files.ownership`), because
-    programs that it names are run.
+    Raises ConfigError, which names the file or variable, the setting and the fault. Nobody else may
+    be able to write the file or the folder (`ullage.files.ownership`), because programs that it
+    names are run.
     """
     file = data / FILE
     if file.exists() and not file.is_file():

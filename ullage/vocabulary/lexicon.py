@@ -104,7 +104,7 @@ def list_themes() -> dict[str, RuleKind[Vocabulary]]:
 
 
 def parse_rows(text: str, name: str) -> Iterator[LexiconTerm]:
-    """Yield the terms of a file of that name; ConfigError names an invalid line."""
+    """Yield the terms of a file of that name; raises ConfigError, which names an invalid line."""
     for number, line in enumerate(text.splitlines(), 1):
         if line and not line.startswith("#"):
             cells = line.split("\t")
