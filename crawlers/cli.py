@@ -380,9 +380,10 @@ def _looks(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
 
 
 def _reached(word: str | None) -> str:
-    """Return "answers" for a site without a fault; UnavailableError names its fault otherwise.
+    """Return "answers" for a site without a fault, whose `word` is "".
 
-    `word` is the fault: "" for none, None where the site was not visited.
+    Raises UnavailableError for any other word, which names the fault, and for None: the site was
+    not visited.
     """
     if word is None:
         raise UnavailableError("was not visited: the time limit for all sites was reached")

@@ -97,7 +97,7 @@ class ChatChannel(BaseModel):
 def read_channel(path: Path) -> ChatChannel:
     """Return the channel that a file describes.
 
-    ConfigError names the file, the setting and the fault.
+    Raises ConfigError, which names the file, the setting and the fault.
     """
     try:
         return ChatChannel.model_validate(

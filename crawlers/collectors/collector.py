@@ -171,7 +171,7 @@ class Runner:
             await asyncio.sleep(backoff.next())
 
     async def _read(self, session: ChatSession, backoff: Backoff) -> None:
-        """Process the batches of a session; BlindError where none arrives in time.
+        """Process the batches of a session; raises BlindError where none arrives in time.
 
         While one batch is made durable, only the next one is fetched: a cursor must be stored
         before the session asks for what lies behind it.
@@ -375,7 +375,7 @@ class Runner:
 
 
 async def _next(batches: AsyncIterator[DeliveryBatch]) -> DeliveryBatch:
-    """Return the next batch; BlindError where none arrives in time."""
+    """Return the next batch; raises BlindError where none arrives in time."""
     try:
         async with asyncio.timeout(STALL_SECONDS):
             return await anext(batches)

@@ -78,7 +78,7 @@ class ImapSession:
         await asyncio.to_thread(self._box.close)
 
     async def batches(self) -> AsyncIterator[DeliveryBatch]:
-        """Yield batches for ever; BlindError where the server cannot be read."""
+        """Yield batches for ever; raises BlindError where the server cannot be read."""
         try:
             await asyncio.to_thread(self._box.open)
             while True:
@@ -168,7 +168,7 @@ class _Box:
         self._client: imaplib.IMAP4 | None = None
 
     def open(self) -> None:
-        """Connect and log in; BlindError where the login is refused."""
+        """Connect and log in; raises BlindError where the login is refused."""
         host, port = self._place
         if self._plain:
             self._client = imaplib.IMAP4(host, port, timeout=ANSWER_SECONDS)
@@ -257,7 +257,7 @@ def _find_number(pattern: re.Pattern[bytes], line: bytes) -> int:
 
 
 def _number(told: Sequence[bytes | None]) -> int:
-    """Return a number from the server's answer; BlindError where it holds none."""
+    """Return a number from the server's answer; raises BlindError where it holds none."""
     if not told or told[-1] is None or not told[-1].isdigit():
         raise BlindError("service")
     return int(told[-1])

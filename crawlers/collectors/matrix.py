@@ -66,7 +66,7 @@ class MatrixSession:
         await self._server.close()
 
     async def batches(self) -> AsyncIterator[DeliveryBatch]:
-        """Yield batches for ever; BlindError where the server cannot be read."""
+        """Yield batches for ever; raises BlindError where the server cannot be read."""
         try:
             while True:
                 async for batch in self._enter():

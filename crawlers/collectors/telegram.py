@@ -98,7 +98,7 @@ class TelegramSession:
         await self._client.disconnect()
 
     async def batches(self) -> AsyncIterator[DeliveryBatch]:
-        """Yield batches for ever; BlindError where the service cannot be read."""
+        """Yield batches for ever; raises BlindError where the service cannot be read."""
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await self._client.connect()

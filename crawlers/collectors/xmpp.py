@@ -137,7 +137,7 @@ class XmppSession:
                 await self._client.disconnected
 
     async def batches(self) -> AsyncIterator[DeliveryBatch]:
-        """Yield batches for ever; BlindError where the server cannot be read."""
+        """Yield batches for ever; raises BlindError where the server cannot be read."""
         await self._connect()
         async for batch in self._again(self._channels):
             yield batch

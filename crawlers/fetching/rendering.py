@@ -81,8 +81,9 @@ class Browser:
         self._reading = asyncio.ensure_future(self._read_messages())
 
     async def call(self, method: str, session: str = "", **params: Any) -> dict[str, Any]:
-        """Call a method of the DevTools protocol and return its result; BrowserError if it
-        fails.
+        """Call a method of the DevTools protocol and return its result.
+
+        Raises BrowserError if it fails.
         """
         if self._reading.done() or self._process.stdin is None:
             raise BrowserError("the browser has exited")
@@ -318,7 +319,7 @@ class Browsers:
                 await rendering.end()
 
     async def get_version(self) -> str:
-        """Return the browser's version; BrowserError if there is none that can be used."""
+        """Return the browser's version; raises BrowserError if there is none that can be used."""
         return await get_version(self.program)
 
 

@@ -59,8 +59,8 @@ def read_export(
 ) -> Iterator[Message]:
     """Yield the messages of an export as lines of ingest.
 
-    ConfigError where it holds no message of that form. Where single files cannot be read, it is
-    raised after the messages of the others.
+    Raises ConfigError where it holds no message of that form. Where single files cannot be read, it
+    is raised after the messages of the others.
     """
     is_empty = True
     try:
@@ -96,7 +96,7 @@ def _no_message(path: Path, form: str) -> ConfigError:
 def _read_files(path: Path, form: ExportForm) -> Iterator[Message]:
     """Yield the messages of all files of an export.
 
-    ConfigError names the files that cannot be read, after the messages of the others.
+    Raises ConfigError, which names the files that cannot be read, after the messages of the others.
     """
     files, faults, before = _list_files(path, form), list[ConfigError](), Message()
     for file in files:
@@ -148,7 +148,7 @@ def parse_file(
     """Return the messages of one file; empty where it does not have that form.
 
     Attached files are returned as names only. `before` holds the fields that a message may take
-    from the one before it, and is updated. ConfigError where the file is damaged.
+    from the one before it, and is updated. Raises ConfigError where the file is damaged.
     """
     if content.startswith(b"PK\x03\x04"):
         raise ConfigError(f"{path}: is an archive: unpack it and name its content")
@@ -437,7 +437,7 @@ def check_samples(form: ExportForm) -> list[str]:
 def check_own_forms(folder: Path) -> str:
     """Check the forms in `folder` against their samples and return a summary with their number.
 
-    FaultsError lists what is wrong.
+    Raises FaultsError, which lists what is wrong.
     """
     faults, paths = list[str](), sorted(folder.glob(f"*{ENDING}"))
     for path in paths:

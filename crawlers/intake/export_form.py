@@ -147,7 +147,7 @@ def list_forms(folder: Path | None = None) -> list[str]:
 def load_form(name: str, folder: Path | None = None) -> ExportForm:
     """Return a form; one in `folder` replaces a shipped one.
 
-    ConfigError where its file is wrong, KeyError where it does not exist.
+    Raises ConfigError where its file is wrong, KeyError where it does not exist.
     """
     if name not in list_forms(folder):
         raise KeyError(name)

@@ -59,7 +59,7 @@ class IntakeWriter:
 
     @classmethod
     def of(cls, context: Context, stop: threading.Event | None = None) -> Self:
-        """Create the writer for a data folder; ConfigError where a key is missing."""
+        """Create the writer for a data folder; raises ConfigError where a key is missing."""
         publisher = context.bus().publisher(CAPTURES)
         signer = keys.load_signer(context.keys, "ingest")
         keys.load_sealer(context.keys)  # a faulty key is reported at the start
@@ -81,7 +81,7 @@ class IntakeWriter:
     def captures(self, line: CaptureLine, now: datetime | None = None) -> list[Capture]:
         """Return the captures of `line`.
 
-        RecordError where one exceeds the limits of a record, or is not text.
+        Raises RecordError where one exceeds the limits of a record, or is not text.
         """
         return self.maker(now)(line)
 

@@ -58,7 +58,7 @@ LINE = re.compile(rb"\S[^\n]*+")
 def posts_in(media_type: str, body: bytes) -> Iterator[CaptureLine | RecordError]:
     """Yield the posts in a body, and the faults of those that are not valid.
 
-    RecordError where the body holds no post, too many of them, or invalid JSON.
+    Raises RecordError where the body holds no post, too many of them, or invalid JSON.
     """
     if sum(1 for _ in islice(PART.finditer(body), MOST_PARTS + 1)) > MOST_PARTS:
         raise RecordError(
@@ -267,7 +267,7 @@ class _Read(NamedTuple):
 def _read(media_type: str, body: bytes, made: Callable[[CaptureLine], list[Capture]]) -> _Read:
     """Parse a body; `made` makes captures of its lines.
 
-    RecordError where it holds no post, or more than are accepted at a time.
+    Raises RecordError where it holds no post, or more than are accepted at a time.
     """
     captures, refused, unknown, number = (
         list[Capture](),

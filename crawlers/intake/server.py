@@ -260,7 +260,10 @@ def _media_type(headers: dict[str, str]) -> str:
 
 
 def _token(keys: KeyStore) -> str:
-    """Return the token of intake, which is made where there is none; ConfigError if invalid."""
+    """Return the token of intake, which is made where there is none.
+
+    Raises ConfigError if it is invalid.
+    """
     has_token = keys.command or (keys.credentials and (keys.credentials / TOKEN).is_file())
     if not has_token and not keys.exists(TOKEN):
         keys.root.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -59,7 +59,10 @@ def _to_selections(value: object, info: ValidationInfo) -> Selections:
 
 
 def _to_pattern(value: object) -> re.Pattern[str]:
-    """Compile a regular expression; ValueError if it is invalid or too slow on some texts."""
+    """Compile a regular expression.
+
+    Raises ValueError if it is invalid or too slow on some texts.
+    """
     if not isinstance(value, str):
         raise ValueError("is not a valid regular expression")  # noqa: TRY004 - pydantic's way
     try:
@@ -136,7 +139,7 @@ def _to_id_template(value: object) -> str:
 
 
 def _to_zone(value: object) -> ZoneInfo:
-    """Return the time zone of that name; ValueError if there is none."""
+    """Return the time zone of that name; raises ValueError if there is none."""
     try:
         return ZoneInfo(str(value))
     except (ZoneInfoNotFoundError, ValueError):

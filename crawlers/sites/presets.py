@@ -167,7 +167,10 @@ class Presets:
         return tuple(sorted({*_list_shipped(), *self.own}))
 
     def get(self, name: str) -> Preset:
-        """Return a preset by name; ConfigError if its file is faulty, KeyError if there is none."""
+        """Return a preset by name.
+
+        Raises ConfigError if its file is faulty, KeyError if there is none.
+        """
         if isinstance(preset := self.own.get(name), ConfigError):
             raise preset
         return preset or load_shipped(name)
@@ -193,7 +196,7 @@ def _list_shipped() -> tuple[str, ...]:
 
 @functools.cache
 def load_shipped(name: str) -> Preset:
-    """Return a shipped preset; KeyError if there is none of that name."""
+    """Return a shipped preset; raises KeyError if there is none of that name."""
     if name not in _list_shipped():
         raise KeyError(name)
     return _parse_preset(
@@ -264,7 +267,7 @@ def _find_marks(marks: Recognise, response: Response, page: ParsedPage | None) -
 
 @functools.lru_cache(maxsize=1024)
 def _compile_mark(text: str) -> Selections:
-    """Compile the selector of a mark; ConfigError if it is invalid."""
+    """Compile the selector of a mark; raises ConfigError if it is invalid."""
     try:
         return compile_selectors([text], "css")
     except ValueError as why:

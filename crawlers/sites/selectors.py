@@ -147,7 +147,7 @@ def _limit_matches(xpath: str) -> str:
 
 
 def _compile_jmespath(text: str) -> Any:
-    """Compile a JMESPath; ValueError if it is invalid."""
+    """Compile a JMESPath; raises ValueError if it is invalid."""
     try:
         return jmespath.compile(text)
     except JMESPathError:
@@ -331,7 +331,7 @@ def _inline_relations(document: Any) -> Any:
 
 
 def _get_response_text(response: Response) -> str:
-    """Return the text of a response; RecordError if it is no text."""
+    """Return the text of a response; raises RecordError if it is no text."""
     from scrapy.http import TextResponse  # noqa: PLC0415 - exports of chats are read without Scrapy
 
     if not isinstance(response, TextResponse):

@@ -193,7 +193,7 @@ def _run_probe(context: Context, found: SiteSurvey, presets: Presets) -> SiteSur
 
 
 def _build_site(url: str, name: str, allow_private: bool) -> Site:
-    """Return the site that an address would be; ConfigError if it is no address."""
+    """Return the site that an address would be; raises ConfigError if it is no address."""
     url = url if ":/" in url else f"https://{url}"
     parts = split_url(url)
     if (
