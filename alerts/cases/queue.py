@@ -159,7 +159,7 @@ class QueuePage:
 
 
 def store_order(order: str) -> str:
-    """Return the store's name of an order; QueryError for an unknown one."""
+    """Return the store's name of an order; raises QueryError for an unknown one."""
     store_name = ORDERS.get(order.removeprefix("-"))
     if store_name is None:
         raise QueryError(Phrase("sort by one of %(known)s", known=", ".join(ORDERS)), "order")
@@ -216,7 +216,7 @@ class IncidentQueue:
     """The number of work items that were missing at first use."""
 
     def page(self, view: QueueFilter, limit: int = 50, after: str = "") -> QueuePage:
-        """Return a page of at most `limit` rows; QueryError for an invalid filter."""
+        """Return a page of at most `limit` rows; raises QueryError for an invalid filter."""
         self._complete()
         order, where = store_order(view.order), self._to_filter(view)
         if view.flat or view.seller:

@@ -248,7 +248,7 @@ def _desk(context: Context) -> Iterator[AccountDesk]:
 
 
 def _tenants(context: Context, named: Sequence[str], everyone: bool) -> list[str]:
-    """Return the named tenants, or all; ConfigError if one is unknown here."""
+    """Return the named tenants, or all; raises ConfigError if one is unknown here."""
     if everyone:
         return [ALL]
     for tenant in named:

@@ -594,7 +594,7 @@ def incidents_show(
 
 
 def _show(context: Context, store: IncidentStore, id_: str, *, as_json: bool) -> None:
-    """Print one incident in full; ConfigError if it does not exist."""
+    """Print one incident in full; raises ConfigError if it does not exist."""
     incident_details, now = (
         load_details(store, id_, None if as_json else CUSTOMERS_SHOWN),
         context.clock.now(),
