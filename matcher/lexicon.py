@@ -35,6 +35,7 @@ term is counted is a lower bound.
 from __future__ import annotations
 
 import math
+import re
 import string
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -45,6 +46,7 @@ from typing import NamedTuple
 
 import ahocorasick
 import numpy as np
+import numpy.typing as npt
 
 from matcher.columns.batch import Batch, Bytes, Places
 from matcher.columns.literals import Literals, once, stretches, whole_words
@@ -52,6 +54,7 @@ from matcher.detect.labels import words
 from matcher.detect.search import Prescan, PrescanHits
 from matcher.text.fold import fold, fold_all, list_scripts
 from ullage.records import Term
+from ullage.vocabulary.fields import SURNAMES
 from ullage.vocabulary.lexicon import SALE, SIDES, LexiconTerm, is_offer, is_traded, list_themes
 
 CONTEXT, RECORD = "CONTEXT", "record"
@@ -309,6 +312,12 @@ LONGEST_CHARACTER = 4
 WITHIN_CHARACTERS = bytes(range(0x80, 0xC0))
 """The bytes of UTF-8 that begin no character."""
 ALPHANUMERIC = frozenset(string.ascii_letters + string.digits)
+HAN = "[\xe4-\xe9][\x80-\xbf]{2}"
+"""A Han character in UTF-8, whose bytes are read as latin-1."""
+NAMED = re.compile(f"(?:{HAN}){{1,2}}(?!{HAN})")
+"""The given name behind a surname."""
+HAN_CHARACTER = re.compile(HAN)
+HAN_LEADS, HAN_BYTES = (0xE4, 0xE9), 3
 
 
 class Lexicon:
@@ -336,6 +345,7 @@ class Lexicon:
         self._form_of_pattern = np.array(
             [number for number, _ in patterns], np.min_scalar_type(len(words))
         )
+        self._is_surname = np.array([form in _surnames() for form in words])
         self.prescan = Prescan(whole_words([literal for _, literal in patterns], DOMAINS))
         self._longest = max(form.size for form in self._automaton.values())
         # room for a word, its company, and one that is cut
@@ -361,8 +371,12 @@ class Lexicon:
         """
         terms = [TextTerms()] * len(batch.starts)
         number, end = prescan_hits.words
+        form = self._form_of_pattern[number]
+        is_name = self._is_surname[form]
+        is_name[is_name] = _begin_names(batch.data, end[is_name])
+        form, end = form[~is_name], end[~is_name]
         order = np.argsort(end, kind="stable")
-        form, end = self._form_of_pattern[number[order]], end[order]
+        form, end = form[order], end[order]
         document = batch.documents(end - 1)
         borders = [*np.flatnonzero(np.diff(document, prepend=-1)).tolist(), len(end)]
         for first, last in pairwise(borders):
@@ -424,7 +438,8 @@ class Lexicon:
         free = counted = at = 0
         for start, minus_last, form in candidates:
             end = 1 - minus_last
-            if start >= free and _is_word(text, start, end):
+            is_whole = not (form.is_surname and _begins_name(text, start, end))
+            if start >= free and is_whole and _is_word(text, start, end):
                 free = end
                 if start >= low and end <= high:
                     at += len(raw[counted:start].translate(None, WITHIN_CHARACTERS))
@@ -451,7 +466,8 @@ class Records:
 class _Form(NamedTuple):
     """A form, its size in bytes and its meanings.
 
-    `company` are the term ids beside which an ambiguous term of another id counts.
+    `company` are the term ids beside which an ambiguous term of another id counts. What
+    `is_surname` is no term at the head of a name.
     """
 
     text: str
@@ -459,6 +475,7 @@ class _Form(NamedTuple):
     entries: tuple[LexiconEntry, ...]
     company: frozenset[str]
     is_ambiguous: bool
+    is_surname: bool
 
 
 class _TermMatch(NamedTuple):
@@ -477,7 +494,7 @@ def _build_automaton(meanings_of: Mapping[str, tuple[LexiconEntry, ...]]) -> aho
         company = frozenset(entry.id for entry in entries if entry.kind in COMPANY)
         is_ambiguous = any(entry.needs_company for entry in entries)
         for literal in literals(text):
-            form = _Form(text, len(literal), entries, company, is_ambiguous)
+            form = _Form(text, len(literal), entries, company, is_ambiguous, text in _surnames())
             automaton.add_word(literal.decode("latin-1"), form)
     automaton.make_automaton()
     return automaton
@@ -499,6 +516,42 @@ def _is_word(text: str, start: int, end: int) -> bool:
     if start and text[start] in ALPHANUMERIC and text[start - 1] in ALPHANUMERIC:
         return False
     return not (end < len(text) and text[end - 1] in ALPHANUMERIC and text[end] in ALPHANUMERIC)
+
+
+@cache
+def _surnames() -> frozenset[str]:
+    """Return the surnames of one character, in both scripts."""
+    return frozenset(form for surname in SURNAMES for form in list_scripts(surname))
+
+
+def _begins_name(text: str, start: int, end: int) -> bool:
+    """Return whether the surname at [start, end) begins a name, as in `马晓红`.
+
+    A name is two or three Han characters that stand alone.
+    """
+    before = start - HAN_BYTES
+    return NAMED.match(text, end) is not None and not (
+        before >= 0 and HAN_CHARACTER.match(text, before)
+    )
+
+
+def _begin_names(data: Bytes, end: Places) -> npt.NDArray[np.bool_]:
+    """Return whether each surname, which ends at `end` in UTF-8, begins a name: bool[n].
+
+    As `_begins_name` decides, for many places at once.
+    """
+
+    def is_han(place: Places) -> npt.NDArray[np.bool_]:
+        lead, last = (data.take(place + at, mode="clip") for at in (0, HAN_BYTES - 1))
+        is_lead: npt.NDArray[np.bool_] = (
+            (lead >= HAN_LEADS[0]) & (lead <= HAN_LEADS[1]) & (last >= 0x80)
+        )
+        return is_lead
+
+    follows = is_han(end) & ~(is_han(end + HAN_BYTES) & is_han(end + 2 * HAN_BYTES))
+    before = end - 2 * HAN_BYTES
+    named: npt.NDArray[np.bool_] = follows & ~((before >= 0) & is_han(before))
+    return named
 
 
 def _resolve_meanings(forms: Iterable[_TermMatch]) -> Iterator[tuple[_TermMatch, LexiconEntry]]:

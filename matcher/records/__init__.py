@@ -7,10 +7,9 @@ few samples per layout for the statistics of a whole capture. Values stay here; 
 the skeleton leave.
 """
 
-from matcher.records.cells import SURNAMES
 from matcher.records.layouts import Layouts
 from matcher.records.reader import DocumentColumns, RowLayout
 from matcher.records.rows import RowTable
 from matcher.records.segment import rows_of
 
-__all__ = ["SURNAMES", "DocumentColumns", "Layouts", "RowLayout", "RowTable", "rows_of"]
+__all__ = ["DocumentColumns", "Layouts", "RowLayout", "RowTable", "rows_of"]

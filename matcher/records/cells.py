@@ -41,7 +41,7 @@ from matcher.records.table import (
 )
 from matcher.text.fold import list_scripts
 from ullage.regex import compile_later
-from ullage.vocabulary.fields import FieldLabel
+from ullage.vocabulary.fields import SURNAMES, FieldLabel
 
 LONGEST = 32
 """Characters of a cell that may be classified by its words."""
@@ -248,10 +248,6 @@ def is_secret(value: str) -> bool:
     return is_made(value) and is_possible(value)
 
 
-SURNAMES = (
-    "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘于蒋蔡余杜叶程苏魏吕丁任沈姚卢姜崔钟谭陆汪范金石廖贾夏韦付方白邹孟熊秦邱江"
-    "尹薛闫段雷侯龙史陶黎贺顾毛郝龚邵万钱严覃武戴莫孔向汤欧阳司徒"
-)
 NAME = compile_later(rf"[{SURNAMES}][\u4e00-\u9fff某*]{{1,3}}|[A-Z][a-z]+(?: [A-Z][a-z]+){{1,2}}")
 NOT_NAMES = re.compile(r"[省市区县路街号村镇银行卡公司数据客户余额]")
 HAN_BYTES = 3

@@ -203,6 +203,9 @@ def test_offsets_are_right_after_letters_that_lower_case_lengthens() -> None:
     assert [text[h.start : h.end] for h in LEXICON.read(text).hits] == ["内料"]
 
 
+NAME = re.compile("(?<![一-鿿])[马馬][一-鿿]{1,2}(?![一-鿿])")
+
+
 def naive(text: str) -> list[tuple[int, int]]:
     """Leftmost, longest, whole words; every form looked for at every place."""
     spans, place = [], 0
@@ -212,7 +215,9 @@ def naive(text: str) -> list[tuple[int, int]]:
             (
                 f
                 for f in forms
-                if text.startswith(f, place) and _is_whole_word(text, place, place + len(f))
+                if text.startswith(f, place)
+                and _is_whole_word(text, place, place + len(f))
+                and not (f in "马馬" and NAME.match(text, place))
             ),
             None,
         )

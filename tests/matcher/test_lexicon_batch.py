@@ -240,3 +240,21 @@ def test_case_variants_are_made_only_for_non_ascii() -> None:
     assert literals("fullz") == (b"fullz",)
     assert literals("内料") == ("内料".encode(),)
     assert set(literals("é ö")) == {form.encode() for form in ("é ö", "É Ö", "É ö")}
+
+
+@pytest.mark.parametrize(
+    ("text", "counted"),
+    [
+        ("姓名:马晓红 手机", 0),
+        ('"name":"马超","phone"', 0),
+        ("馬曉紅,手機", 0),
+        ("手机 马", 1),
+        ("收马 手机", 1),
+        ("马,手机", 1),
+        ("马来了很多人 手机", 1),
+        ("马晓红 手机 出马", 1),
+    ],
+)
+def test_surname_of_a_name_is_no_term(text: str, counted: int) -> None:
+    assert sum(LEXICON.read(text).counts.values()) == counted
+    assert sum(read_terms(text)[0].counts.values()) == counted

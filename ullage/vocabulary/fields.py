@@ -151,3 +151,10 @@ def shows(fields: frozenset[str]) -> frozenset[Shows]:
         Shows.LENT: fields >= {FieldLabel.PHONE, FieldLabel.ID} and bool(_MONEY & fields),
     }
     return frozenset(shown for shown, is_so in conditions.items() if is_so)
+
+
+SURNAMES = (
+    "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘于蒋蔡余杜叶程苏魏吕丁任沈姚卢姜崔钟谭陆汪范金石廖贾夏韦付方白邹孟熊秦邱江"
+    "尹薛闫段雷侯龙史陶黎贺顾毛郝龚邵万钱严覃武戴莫孔向汤欧阳司徒"
+)
+"""Characters that begin most Chinese names; of surnames with two characters, both."""
