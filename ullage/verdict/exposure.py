@@ -282,8 +282,9 @@ def _explain_corroboration(
 
 def _explain_modifier(modifier: Modifier, crowd: Crowd, facts: VerdictFacts) -> Reason | None:
     matched: list[str] = []
+    labels = modifier.fields & crowd.fields
     if modifier.fields:
-        matched = sorted(map(str, modifier.fields & crowd.fields))
+        matched = sorted(map(str, labels))
     elif modifier.minors:
         matched = [str(facts.minors)] if facts.minors else []
     elif "*" in modifier.terms:
@@ -293,11 +294,12 @@ def _explain_modifier(modifier: Modifier, crowd: Crowd, facts: VerdictFacts) -> 
     if not matched:
         return None
     what = " ".join(matched)
+    chinese = describe_fields(labels)[1] if labels else what
     return Reason(
         modifier.code,
         modifier.points,
         f"{modifier.text}: {what}",
-        f"{modifier.text_zh or modifier.text}：{what}",
+        f"{modifier.text_zh or modifier.text}：{chinese}",
     )
 
 

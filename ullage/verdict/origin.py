@@ -47,7 +47,7 @@ from ullage.verdict.statistics import (
     hypergeometric_tail,
     to_odds,
 )
-from ullage.verdict.words import describe_cookies, format_count
+from ullage.verdict.words import describe_cookies, describe_fields, format_count
 
 SHOWN_COHORTS = 3
 OWN_COHORTS = frozenset({"export"})
@@ -437,7 +437,7 @@ def _explain_known(
             "O10",
             0,
             f"fields that only the tenant holds: {' '.join(own_fields)}",
-            f"仅本单位掌握的字段：{' '.join(own_fields)}",
+            f"仅本单位掌握的字段：{describe_fields(frozenset(own_fields))[1]}",
         )
 
 

@@ -1,5 +1,6 @@
 """Exposure: what adds to it, what bounds it, and what must not touch it."""
 
+import re
 from datetime import date, timedelta
 
 import pytest
@@ -14,6 +15,8 @@ from ullage.vocabulary.fields import FieldLabel
 
 RULES = load_verdict_rules()
 BAIT = {"canaries": (Bait(label="sms", customers=1, verified=1),), "canaries_enrolled": 3}
+FIELD_CODE = re.compile(rf"\b(?:{'|'.join(set(FieldLabel) - {'QQ'})})\b", re.ASCII)
+"""Field labels as the code has them; QQ is called so in Chinese as well."""
 EXPOSED = ("X9", "X10", "X11", "X12", "X14")
 
 
@@ -73,6 +76,16 @@ def test_every_scenario_way_is_reached_and_worded_in_two_languages(
     )
     assert (judged.reasons[0].code, judged.reasons[0].points) == (scenario.id, way.points)
     assert all((scenario.title, scenario.title_zh, scenario.source))
+
+
+@pytest.mark.parametrize("label", FieldLabel)
+def test_chinese_reasons_name_every_field_in_chinese(label: FieldLabel) -> None:
+    leaked = make_facts(*FieldLabel, own_fields=frozenset((label,)))
+    for given_facts in (leaked, make_facts(label, "PHONE", own_fields=frozenset((label,)))):
+        scored, source = judge(given_facts)
+        chinese = [reason.evidence_zh for reason in (*scored.reasons, *source.reasons)]
+        assert any("仅本单位掌握的字段" in text for text in chinese)
+        assert [text for text in chinese if FIELD_CODE.search(text)] == []
 
 
 def test_every_scenario_exists_once() -> None:
