@@ -227,7 +227,7 @@ def carry_out(
     keys.load_signer(context.keys, ROLE)  # without a signer there is no proof, so nothing is erased
     action = "tenant.erase" if order.is_whole else "subject.erase"
     context.trail().append(
-        action, f"tombstone {order.mark}", actor=current_user(), tenant=order.tenant, reason=why
+        action, f"deletion mark {order.mark}", actor=current_user(), tenant=order.tenant, reason=why
     )
     own_stages = (
         partial(look, context) for look in (_erase_registry, _keys, _bus, _audit, _settings)
@@ -395,7 +395,7 @@ def _prove(
     write_whole(text, path)
     removed, digest = sum(report.removed for report in looked), hashlib.sha256(text).hexdigest()
     action = "tenant.erased" if order.is_whole else "subject.erased"
-    summary = f"tombstone {order.mark}: {removed} removed, proof sha256 {digest}"
+    summary = f"deletion mark {order.mark}: {removed} removed, proof sha256 {digest}"
     context.trail().append(
         action, summary, actor=current_user(), tenant=order.tenant, reason=f"case {case}"
     )

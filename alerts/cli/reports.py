@@ -281,10 +281,10 @@ def _export_customers(
     with deciding(context, by, "customers.export") as (store, who):
         incident = get_incident(store, incidents[0])
         text, count = customers_csv(store, incident, kind)
-    what = f"incident {incident.id}: {count} handles"
+    what = f"incident {incident.id}: {count} pseudonyms"
     context.trail().append("customers.export", what, actor=who.name, tenant=incident.tenant)
     write_out(text.encode(), output)
-    typer.echo(f"{count:,} handles", err=True)
+    typer.echo(f"{count:,} pseudonyms", err=True)
 
 
 class _CountingIterator:

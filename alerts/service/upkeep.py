@@ -391,7 +391,7 @@ def remove_late(store: IncidentStore, trail: Trail, reading: ClockReading) -> se
         ids_by_class = [(kind, ids) for kind, ids in late if ids]
         if ids_by_class:
             description = (
-                f"tombstone {erased.mark}: {sum(len(ids) for _, ids in ids_by_class)}"
+                f"deletion mark {erased.mark}: {sum(len(ids) for _, ids in ids_by_class)}"
                 " that came after it are removed"
             )
             action = "subject.erased" if erased.beginning else "tenant.erased"

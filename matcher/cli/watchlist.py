@@ -123,10 +123,13 @@ def load(
                 list_, target, context.clock.now(), Control(control) if control else None
             )
         installation.check_size(context.data, context.keys, tenant, header.customers, shrink=shrink)
-        extras = f", {builder.report.witnesses} witnesses" if witness else ""
-        extras += ", and the list of what is recorded" if enrolled else ""
+        extras = f", {builder.report.witnesses} private attributes" if witness else ""
+        extras += ", and the customer registry" if enrolled else ""
         _note(
-            context, "load", tenant, f"epoch {header.epoch}, {header.customers} customers{extras}"
+            context,
+            "load",
+            tenant,
+            f"key generation {header.epoch}, {header.customers} customers{extras}",
         )
         place()
         installation.install(
@@ -404,7 +407,7 @@ def _install_update(
     """Install the changes of `draft` once they have been checked and noted in the audit log."""
     data, keys, now = context.data, context.keys, context.clock.now()
     installation.check_source(data, keys, tenant, draft, now, shrink=shrink)
-    _note(context, "update", tenant, f"epoch {epoch}")
+    _note(context, "update", tenant, f"key generation {epoch}")
     installation.install(data, keys, tenant, draft, now, move=True, shrink=shrink)
 
 

@@ -120,7 +120,7 @@ def test_customers_are_exported_as_pseudonyms_like_on_the_page(
     phone_incident, browser, data, run, tmp_path
 ) -> None:
     file = tmp_path / "out.csv"
-    assert "1 handles" in run(
+    assert "1 pseudonyms" in run(
         "export", phone_incident, "--format", "customers", "-o", str(file), "--by", "Li Wei"
     )
     assert last(data) == ("customers.export", "Li Wei")

@@ -145,7 +145,7 @@ def test_each_private_attribute_has_two_counted_entries(ullage, bank_with_list: 
     counts, number = opened.list.counts(), len(chosen(bank_with_list))
     assert (counts[f"{WITNESS}.{HOLDER}"], counts[f"{WITNESS}.{PAIR}"]) == (number, number)
     assert f"{WITNESS}.{PAIR} {number}" in ullage("watchlist", "show").stdout
-    assert f"{number} witnesses" in ullage("audit", "list").stdout
+    assert f"{number} private attributes" in ullage("audit", "list").stdout
 
 
 def numbers(written: bytes) -> set[bytes]:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from ullage.audit import AuditEntry, Trail, read_entries
 
 ACTION = "bait.stamp"
-_ENTRY = re.compile(r"bait of (.{1,40}): (\d+) customers, sha256 ([0-9a-f]{64})")
+_ENTRY = re.compile(r"(?:bait|honeytokens) of (.{1,40}): (\d+) customers, sha256 ([0-9a-f]{64})")
 
 
 class Stamp(NamedTuple):
@@ -38,7 +38,7 @@ def record(
     """Record a list in the audit log; durable on return."""
     return trail.append(
         ACTION,
-        f"bait of {party}: {customers} customers, sha256 {sha256}",
+        f"honeytokens of {party}: {customers} customers, sha256 {sha256}",
         actor=actor,
         tenant=tenant,
     )

@@ -227,7 +227,7 @@ def _add_exports(router: APIRouter) -> None:
         if stored is None:
             return site.missing(GONE)
         text, count = customers_csv(site.store, stored, kind)
-        what = f"incident {id_}: {count} handles"
+        what = f"incident {id_}: {count} pseudonyms"
         site.trail.append("customers.export", what, actor=site.actor(), tenant=stored.tenant)
         return download(text.encode(), "text/csv; charset=utf-8", f"{id_}-customers.csv")
 
