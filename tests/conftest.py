@@ -25,6 +25,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
 from deploy.local.kafka import Broker, broker, ensure_libraries
+from tests.running.audit_targets import audit_entries_have_chinese  # noqa: F401
 from tests.running.limits import (
     pytest_fixture_setup,  # noqa: F401
     pytest_runtest_makereport,  # noqa: F401

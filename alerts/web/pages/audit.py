@@ -8,9 +8,19 @@ from typing import Annotated
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
+from alerts.translation import catalogue
+from alerts.web.audit_targets import translate_target
 from alerts.web.dependencies import Console, Text, require_permission
-from alerts.web.templating import FilterField, MenuEntry, StatePage, TableCell, TableSection, Tone
-from ullage.audit import ChainCheck, read_entries, walk_all
+from alerts.web.templating import (
+    READER,
+    FilterField,
+    MenuEntry,
+    StatePage,
+    TableCell,
+    TableSection,
+    Tone,
+)
+from ullage.audit import AuditEntry, ChainCheck, read_entries, walk_all
 from ullage.audit.trail import FOLDER
 from ullage.phrase import Phrase
 
@@ -28,6 +38,7 @@ DID: Mapping[str, Phrase] = {
     "account.refused": Phrase("login refused"),
     "account.roles": Phrase("roles changed"),
     "account.sessions": Phrase("sessions ended"),
+    "audit.gap": Phrase("audit log entries missing"),
     "bait.stamp": Phrase("honeytoken recorded"),
     "clock.accepted": Phrase("system clock confirmed"),
     "coverage.explain": Phrase("gap explained"),
@@ -38,6 +49,7 @@ DID: Mapping[str, Phrase] = {
     "evidence.open": Phrase("evidence opened"),
     "evidence.pack": Phrase("evidence exported"),
     "evidence.refused": Phrase("evidence refused"),
+    "exposure": Phrase("customers screened"),
     "file.assess": Phrase("file assessed"),
     "file.open": Phrase("incident opened from file"),
     "incident.assigned": Phrase("incident assigned"),
@@ -80,6 +92,7 @@ DID: Mapping[str, Phrase] = {
     "settings.second_person": Phrase("one person decides reporting deadlines"),
     "subject.erase": Phrase("customer deleted"),
     "subject.erased": Phrase("customer deletion proved"),
+    "subjects.over_budget": Phrase("request beyond the daily limit refused"),
     "subjects.resolve": Phrase("customer pseudonyms resolved"),
     "suppression.add": Phrase("suppressed"),
     "suppression.lift": Phrase("suppression lifted"),
@@ -172,7 +185,8 @@ def routes() -> APIRouter:
 def _find_entries(site: Console, actor: str, action: str, words: str) -> list[list[TableCell]]:
     """Return rows of the matching entries, newest first.
 
-    Entries of invisible tenants are left out; those of no tenant need a principal who sees all.
+    At most `SHOWN` and one more, which says that there are older ones. Entries of invisible tenants
+    are left out; those of no tenant need a principal who sees all.
     """
     matches = [
         entry
@@ -180,19 +194,36 @@ def _find_entries(site: Console, actor: str, action: str, words: str) -> list[li
         if actor in ("", entry.actor)
         and (entry.action == action if action in DID else entry.action.startswith(action))
         and (site.principal.sees(entry.tenant) if entry.tenant else site.principal.sees_all)
-        and words.lower() in f"{entry.object} {entry.reason} {entry.request}".lower()
+        and _contains(entry, words.lower())
     ]
     return [
         [
             TableCell(match.at),
             TableCell(match.actor),
             describe_action(match.action),
-            TableCell(match.object),
+            TableCell(show_target(match)),
             TableCell(match.tenant or "–"),
             TableCell(match.reason or "–"),
         ]
-        for match in reversed(matches)
+        for match in reversed(matches[-SHOWN - 1 :])
     ]
+
+
+def _contains(entry: AuditEntry, words: str) -> bool:
+    """Return whether an entry has `words`, in lower case, as stored or as shown."""
+    return words in f"{entry.object} {entry.reason} {entry.request}".lower() or (
+        not words.isascii() and words in show_target(entry).lower()
+    )
+
+
+def show_target(entry: AuditEntry) -> str:
+    """Return the target of an entry in the reader's language."""
+    language = READER.get().language
+    return (
+        entry.object
+        if language == "en"
+        else translate_target(entry.object, catalogue(language).gettext)
+    )
 
 
 def _build_chain_table(chains: Sequence[ChainCheck]) -> TableSection:

@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse
 from alerts.records import CollectorHeartbeat
 from alerts.store import DocumentFilter
 from alerts.web.dependencies import Console, require_permission
-from alerts.web.pages.audit import describe_action
+from alerts.web.pages.audit import describe_action, show_target
 from alerts.web.templating import MenuEntry, StatePage, TableCell, TableSection, Tone
 from ullage.audit.trail import FOLDER
 from ullage.audit.verify import list_watchlist_changes
@@ -109,7 +109,7 @@ def _build_history(site: Console) -> TableSection:
             TableCell(entry.at),
             TableCell(entry.tenant, code=True),
             describe_action(entry.action),
-            TableCell(entry.object),
+            TableCell(show_target(entry)),
             TableCell(entry.actor),
             TableCell(entry.digest[:16], code=True),
         ]
