@@ -10,6 +10,7 @@ shown: by the browser on a page, by the tenant in messages and reports.
 from __future__ import annotations
 
 import io
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from datetime import tzinfo
@@ -46,6 +47,8 @@ ORIGIN = {
 """The words never say who leaked: in a draft for an authority that would be an admission."""
 KIND = {**{kind.name: kind.noun_zh for kind in kinds().values()}, "name": "姓名"}
 FIELD = {**{str(label): chinese for label, (_, chinese) in FIELDS.items()}, "OTHER": "其他字段"}
+LABEL = re.compile(r"<([A-Z]+)>")
+"""A field label in the skeleton of a row."""
 ROLE = {
     "operator": "系统运维",
     "agent": "客服坐席",
@@ -151,6 +154,17 @@ def named(name: str, of: str, language: Language) -> str:
     if language == "zh":
         return NAMES[of].get(name, name)
     return ENGLISH.get(of, {}).get(name) or spaced(name)
+
+
+def name_labels(skeleton: str, language: Language) -> str:
+    """Return the skeleton of a row with its field labels named in a language.
+
+    >>> name_labels("<NAME>----<LOAN>", "zh"), name_labels("<NAME>----<LOAN>", "en")
+    ('<姓名>----<贷款>', '<NAME>----<LOAN>')
+    """
+    if language == "en":
+        return skeleton
+    return LABEL.sub(lambda label: f"<{FIELD.get(label[1], label[1])}>", skeleton)
 
 
 def sentence(text: str, stop: str) -> str:

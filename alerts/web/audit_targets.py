@@ -284,27 +284,22 @@ def _sort(forms: tuple[str, ...]) -> list[str]:
 
 
 def _match(text: str, form: str) -> dict[str, str] | None:
-    """Return the values of a form's placeholders in `text`, None if it has another form."""
+    """Return the values of a form's placeholders in `text`, None if it has another form.
+
+    A value ends before the first occurrence of the text that follows its placeholder.
+    """
     first, *parts = _PLACEHOLDER.split(form)
-    if not text.startswith(first):
+    names, literals = parts[::2], parts[1::2]
+    if not text.startswith(first) or not text.endswith(literals[-1] if literals else first):
         return None
-    values, rest = dict[str, str](), text[len(first) :]
-    pairs = list(zip(parts[::2], parts[1::2], strict=True))
-    for number, (name, literal) in enumerate(pairs, 1):
-        if number == len(pairs):
-            value, found, rest = rest.removesuffix(literal), rest.endswith(literal), ""
-        else:
-            value, found, rest = _cut(rest, literal)
-        if not found or not value:
-            return None
-        values[name] = value
-    return None if rest else values
-
-
-def _cut(text: str, literal: str) -> tuple[str, bool, str]:
-    """Return what is before the first `literal`, whether there is one, and what is behind it."""
-    value, found, rest = text.partition(literal)
-    return value, bool(found), rest
+    values, unread = dict[str, str](), text[len(first) :]
+    for name, literal in zip(names[:-1], literals[:-1], strict=True):
+        values[name], _, unread = unread.partition(literal)
+    if names:
+        values[names[-1]] = unread.removesuffix(literals[-1])
+    elif unread:
+        return None
+    return values if all(values.values()) else None
 
 
 def _translate_value(name: str, value: str, translate: Translate) -> str | None:

@@ -26,7 +26,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from alerts.accounts import Principal
 from alerts.cases import incident_view
-from alerts.translation import LANGUAGES, TAGS, catalogue, named, sentence, translated
+from alerts.translation import (
+    LANGUAGES,
+    TAGS,
+    catalogue,
+    name_labels,
+    named,
+    sentence,
+    translated,
+)
 from ullage.phrase import Phrase
 from ullage.settings import Language
 
@@ -182,6 +190,7 @@ def speak(pages: Environment, language: Language, zone: tzinfo | None) -> None:
         "heading": lambda incident: incident_view.heading(incident, language),
         "offer": lambda incident: incident_view.offer(incident, translations.gettext),
         "coded": mark_code,
+        "labelled": lambda skeleton: name_labels(skeleton, language),
         "word": lambda name, of: named(name, of, language),
         "words": lambda names, of: [named(name, of, language) for name in names],
     }
