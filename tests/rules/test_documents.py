@@ -22,7 +22,7 @@ DOCUMENTS = [
     )
     if p.exists()
 ]
-DOCUMENTS += sorted((ROOT / "docs").glob("*.md"))
+DOCUMENTS += sorted((ROOT / "docs").rglob("*.md"))
 LOCKS = {
     "dev": (
         "crawl",

@@ -20,7 +20,7 @@ from ullage import cli
 ROOT = Path(__file__).parents[2]
 GLOSSARY = ROOT / "docs" / "glossary.md"
 DOCUMENTS = [
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
     ROOT / "README.md",
     ROOT / "README.zh.md",
     ROOT / "SECURITY.md",
