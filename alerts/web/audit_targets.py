@@ -65,9 +65,12 @@ WHYS = (
     mark_for_translation("is closed"),
     mark_for_translation("no group that grants anything here"),
     mark_for_translation(
-        "groups that grant different roles for different tenants are not one account"
+        "these groups grant different roles for different tenants: give one account"
+        " the same roles for all its tenants"
     ),
-    mark_for_translation("the same person cannot be %(one)s and %(other)s"),
+    mark_for_translation(
+        "the same person cannot be %(one)s and %(other)s: remove one of the two roles"
+    ),
     mark_for_translation("claim %(claim)s has no name that can be one here"),
     mark_for_translation("the name is taken, and not by the subject that came"),
 )
@@ -180,12 +183,12 @@ TARGETS = (
     mark_for_translation("index key generation %(number)s is destroyed"),
     mark_for_translation("%(target)s, early"),
     mark_for_translation(
-        "case %(case)s, incident %(incident)s: %(count)s pseudonyms"
-        " requested, %(found)s found, approved by %(people)s"
+        "case %(case)s, incident %(incident)s: %(count)s pseudonyms requested,"
+        " %(found)s found, approved by %(people)s"
     ),
     mark_for_translation(
-        "case %(case)s, incident %(incident)s: %(count)s pseudonyms"
-        " requested, beyond %(budget)s a day"
+        "case %(case)s, incident %(incident)s: %(count)s pseudonyms requested, beyond"
+        " %(budget)s a day"
     ),
     mark_for_translation("case %(case)s: %(count)s pseudonyms requested, %(found)s found"),
     mark_for_translation("honeytokens of %(party)s: %(count)s customers, sha256 %(digest)s"),
@@ -206,19 +209,18 @@ TARGETS = (
     mark_for_translation(
         "chain %(chain)s: it is gone with its high-water mark, and how long it was is not known"
     ),
-    mark_for_translation("the identity provider's address is none"),
-    mark_for_translation("the identity provider is slow, and others wait for it"),
+    mark_for_translation("the identity provider's address is not valid"),
+    mark_for_translation("the identity provider is slow, and other logins are waiting for it"),
     mark_for_translation("the identity provider takes too long"),
-    mark_for_translation("the identity provider cannot be asked (%(error)s)"),
+    mark_for_translation("the identity provider cannot be reached (%(error)s)"),
     mark_for_translation("the identity provider answers %(code)s"),
     mark_for_translation("the identity provider's answer is too long, or takes too long"),
-    mark_for_translation("the identity provider answers with no JSON object"),
+    mark_for_translation("the identity provider did not answer with a JSON object"),
     mark_for_translation(
-        "the identity provider calls itself otherwise than"
-        " search.oidc.issuer: copy it from there exactly"
+        "the identity provider's issuer differs from search.oidc.issuer: copy it exactly"
     ),
-    mark_for_translation("the identity provider's %(name)s is no https address"),
-    mark_for_translation("the identity provider's set of keys has none that signs"),
+    mark_for_translation("the identity provider's %(name)s is not an https address"),
+    mark_for_translation("the identity provider publishes no signing key"),
 )
 """Everything that an entry can be about."""
 WORDS: Mapping[str, Mapping[str, str]] = {
