@@ -189,7 +189,7 @@ def frontier_import(
         else context.keys.read(KEY)
     )
     if not file.is_file():
-        raise ConfigError(f"{file} does not exist")
+        raise ConfigError(f"{file} does not exist: name a site file")
     with (
         contextlib.closing(open_frontier(context)) as ours,
         contextlib.closing(

@@ -153,7 +153,8 @@ class ChannelFolder:
                     )
                 if len(channels) >= MAX_WATCHED:
                     raise ConfigError(
-                        f"{path}: is not read: {MAX_WATCHED} channels, the maximum, come before it"
+                        f"{path}: is not read, because {MAX_WATCHED} channels, the"
+                        " maximum, come before it: remove some"
                     )
             except ConfigError as error:
                 self.faults.append(error)

@@ -69,7 +69,9 @@ class ImapSession:
                 " password, and optionally `plain`"
             )
         if secret[3:] and host not in LOOPBACK:
-            raise ConfigError(f"secret collect/{account}: plain is allowed only on loopback")
+            raise ConfigError(
+                f"secret collect/{account}: plain is allowed only on loopback: remove that line"
+            )
         self._box = _Box(host, int(port), secret[1], secret[2], plain=bool(secret[3:]))
         self._channels, self._ledger = channels, ledger
 

@@ -64,7 +64,7 @@ def client_of(secret: Sequence[str], account: str) -> Any:
         session = StringSession(secret[2])
     except ValueError:
         raise ConfigError(
-            f"secret collect/{account}: the third line is not a session string"
+            f"secret collect/{account}: the third line must be a session string"
         ) from None
     return TelegramClient(
         session, int(secret[0]), secret[1], catch_up=False, flood_sleep_threshold=10

@@ -359,7 +359,9 @@ def _place(rest: list[str], account: str) -> tuple[str | None, int | None]:
             " `plain` or absent"
         )
     if rest[1:] and host not in LOOPBACK:
-        raise ConfigError(f"secret collect/{account}: plain is allowed only on loopback")
+        raise ConfigError(
+            f"secret collect/{account}: plain is allowed only on loopback: remove that line"
+        )
     return host, int(port)
 
 

@@ -103,15 +103,15 @@ def _load_proxy(context: Context, name: str) -> Proxy:
         try:
             SSL.Context(SSL.TLS_METHOD).load_verify_locations(str(ca))
         except SSL.Error:
-            raise ConfigError(f"{where}.ca: {ca} contains no valid PEM certificates") from None
+            raise ConfigError(f"{where}.ca: {ca} must contain certificates in PEM") from None
     user = password = ""
     if settings.credentials:
         line, *_ = [*context.keys.read_lines(f"{FOLDER}/{settings.credentials}"), ""]
         user, colon, password = line.partition(":")
         if not (user and colon) or max(len(user.encode()), len(password.encode())) > 255:
             raise ConfigError(
-                f"{where}.credentials: keys/{FOLDER}/{settings.credentials} has no line"
-                " `user:password`"
+                f"{where}.credentials: keys/{FOLDER}/{settings.credentials} must contain a"
+                " line `user:password`"
             )
     return Proxy(parts.scheme, parts.hostname, parts.port, user, password, ca)
 

@@ -86,7 +86,7 @@ class Browser:
         Raises BrowserError if it fails.
         """
         if self._reading.done() or self._process.stdin is None:
-            raise BrowserError("the browser has exited")
+            raise BrowserError("crawl.browser: the browser has exited")
         number = next(self._numbers)
         message = {
             "id": number,
@@ -100,7 +100,7 @@ class Browser:
             await self._process.stdin.drain()
             reply = await answer
         except ConnectionError:
-            raise BrowserError("the browser has exited") from None
+            raise BrowserError("crawl.browser: the browser has exited") from None
         finally:
             del self._answers[number]
         if "error" in reply:
@@ -125,7 +125,7 @@ class Browser:
                     )
         for answer in self._answers.values():
             if not answer.done():
-                answer.set_exception(BrowserError("the browser has exited"))
+                answer.set_exception(BrowserError("crawl.browser: the browser has exited"))
         self.on_event("Inspector.detached", "", {})
 
     async def close(self) -> None:

@@ -68,13 +68,13 @@ def load_session(keys: KeyStore, site: Site) -> SiteLogin:
     for number, line in enumerate(lines, 1):
         if (cookie := _parse_cookie(line)) is None:
             raise ConfigError(
-                f"keys/{name}: cookie {number} is not in cookies.txt form: seven fields"
+                f"keys/{name}: cookie {number} must be in cookies.txt form: seven fields"
                 " separated by tabs"
             )
         jar.set_cookie(cookie)
         ends += [float(cookie.expires)] if cookie.expires else []
     if not lines:
-        raise ConfigError(f"keys/{name} contains no cookies")
+        raise ConfigError(f"keys/{name} contains no cookies: export them in cookies.txt form")
     return SiteLogin(lines, jar, min(ends, default=0.0))
 
 

@@ -64,7 +64,7 @@ def take_in(frontier: Frontier, other: Frontier, sites: Sequence[str] = ()) -> i
     stored = [name for (name,) in source.execute("select distinct site from pages order by site")]
     names = [name for name in stored if name in sites or not sites]
     if missing := sorted({*sites} - {*stored}):
-        raise ConfigError(f"that file has no site {missing[0]}")
+        raise ConfigError(f"that file has no site {missing[0]}: name one that was exported")
     for name in names:
         if target.execute("select 1 from pages where site = ? limit 1", (name,)).get:
             raise ConfigError(

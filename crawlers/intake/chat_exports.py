@@ -132,9 +132,7 @@ def _list_files(path: Path, form: ExportForm) -> list[Path]:
             file for file in path.glob(pattern) if file.is_file() and not file.is_symlink()
         ]:
             return sorted(files, key=_by_numbers)
-    raise ConfigError(
-        f"{path}: has none of the files of a {form.name} export: {', '.join(form.files)}"
-    )
+    raise ConfigError(f"{path}: a {form.name} export must contain one of {', '.join(form.files)}")
 
 
 def _by_numbers(path: Path) -> tuple[str, list[tuple[str, int]]]:

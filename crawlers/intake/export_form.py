@@ -166,4 +166,4 @@ def _parse(name: str, content: bytes, where: str) -> ExportForm:
     except ValidationError as error:
         raise ConfigError(f"{where}: {describe_faults(error, ExportForm)[0]}") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError):
-        raise ConfigError(f"{where}: is not valid TOML in UTF-8") from None
+        raise ConfigError(f"{where}: must be valid TOML in UTF-8") from None

@@ -27,7 +27,7 @@ def read_mails(path: Path, channel: str) -> Iterator[MailLine]:
     """
     if path.is_dir():
         if not (path / "cur").is_dir():
-            raise ConfigError(f"{path}: is not a maildir: it has no folder `cur`")
+            raise ConfigError(f"{path}: is not a maildir: it must contain a folder `cur`")
         for file in sorted(
             one for part in ("cur", "new") for one in (path / part).iterdir() if one.is_file()
         ):

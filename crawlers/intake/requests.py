@@ -68,7 +68,7 @@ def posts_in(media_type: str, body: bytes) -> Iterator[CaptureLine | RecordError
     if media_type in LINES:
         lines = [match[0] for match in islice(LINE.finditer(body), MOST_POSTS + 1)]
         if not 0 < len(lines) <= MOST_POSTS:
-            raise RecordError("malformed", f"has no lines, or more than {MOST_POSTS}")
+            raise RecordError("malformed", f"must have 1 to {MOST_POSTS} lines")
         yield from map(_read_body, lines)
     elif body.lstrip().startswith(b"["):
         yield from _read_list(body)
@@ -80,9 +80,9 @@ def _read_list(body: bytes) -> Iterator[CaptureLine | RecordError]:
     try:
         listed = from_json(body)
     except ValueError:
-        raise RecordError("malformed", "is not valid JSON") from None
+        raise RecordError("malformed", "must be valid JSON") from None
     if not isinstance(listed, list) or not 0 < len(listed) <= MOST_POSTS:
-        raise RecordError("malformed", f"has no posts, or more than {MOST_POSTS}")
+        raise RecordError("malformed", f"must have 1 to {MOST_POSTS} posts")
     for item in listed:
         try:
             yield CaptureLine.model_validate(item)

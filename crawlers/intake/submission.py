@@ -74,7 +74,7 @@ class Attachment(BaseModel):
         try:
             return base64.b64decode(self.data, validate=True)
         except binascii.Error:
-            raise RecordError("malformed", "attachments: data is not valid base64") from None
+            raise RecordError("malformed", "attachments: data must be valid base64") from None
 
 
 class CaptureLine(BaseModel):
@@ -189,7 +189,7 @@ def fault_of(error: ValidationError) -> str:
     first = error.errors(include_input=False, include_context=False, include_url=False)[0]
     field = str(first["loc"][0]) if first["loc"] else ""
     if first["type"] == "json_invalid" or not field:
-        return "is not a JSON object"
+        return "must be a JSON object"
     name = field if field in CaptureLine.model_fields else "an unknown field"
     return f"{name}: {first['type'].replace('_', ' ')}"
 

@@ -117,5 +117,5 @@ def reject_options(site: Site) -> None:
     if site.options:
         raise ConfigError(
             f"site {site.name}: options.{redact_word(min(site.options))}: platform {site.platform}"
-            " has no options"
+            " has no options: remove it"
         )

@@ -213,7 +213,7 @@ def _load_own(path: Path) -> Preset | ConfigError:
     except ConfigError as error:
         return error
     except (FileNotFoundError, UnicodeDecodeError):
-        return ConfigError(f"{path}: cannot be read")
+        return ConfigError(f"{path}: cannot be read: check that it exists and is UTF-8")
 
 
 def _parse_preset(name: str, text: str, where: str) -> Preset:

@@ -422,7 +422,7 @@ def _read_text(path: Path) -> str:
     try:
         return read_trusted(path).decode("utf-8")
     except FileNotFoundError:
-        raise ConfigError(f"{path}: cannot be read (it is gone)") from None
+        raise ConfigError(f"{path}: was removed while it was read: run the command again") from None
 
 
 STAND_INS = {

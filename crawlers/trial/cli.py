@@ -203,10 +203,7 @@ def _build_site(url: str, name: str, allow_private: bool) -> Site:
     ):
         raise ConfigError("this is not a web address: use https://HOST/PATH or http://HOST/PATH")
     if parts.username or parts.password:
-        raise ConfigError(
-            "the address contains a user name or password: sites are read without a login"
-            " in the address"
-        )
+        raise ConfigError("the address contains a user name or password: remove it")
     named = name or NAME_SIGNS.sub("-", parts.netloc.lower().removeprefix("www."))
     named = UNNAMED if identifier_in(named) and not name else named
     settings = {

@@ -134,7 +134,7 @@ def test_folder_is_read_in_numeric_order(tmp_path: Path) -> None:
         (
             "folder/other",
             b"",
-            "folder: has none of the files of a telegram export: result.json, messages*.html",
+            "folder: a telegram export must contain one of result.json, messages*.html",
         ),
     ],
 )
@@ -214,7 +214,7 @@ def test_own_form_in_the_data_folder_takes_precedence(station: Station, context:
             "about = 'x'\n[text]\nheads = ['(a+)+']",
             "ours.toml: text.heads.0: has nested repetition, such as",
         ),
-        ("=", "ours.toml: is not valid TOML"),
+        ("=", "ours.toml: must be valid TOML"),
     ],
 )
 def test_check_reports_an_invalid_own_form(context: Context, text: str, complaint: str) -> None:

@@ -87,22 +87,22 @@ def test_post_is_identified_by_url_or_else_by_text(context: Context, station: St
 @pytest.mark.parametrize(
     ("bad", "complaint"),
     [
-        (f"{SECRET} is no JSON".encode(), "is not a JSON object"),
-        (b"[" * 10_000, "is not a JSON object"),
-        (b'{"site": "s", "text": "\xff' + SECRET.encode() + b'"}', "is not a JSON object"),
-        (b'{"site": "s", "text": "\\ud800"}', "is not a JSON object"),
+        (f"{SECRET} is no JSON".encode(), "must be a JSON object"),
+        (b"[" * 10_000, "must be a JSON object"),
+        (b'{"site": "s", "text": "\xff' + SECRET.encode() + b'"}', "must be a JSON object"),
+        (b'{"site": "s", "text": "\\ud800"}', "must be a JSON object"),
         ({"site": "s", "url": ""}, "text: missing"),
         ({"site": "", "text": SECRET}, "site: string too short"),
         (row(published_at=SECRET + "x"), "published_at: datetime"),
         (
-            row(attachments=[{"name": SECRET, "data": "attachments: data is not valid base64"}]),
-            "attachments: data is not valid base64",
+            row(attachments=[{"name": SECRET, "data": "attachments: data must be valid base64"}]),
+            "attachments: data must be valid base64",
         ),
         (row(attachments=[{"bytes": SECRET}]), "attachments: "),
         (row(message_id=[SECRET]), "message_id: string type"),
         (row(edited=SECRET), "edited: bool parsing"),
-        ([SECRET], "is not a JSON object"),
-        (None, "is not a JSON object"),
+        ([SECRET], "must be a JSON object"),
+        (None, "must be a JSON object"),
     ],
 )
 def test_bad_line_is_reported_by_number_and_the_others_continue(
@@ -234,7 +234,7 @@ def test_line_over_the_limit_is_rejected_whole(
 ) -> None:
     monkeypatch.setattr(cli, "MAX_LINE_BYTES", 100)
     assert take(context, feed(row(1), row(2, text=SECRET * 1000), row(3))) == (2, 1)
-    assert capsys.readouterr().err == "line 2: is not a JSON object\n"
+    assert capsys.readouterr().err == "line 2: must be a JSON object\n"
     assert [capture.body.decode() for capture in station.captures()] == [
         "text 1 内容",
         "text 3 内容",

@@ -202,7 +202,7 @@ def test_internet_names_are_allowed(host: str) -> None:
             "address: must be socks5h://HOST:PORT or http://HOST:PORT, without user and password",
         ),
         ("socks5h://user:word@127.0.0.1:9050", "", "without user and password"),
-        ("http://127.0.0.1:8080", "no colon", "has no line `user:password`"),
+        ("http://127.0.0.1:8080", "no colon", "must contain a line `user:password`"),
     ],
 )
 def test_unusable_proxy_is_reported_at_start(

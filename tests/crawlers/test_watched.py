@@ -125,7 +125,7 @@ def test_command_imports_files_until_it_is_stopped(station: Station, tmp_path: P
     assert process.returncode == 0
     assert "is being watched by process" in second
     assert "13800138000" not in output
-    assert "line 3: is not a JSON object" in output
+    assert "line 3: must be a JSON object" in output
     assert sorted(path.parent.name for path in folder.glob("*/*.jsonl")) == ["refused", "taken"]
     assert sorted(captured.body.decode() for captured in station.captures()) == [
         "text 0",
