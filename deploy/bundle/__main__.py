@@ -29,7 +29,7 @@ def main() -> None:
     words = parser.parse_args()
     if git(ROOT, "status", "--porcelain", "--untracked-files=no").strip():
         raise ConfigError(
-            f"{ROOT}: there are changes that are not committed, and a release is of a commit"
+            f"{ROOT}: commit all changes first, because a release is built from a commit"
         )
     built = build(ROOT, words.out)
     artefacts = [built.wheel, built.sdist]

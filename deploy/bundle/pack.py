@@ -90,12 +90,15 @@ def signing_key(path: Path) -> Ed25519PrivateKey:
         key = load_pem_private_key(read_trusted(path, secret=True), password=None)
     except FileNotFoundError:
         raise ConfigError(
-            f"{path}: there is no key: openssl genpkey -algorithm ed25519 -out {path}"
+            f"{path} does not exist: create it with `openssl genpkey -algorithm ed25519"
+            f" -out {path}`"
         ) from None
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise ConfigError(f"{path}: this is no private key in PEM without a password") from None
+        raise ConfigError(f"{path} must be a private key in PEM without a password") from None
     if not isinstance(key, Ed25519PrivateKey):
-        raise ConfigError(f"{path}: this is no Ed25519 key: openssl genpkey -algorithm ed25519")
+        raise ConfigError(
+            f"{path} is not an Ed25519 key: create one with `openssl genpkey -algorithm ed25519`"
+        )
     return key
 
 

@@ -92,7 +92,7 @@ def in_wheels(wheels: Iterable[Path]) -> dict[str, Distribution]:
             inside = zipfile.Path(wheel)
             [folder] = [entry for entry in inside.iterdir() if entry.name.endswith(".dist-info")]
         except (zipfile.BadZipFile, ValueError):
-            raise ConfigError(f"{wheel}: this is no wheel") from None
+            raise ConfigError(f"{wheel} must be a wheel") from None
         distribution: Distribution = PathDistribution(folder)
         parts[canonicalize_name(distribution.name)] = distribution
     return parts

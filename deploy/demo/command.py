@@ -206,7 +206,9 @@ def _complain(faults: Iterable[str], console: Console) -> None:
     for fault in found:
         console.print(f"[bold red]{fault}")
     if found:
-        raise UllageError("the demo found something else than it planted, see above")
+        raise UllageError(
+            "`ullage demo` found something other than it planted: see the lines above"
+        )
 
 
 def _serve(ullage: drive.Ullage, console: Console) -> None:
@@ -231,6 +233,6 @@ def _serve(ullage: drive.Ullage, console: Console) -> None:
         command(ullage.data, "run"), env=drive.environment("warning"), start_new_session=True
     ) as services:
         try:
-            raise UllageError(f"the services ended with {services.wait()}")
+            raise UllageError(f"the services ended with {services.wait()}: see the lines above")
         finally:
             services.terminate()

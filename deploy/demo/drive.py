@@ -290,7 +290,7 @@ def chat_standing(ullage: Ullage) -> dict[str, Any]:
     lines = done.stdout.splitlines()
     if not lines:
         raise UllageError(
-            "`ullage collect` says nothing of the chat:"
+            "`ullage collect` does not report the chat:"
             f" {done.stderr.strip().rpartition(chr(10))[2]}"
         )
     told: dict[str, Any] = json.loads(lines[0])

@@ -53,7 +53,7 @@ class Browser:
     def __init__(self, base: str) -> None:
         if urllib.parse.urlsplit(base).hostname != "127.0.0.1":
             raise ConfigError(
-                f"{base} is not on 127.0.0.1: test posts go to programs on this machine only"
+                f"{base} must be on 127.0.0.1: test posts go to programs on this machine only"
             )
         self.base = base.rstrip("/")
         self._cookies = http.cookiejar.CookieJar()
@@ -146,7 +146,7 @@ class Spirit:
         self._browser = Browser(base)
         page = self._form("/user/login/", {"username": user, "password": password, "next": "/"})
         if "/login/" in page.url:
-            raise ConfigError(f"{base} does not know user {user} with that password")
+            raise ConfigError(f"{base} rejects user {user}: check name and password")
 
     def topic(self, category: int, title: str, body: str) -> int:
         """Open a topic in `category` and return its number."""

@@ -130,7 +130,7 @@ def test_environment_is_made_once_and_again_when_the_pins_change(
     "base", ["http://paste.example/", "http://10.0.0.1/", "http://localhost.example/"]
 )
 def test_nothing_is_posted_to_another_machine(base: str) -> None:
-    with pytest.raises(ConfigError, match=r"is not on 127\.0\.0\.1"):
+    with pytest.raises(ConfigError, match=r"must be on 127\.0\.0\.1"):
         Browser(base)
 
 
@@ -155,7 +155,7 @@ def test_real_programs_keep_posts_over_a_restart(tmp_path: Path) -> None:
         topic = Spirit(forum.url, forum.user, forum.password).topic(
             forum.categories["One"], "标题", "body"
         )
-        with pytest.raises(ConfigError, match="does not know user"):
+        with pytest.raises(ConfigError, match="rejects user"):
             Spirit(forum.url, forum.user, "wrong")
     with spirit(binaries, tmp_path / "s", ("One", "Two")) as again:
         assert again.categories["One"] == forum.categories["One"] != again.categories["Two"]
