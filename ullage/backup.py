@@ -172,7 +172,7 @@ def restore(context: Context, source: Path, keys_from: Path | None) -> Iterator[
     for folder in folders:
         if not (folder / MANIFEST).is_file():
             raise ConfigError(
-                f"{folder} is not a complete backup: {MANIFEST}, which is written last, is missing"
+                f"{folder} is not a complete backup ({MANIFEST} is missing): use another backup"
             )
     key = KeyStore(keys_from).inventory_key(KEY) if keys_from else None
     manifests = [(folder, _manifest(folder, key)) for folder in folders]

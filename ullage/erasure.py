@@ -455,4 +455,6 @@ def verify_proof(context: Context, path: Path) -> str:
             f" ({error.reason})"
         ) from None
     except (ValueError, KeyError, TypeError):
-        raise ConfigError(f"{path} is not a proof of erasure") from None
+        raise ConfigError(
+            f"{path} is not a proof of erasure: name a file that `ullage erase` wrote"
+        ) from None

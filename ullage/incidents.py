@@ -80,8 +80,9 @@ def connect_incidents(
             part = entry.load()
         except ModuleNotFoundError as error:
             raise ConfigError(
-                f"alert is not completely installed here: {error.name} is missing"
+                f"alert is not completely installed here ({error.name} is missing):"
+                " install ullage[alert]"
             ) from None
         opened: AbstractContextManager[Incidents] = part(context, to_open=to_open)
         return opened
-    raise ConfigError("alert is not installed here (no entry point `ullage.incidents`)")
+    raise ConfigError("alert is not installed here: install ullage[alert]")

@@ -356,8 +356,8 @@ def lasts(path: Path, life: Life, now: datetime) -> str:
         raise ConfigError(f"{path} has expired, on {life.end:%Y-%m-%d %H:%M} UTC: have it renewed")
     if now < life.begin:
         raise ConfigError(
-            f"{path} is good from {life.begin:%Y-%m-%d %H:%M} UTC on: is this machine's clock"
-            " right?"
+            f"{path} is not valid before {life.begin:%Y-%m-%d %H:%M} UTC: check this"
+            " machine's clock"
         )
     days = (life.end - now).days
     remaining = (
@@ -416,7 +416,9 @@ def accept_loss(context: Context, part: str, reason: str) -> str:
     name is missing, or if there is no reason.
     """
     if not reason.strip():
-        raise ConfigError("--accept-loss needs --reason TEXT: why is it not restored?")
+        raise ConfigError(
+            "--accept-loss needs a reason: give --reason TEXT, why it is not restored"
+        )
     lost, trail = context.inventory.find_lost(part), context.trail()
     if part.partition("/")[0] == INVENTORY:
         context.inventory.renew()

@@ -10,8 +10,8 @@ from tests.alerts.builders import finding, fold_all
 from ullage.security import keys
 from ullage.settings.tenants import UnknownTenantError
 
-SAID = "tenant bnak is unknown; known: bank"
-API_SAID = "that tenant is unknown; known: bank"
+SAID = "tenant bnak is unknown: use bank"
+API_SAID = "that tenant is unknown: use bank"
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_tenant_with_stored_documents_is_known(context, store, clock) -> None:
     fold_all(store, clock, [finding("f", range(10), people="a", tenant="elsewhere")])
     require_known_tenant(context, store, "elsewhere")
     require_known_tenant(context, store, "")
-    with pytest.raises(UnknownTenantError, match=r"known: elsewhere$"):
+    with pytest.raises(UnknownTenantError, match=r"use elsewhere$"):
         require_known_tenant(context, store, "elsewher")
 
 

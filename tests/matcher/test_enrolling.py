@@ -217,7 +217,7 @@ def test_unknown_tenant_fails_every_command(
 ) -> None:
     arguments = [export if word == "FILE" else word for word in words]
     error = ullage("watchlist", *arguments, "--tenant", "bnak").exception
-    assert (error.exit_code, str(error)) == (2, "tenant bnak is unknown; known: bank")
+    assert (error.exit_code, str(error)) == (2, "tenant bnak is unknown: use bank")
     assert KeyStore(bank.keys.root).exists("bank/match-1.key")
 
 
@@ -235,7 +235,7 @@ def test_resolving_for_unknown_tenant_fails(ullage, export: Path, tmp_path: Path
         "--tenant",
         "bnak",
     ).exception
-    assert str(error) == "tenant bnak is unknown; known: bank"
+    assert str(error) == "tenant bnak is unknown: use bank"
 
 
 def test_stats_cover_one_tenant_or_all(ullage, bank: Context) -> None:

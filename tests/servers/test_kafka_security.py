@@ -310,10 +310,13 @@ UNREACHABLE = {
     ),
     "no authority": ({"cafile": "not.there"}, "not.there cannot be read"),
     "an empty authority": ({"cafile": "empty.pem"}, "empty.pem contains no certificate"),
-    "no TLS on a TLS port": ({"security": "PLAINTEXT"}, "it speaks TLS: say security=SASL_SSL"),
+    "no TLS on a TLS port": (
+        {"security": "PLAINTEXT"},
+        "this port speaks TLS: set security=SASL_SSL",
+    ),
     "no TLS on a TLS port, with login": (
         {"security": "SASL_PLAINTEXT"},
-        "it speaks TLS: say security=SASL_SSL",
+        "this port speaks TLS: set security=SASL_SSL",
     ),
     "TLS on a port without": (
         {"server": "127.0.0.1:{plain}"},
@@ -321,13 +324,13 @@ UNREACHABLE = {
     ),
     "login where there is none": (
         {"server": "127.0.0.1:{plain}", "security": "SASL_PLAINTEXT"},
-        "it takes no login: say security=SSL or PLAINTEXT",
+        "this port takes no login: set security=SSL or PLAINTEXT",
     ),
     "no login": (
         {"security": "SSL"},
-        "it hangs up on a client without a login: say security=SASL_",
+        "this port requires a login: set security=SASL_",
     ),
-    "another mechanism": ({"mechanism": "PLAIN"}, "it has no PLAIN: say mechanism="),
+    "another mechanism": ({"mechanism": "PLAIN"}, "PLAIN is not supported: set mechanism="),
     "no credentials": ({"credentials": "not.there"}, "not.there cannot be read"),
 }
 

@@ -102,9 +102,9 @@ def test_invalid_credentials_file_is_named(
         ("", "names no broker"),
         ("b:9092?partitions=none", "partitions"),
         ("b:9092?password=secret", "password"),
-        ("b:9092?security=SASL_SSL", "needs mechanism"),
+        ("b:9092?security=SASL_SSL", "needs a mechanism"),
         ("b:9092?security=SASL_PLAINTEXT&mechanism=PLAIN&credentials=x", "in clear"),
-        ("b:9092?security=SASL_SSL&mechanism=PLAIN", "needs credentials"),
+        ("b:9092?security=SASL_SSL&mechanism=PLAIN", "needs a login"),
         (
             "b:9092?certificate=secret.pem",
             "use SSL or SASL_SSL instead of security=PLAINTEXT",

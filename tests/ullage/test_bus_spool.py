@@ -426,7 +426,7 @@ def test_batch_is_split_into_files_of_at_most_4_mib(
     )
     sizes = [(gap.outer / name).stat().st_size for name in gap.ready()]
     assert [size // 2**20 for size in sizes] == [3, 3, 3, 5, 0]
-    with pytest.raises(RecordError, match="larger than"):
+    with pytest.raises(RecordError, match="must fit into a spool file"):
         gap.publisher.append([outgoing(bytes(41 * 2**20))])
 
 

@@ -115,7 +115,7 @@ def test_command_without_its_supervisor_does_nothing() -> None:
     assert (result.returncode, result.stdout, result.stderr) == (
         2,
         "",
-        "ullage: the supervisor has already exited\n",
+        "ullage: the supervisor (ULLAGE_SUPERVISOR) has already exited: start it again\n",
     )
 
 

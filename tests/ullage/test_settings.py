@@ -173,7 +173,7 @@ def test_invalid_environment_variable_is_named(
     with pytest.raises(ConfigError, match=r"^ULLAGE_MATCH__CAPTURE_BYTES: "):
         load(tmp_path)
     monkeypatch.setenv("ULLAGE_TENANTS", "{")
-    with pytest.raises(ConfigError, match="ULLAGE_TENANTS: a list or a table is written as JSON"):
+    with pytest.raises(ConfigError, match="ULLAGE_TENANTS: write a list or a table as JSON"):
         load(tmp_path)
 
 
@@ -200,7 +200,7 @@ def test_variable_may_hold_json_that_others_extend(
         ({"ULLAGE_MATCH__BATCHS": "3"}, "ULLAGE_MATCH__BATCHS: did you mean batch"),
         (
             {"ULLAGE_TENANTS__BANK__DOMAINS": "bank.example"},
-            "ULLAGE_TENANTS__BANK__DOMAINS: a list or a table is written as JSON",
+            "ULLAGE_TENANTS__BANK__DOMAINS: write a list or a table as JSON",
         ),
         (
             {"ULLAGE_LOG_LEVEL": "info", "ULLAGE_LOG_LEVEL__X": "1"},

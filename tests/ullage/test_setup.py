@@ -325,7 +325,7 @@ def test_check_fails_for_an_expired_or_unusable_listener_certificate(
     [line] = listeners(context)
     assert (
         line == f"FAULT  {role} certificate: {role}.certificate: {context.data}/{role}.pem does not"
-        " exist"
+        " exist: put the file there, or correct the setting"
     )
 
 
@@ -338,7 +338,7 @@ def test_expired_or_future_client_certificate_is_a_fault(
         setup.own_certificate(context, Trust("store.url", certificate=path))
     early = Life(context.clock.now() + DAY, context.clock.now() + 90 * DAY)
     with pytest.raises(
-        ConfigError, match=r"own\.pem is good from .* UTC on: is this machine's clock right\?"
+        ConfigError, match=r"own\.pem is not valid before .* UTC: check this machine's clock"
     ):
         setup.lasts(path, early, context.clock.now())
 

@@ -27,9 +27,9 @@ def test_tenant_is_known_by_a_credential(data, tmp_path, monkeypatch) -> None:
 
 def test_similar_tenant_is_suggested_first() -> None:
     require_tenant("bank", ["bank"])
-    with pytest.raises(ConfigError, match=r"^tenant bnak is unknown; known: bank, agency, shop$"):
+    with pytest.raises(ConfigError, match=r"^tenant bnak is unknown: use bank, agency, shop$"):
         require_tenant("bnak", ["shop", "agency", "bank"])
-    with pytest.raises(ConfigError, match=r"known: .* and 3 more$"):
+    with pytest.raises(ConfigError, match=r"use .* or one of 3 others$"):
         require_tenant("x", [f"tenant-{n}" for n in range(13)])
     with pytest.raises(ConfigError, match="and so is any other: load"):
         require_tenant("bank", [])
@@ -39,5 +39,5 @@ def test_similar_tenant_is_suggested_first() -> None:
     "name", ["13800138000", "a13800138000", "x\x1b[31m", "110105-19491231-002x", ""]
 )
 def test_name_that_may_be_an_identifier_is_not_echoed(name) -> None:
-    with pytest.raises(ConfigError, match=r"^that tenant is unknown; known: bank$"):
+    with pytest.raises(ConfigError, match=r"^that tenant is unknown: use bank$"):
         require_tenant(name, ["bank"])

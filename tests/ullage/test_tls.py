@@ -59,7 +59,10 @@ def test_invalid_client_files_are_named_with_the_remedy(folder: Path, authority:
         "absent.pem": (
             None,
             0o600,
-            "absent.pem cannot be read: certificate= in bus.url needs certificate and key, in PEM",
+            (
+                "absent.pem does not exist: certificate= in bus.url must name a file with"
+                " certificate and key, in PEM"
+            ),
         ),
         "wide.pem": (certificates.pair, 0o640, "has mode 0640; make it 0600"),
         "half.pem": (

@@ -190,7 +190,7 @@ def make_officer(folder: Path, name: str, passphrase: str) -> tuple[Path, Path]:
     characters, or if a file exists; nothing is overwritten.
     """
     if len(passphrase) < SHORTEST_PASSPHRASE:
-        raise ConfigError(f"the passphrase is shorter than {SHORTEST_PASSPHRASE} characters")
+        raise ConfigError(f"the passphrase must have at least {SHORTEST_PASSPHRASE} characters")
     private = X25519PrivateKey.generate()
     pem = private.private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(passphrase.encode())
@@ -202,8 +202,7 @@ def make_officer(folder: Path, name: str, passphrase: str) -> tuple[Path, Path]:
             write_new(data, path, mode)
         except FileExistsError:
             raise ConfigError(
-                f"{path} exists: an officer's key is never overwritten, because what is"
-                " encrypted for it would be lost"
+                f"{path} exists, and an officer's key is never overwritten: choose another name"
             ) from None
     return paths
 
@@ -255,12 +254,12 @@ def private_key(path: Path, ask: Ask) -> X25519PrivateKey:
     try:
         data = read_trusted(path, secret=True)
     except FileNotFoundError:
-        raise ConfigError(f"{path} cannot be read: the file does not exist") from None
+        raise ConfigError(f"{path} does not exist: name an officer's key file") from None
     try:
         key = load_pem_private_key(data, ask(path.name).encode() if b"ENCRYPTED" in data else None)
     except (ValueError, TypeError):
         raise ConfigError(
-            f"{path} cannot be decrypted: the passphrase is wrong, or it is not an officer's key"
+            f"{path} cannot be decrypted: check the passphrase, and that it is an officer's key"
         ) from None
     if not isinstance(key, X25519PrivateKey):
         raise ConfigError(f"{path} is not an officer's key: `ullage evidence keygen` creates one")

@@ -211,7 +211,7 @@ class Vault:
 
     def _path(self, tenant: str, finding: str) -> Path:
         if not NAME.fullmatch(finding):
-            raise ConfigError("this is not the id of a finding")
+            raise ConfigError("this is not the id of a finding: see `ullage evidence list`")
         return self.root / tenant / f"{finding}{SUFFIX}"
 
     def _item(self, path: Path) -> VaultItem:

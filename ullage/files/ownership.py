@@ -93,7 +93,9 @@ def _read_file(path: Path, folder: int, *, secret: bool) -> bytes:
             raise ConfigError(f"key {path} has mode {mode:04o}; make it 0600")
         _check(status, path)
         if status.st_size > MAX_BYTES:
-            raise ConfigError(f"{path} is larger than {MAX_BYTES} bytes: ullage did not write it")
+            raise ConfigError(
+                f"{path} is larger than {MAX_BYTES} bytes, so ullage did not write it: move it away"
+            )
         return file.read(MAX_BYTES)
 
 

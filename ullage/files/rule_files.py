@@ -74,7 +74,7 @@ def read_rules(path: Path, data: Path | None = None) -> str:
     """
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise ConfigError(f"{path} is too large for a file of rules")
+            raise ConfigError(f"{path} is too large for a file of rules: name another file")
         return (
             path.read_text(encoding="utf-8-sig")
             if data is None

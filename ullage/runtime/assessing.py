@@ -107,7 +107,7 @@ def frame(file: RawIOBase, most: int = MOST_FRAME) -> bytes:
     """
     (length,) = LENGTH.unpack(_read_bytes(file, LENGTH.size))
     if length > most:
-        raise RecordError("too_large", "a frame exceeds the size limit")
+        raise RecordError("too_large", "a frame exceeds the size limit: send smaller ones")
     return _read_bytes(file, length)
 
 
@@ -116,7 +116,7 @@ def question_in(payload: bytes) -> AssessmentRequest:
     try:
         return AssessmentRequest.model_validate_json(payload)
     except ValidationError:
-        raise RecordError("malformed", "this is not a request") from None
+        raise RecordError("malformed", "this is not a request: send one as JSON") from None
 
 
 def _read_bytes(file: RawIOBase, size: int) -> bytes:
@@ -126,7 +126,7 @@ def _read_bytes(file: RawIOBase, size: int) -> bytes:
     while view:
         got = file.readinto(view)
         if not got:
-            raise UnavailableError("the other side closed the connection")
+            raise UnavailableError(f"{NAME}: the other side closed the connection")
         view = view[got:]
     return bytes(content)
 

@@ -107,7 +107,7 @@ def die_with_supervisor() -> None:
         return
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != int(parent):
-        raise ConfigError("the supervisor has already exited")
+        raise ConfigError(f"the supervisor ({SUPERVISOR}) has already exited: start it again")
 
 
 def surroundings() -> Surroundings:

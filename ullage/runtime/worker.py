@@ -230,8 +230,7 @@ class Worker:
         # no fault of the code: the same record may fit when it is alone, or in a larger process
         except MemoryError:
             raise ExhaustedError(
-                f"{self.stage} ran out of memory: it tries again record by record when started"
-                " again"
+                f"{self.stage} ran out of memory: restart it, and it tries again record by record"
             ) from None
         except RecordError as error:
             return self._isolate(records, error.reason)

@@ -359,7 +359,7 @@ class KeyStore:
         try:
             lines = [line.strip() for line in text.decode("utf-8-sig").strip().splitlines()]
         except UnicodeDecodeError:
-            raise ConfigError(f"secret {name} is not text in UTF-8") from None
+            raise ConfigError(f"secret {name} must be text in UTF-8") from None
         if not lines:
             raise ConfigError(f"secret {name} is empty: enter it again")
         return lines

@@ -186,8 +186,8 @@ class Trust:
                 context.load_verify_locations(self.cafile)
         except ssl.SSLError:
             raise ConfigError(
-                f"{self.cafile} contains no certificate: cafile= in {self.knob} needs the"
-                " authority's, in PEM"
+                f"{self.cafile} contains no certificate: cafile= in {self.knob} must name"
+                " the authority's, in PEM"
             ) from None
         except OSError as error:
             raise ConfigError(
@@ -248,7 +248,7 @@ class Trust:
         if code == EXPIRED:
             return "its certificate has expired: have it renewed"
         if code == NOT_YET:
-            return "its certificate is not valid yet: is this machine's clock right?"
+            return "its certificate is not valid yet: check this machine's clock"
         return (
             f"its certificate is not trusted: cafile= in {self.knob} must name the"
             " authority that signed it"
@@ -277,8 +277,8 @@ class Trust:
             return read_trusted(path, secret=path.parent != find_credentials_folder())
         except FileNotFoundError:
             raise ConfigError(
-                f"{path} cannot be read: certificate= in {self.knob} needs certificate and"
-                " key, in PEM"
+                f"{path} does not exist: certificate= in {self.knob} must name a file with"
+                " certificate and key, in PEM"
             ) from None
 
     def _not_a_pair_error(self, path: Path) -> ConfigError:
@@ -303,7 +303,9 @@ def _read_file(knob: str, path: Path, *, secret: bool) -> bytes:
     try:
         return read_trusted(path, secret=secret)
     except FileNotFoundError:
-        raise ConfigError(f"{knob}: {path} does not exist") from None
+        raise ConfigError(
+            f"{knob}: {path} does not exist: put the file there, or correct the setting"
+        ) from None
 
 
 def _load_pair(

@@ -44,7 +44,9 @@ def read_environment(model: type[BaseModel], variables: Mapping[str, str]) -> di
         for table in outer:
             place = place.setdefault(table, {})
             if not isinstance(place, dict):
-                raise ConfigError(f"{variable}: another variable sets the whole of {table}")
+                raise ConfigError(
+                    f"{variable}: another variable sets the whole of {table}: unset one of the two"
+                )
         place[name] = _parse_value(variable, variables[variable], _find_type(model, path))
     return settings
 
@@ -70,7 +72,7 @@ def _parse_value(variable: str, text: str, annotation: object) -> Any:
     try:
         return read_json(text)
     except ValueError:
-        raise ConfigError(f"{variable}: a list or a table is written as JSON") from None
+        raise ConfigError(f"{variable}: write a list or a table as JSON") from None
 
 
 def _find_type(model: type[BaseModel], path: Sequence[str]) -> object:

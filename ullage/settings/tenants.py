@@ -63,12 +63,12 @@ def require_tenant(name: str, known: Iterable[str]) -> None:
     listed = ", ".join(shown[:SHOWN])
     if more := len(shown) - SHOWN if len(shown) > SHOWN else 0:
         text = Phrase(
-            "%(tenant)s is unknown; known: %(known)s and %(more)s more",
+            "%(tenant)s is unknown: use %(known)s or one of %(more)s others",
             tenant=label,
             known=listed,
             more=more,
         )
         raise UnknownTenantError(text)
     raise UnknownTenantError(
-        Phrase("%(tenant)s is unknown; known: %(known)s", tenant=label, known=listed)
+        Phrase("%(tenant)s is unknown: use %(known)s", tenant=label, known=listed)
     )

@@ -115,8 +115,8 @@ def parse_rows(text: str, name: str) -> Iterator[LexiconTerm]:
                 or cells[6] not in tuple("LMH")
             ):
                 raise ConfigError(
-                    f"{name}:{number} is not a term: it needs {COLUMNS} columns, weight 0"
-                    " to 5, ambiguity L, M or H"
+                    f"{name}:{number} is not a term: it must have {COLUMNS} columns,"
+                    " weight 0 to 5, ambiguity L, M or H"
                 )
             term, also, _, category, meaning, weight, ambiguity, _ = cells
             yield LexiconTerm(

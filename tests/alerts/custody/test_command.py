@@ -115,7 +115,7 @@ def test_evidence_text_cannot_control_a_terminal(data, context, vault, run, tmp_
         (["li"], "correct horse 1", "two officers open evidence together"),
         (["li", "li"], "correct horse 1\ncorrect horse 1", "give their keys with --key"),
         (["li", "zhao"], "correct horse 1\ncorrect horse 3", "give their keys with --key"),
-        (["li", "wang"], "correct horse 1\nwrong", "the passphrase is wrong"),
+        (["li", "wang"], "correct horse 1\nwrong", "check the passphrase"),
     ],
 )
 def test_invalid_officers_or_passphrases_open_nothing(

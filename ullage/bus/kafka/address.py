@@ -144,7 +144,9 @@ def _read(rest: str) -> tuple[tuple[str, ...], _Query]:
 
 def _sasl(query: _Query, data: Path) -> dict[str, Any]:
     if query.mechanism is None:
-        raise ConfigError("bus.url: security=SASL_… needs mechanism=, such as SCRAM-SHA-512")
+        raise ConfigError(
+            "bus.url: security=SASL_… needs a mechanism: set mechanism=, such as SCRAM-SHA-512"
+        )
     if query.mechanism == "GSSAPI":
         return _kerberos(query.service)
     if query.security == "SASL_PLAINTEXT" and query.mechanism == "PLAIN":
@@ -153,7 +155,8 @@ def _sasl(query: _Query, data: Path) -> dict[str, Any]:
         )
     if query.credentials is None:
         raise ConfigError(
-            "bus.url: SASL needs credentials=FILE with user and password, one per line"
+            "bus.url: SASL needs a login: set credentials=FILE, with user and password,"
+            " one per line"
         )
     user, password = _credentials(find_named_file(query.credentials, data))
     return {

@@ -59,7 +59,7 @@ def kafka_errors(what: str) -> Iterator[None]:
         yield
     except (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError):
         raise RecordError(
-            "oversize", f"{what}: a record is larger than {RECORD_BYTES // MIB} MiB"
+            "oversize", f"{what}: a record must be at most {RECORD_BYTES // MIB} MiB"
         ) from None
     except errors.SaslAuthenticationFailedError:
         raise ConfigError(f"{what}: {LOGIN_REFUSED}") from None
@@ -107,8 +107,8 @@ def consumer_settings(address: KafkaAddress, group: str) -> dict[str, Any]:
 
 REACH_SECONDS = 5.0
 KERBEROS_REFUSED = (
-    "Kafka refuses this Kerberos login: is service= in bus.url the broker's, and is its clock"
-    " right?"
+    "Kafka refuses this Kerberos login: check that service= in bus.url is the broker's,"
+    " and its clock"
 )
 SEE_TICKET = (
     "set KRB5_CLIENT_KTNAME to the user's keytab, or use kinit; service= in bus.url is the broker's"
@@ -205,7 +205,9 @@ def _ask(connection: socket.socket, number: int, words: bytes, what: str) -> byt
     connection.sendall(struct.pack(">i", len(head) + len(words)) + head + words)
     start = _receive(connection, 4, what)
     if start[0] == TLS_ALERT:
-        raise ConfigError(f"{what}: it speaks TLS: say security=SASL_SSL (or SSL) in bus.url")
+        raise ConfigError(
+            f"{what}: this port speaks TLS: set security=SASL_SSL (or SSL) in bus.url"
+        )
     (size,) = struct.unpack(">i", start)
     if not 4 <= size <= LARGEST_ANSWER:
         raise ConfigError(f"{what}: {NO_BROKER}")
@@ -233,7 +235,7 @@ def _go_on_without_login(connection: socket.socket, what: str) -> None:
         _ask(connection, API_VERSIONS, b"", what)
     except (UnavailableError, ConnectionError):
         raise ConfigError(
-            f"{what}: it hangs up on a client without a login: say security=SASL_… in bus.url"
+            f"{what}: this port requires a login: set security=SASL_… in bus.url"
         ) from None
 
 
@@ -243,13 +245,13 @@ def _choose_mechanism(connection: socket.socket, mechanism: str, what: str) -> N
     (fault,) = struct.unpack_from(">h", answer)
     if fault == UNSUPPORTED_MECHANISM:
         raise ConfigError(
-            f"{what}: it has no {mechanism}: say mechanism={' or '.join(_names(answer[2:]))} in"
-            " bus.url"
+            f"{what}: {mechanism} is not supported: set mechanism={' or '.join(_names(answer[2:]))}"
+            " in bus.url"
         )
     if fault:
         raise ConfigError(
-            f"{what}: it takes no login: say security=SSL or PLAINTEXT in bus.url, as that port"
-            " has it"
+            f"{what}: this port takes no login: set security=SSL or PLAINTEXT in bus.url,"
+            " as that port has it"
         )
 
 

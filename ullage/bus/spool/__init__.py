@@ -264,6 +264,6 @@ def _parse_wait(options: str) -> float:
         wait = -1.0
     if parsed or not 0 <= wait < float("inf"):
         raise ConfigError(
-            "bus.url: a spool knows one option, ?wait=SECONDS, for a number that is missing"
+            "bus.url: use no option of a spool but ?wait=SECONDS, the wait for a missing file"
         )
     return wait

@@ -128,7 +128,8 @@ def frame(record: Outgoing, timestamp: float) -> bytes:
     body = _FRAME.pack(len(described), len(record.value)) + described + record.value
     if HEADER_BYTES + len(body) + _CRC.size > LARGEST_BYTES:
         raise RecordError(
-            "too_large", f"a record of {len(record.value)} bytes is larger than a spool file may be"
+            "too_large",
+            (f"a record must fit into a spool file: {len(record.value)} bytes are too many"),
         )
     return body + _CRC.pack(zlib.crc32(body))
 
