@@ -13,8 +13,9 @@ import contextlib
 import importlib
 import inspect
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,12 @@ class Module:
                 return node
         return None
 
+    def list_enclosing(self, function: Function | None) -> Iterator[Function]:
+        """Yield a function and those around it."""
+        while function is not None:
+            yield function
+            function = self.find_enclosing(function)
+
     def find_enclosing(self, node: ast.AST) -> Function | None:
         """Return the function that contains `node`."""
         parent = self.parents.get(node)
@@ -83,18 +90,20 @@ class Scope:
 
     def list_local_names(self) -> set[str]:
         """Return all names that the function binds."""
-        if self.function is None:
-            return set()
+        return {
+            name
+            for function in self.module.list_enclosing(self.function)
+            for name in self._list_bound_names(function)
+        }
+
+    @staticmethod
+    def _list_bound_names(function: Function) -> set[str]:
         return {
             node.arg if isinstance(node, ast.arg) else str(getattr(node, "id", ""))
-            for node in ast.walk(self.function)
+            for node in ast.walk(function)
             if isinstance(node, ast.arg)
             or (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
-        } | {
-            str(node.name)
-            for node in ast.walk(self.function)
-            if isinstance(node, ast.ExceptHandler)
-        }
+        } | {str(node.name) for node in ast.walk(function) if isinstance(node, ast.ExceptHandler)}
 
 
 @cache
@@ -126,9 +135,10 @@ def _render(node: ast.expr, scope: Scope) -> list[str]:  # noqa: PLR0911 - one p
         case ast.FormattedValue():
             return _format(node, scope)
         case ast.IfExp():
-            return render(node.body, scope) + render(node.orelse, scope)
+            return render(node.body, _assume(node.test, scope)) + render(node.orelse, scope)
         case ast.BoolOp():
-            return [text for value in node.values for text in render(value, scope)]
+            texts = [text for value in node.values for text in render(value, scope)]
+            return [text for text in texts if text]
         case ast.BinOp(op=ast.Add()):
             return _join([render(node.left, scope), render(node.right, scope)])
         case ast.BinOp(op=ast.Mult()) if isinstance(node.left, (ast.JoinedStr, ast.Constant)):
@@ -140,6 +150,14 @@ def _render(node: ast.expr, scope: Scope) -> list[str]:  # noqa: PLR0911 - one p
         case ast.Call():
             return _render_call(node, scope)
     return _evaluate(node, scope)
+
+
+def _assume(test: ast.expr, scope: Scope) -> Scope:
+    """Return the scope in which a variable that is tested is not empty."""
+    if not isinstance(test, ast.Name) or test.id not in scope.list_local_names():
+        return scope
+    texts = [text for text in render(test, scope) if text]
+    return replace(scope, arguments={**scope.arguments, test.id: texts})
 
 
 def _format(node: ast.FormattedValue, scope: Scope) -> list[str]:
@@ -174,7 +192,22 @@ def _render_variable(node: ast.Name, scope: Scope) -> list[str]:
     """Render all values that are assigned to a variable of the function."""
     values = list(_find_values(node.id, scope))
     texts = [text for value in values for text in render(value, _deeper(scope))]
+    texts += _render_default(node.id, scope)
+    if any(isinstance(scope.module.parents.get(value), ast.NamedExpr) for value in values):
+        texts = [text for text in texts if text]  # the condition excludes ""
     return texts or _evaluate(node, scope)
+
+
+def _render_default(name: str, scope: Scope) -> list[str]:
+    """Render the default of an argument of the function."""
+    if scope.function is None:
+        return []
+    arguments = scope.function.args
+    defaults = dict(
+        zip([each.arg for each in arguments.args[::-1]], arguments.defaults[::-1], strict=False)
+    )
+    default = defaults.get(name)
+    return render(default, scope) if default is not None else []
 
 
 def _find_values(name: str, scope: Scope) -> Iterator[ast.expr]:
@@ -200,7 +233,7 @@ def _deeper(scope: Scope) -> Scope:
     return Scope(scope.module, scope.function, scope.arguments, scope.depth + 1)
 
 
-def _render_call(node: ast.Call, scope: Scope) -> list[str]:
+def _render_call(node: ast.Call, scope: Scope) -> list[str]:  # noqa: PLR0911 - one per kind
     """Render a phrase, `str(…)`, a joined list, or the results of a function of this project."""
     called = ast.unparse(node.func)
     if called == "Phrase":
@@ -214,6 +247,9 @@ def _render_call(node: ast.Call, scope: Scope) -> list[str]:
         table := scope.module.names.get(called.removesuffix(".get")), Mapping
     ):
         return [*map(str, table.values()), *render(node.args[1], scope)]
+    if isinstance(node.func, ast.Attribute) and node.func.attr == "format":
+        texts = render(node.func.value, scope)
+        return [re.sub(r"\{(\w+)\}", rf"{OPEN}\1{CLOSE}", text) for text in texts]
     if called == "str":
         return render(node.args[0], scope)
     if not _is_open(node, scope) and not called.startswith("self."):
@@ -234,8 +270,8 @@ def _enter(node: ast.Call, scope: Scope) -> Scope | None:
     match node.func:
         case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name):
             function = module.find_function(name)
-        case ast.Name(id=name):
-            target = inspect.unwrap(module.names[name]) if name in module.names else None
+        case ast.Name(id=name) | ast.Attribute(value=ast.Name(), attr=name):
+            target = _resolve(node.func, module)
             home = str(getattr(target, "__module__", ""))
             if not home.startswith(PACKAGES) or not inspect.isfunction(target):
                 return None
@@ -256,6 +292,17 @@ def _enter(node: ast.Call, scope: Scope) -> Scope | None:
         if not isinstance(value, ast.Starred)
     }
     return Scope(module, function, arguments, scope.depth + 1)
+
+
+def _resolve(node: ast.expr, module: Module) -> object:
+    """Return the function that a name, or an attribute of an imported module, stands for."""
+    match node:
+        case ast.Attribute(value=ast.Name(id=owner), attr=name):
+            namespace = module.names.get(owner)
+            function = getattr(namespace, name, None) if inspect.ismodule(namespace) else None
+        case ast.Name(id=name):
+            function = module.names.get(name)
+    return inspect.unwrap(function) if inspect.isfunction(function) else None
 
 
 def _find_results(scope: Scope) -> Iterator[ast.expr]:
@@ -289,7 +336,9 @@ def render_items(node: ast.expr, scope: Scope) -> list[str]:
                     texts += render_items(value, entered) or (
                         render(value, entered) if not isinstance(value, ast.Name) else []
                     )
-            elif ast.unparse(node.func) in ("list", "tuple", "sorted") and node.args:
+            elif (
+                ast.unparse(node.func) in ("list", "tuple", "sorted", "dict.fromkeys") and node.args
+            ):
                 texts += render_items(node.args[0], scope)
         case ast.IfExp():
             texts += render_items(node.body, scope) + render_items(node.orelse, scope)
