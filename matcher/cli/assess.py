@@ -38,48 +38,51 @@ from ullage.settings import Context
 from ullage.verdict import Reason, format_number
 from ullage.verdict.words import describe_cookies, format_count
 
-NOBODY = "no incident: nothing in it concerns a tenant"
+NOBODY = "no incident: the file contains nothing about a tenant"
 FailOn = Annotated[
     str,
     typer.Option(
-        "--fail-on", metavar="SEVERITY", help="Exit with 4 where a verdict is as severe, or more."
+        "--fail-on",
+        metavar="SEVERITY",
+        help="Exit with code 4 if a verdict has at least this severity.",
     ),
 ]
 
 
 def assess(
     ctx: typer.Context,
-    file: Annotated[
-        Path, typer.Argument(help="The file that somebody sent; - for standard input.")
-    ],
+    file: Annotated[Path, typer.Argument(help="The file to assess; - reads standard input.")],
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="The verdict as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
     tenant: Annotated[
-        str, typer.Option("--tenant", help="Look for this tenant's customers alone.")
+        str, typer.Option("--tenant", help="Search only for this tenant's customers.")
     ] = "",
     customers: Annotated[
         Path | None,
         typer.Option(
             "--customers",
             metavar="OUT.csv",
-            help="Write the customer pseudonyms to this file, never a value.",
+            help="Write the customers' pseudonyms to this file, never their identifiers.",
         ),
     ] = None,
     open_: Annotated[
-        bool, typer.Option("--open", help="Make it an incident, wait for it, and print its number.")
+        bool,
+        typer.Option(
+            "--open", help="Open an incident from the file, wait for it, and print its number."
+        ),
     ] = False,
     wait: Annotated[
-        float, typer.Option("--wait", min=0.0, help="With --open: at most so many seconds.")
+        float, typer.Option("--wait", min=0.0, help="With --open: the longest wait, in seconds.")
     ] = 60.0,
     ocr: Ocr = False,
     fail: Fail = False,
     fail_on: FailOn = "",
     served: Annotated[
         int | None,
-        typer.Option("--socket", hidden=True, help="Match's alone: who asks is at its end."),
+        typer.Option("--socket", hidden=True, help="Internal: the socket to answer on."),
     ] = None,
     received: Annotated[
-        int, typer.Option("--file", hidden=True, help="Match's alone: what was received.")
+        int, typer.Option("--file", hidden=True, help="Internal: the received file.")
     ] = 0,
 ) -> None:
     """Assess a file: is it real, is it ours, who is in it, which scam is likely.
@@ -137,13 +140,15 @@ def _is_opened(opened: Mapping[str, IncidentReference]) -> bool:
 def _check_target(out: Path, file: Path) -> None:
     """Raise `ConfigError` if `out` cannot be written, or is `file` itself."""
     if is_standard_output(out):
-        raise ConfigError("--customers wants a file: standard output has the verdict")
+        raise ConfigError(
+            "--customers: must be a file, because the verdict goes to standard output"
+        )
     if not out.parent.is_dir():
-        raise ConfigError(f"{out.parent} is no folder: --customers is written there")
+        raise ConfigError(f"--customers: {out.parent} is not a folder")
     if out.is_dir() or (out.exists() and file.exists() and out.samefile(file)):
         raise ConfigError(
-            f"{out} is {'a folder' if out.is_dir() else 'the file that is assessed'}: name another"
-            " for --customers"
+            f"--customers: {out} is {'a folder' if out.is_dir() else 'the assessed file'}:"
+            " name another file"
         )
 
 
@@ -176,7 +181,7 @@ ORIGIN = {
 }
 SHOWN_UNREAD = 20
 """Parts of a file that were not read and are named; more are only counted."""
-ABSENT = "load a customer list of {}"
+ABSENT = "load a customer list for {}"
 
 
 def show(console: Console, judged: Assessment) -> None:
@@ -193,7 +198,7 @@ def show(console: Console, judged: Assessment) -> None:
     for tenant in judged.absent:
         console.print(
             Text(
-                f"tenant {tenant}: not searched for, it has no valid customer list here",
+                f"tenant {tenant}: not searched, because it has no valid customer list here",
                 style="yellow",
             )
         )
@@ -203,7 +208,7 @@ def show_opened(opened: Mapping[str, IncidentReference]) -> None:
     """Print the incident that was opened from a file, for each tenant."""
     for tenant, one in opened.items():
         if one.incident:
-            how = "opened" if one.is_new else "joined, it was there before"
+            how = "opened" if one.is_new else "already existed"
             typer.echo(
                 f"incident {one.incident} of tenant {tenant}: {how}, {one.severity}; `ullage"
                 f" incidents show {one.incident}`"
@@ -218,8 +223,12 @@ def _no_verdict(judged: Assessment) -> Text:
     ]
     steps = [f"ask {'; '.join(dict.fromkeys(asked))}"] if asked else []
     steps += [ABSENT.format(", ".join(judged.absent))] if judged.absent else []
-    why = "Not all of it was read" if asked else "Not every tenant's customers were looked for"
-    said = f"{why}, so nobody can say that none of the customers is in it: {'; '.join(steps)}."
+    why = (
+        "Not all of the file was read"
+        if asked
+        else "Not every tenant's customers were searched for"
+    )
+    said = f"{why}, so it may contain customers that were not found: {'; '.join(steps)}."
     return Text.assemble(("NO VERDICT  ", "bold yellow"), (said, "yellow"))
 
 
@@ -250,7 +259,10 @@ def _file(name: str, judged: Assessment) -> Table:
     if whole.estimated:
         grid.add_row(
             "counts",
-            "of different identifiers are estimates, within 0.1 %: there are too many to keep",
+            (
+                "of distinct identifiers are estimates (within 0.1 %), because there are too"
+                " many to store"
+            ),
         )
     if outcomes:
         given = printable(judged.file)
@@ -276,11 +288,13 @@ def _tenant(verdict: TenantVerdict, judged: Assessment) -> Panel:
     grid.add_row("who", _describe_customers(verdict, judged))
     grid.add_row(
         "rows",
-        f"{verdict.matched_rows} hold a customer, {verdict.corroborated_rows} with two or more"
-        " fields of one customer",
+        (
+            f"{verdict.matched_rows} contain a customer, {verdict.corroborated_rows} match two"
+            " or more fields of one customer"
+        ),
     )
     if verdict.logins:
-        of_staff = f", {verdict.staff_logins} of them of staff" * bool(verdict.staff_logins)
+        of_staff = f", {verdict.staff_logins} of them by staff" * bool(verdict.staff_logins)
         grid.add_row(
             "logins",
             f"{format_count(verdict.logins, 'different login')} at the tenant's own"
@@ -300,14 +314,17 @@ def _tenant(verdict: TenantVerdict, judged: Assessment) -> Panel:
     if verdict.own_cards:
         grid.add_row(
             "own cards",
-            f"{verdict.own_cards} valid cards of the tenant's ranges that are not enrolled",
+            (
+                f"{verdict.own_cards} valid cards in the tenant's ranges that are not in its"
+                " customer list"
+            ),
         )
     grid.add_row("by chance", f"{format_number(verdict.expected_by_chance)} phones would match")
     if exposure.scenario:
         grid.add_row("likely scam", f"{exposure.title}  {exposure.title_zh}")
     *points, why = exposure.reasons
     grid.add_row(
-        "exposure", _points(points) if points else "no known scam needs so little of a person"
+        "exposure", _points(points) if points else "no known scam works with so little data"
     )
     grid.add_row("severity", Text(why.evidence))
     grid.add_row("origin", _points(origin.reasons))
@@ -327,7 +344,7 @@ def _describe_customers(verdict: TenantVerdict, judged: Assessment) -> str:
     The number is a minimum if some of the file was not read.
     """
     if not verdict.customers:
-        return f"none of {verdict.watchlist:,} customers" + " in what was read" * bool(
+        return f"none of {verdict.watchlist:,} customers" + " in the part that was read" * bool(
             judged.outcomes
         )
     kinds = ", ".join(f"{count} {kind}" for kind, count in verdict.kinds.items())
@@ -356,11 +373,11 @@ def _before(verdict: TenantVerdict, judged: Assessment) -> Text:
     if earlier is None:
         return Text(f"not compared with earlier incidents: {judged.not_compared}", style="yellow")
     known = (
-        f"{earlier.share:.0%} of these customers stood with the same fields in {earlier.incident}"
-        " or others"
+        f"{earlier.share:.0%} of these customers appeared with the same fields in"
+        f" {earlier.incident} or other incidents"
     )
     new = (
-        f"in none of {earlier.compared:,} earlier incidents with these fields"
+        f"in none of {earlier.compared:,} earlier incidents with the same fields"
         if earlier.compared
         else "the first incident"
     )
@@ -370,6 +387,6 @@ def _before(verdict: TenantVerdict, judged: Assessment) -> Text:
 
 def _nothing(verdict: TenantVerdict, judged: Assessment) -> Text:
     """Return the line that none of a tenant's customers is in the part that was read."""
-    searched = "what was read" if judged.outcomes else "it"
+    searched = "the part that was read" if judged.outcomes else "it"
     said = f"tenant {verdict.tenant}: none of {verdict.watchlist:,} customers is in {searched}"
     return Text(said, style="yellow" if judged.outcomes else "green")

@@ -94,7 +94,7 @@ class AssessmentQueue:
                 len(self._places) >= MOST_OF_ALL
                 or sum(one.tenants == tenants for one in self._places) >= MOST_OF_ONE
             ):
-                raise FullError("too many files wait")
+                raise FullError("too many files are waiting")
             self._places.append(mine)
         try:
             yield mine
@@ -112,7 +112,7 @@ class AssessmentQueue:
             ours = size + sum(one.held for one in self._places if one.tenants == mine.tenants)
             everything = size + sum(one.held for one in self._places)
             if ours > RESERVED and (ours > assessing.MOST_BYTES or everything > MOST_HELD):
-                raise FullError("files that wait fill the memory")
+                raise FullError("the waiting files use all memory")
             mine.held += size
 
     @contextlib.contextmanager
@@ -133,7 +133,7 @@ class AssessmentQueue:
             if self._began(mine, seconds):
                 break
             if clock.monotonic() > until:
-                raise FullError("others take too long")
+                raise FullError("earlier files take too long")
         try:
             yield
         finally:
@@ -188,9 +188,7 @@ def received(
             _pour(_Pieces(connection, clock, began), held, queue, mine, framed=framed)
             connection.settimeout(None)
         except TimeoutError:
-            raise RecordError(
-                "slow", f"nothing of the file came for {SILENT_SECONDS:.0f} s"
-            ) from None
+            raise RecordError("slow", f"no data arrived for {SILENT_SECONDS:.0f} s") from None
         fcntl.fcntl(held, fcntl.F_ADD_SEALS, SEALS)
         os.lseek(held, 0, os.SEEK_SET)
         yield held
@@ -210,9 +208,7 @@ def _pour(
             some = pieces.some(left)
             left -= len(some)
             if mine.held + len(some) > assessing.MOST_BYTES:
-                raise RecordError(
-                    "too_large", "the file is larger than 1 GiB, which is the most that is taken"
-                )
+                raise RecordError("too_large", "the file is larger than the limit of 1 GiB")
             queue.hold(mine, len(some))
             write_all(held, some)
     write_all(held, assessing.to_frame(b"") if framed else b"")
@@ -244,7 +240,7 @@ class _Pieces:
         self.size += len(got)
         if self.size < SLOWEST * (self.clock.monotonic() - self.began - GRACE_SECONDS):
             raise RecordError(
-                "slow", f"the file comes more slowly than {SLOWEST >> 10} KiB a second"
+                "slow", f"the file arrives at less than {SLOWEST >> 10} KiB per second"
             )
         return got
 
@@ -377,16 +373,13 @@ class AssessmentService:
         if ended == "late":
             _say(
                 connection,
-                error=(
-                    f"it took longer than {self.seconds:.0f} s, which is the most that one file may"
-                    " take"
-                ),
+                error=(f"it took longer than {self.seconds:.0f} s, the limit for one file"),
             )
         elif ended == "ended" and process.returncode < 0:
             log.get("match").error("assess_died", exit_code=process.returncode)
             _say(
                 connection,
-                error="the process that examined it died: it may need more memory than there is",
+                error="the process that examined it died, possibly for lack of memory",
             )
         return (
             "gone"
@@ -530,5 +523,5 @@ def _users(names: Iterable[str]) -> frozenset[int]:
         )
     except KeyError as error:
         raise ConfigError(
-            f"match.assess_users names {error.args[0]}, a user that does not exist here"
+            f"match.assess_users: user {error.args[0]} does not exist on this host"
         ) from None

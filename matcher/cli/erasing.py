@@ -71,16 +71,16 @@ def say_erased(context: Context, tenant: str, epoch: int) -> None:
     ]
     if whole := known.get(tombstone(tenant, EVERYBODY)):
         typer.echo(
-            f"{tenant}: the tenant was erased on {whole:%Y-%m-%d}, and is looked for again by this"
-            " list",
+            f"{tenant}: the tenant was erased on {whole:%Y-%m-%d}; with this list, match"
+            " searches for its customers again",
             err=True,
         )
     if found:
         typer.echo(
             f"{tenant}: {len(found)} customers of this list were erased, the last on"
-            f" {max(found):%Y-%m-%d}: they are looked for again, and what is collected from"
-            f" {max(found) + SETTLED:%Y-%m-%d %H:%M} UTC on is stored of them; if nobody means"
-            " that, take them out of the list and `ullage erase` them again",
+            f" {max(found):%Y-%m-%d}: match searches for them again, and findings in posts"
+            f" collected from {max(found) + SETTLED:%Y-%m-%d %H:%M} UTC on are stored; if that is"
+            " not intended, remove them from the list and run `ullage erase` again",
             err=True,
         )
 
@@ -103,11 +103,13 @@ def _customer(context: Context, order: Order) -> Iterator[ErasureReport]:
     count = erase_customer(data, context.keys, tenant, order.handle) if here else 0
     if count:
         Sizes(data, context.keys).subtract_one(tenant)
-    yield ErasureReport("watchlists", count, "" if here else "none of this tenant is on this host")
+    yield ErasureReport(
+        "watchlists", count, "" if here else "this host has no customer list of the tenant"
+    )
     home = data / installation.BUILDING / f"{tenant}{subjects.SUFFIX}"
     if home.is_file():
         yield ErasureReport(
-            "pseudonym to reference", subjects.forget(home, context.keys, tenant, order.handle)
+            "encrypted references", subjects.forget(home, context.keys, tenant, order.handle)
         )
 
 
@@ -125,7 +127,7 @@ def _tenant(context: Context, order: Order) -> Iterator[ErasureReport]:
     yield ErasureReport("watchlists", lists)
     for path in ways:
         path.unlink()
-    yield ErasureReport("pseudonym to reference", len(ways))
+    yield ErasureReport("encrypted references", len(ways))
 
 
 CHAIN = "match"
@@ -169,9 +171,9 @@ def resolved(
     """
     tenant, approval = _read_approval(context, question)
     if len(wanted) > MOST:
-        raise RecordError("too_many", f"at most {MOST:,} pseudonyms are resolved at once")
+        raise RecordError("too_many", f"a request may resolve at most {MOST:,} pseudonyms")
     if not _is_here(context, tenant):
-        raise RecordError("absent", "the way back from pseudonyms is not on this host")
+        raise RecordError("absent", "the encrypted references are not on this host")
     asked = (
         f"case {approval.case}, incident {approval.incident}: {len(wanted)} pseudonyms requested"
     )
@@ -181,19 +183,25 @@ def resolved(
     )
     budget = context.tenant(tenant).reference_budget
     if count_requested(context, tenant) + len(wanted) > budget:
-        trail.append(REFUSED, f"{asked}, beyond {budget} a day", **whose)
-        raise RecordError("budget", f"more than {budget:,} references of this tenant within a day")
+        trail.append(REFUSED, f"{asked}, over the limit of {budget} a day", **whose)
+        raise RecordError(
+            "budget",
+            (f"more than {budget:,} references of this tenant within a day (reference_budget)"),
+        )
     try:
         found = subjects.resolve(_home(context, tenant), context.keys, tenant, wanted)
     except (ConfigError, CorruptError):
-        raise RecordError("damaged", "the way back from pseudonyms cannot be read") from None
+        raise RecordError("damaged", "the encrypted references cannot be read") from None
     trail.append(
         RESOLVED,
         f"{asked}, {len(found)} found, approved by {' and '.join(approval.approved_by)}",
         **whose,
     )
     if count_requested(context, tenant) > budget:  # another request was answered meanwhile
-        raise RecordError("budget", f"more than {budget:,} references of this tenant within a day")
+        raise RecordError(
+            "budget",
+            (f"more than {budget:,} references of this tenant within a day (reference_budget)"),
+        )
     return found
 
 
@@ -218,10 +226,13 @@ def _read_approval(context: Context, question: AssessmentRequest) -> tuple[str, 
     """
     approval, tenants = question.approval, question.tenants or ()
     if approval is None or len(tenants) != 1:
-        raise RecordError("approval", "a request names one tenant and who approved it")
+        raise RecordError("approval", "a request must name one tenant and its approvers")
     needed = context.tenant(tenants[0]).reference_approvals
     if not needed:
-        raise RecordError("off", "no references of this tenant are handed out")
+        raise RecordError(
+            "off",
+            ("customer references of this tenant are not given out (reference_approvals is 0)"),
+        )
     if len({*approval.approved_by} - {approval.by}) < needed:
-        raise RecordError("approval", "fewer people approved than have to")
+        raise RecordError("approval", "not enough people approved the request")
     return tenants[0], approval

@@ -183,7 +183,7 @@ def open_incidents(
         bus.publisher(FINDINGS).append(signed.records)
     if desk.incidents is None:
         unseen = IncidentReference(
-            why_not=f"submitted; whether it was processed is not visible here: {desk.why_not}"
+            why_not=f"submitted; this host cannot see whether it was processed: {desk.why_not}"
         )
         return dict.fromkeys(signed.tenants.values(), unseen)
     try:
@@ -314,7 +314,7 @@ DROPPED = LOCAL._replace(
     wall_seconds=ASSESS_SECONDS,
 )
 """Limits of a dropped file."""
-NOBODY_WAITS = IncidentAccess(None, "search looks itself what came of it")
+NOBODY_WAITS = IncidentAccess(None, "search follows the result itself")
 
 
 @dataclass(slots=True)
@@ -367,7 +367,7 @@ def serve_one(context: Context, descriptor: int, file: int) -> None:
             answer.say(error=str(error))
             raise
         except MemoryError:
-            answer.say(error="it needs more memory than there is")
+            answer.say(error="the file needs more memory than is available")
             raise
 
 
@@ -458,4 +458,4 @@ def _record(payload: bytes) -> Outgoing:
         headers = {str(name): str(value) for name, value in said["headers"].items()}
         return Outgoing(headers["tenant"], base64.b64decode(said["value"], validate=True), headers)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise RecordError("malformed", "that is no finding") from None
+        raise RecordError("malformed", "is not a valid finding") from None

@@ -50,7 +50,7 @@ from ullage.settings import Context
 from ullage.setup import require
 from ullage.vocabulary.lexicon import list_themes
 
-Once = Annotated[bool, typer.Option("--once", help="Drain what is due and exit.")]
+Once = Annotated[bool, typer.Option("--once", help="Process what is waiting, then exit.")]
 SECONDS_BETWEEN_EXPIRIES = 300.0
 LISTS_SECONDS = 1.0
 """Seconds between checks for missing lists."""

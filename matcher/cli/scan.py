@@ -39,26 +39,30 @@ from ullage.guard import DIED, STRICT, DetectorFault, FaultGuard
 from ullage.records import Capture
 from ullage.verdict.words import format_count
 
-Fail = Annotated[bool, typer.Option("--fail", help="Exit with 4 where a customer was found.")]
+Fail = Annotated[bool, typer.Option("--fail", help="Exit with code 4 if a customer was found.")]
 
 Ocr = Annotated[
-    bool, typer.Option("--ocr", help="Read pictures as well, by OCR: seconds for each (extra ocr).")
+    bool,
+    typer.Option(
+        "--ocr", help=("Also read images by OCR, which takes seconds for each (extra ocr).")
+    ),
 ]
 
 
 def scan(
     ctx: typer.Context,
     paths: Annotated[
-        list[Path], typer.Argument(help="Files, archives and folders; - for standard input.")
+        list[Path], typer.Argument(help="Files, archives and folders; - reads standard input.")
     ],
     alarms: Annotated[
-        bool, typer.Option("--alarms", help="Add lexicon terms (kind lexicon, subject null).")
+        bool,
+        typer.Option("--alarms", help="Also print lexicon terms (kind lexicon, subject null)."),
     ] = False,
     not_read: Annotated[
         bool,
         typer.Option(
             "--unread",
-            help="Add content that was not readable (kind `unread`, the reason as form).",
+            help=("Also print content that was not readable (kind `unread`, the reason as form)."),
         ),
     ] = False,
     ocr: Ocr = False,
@@ -147,7 +151,7 @@ class FileScan:
         scanned = format_count(self._count, "file")
         return (
             f"{scanned} scanned,"
-            f" {self._unread if self._unread.files or self._count else 'there was nothing to read'}"
+            f" {self._unread if self._unread.files or self._count else 'nothing to read'}"
         )
 
     def is_whole(self) -> bool:
@@ -329,7 +333,11 @@ def limits_here(*, ocr: bool) -> Limits:
     """
     if ocr and not has_ocr():
         typer.echo(
-            "pictures are not read: pip install 'ullage[match,ocr]' (Python 3.11 or 3.12)", err=True
+            (
+                "images are not read without OCR: pip install 'ullage[match,ocr]' (Python"
+                " 3.11 or 3.12)"
+            ),
+            err=True,
         )
     return LOCAL._replace(ocr_seconds=LOCAL_OCR_SECONDS) if ocr else LOCAL
 

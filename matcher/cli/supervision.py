@@ -165,8 +165,8 @@ def supervise(fork: Callable[[], int] = os.fork) -> SearchNote | None:
             os._exit(code if code >= 0 else 128 - code)
         if not note.bury():
             reason = (
-                f"the search ended by signal {-code} in {note.deaths[-1].part!r}, again and again;"
-                " nothing more was examined"
+                f"signal {-code} ended the search in {note.deaths[-1].part!r} several"
+                " times; the rest was not examined"
             )
             typer.echo(f"ullage: {reason}", err=True)
             os._exit(Exit.NO_VERDICT)

@@ -30,15 +30,18 @@ Retire = Annotated[
     ),
 ]
 OfIndex = Annotated[
-    bool, typer.Option("--index", help="Of the key by which persons and sellers are searched for.")
+    bool,
+    typer.Option(
+        "--index", help=("Apply to the index key, with which people and sellers are searched for.")
+    ),
 ]
 Early = Annotated[
     bool,
     typer.Option(
         "--early",
         help=(
-            "With --index --retire: now; hashes under the old key are then no longer found by"
-            " number."
+            "With --index --retire: destroy the old key now; values hashed with it are"
+            " then found only by pseudonym."
         ),
     ),
 ]
@@ -65,13 +68,13 @@ class Turn:
         self.context.keys.make(self._name(opened))
         if self.purpose == "match":
             yield (
-                f"{self.tenant}: key generation {opened} is open; load the list again to fill it,"
-                " then rotate-key --retire"
+                f"{self.tenant}: created key generation {opened}; load the list again with"
+                " it, then run rotate-key --retire"
             )
         else:
             yield (
-                f"{self.tenant}: index key generation {opened} is open; copy its key to search,"
-                " then to match; both are used"
+                f"{self.tenant}: created index key generation {opened}; copy its key to"
+                " search, then to match; both keys stay in use"
             )
 
     def retire(self, *, early: bool = False) -> Iterator[str]:
@@ -84,19 +87,20 @@ class Turn:
             old and installation.path_of(self.context.data, self.tenant, newest).is_file()
         ):
             raise ConfigError(
-                f"tenant {self.tenant} has no newer key generation with a list: rotate-key, load,"
-                " then --retire"
+                f"tenant {self.tenant} has no newer key generation with a list: run rotate-key,"
+                " then load, then rotate-key --retire"
             )
         if self.purpose == "index":
             if not old:
                 raise ConfigError(
-                    f"tenant {self.tenant} has no newer index key: rotate-key --index first"
+                    f"tenant {self.tenant} has no newer index key: run rotate-key --index first"
                 )
             self._refuse_what_needs_the_old(newest, early=early)
         for number in old:
             if not self.context.keys.exists(self._name(number)):
                 raise ConfigError(
-                    f"key {self._name(number)} is no file here: destroy it where it is kept"
+                    f"key {self._name(number)} is not a file on this host: destroy it"
+                    " where it is stored"
                 )
         for number in old:
             self._note(f"{self._called} {number} is destroyed{', early' * early}")
@@ -113,15 +117,14 @@ class Turn:
             != name
         ):
             raise ConfigError(
-                f"{listed} is under {key} and would be of no use then: `ullage watchlist load"
-                " --enrolled` first"
+                f"{listed} needs the old key {key}: run `ullage watchlist load --enrolled` first"
             )
         if early:
             return
         if not self.context.keys.exists(name):
             raise ConfigError(
-                f"key {name} is no file here, so nobody knows since when it is used: say --early"
-                " when it is time"
+                f"key {name} is not a file on this host, so its age is unknown: retire the"
+                " old key with --early"
             )
         # A copy, and a restored backup, count from the day on which they were made: that errs to
         # the safe side.
@@ -129,12 +132,12 @@ class Turn:
         ready = since + timedelta(days=self.context.settings.store.exposures_days)
         reading = self.context.running_time.read()
         if reading.is_suspended:
-            raise ConfigError(f"nobody knows for how long {name} has been in use: {reading}")
+            raise ConfigError(f"how long {name} has been in use is unknown: {reading}")
         if since not in reading.older(self.context.settings.store.exposures_days * DAY_SECONDS):
             raise ConfigError(
-                f"what is tagged under the old index key of {self.tenant} is kept until"
-                f" {ready:%Y-%m-%d %H:%M} UTC: come back then, or say --early, and it is found by"
-                " handle alone"
+                f"values hashed with the old index key of {self.tenant} are kept"
+                f" until {ready:%Y-%m-%d %H:%M} UTC: retire it then, or use"
+                " --early, after which they are found only by pseudonym"
             )
 
     def _live(self) -> list[int]:

@@ -39,40 +39,44 @@ from ullage.verdict.severity import decide_minutes
 from ullage.vocabulary.lexicon import is_suspicion, is_wanted
 
 ORIGIN_WORDS = {
-    "ours": "OURS: these rows agree with our own records",
-    "by one value": "OURS, or probing of our sign-up (筛号): by one value each",
-    "devices": "DEVICES: logins from the computers of customers or staff, not a leak of ours",
-    "elsewhere": "ELSEWHERE: a leak of somebody else with customers of ours in it",
-    "fabricated": "FABRICATED: looks generated",
-    "unknown": "UNKNOWN: nothing tells whose leak it is",
-    "partner": (
-        "PARTNER {label}: a honeytoken that only it received is in a verified row, an indication"
+    "ours": "OURS: these rows match our own records",
+    "by one value": (
+        "OURS, or probing of our sign-up (筛号): only one value of each customer matches"
     ),
-    "recycled": "RECYCLED: these customers stood with the same fields in an incident before",
+    "devices": "DEVICES: logins from the computers of customers or staff, not our leak",
+    "elsewhere": "ELSEWHERE: another organization's leak that contains customers of ours",
+    "fabricated": "FABRICATED: looks generated",
+    "unknown": "UNKNOWN: nothing shows whose leak it is",
+    "partner": (
+        "PARTNER {label}: a verified row contains a honeytoken that only this party"
+        " received, an indication"
+    ),
+    "recycled": ("RECYCLED: these customers appeared with the same fields in an earlier incident"),
 }
 ASK: Mapping[str, str] = {
-    "encrypted": "for its password",
-    "image": "for the data as text, or look at the pictures yourself",
+    "encrypted": "ask for its password",
+    "image": "ask for the data as text, or look at the images yourself",
     "ocr": (
-        "for the data as text, or look at the pictures yourself: what OCR reads of them is not all"
+        "ask for the data as text, or look at the images yourself, because OCR does not"
+        " read everything"
     ),
-    "audio_video": "for the data as text, or look at it yourself",
-    "binary": "for the data as text",
-    "database": "for an export of its tables (CSV)",
-    "unrecognised": "what made it, and for the data as text: it may be encrypted",
-    "damaged": "for a copy that is whole",
-    "unsupported": "for the data as text or CSV",
-    "empty": "whether this is the right file: there is nothing in it",
-    "denied": "somebody who may read it to run this",
-    "fault": "for the data as text or CSV, and report the fault with the version of ullage",
-    "masked": "for the values in clear",
-    "spelt": "for the numbers as plain digits",
-    "digests": "what was digested and how, or for the values in clear",
-    "salted": "what was digested and how (salt, rounds), or for the values in clear",
-    "cookies": "of which site they are",
+    "audio_video": "ask for the data as text, or examine the file yourself",
+    "binary": "ask for the data as text",
+    "database": "ask for an export of its tables (CSV)",
+    "unrecognised": ("ask which program wrote it, and for the data as text: it may be encrypted"),
+    "damaged": "ask for an undamaged copy",
+    "unsupported": "ask for the data as text or CSV",
+    "empty": "ask whether this is the right file: it is empty",
+    "denied": "run this as a user who may read it",
+    "fault": ("ask for the data as text or CSV, and report the fault with the version of ullage"),
+    "masked": "ask for the values in clear",
+    "spelt": "ask for the numbers as plain digits",
+    "digests": "ask what was hashed and how, or for the values in clear",
+    "salted": "ask what was hashed and how (salt, rounds), or for the values in clear",
+    "cookies": "ask which site they belong to",
 }
 """What to ask the sender of the file for, by reason."""
-IN_PARTS = "for its parts one by one: as it is, it goes beyond what is read of one file"
+IN_PARTS = "ask for its parts one by one: as a whole it exceeds the limits for one file"
 MOST_LISTED = 10_000
 """Parts of a file that the JSON lists as not read; all are counted."""
 
@@ -225,7 +229,7 @@ class Assessment:
 def check_severity(name: str) -> None:
     """Raise `ConfigError` unless `name` is a severity, or ""."""
     if name not in ("", *ORDER):
-        raise ConfigError(f"--fail-on is one of {', '.join(ORDER)}")
+        raise ConfigError(f"--fail-on must be one of {', '.join(ORDER)}")
 
 
 def verdicts(

@@ -99,7 +99,7 @@ def load(
         (one for one in file if one.suffix in (installation.SUFFIX, installation.DELTA)), None
     ):
         if len(file) > 1:
-            raise ConfigError(f"{built} is a list that was built: load it alone")
+            raise ConfigError(f"{built} is a built list: load it without other files")
         _install(context, built, tenant, shrink=shrink)
         return
     home = context.data / installation.BUILDING / f"{valid_name(tenant)}.subjects"
@@ -164,8 +164,10 @@ def _put_list(made: Path, home: Path, tenant: str, *, wanted: bool) -> None:
     elif was_there:
         home.unlink()
         typer.echo(
-            f"{tenant}: {home} is removed, since --enrolled was not given: a look-up has two"
-            " answers again",
+            (
+                f"{tenant}: removed {home}, because --enrolled was not given: look-ups no"
+                " longer say whether a value is recorded"
+            ),
             err=True,
         )
 
@@ -180,8 +182,10 @@ def _say_unstamped(context: Context, tenant: str, epoch: int) -> None:
         parties - {stamp.party for stamp in read_stamps(context.data / FOLDER, tenant)}
     ):
         typer.echo(
-            f"{tenant}: honeytokens of {', '.join(bare)} have no time stamp here: use `ullage"
-            " watchlist stamp` first",
+            (
+                f"{tenant}: the honeytokens of {', '.join(bare)} are not recorded: run `ullage"
+                " watchlist stamp` before you hand them out"
+            ),
             err=True,
         )
 
@@ -193,15 +197,14 @@ def stamp(
     file: Files,
     tenant: TenantName,
     canary: Annotated[
-        str, typer.Option(help="The party that this honeytoken is for, as in column `canary`.")
+        str,
+        typer.Option(help=("The party that receives these honeytokens, as in column `canary`.")),
     ] = "",
     out: Annotated[
         Path | None,
-        typer.Option(help="The file to write and keep: its SHA-256 is what is recorded."),
+        typer.Option(help="The file to write and keep; its SHA-256 is recorded."),
     ] = None,
-    check: Annotated[
-        bool, typer.Option("--check", help="Say when such a file was recorded.")
-    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Show when FILE was recorded.")] = False,
     map_: Map = [],  # noqa: B006
     columns: Columns = "",
     long: Long = "",
@@ -217,8 +220,7 @@ def stamp(
         return
     if out is None or not canary:
         raise ConfigError(
-            "name the party with --canary and the file to keep with --out, or --check a file that"
-            " was stamped"
+            "give --canary PARTY and --out FILE, or --check with a file that `stamp` wrote"
         )
     made = bait_of(
         confirmed(source_of(file, map_, columns, long, delimiter)),
@@ -243,10 +245,10 @@ def stamp(
         f" recorded {noted.at.isoformat(timespec='seconds')}"
     )
     typer.echo(
-        f"sha256 {made.sha256}: that of {out}, which contains the honeytokens in clear: keep it"
+        f"sha256 {made.sha256} of {out}, which contains the honeytokens in clear: keep it"
         " with the list"
     )
-    typer.echo("a time stamp of an authority (RFC 3161) is asked for with what this writes:")
+    typer.echo("to request a timestamp from an authority (RFC 3161), send it the output of:")
     typer.echo(f"  openssl ts -query -data {out} -sha256 -cert -out {out}.tsq")
 
 
@@ -262,7 +264,9 @@ def _check_stamps(context: Context, tenant: str, files: list[Path]) -> None:
             if one
             else ""
         )
-        typer.echo(f"{path}: {what or 'no stamp of it is in the audit log here'}", err=one is None)
+        typer.echo(
+            f"{path}: {what or 'not recorded in the audit log of this host'}", err=one is None
+        )
     if missing:
         raise typer.Exit(Exit.FAILED)
 
@@ -286,7 +290,7 @@ def build(
     enrolled: Enrol = False,
     shrink: Shrink = False,
     estimate: Annotated[
-        bool, typer.Option("--estimate", help="Only say how large it will be.")
+        bool, typer.Option("--estimate", help="Only estimate how large the list will be.")
     ] = False,
 ) -> None:
     """Build a signed list and its encrypted references, on the build host."""
@@ -320,9 +324,9 @@ def build(
             put_in_place(folder / path.name, path)
         _put_list(folder / listed_at.name, listed_at, tenant, wanted=enrolled)
     print_report(builder.report, source, tenant)
-    typer.echo(f"send {out / tenant}.watchlist to match; {tenant}.subjects stays here")
+    typer.echo(f"copy {out / tenant}.watchlist to match; {tenant}.subjects stays here")
     if enrolled:
-        typer.echo(f"send {listed_at} to search, into its folder {recorded.FOLDER}")
+        typer.echo(f"copy {listed_at} to search, into its folder {recorded.FOLDER}")
 
 
 def _builder(keys: KeyStore, tenant: str, digests: str, *, listed: bool = False) -> Builder:
@@ -348,7 +352,7 @@ def _draft_folder(parent: Path) -> Iterator[Path]:
 
 def _estimate(context: Context, source: Source, digests: str) -> None:
     if digests not in CHOICES:
-        raise ConfigError(f"--digests {digests}: use {', '.join(CHOICES)}")
+        raise ConfigError(f"--digests {digests}: must be one of {', '.join(CHOICES)}")
     started, tags = context.clock.monotonic(), 0
     for batch in source.batches():
         tags += round(2 * CHOSEN_SHARE * len(batch.lines)) if batch.witness else 0
@@ -370,13 +374,14 @@ def _install(context: Context, file: Path, tenant: str, *, shrink: bool) -> None
     installation.check_source(
         context.data, context.keys, tenant, file, context.clock.now(), shrink=shrink
     )
-    _note(context, "install", tenant, "a file that was built elsewhere")
+    _note(context, "install", tenant, "a list built on another host")
     done = installation.install(
         context.data, context.keys, tenant, file, context.clock.now(), shrink=shrink
     )
     what = "changes to " if done.base else ""
     typer.echo(
-        f"{tenant}: {what}epoch {done.epoch}, {done.customers} customers, until {done.expires[:10]}"
+        f"{tenant}: {what}key generation {done.epoch}, {done.customers} customers, valid"
+        f" until {done.expires[:10]}"
     )
     say_erased(context, tenant, done.epoch)
 
@@ -385,8 +390,8 @@ Removals = Annotated[
     list[Path] | None,
     typer.Option(
         help=(
-            "A list of what went: a row with identifiers takes these, one without takes the"
-            " customer whole."
+            "A list of removals: a row with identifiers removes these, a row without them"
+            " removes the customer."
         )
     ),
 ]
@@ -394,8 +399,8 @@ UpdateFolder = Annotated[
     Path | None,
     typer.Option(
         help=(
-            "On a building host of its own: the folder of TENANT.watchlist; else what is"
-            " installed is changed."
+            "On a separate build host: the folder of TENANT.watchlist. By default the"
+            " installed list is changed."
         )
     ),
 ]
@@ -417,7 +422,7 @@ def update(
     *,
     file: Annotated[
         list[Path] | None,
-        typer.Argument(help="Lists of what came: new customers, new identifiers."),
+        typer.Argument(help="Lists of additions: new customers, new identifiers."),
     ] = None,
     tenant: TenantName,
     remove: Removals = None,
@@ -433,7 +438,7 @@ def update(
     """Apply a day's changes to a list without building it again."""
     context: Context = ctx.obj
     if not file and not remove:
-        raise ConfigError("name a list of what came, or with --remove one of what went")
+        raise ConfigError("name a list of additions, or a list of removals with --remove")
     _require_tenant(context, tenant)
     additions = (
         confirmed(source_of(file, map_, columns, long, delimiter, witness)) if file else None
@@ -450,7 +455,7 @@ def update(
         else installation.path_of(context.data, tenant, epoch)
     )
     if not main.is_file():
-        raise ConfigError(f"{main} is not there: load the whole list first")
+        raise ConfigError(f"{main} does not exist: load the whole list first")
     delta, home = main.with_suffix(installation.DELTA), out or context.data / installation.BUILDING
     listed_at = (
         out / f"{tenant}{recorded.SUFFIX}" if out else recorded.path_of(context.data, tenant)
@@ -477,18 +482,19 @@ def update(
     if not out:
         say_erased(context, tenant, epoch)
     else:
-        typer.echo(f"send {delta} to match" + f", {listed_at} to search" * bool(former))
+        typer.echo(f"copy {delta} to match" + f", {listed_at} to search" * bool(former))
 
 
 @app.command()
 def show(
     ctx: typer.Context,
-    only: Annotated[str, typer.Option("--tenant", help="Only of this tenant.")] = "",
+    only: Annotated[str, typer.Option("--tenant", help="Only this tenant.")] = "",
     history: Annotated[
-        bool, typer.Option("--history", help="What was done with lists here, the newest first.")
+        bool,
+        typer.Option("--history", help="Show the changes of lists on this host, newest first."),
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="The history as one JSON object a line.")
+        bool, typer.Option("--json", help="Print the history as JSON, one object per line.")
     ] = False,
 ) -> None:
     """Show the installed list: customers, entries by kind, changes since, expiry; or its
@@ -504,15 +510,18 @@ def show(
     listed_here = [one for one in installation.tenants(context.data) if only in ("", one)]
     if not listed_here:
         typer.echo(
-            "no customer list is installed here, so nobody can be found: `ullage watchlist load`",
+            (
+                "no customer list is installed here, so no customer can be found: use `ullage"
+                " watchlist load`"
+            ),
             err=True,
         )
     for tenant in listed_here:
         if (listed_at := recorded.path_of(context.data, tenant)).is_file():
             known = recorded.VerifiedList(listed_at, context.keys, tenant).header
             typer.echo(
-                f"{tenant} recorded: {known.pairs} pairs of {known.created[:10]} for search, until"
-                f" {known.expires[:10]}"
+                f"{tenant} customer registry: {known.pairs} pairs, created {known.created[:10]},"
+                f" valid until {known.expires[:10]}"
             )
         for path in sorted(
             (context.data / installation.FOLDER / tenant).glob(f"*{installation.SUFFIX}")
@@ -523,8 +532,8 @@ def show(
             counts = ", ".join(f"{name} {count}" for name, count in opened.counts().items())
             left = (datetime.fromisoformat(opened.header.expires) - context.clock.now()).days
             typer.echo(
-                f"{tenant} epoch {path.stem}: {opened.customers} customers, expires in {left} days:"
-                f" {counts}"
+                f"{tenant} key generation {path.stem}: {opened.customers} customers,"
+                f" expires in {left} days: {counts}"
             )
             if labels := opened.count_labels():
                 dimensions = Counter(dimension for dimension, _ in labels)
@@ -536,9 +545,9 @@ def show(
                 )
             if opened.delta:
                 change = opened.delta.header
-                went = f"{change.removed} entries and {change.gone} customers went"
+                went = f"{change.removed} entries and {change.gone} customers removed"
                 typer.echo(
-                    f"  changed {change.created[:16]}: {change.enrolled} entries came, {went}"
+                    f"  changed {change.created[:16]}: {change.enrolled} entries added, {went}"
                 )
 
 
@@ -555,7 +564,7 @@ def rotate_key(
     context: Context = ctx.obj
     _require_tenant(context, tenant)
     if early and not (index and retire):
-        raise ConfigError("--early is of --index --retire alone")
+        raise ConfigError("--early applies only with --index --retire")
     turn = Turn(context, tenant, "index" if index else "match")
     for line in turn.retire(early=early) if retire else turn.open():
         typer.echo(line)
@@ -622,19 +631,19 @@ def resolve(
         Path,
         typer.Argument(
             help=(
-                "Pseudonyms, one per line, or the CSV of `assess --customers`; - for standard"
-                " input."
+                "Pseudonyms, one per line, or the CSV of `assess --customers`; - reads"
+                " standard input."
             )
         ),
     ],
-    case: Annotated[str, typer.Option("--case", help="The case number that this is for.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why, in words.")],
+    case: Annotated[str, typer.Option("--case", help="The case number, for the audit log.")],
+    reason: Annotated[str, typer.Option("--reason", help="The reason, for the audit log.")],
     tenant: Annotated[str, typer.Option("--tenant")] = "",
 ) -> None:
     """Print CSV `handle,customer_ref`, with an entry in the audit log."""
     context: Context = ctx.obj
     if not case.strip() or not reason.strip():
-        raise ConfigError("--case and --reason must say something: they go into the audit record")
+        raise ConfigError("--case and --reason must not be empty: the audit log records them")
     text = body_of(file).decode("utf-8", "replace")
     wanted = [line.strip().split(",")[0] for line in text.splitlines() if line.strip()]
     # the header of `assess --customers`
@@ -642,7 +651,7 @@ def resolve(
     homes = sorted((context.data / installation.BUILDING).glob("*.subjects"))
     if not homes:
         raise ConfigError(
-            f"no encrypted subjects in {context.data / 'building'}: resolve on the build host"
+            f"no encrypted references in {context.data / 'building'}: resolve on the build host"
         )
     if tenant:
         require_tenant(tenant, (home.stem for home in homes))

@@ -192,43 +192,43 @@ Files = Annotated[
     list[Path],
     typer.Argument(
         help=(
-            "CSV (also GB18030, .gz, any delimiter) or Parquet; several files, quoted patterns, or"
-            " - for standard input."
+            "CSV (also GB18030, .gz, any delimiter) or Parquet: files, quoted patterns,"
+            " or - for standard input."
         )
     ),
 ]
-TenantName = Annotated[str, typer.Option("--tenant", help="Whose customers they are.")]
+TenantName = Annotated[str, typer.Option("--tenant", help="The tenant whose customers they are.")]
 Map = Annotated[
     list[str],
     typer.Option(
         "--map",
         help=(
-            "COLUMN=KIND, also cohort:NAME, canary or - (leave it out): what a column, or with"
-            " --long a kind, is."
+            "COLUMN=KIND: what a column contains: a kind, cohort:NAME, canary or - (leave"
+            " it out). With --long: what a kind of the list means."
         ),
     ),
 ]
-Digests = Annotated[str, typer.Option(help="Also enrol md5, sha1 and sha256 of: none, phone, all.")]
+Digests = Annotated[
+    str, typer.Option(help="Also enrol md5, sha1 and sha256 digests of: none, phone, all.")
+]
 Columns = Annotated[
     str,
-    typer.Option(
-        help="Names of the columns, with commas between, where the files have no header line."
-    ),
+    typer.Option(help="Comma-separated names of the columns, if the files have no header line."),
 ]
 Long = Annotated[
     str,
-    typer.Option(help="REF,KIND,VALUE: the three columns of a list with one row an identifier."),
+    typer.Option(help=("REF,KIND,VALUE: the three columns of a list with one identifier per row.")),
 ]
 Delimiter = Annotated[
-    str, typer.Option(help="What stands between columns, if it is not recognised; \\t for a tab.")
+    str, typer.Option(help="The delimiter of columns, if it is not recognised; \\t for a tab.")
 ]
 ControlFile = Annotated[
     Path | None,
     typer.Option(
         "--control",
         help=(
-            "Totals that must be what is read: lines of `rows 1000`, `phone 998`, `phone.sum"
-            " 123456`."
+            "A file of totals that the list must have, in lines such as `rows 1000`,"
+            " `phone 998`, `phone.sum 123456`."
         ),
     ),
 ]
@@ -237,8 +237,8 @@ WitnessColumns = Annotated[
     typer.Option(
         "--witness",
         help=(
-            "AMOUNT,DATE: the columns of a loan's amount and date, kept as keyed pairs of a random"
-            " 5 % of the customers."
+            "AMOUNT,DATE: the columns of a loan's amount and date, stored as keyed pairs"
+            " for a random 5 % of the customers."
         ),
     ),
 ]
@@ -247,8 +247,8 @@ Enrol = Annotated[
     typer.Option(
         "--enrolled",
         help=(
-            "Also write TENANT.enrolled, by which search's host tells who is a customer: look-ups"
-            " say if a value is recorded."
+            "Also write TENANT.enrolled, the customer registry of search: look-ups then"
+            " say whether a value is recorded."
         ),
     ),
 ]
@@ -256,7 +256,7 @@ Shrink = Annotated[
     bool,
     typer.Option(
         "--shrink",
-        help="Allow a list with fewer than nine tenths of its former customers.",
+        help="Allow the list to shrink by more than 10 %.",
     ),
 ]
 SHOWN_REJECTS = 10
@@ -285,12 +285,11 @@ def source_of(
     Raises ConfigError for an invalid option.
     """
     if bad := [pair for pair in mapping if "=" not in pair]:
-        raise ConfigError(f"--map {bad[0]}: write COLUMN=KIND")
+        raise ConfigError(f"--map {bad[0]}: must be COLUMN=KIND")
     parts = [part.strip() for part in long.split(",")] if long else []
     if long and len(parts) != 3:
         raise ConfigError(
-            f"--long {long}: name three columns: of the customer's reference, the kind, and the"
-            " value"
+            f"--long {long}: must name three columns: customer reference, kind and value"
         )
     return Source(
         [path for file in files for path in _files_of(file)],
@@ -316,7 +315,7 @@ def confirmed(source: Source) -> Source:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         require_columns(source, columns, [Path(sys.argv[0]).name, *sys.argv[1:]])
         return source
-    shown = make_table("column", "is read as", "for example")
+    shown = make_table("column", "read as", "examples")
     for column in columns:
         kind = cell(column.kind or "not read", "bold" if column.is_proposed else "dim")
         shown.add_row(
@@ -327,8 +326,8 @@ def confirmed(source: Source) -> Source:
     make_console().print(shown)
     if not typer.confirm("Read the columns like this?"):
         raise ConfigError(
-            "nothing was read: name what a column holds with --map COLUMN=KIND, or --map COLUMN=-"
-            " to leave it out"
+            "nothing was read: use --map COLUMN=KIND to say what a column contains, or"
+            " --map COLUMN=- to leave it out"
         )
     return with_mapping(source, more)
 
@@ -338,7 +337,7 @@ def _witness(option: str, long: str) -> list[str]:
     names = [name.strip() for name in option.split(",")] if option else []
     if option and (len(names) != 2 or not all(names) or names[0] == names[1]):
         raise ConfigError(
-            f"--witness {option}: name two columns, of the loan's amount and of its date"
+            f"--witness {option}: must name two columns, the loan's amount and its date"
         )
     if taken := [
         name
@@ -346,13 +345,13 @@ def _witness(option: str, long: str) -> list[str]:
         if name in {*kinds(), "name", REFERENCE, CANARY} or COHORT.fullmatch(name)
     ]:
         raise ConfigError(
-            f"--witness {option}: {taken[0]} is another kind of column: name those of an amount and"
-            " a date"
+            f"--witness {option}: {taken[0]} is not an amount or a date: name the columns"
+            " of the loan's amount and date"
         )
     if names and long:
         raise ConfigError(
-            "--witness needs a row with the amount and the date beside the customer: it cannot be"
-            " used with --long"
+            "--witness cannot be used with --long: each row must have the customer, the"
+            " amount and the date"
         )
     return names
 
@@ -364,7 +363,7 @@ def _files_of(file: Path) -> list[Path]:
     # the pattern may begin at the root
     found = sorted(map(Path, glob.glob(str(file), recursive=True)))  # noqa: PTH207
     if not found:
-        raise ConfigError(f"{file} fits no file")
+        raise ConfigError(f"{file} matches no file")
     return found
 
 
@@ -376,8 +375,10 @@ def print_report(report: Report, source: Source | None, tenant: str) -> None:
     """
     for name, kind in source.suggestions.items() if source else ():
         typer.echo(
-            f"column {name} is not read: --map {name}={kind} reads it as {kind}, --map {name}=-"
-            " leaves it out",
+            (
+                f"column {name} was not read: use --map {name}={kind} to read it as {kind}, or"
+                f" --map {name}=- to leave it out"
+            ),
             err=True,
         )
     several = len({reject.path for reject in report.rejects}) > 1

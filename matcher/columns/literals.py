@@ -230,8 +230,8 @@ def _database(wanted: tuple[bytes, ...], flags: int | tuple[int, ...]) -> hypers
         )
     except hyperscan.ArchitectureError as error:
         raise ConfigError(
-            "this processor lacks what hyperscan needs (SSSE3): run match, scan and assess on"
-            " another"
+            "this processor lacks SSSE3, which hyperscan needs: run match, scan and"
+            " assess on another machine"
         ) from error
     if name:
         _keep(name, database)

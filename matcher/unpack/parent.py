@@ -158,7 +158,7 @@ class ForkServer:
                 )
             except OSError as error:  # no process, no descriptor or no memory left
                 raise UnavailableError(
-                    f"a process to unpack with cannot be started ({error.strerror})"
+                    f"the unpacking process cannot be started ({error.strerror})"
                 ) from None
             stack.callback(child.end)
             yield child
@@ -522,7 +522,7 @@ class UnpackRun:
             return "damaged"
         if code is None and self._frames.is_first:
             if self._server is None or self._server.has_ended():
-                raise UnavailableError("the process to unpack with ended before it began") from None
+                raise UnavailableError("the unpacking process ended during its start") from None
             return "unsupported"  # a second server, as it loaded what is needed
         return "memory" if code is None else CAUSES.get(code, "fault")
 

@@ -230,50 +230,50 @@ class UnpackBudget:
 
 REASONS = {
     "encrypted": ("encrypted, not read", "已加密，未读取"),
-    "bomb": ("grows too far for its size, the rest not read", "解压膨胀异常，其余未读取"),
-    "too_deep": ("nested too deep, not read", "嵌套过深，未读取"),
+    "bomb": ("expands too much, the rest not read", "解压膨胀异常，其余未读取"),
+    "too_deep": ("nested too deeply, not read", "嵌套过深，未读取"),
     "too_many": ("too many entries, the rest not read", "条目过多，其余未读取"),
     "too_large": ("too large, the rest not read", "过大，其余未读取"),
     "image": ("image, not read", "图片，未读取"),
     "ocr": (
-        "image, read by OCR, which misreads and misses",
+        "image, read by OCR, which can misread or miss text",
         "图片，经文字识别读取，可能有误或遗漏",
     ),
     "audio_video": ("audio or video, not read", "音视频，未读取"),
     "binary": ("program or font, not read", "程序或字体，未读取"),
     "database": (
-        "database or binary table, read only as far as its words stand in clear",
+        "database or binary table, only its plain text read",
         "数据库或二进制表，仅读取明文部分",
     ),
     "unrecognised": (
-        "no text and of no known kind, read only as far as words stand in it in clear",
+        "not text and not a known format, only its plain text read",
         "非文本且类型不明，仅读取明文部分",
     ),
-    "damaged": ("damaged, read as far as it goes", "已损坏，仅读取可读部分"),
-    "unsupported": ("of a kind that cannot be read here", "此处无法读取的类型"),
+    "damaged": ("damaged, read as far as possible", "已损坏，仅读取可读部分"),
+    "unsupported": ("of a format that cannot be read here", "此处无法读取的类型"),
     "timeout": ("took too long, the rest not read", "耗时过长，其余未读取"),
     "memory": ("needs too much memory, the rest not read", "所需内存过大，其余未读取"),
     "fault": (
-        "a part of ullage failed on it; the rest was read",
+        "a part of ullage failed on it, the rest read",
         "本系统的一个部件处理时出错，其余已读取",
     ),
     "denied": ("cannot be opened, not read", "无法打开，未读取"),
-    "empty": ("empty, there is nothing to read", "为空，没有可读内容"),
+    "empty": ("empty, nothing to read", "为空，没有可读内容"),
     "link": (
-        "a link, which is not followed: name what it leads to",
+        "a link, which is not followed: name its target instead",
         "链接，未跟随：请直接指明其目标",
     ),
     "masked": (
-        "masked values, not looked up, since each fits many people",
+        "masked values, not looked up: each fits many people",
         "个脱敏值，每个都可能对应许多人，未查询",
     ),
-    "spelt": ("numbers in spellings that are not read", "个十一位数字，写法无法读取"),
-    "digests": ("digests in a form that is not enrolled", "个摘要，其形式未登记"),
+    "spelt": ("numbers in notations that cannot be read", "个十一位数字，写法无法读取"),
+    "digests": ("digests of a form that is not enrolled", "个摘要，其形式未登记"),
     "salted": (
-        "digests of which none is of an enrolled value: salted, digested twice, or of others",
+        "digests of no enrolled value: salted, hashed twice, or of other people",
         "个摘要，均不属于已登记的值：可能加盐、二次摘要，或属于他人",
     ),
-    "cookies": ("cookies of a site that is not named", "个Cookie，未注明所属网站"),
+    "cookies": ("cookies of an unnamed site", "个Cookie，未注明所属网站"),
 }
 """The closed list of reasons, each as text for people, in English and Chinese.
 
@@ -363,7 +363,7 @@ class UnreadCounts:
         Either `all read whole`, or how many were not, and the reasons with their counts.
         """
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(self.reasons.items()))
-        return f"{self.files} not read or not wholly ({reasons})" if reasons else "all read whole"
+        return f"{self.files} not fully read ({reasons})" if reasons else "all fully read"
 
 
 class Member:

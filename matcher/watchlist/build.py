@@ -103,13 +103,12 @@ class Report:
         """
         if self.chosen >= FEWEST_CHOSEN and not self.witnesses:
             raise ConfigError(
-                f"{source}: in {self.chosen} rows --witness finds no amount and date: name the"
-                " columns that hold them"
+                f"{source}: among {self.chosen} rows --witness finds no amount and date:"
+                " name the columns that contain them"
             )
         if not self.identifiers:
             raise ConfigError(
-                f"{source}: holds no identifier that can be read: an empty watchlist would see"
-                " nothing"
+                f"{source}: contains no readable identifier: check the column mapping"
             )
         read = self.identifiers + self.rejected
         if self.rejected > read * MAX_REJECTED_SHARE:
@@ -136,16 +135,18 @@ class Control:
             lines = path.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(
-                f"{path} cannot be read ({type(error).__name__}): --control names a file of totals"
+                f"--control: {path} cannot be read ({type(error).__name__})"
             ) from None
         for number, line in enumerate(lines, 1):
             if not line.strip() or line.lstrip().startswith("#"):
                 continue
             if not (total := _LINE.fullmatch(line)):
-                raise ConfigError(f"{path}: line {number}: write NAME VALUE, such as `rows 1000`")
+                raise ConfigError(f"{path}: line {number}: must be NAME VALUE, such as `rows 1000`")
             self._expected[total[1]] = int(total[2])
         if not self._expected:
-            raise ConfigError(f"{path}: holds no totals: write at least `rows` and their number")
+            raise ConfigError(
+                f"{path}: contains no totals: add at least a line such as `rows 1000`"
+            )
 
     def add(self, batch: ColumnBatch) -> None:
         """Count a batch, whether or not its values are usable."""
@@ -169,8 +170,9 @@ class Control:
         if wrong:
             name, total = wrong[0]
             raise ConfigError(
-                f"{source}: {self._path} says {name} {total}, but {self._seen[name]} were read"
-                f" ({len(wrong)} of {len(self._expected)} totals differ): ask for the list again"
+                f"{source}: {self._path} says {name} {total}, but {self._seen[name]} were"
+                f" read ({len(wrong)} of {len(self._expected)} totals differ): request the"
+                " list again"
             )
 
 
@@ -197,7 +199,7 @@ class Builder:
         listed: bool = False,
     ) -> None:
         if isinstance(digests, str) and digests not in CHOICES:
-            raise ConfigError(f"--digests {digests}: use {', '.join(CHOICES)}")
+            raise ConfigError(f"--digests {digests}: must be one of {', '.join(CHOICES)}")
         self._keys, self._tenant, self._epoch = keys, tenant, epoch
         self._tags, self._handle_key = (
             TagKeys(keys, tenant, "match", epoch),
@@ -594,7 +596,7 @@ def _new(
                 (drafted.root / tenant).rename(home)
             except OSError:
                 raise ConfigError(
-                    f"{home} was made meanwhile by another command: run this one again"
+                    f"{home} was created by another command meanwhile: run this one again"
                 ) from None
             undo.callback(_remove, keys, [home, *fresh])
             sync_folder(keys.root)

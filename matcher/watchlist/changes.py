@@ -235,8 +235,8 @@ class Changes:
         if reader.report.rejected:
             first = reader.report.rejects[0]
             raise ConfigError(
-                f"{first.path}: line {first.line}, column {first.column}: {first.reason}: what is"
-                " to be removed must be readable"
+                f"{first.path}: line {first.line}, column {first.column}: {first.reason}:"
+                " correct it, because every value to remove must be readable"
             )
         self._listed_gone = np.concatenate(whole)
         return _join_pairs(*entries), self._listed_gone
@@ -249,8 +249,7 @@ class Changes:
         head = recorded.header_for(self._keys, self._tenant, now, listed.header.expires)
         if head.key != listed.header.key:
             raise ConfigError(
-                f"{listed.path} is under an older index key than {head.key}: load the whole list"
-                " again"
+                f"{listed.path} needs an older index key than {head.key}: load the whole list again"
             )
         additions, removals = (
             np.concatenate(_join_pairs(*parts), axis=1)
@@ -395,7 +394,7 @@ def erase_customer(data: Path, keys: KeyStore, tenant: str, handle: str) -> int:
         handle_bytes = np.frombuffer(bytes.fromhex(handle), np.uint8).reshape(1, 16)
     except ValueError:
         raise ConfigError(
-            "--subject: give a handle of 32 hexadecimal digits, as a finding shows it"
+            "--subject: must be a pseudonym of 32 hexadecimal digits, as in a finding"
         ) from None
     count = 0
     for epoch in list_generations(keys, tenant, "match"):
@@ -405,8 +404,8 @@ def erase_customer(data: Path, keys: KeyStore, tenant: str, handle: str) -> int:
                 header = read_header(path, key)
                 if header.self_test == handle.lower():
                     raise ConfigError(
-                        "--subject: that is the handle of the list's self-test entry, which is"
-                        " nobody's"
+                        "--subject: is the pseudonym of the list's self-test entry, not"
+                        " of a customer"
                     )
                 count += _erase_in(
                     path, key, tag_keys(header, path, keys, tenant).noting_key(), handle_bytes

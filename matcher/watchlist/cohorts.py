@@ -86,7 +86,10 @@ class CohortTable:
             combination[:, i].max(initial=0) <= len(names) for i, names in enumerate(labels)
         )
         if not fits:
-            raise CorruptError("the watchlist's labels are damaged: install or build it again")
+            raise CorruptError(
+                "the cohort labels of the customer list are damaged:"
+                " install or build the list again"
+            )
         return cls(dimensions, labels, combination)
 
     def encode(self) -> bytes:
@@ -210,12 +213,13 @@ class Coder:
         digits = sum(letter.isdigit() for letter in text)
         if not SHAPE.fullmatch(text) or digits > MOST_DIGITS or text in cells:
             raise ConfigError(
-                f"{where}: may be a customer's value and no label: use short names or codes, or do"
-                " not map it"
+                f"{where}: may be a customer's value, not a label: use short names or"
+                " codes, or do not map the column"
             )
         if len(number_of) >= (1 << BITS) - 1:
             raise ConfigError(
-                f"{where}: more than {(1 << BITS) - 1:,} different labels: that is no cohort"
+                f"{where}: more than {(1 << BITS) - 1:,} different labels, too many for a"
+                " cohort: do not map the column"
             )
         number_of[text] = len(number_of) + 1
 
@@ -278,11 +282,11 @@ def bait_of(source: Source, tenant: str, party: str, random: str) -> HoneytokenL
     """
     if not SHAPE.fullmatch(party) or identifier_in(party):
         raise ConfigError(
-            "--canary: give the party's label as it stands in column canary: a short name or code"
+            "--canary: must be the party's label as in column canary, a short name or code"
         )
     people = _people(source, party)
     if not people:
-        raise ConfigError(f"{source}: holds no customer whose column {CANARY} is that label")
+        raise ConfigError(f"{source}: no customer has the label of --canary in column {CANARY}")
     lines = sorted(
         json.dumps(_sort_values(ref, values), ensure_ascii=False, sort_keys=True)
         for ref, values in people.items()
@@ -332,7 +336,8 @@ def _refuse(path: Path, lines: Sequence[int], column: str, faults: dict[int, str
     if faults:
         row, why = min(faults.items())
         raise ConfigError(
-            f"{path}: line {lines[row]}, column {column}: {why}: bait must be readable"
+            f"{path}: line {lines[row]}, column {column}: {why}: correct it, because every"
+            " value of a honeytoken must be readable"
         )
 
 
@@ -345,8 +350,7 @@ def write(path: Path, content: bytes) -> None:
         write_new(content, path)
     except FileExistsError:
         raise ConfigError(
-            f"{path} is there already: a list that was stamped is never written over; name another"
-            " file"
+            f"{path} already exists, and a recorded list is never overwritten: name another file"
         ) from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be written ({error.strerror})") from None

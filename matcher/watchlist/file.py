@@ -279,11 +279,11 @@ class WatchlistHeader:
             version, algorithm = raw["version"], raw["algorithm"]
             if version != VERSION or algorithm != ALGORITHM:
                 # the signature is not checked yet: the content may be anything
-                number = version if version in range(1000) else "of no number"
+                number = version if version in range(1000) else "unknown"
                 means = ALGORITHM if algorithm == ALGORITHM else "another algorithm"
                 raise ConfigError(
-                    f"{path} has version {number}, {means}: this ullage reads {VERSION},"
-                    f" {ALGORITHM}; build it again"
+                    f"{path} has version {number} ({means}), and this ullage reads {VERSION}"
+                    f" ({ALGORITHM}): build it again"
                 )
             kinds = tuple((str(kind), str(form)) for kind, form in raw["kinds"])
             return cls(
@@ -421,7 +421,7 @@ def write(
             start = MAGIC + _LENGTH.pack(len(head)) + head + key.sign(head)
             if len(start) > BODY:
                 raise ConfigError(
-                    f"{path}: {len(header.kinds)} kinds and forms are more than a header holds"
+                    f"{path}: {len(header.kinds)} kinds and forms do not fit into a header"
                 )
             file.seek(0)
             file.write(start.ljust(BODY, b"\0"))
@@ -485,7 +485,7 @@ def header_of(file: IO[bytes], path: Path, key: Ed25519PublicKey) -> WatchlistHe
     start, size = file.read(BODY), os.fstat(file.fileno()).st_size
     place = len(MAGIC) + _LENGTH.size
     if len(start) < place or not start.startswith(MAGIC):
-        raise ConfigError(f"{path} is no watchlist: build one with `ullage watchlist build`")
+        raise ConfigError(f"{path} is not a customer list: build one with `ullage watchlist build`")
     (length,) = _LENGTH.unpack_from(start, len(MAGIC))
     head, signature = start[place : place + length], start[place + length :][:SIGNATURE_BYTES]
     if read_claimed_version(head) not in (None, VERSION):
@@ -494,13 +494,12 @@ def header_of(file: IO[bytes], path: Path, key: Ed25519PublicKey) -> WatchlistHe
         key.verify(signature, head)
     except InvalidSignature:
         raise ConfigError(
-            f"{path} is not signed by this tenant's building host (verify.pub), or is damaged:"
-            " it is"
-            " refused"
+            f"{path} is damaged, or not signed by this tenant's build host (verify.pub):"
+            " copy or build it again"
         ) from None
     header = WatchlistHeader.decode(path, head)
     if any(start[place + length + SIGNATURE_BYTES :]):
-        raise CorruptError(f"{path} is damaged behind its header: install it again")
+        raise CorruptError(f"{path} is damaged after its header: install it again")
     expected = BODY + body_bytes(header) + DIGEST_BYTES * -(-body_bytes(header) // CHUNK)
     if size != expected:
         raise CorruptError(f"{path} has {size} bytes instead of {expected}: install it again")

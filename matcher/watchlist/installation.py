@@ -63,7 +63,7 @@ def require(what: object, customers: int, before: int, *, shrink: bool) -> None:
     if is_shrunken(customers, before) and not shrink:
         raise ConfigError(
             f"{what} would have {customers:,} customers instead of {before:,}, and the"
-            " others would no longer be found: give --shrink if this is intended"
+            " others would no longer be found: use --shrink if this is intended"
         )
 
 
@@ -91,8 +91,8 @@ class Sizes:
             fields[2], self._seal(tenant, customers := int(fields[1])).encode()
         ):
             raise CorruptError(
-                f"{path} is damaged, or was written by a newer ullage: use that version, or install"
-                f" the list of {tenant} again with --shrink, which writes it anew"
+                f"{path} is damaged, or was written by a newer ullage: use that version,"
+                f" or install the list of {tenant} again with --shrink, which rewrites it"
             )
         return customers
 
@@ -133,14 +133,14 @@ class Sizes:
                 continue
             if tenant not in present:
                 short[tenant] = (
-                    f"the list of {tenant} with its {before:,} customers is not here: restore it,"
-                    " or load it again"
+                    f"the list of {tenant} with {before:,} customers is missing: restore"
+                    " it, or load it again"
                 )
             elif is_shrunken(present[tenant], before):
                 short[tenant] = (
-                    f"the list of {tenant} has {present[tenant]:,} customers instead of {before:,}:"
-                    " it is not used; restore it, or install it with --shrink if this is"
-                    " intended"
+                    f"the list of {tenant} has {present[tenant]:,} customers instead of {before:,},"
+                    " so it is not used: restore it, or install it with --shrink if this"
+                    " is intended"
                 )
         return short
 
@@ -277,8 +277,8 @@ def check_source(
     target = path_of(data, tenant, header.epoch)
     if header.base and (not target.is_file() or read_header(target, key).build != header.base):
         raise ConfigError(
-            f"{source} amends another list than the one of epoch {header.epoch} here: install that"
-            " one first"
+            f"{source} changes another list than the one of key generation {header.epoch}"
+            " here: install that list first"
         )
     customers = customers_of(target, source, key) if header.base else header.customers
     check_size(data, keys, tenant, customers, shrink=shrink)
@@ -311,11 +311,14 @@ def _refuse(
 ) -> None:
     """Raise `ConfigError` for a list that this host must not use."""
     if header.tenant != tenant:
-        raise ConfigError(f"{source} is of tenant {header.tenant}, not {tenant}")
+        raise ConfigError(f"{source} belongs to tenant {header.tenant}, not {tenant}")
     if header.is_over(now):
         raise ConfigError(f"{source} expired on {header.expires[:10]}: build a new one")
     if header.epoch not in list_generations(keys, tenant, "match"):
-        raise ConfigError(f"{source} is of epoch {header.epoch}, whose key is not here")
+        raise ConfigError(
+            f"{source} needs key generation {header.epoch}, which is not on"
+            " this host: copy its key here, or build the list again"
+        )
     tag_keys(header, source, keys, tenant)
 
 
@@ -341,8 +344,8 @@ def tag_keys(header: WatchlistHeader, path: Path, keys: KeyStore, tenant: str) -
     name = f"{tenant}/match-{header.epoch}.key"
     tags = TagKeys(keys, tenant, "match", header.epoch)
     if tags.check_value() != header.key_check:
-        epoch = f"epoch {header.epoch} has here, {keys.root / name}"
-        raise ConfigError(f"{path} was built under another key than {epoch}: {CURE}")
+        epoch = f"key generation {header.epoch} of this host, {keys.root / name}"
+        raise ConfigError(f"{path} was built with another key than {epoch}: {CURE}")
     check_keys(header, path, keys, INDEX)
     return tags
 
@@ -358,9 +361,7 @@ def check_keys(header: WatchlistHeader, path: Path, keys: KeyStore, kind: str) -
             and keys.is_available(name)
             and compute_check_value(keys.read(name), name) != value
         ):
-            raise ConfigError(
-                f"{path} was built beside another key than is here, {keys.root / name}: {CURE}"
-            )
+            raise ConfigError(f"{path} was built with another key than {keys.root / name}: {CURE}")
 
 
 def check_handle_key(data: Path, keys: KeyStore, tenant: str) -> None:
@@ -414,7 +415,7 @@ def _open_list(path: Path, key: Ed25519PublicKey, tags: TagKeys) -> Watchlist:
         # else a new list was installed, and the delta may be its own
         if _identity(path) == before:
             return opened
-    raise ConfigError(f"{path} changes all the time: install one list after the other")
+    raise ConfigError(f"{path} keeps changing: install one list after the other")
 
 
 def _identity(path: Path) -> tuple[int, int]:
@@ -463,7 +464,7 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
         live, sizes = load(context), Sizes(context.data, context.keys)
         expected = (find_tenants(context) | {*tenants(context.data)} | sizes.tenants()) - {CANARY}
         if not live and not expected:
-            raise ConfigError(f"none is live: {LOAD}")
+            raise ConfigError(f"no customer list is valid: {LOAD}")
         enrolled = {lists.tenant: lists.customers for lists in live}
         faults = [
             fault
@@ -472,11 +473,13 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
         ]
         if empty := [tenant for tenant, customers in enrolled.items() if not customers]:
             faults.append(
-                f"that of {', '.join(empty)} is empty, so none of their customers is found: {LOAD}"
+                f"tenants with an empty list: {', '.join(empty)}; none of their customers"
+                f" is found: {LOAD}"
             )
         if absent := sorted(expected - enrolled.keys()):
             faults.append(
-                f"of {', '.join(absent)} none is live, so none of their customers is found: {LOAD}"
+                f"tenants without a valid list: {', '.join(absent)}; none of their"
+                f" customers is found: {LOAD}"
             )
         if faults:
             raise FaultsError(faults)
@@ -491,7 +494,11 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
         homes = sorted((context.data / BUILDING).glob("*.subjects"))
         for home in homes:
             subjects.resolve(home, context.keys, home.stem, ())
-        return f"of {', '.join(home.stem for home in homes)}" if homes else "not on this machine"
+        return (
+            f"readable for {', '.join(home.stem for home in homes)}"
+            if homes
+            else "not on this machine"
+        )
 
     yield "watchlists", look
     yield "subjects", way_back
@@ -560,7 +567,7 @@ def in_use(context: Context, former: Sequence[TenantLists] = ()) -> InUse:
     lacking = {}
     for tenant in sorted((find_tenants(context) | sizes.tenants() | loaded.keys()) - {CANARY}):
         if tenant not in used:
-            why = "has expired" if tenant in expired else "is not here"
+            why = "has expired" if tenant in expired else "is missing"
             lacking[tenant] = (
                 f"the list of {tenant} {why}, so none of its customers is found: {LOAD}"
             )

@@ -157,8 +157,7 @@ def require_room(records: int) -> None:
     """Raise `ConfigError` for more records than a list can number."""
     if records > MOST:
         raise ConfigError(
-            f"a watchlist holds at most {MOST:,} entries: use --digests none, or enrol fewer"
-            " customers in it"
+            f"a customer list has at most {MOST:,} entries: use --digests none, or fewer customers"
         )
 
 

@@ -61,9 +61,9 @@ DELIMITERS = ("|@|", "|!|", "----", "||", "\x01", ",", "\t", "|", ";", "^", "~")
 SAMPLE = 64 * 1024
 ROWS = 50_000
 UNREADABLE: Mapping[type[Exception], str] = {
-    csv.Error: "no row of CSV (its quotes, a NUL, or a cell too long)",
-    UnicodeDecodeError: "no text in UTF-8, UTF-16 or GB18030",
-} | dict.fromkeys((EOFError, zlib.error, gzip.BadGzipFile), "its gzip is damaged or cut short")
+    csv.Error: "not a row of CSV (quotes, a NUL, or a cell that is too long)",
+    UnicodeDecodeError: "not text in UTF-8, UTF-16 or GB18030",
+} | dict.fromkeys((EOFError, zlib.error, gzip.BadGzipFile), "the gzip data is damaged or truncated")
 """Errors that an unreadable list raises, and their meaning.
 
 The exception itself may hold a value.
@@ -156,8 +156,8 @@ class Source:
         """
         if not self.columns and any(map(identifier_in, names)) and not any(map(kind_named, names)):
             raise ConfigError(
-                f"{path}: line 1 has values and no names of columns: name them with --columns, as"
-                " customer_ref,name,phone"
+                f"{path}: line 1 has values instead of column names: name the columns,"
+                " such as --columns customer_ref,name,phone"
             )
 
     def _choose_columns(self, path: Path, header: Sequence[str]) -> list[int]:
@@ -170,7 +170,9 @@ class Source:
         if missing := [name for name in self.mapping if name not in header]:
             near = difflib.get_close_matches(missing[0], filter(is_showable, header), 1)
             meant = f" (did you mean {near[0]!r}?)" if near else ""
-            raise ConfigError(f"{path}: line 1: there is no column {missing[0]!r} to map{meant}")
+            raise ConfigError(
+                f"{path}: line 1 has no column {missing[0]!r}, which --map names{meant}"
+            )
         self.require_header(path, header)
         kinds_of_columns = self._list_kinds()
         named = [(i, self._kind(name)) for i, name in enumerate(header)]
@@ -185,7 +187,7 @@ class Source:
             if called.count(name) != 1:
                 number = "no" if name not in called else "more than one"
                 raise ConfigError(
-                    f"{path}: line 1: {number} column is {name}, which --witness names"
+                    f"{path}: line 1: {number} column is named {name}, as --witness requires"
                 )
         read = {i for i, _ in columns}
         unmapped = [
@@ -195,7 +197,7 @@ class Source:
         if REFERENCE not in called:
             column = next((name for name, kind in suggested.items() if kind == REFERENCE), "COLUMN")
             raise ConfigError(
-                f"{path}: line 1: no column {REFERENCE}: name it with --map {column}={REFERENCE}"
+                f"{path}: line 1: no column {REFERENCE}: map one with --map {column}={REFERENCE}"
             )
         if not self.bare and not any(
             kind in kinds_of_columns - {REFERENCE, "name"} for kind in called
@@ -204,7 +206,7 @@ class Source:
                 (f"{name}={kind}" for name, kind in suggested.items() if kind != REFERENCE),
                 "COLUMN=phone",
             )
-            raise ConfigError(f"{path}: line 1: no identifier column: name one with --map {pair}")
+            raise ConfigError(f"{path}: line 1: no identifier column: map one with --map {pair}")
         self.suggestions.update(
             {name: kind for name, kind in suggested.items() if kind != REFERENCE}
         )
@@ -224,7 +226,10 @@ class Source:
             if header[i].strip().lower() == REFERENCE or header[i] in self.mapping
         ]
         if len(named) > 1:
-            raise ConfigError(f"{path}: line 1: more than one column is {REFERENCE}")
+            raise ConfigError(
+                f"{path}: line 1: more than one column is {REFERENCE}: leave"
+                " out the others with --map COLUMN=-"
+            )
         words = [form for word in (*REFERENCES, *REFERENCES_SPELT) for form in list_scripts(word)]
         chosen = named or sorted(columns, key=lambda i: words.index(header[i].strip().lower()))[:1]
         return [(i, kind) for i, kind in found if kind != REFERENCE or i in chosen]
@@ -240,8 +245,8 @@ class Source:
                 meant = f" (did you mean {suggestion(kind)}?)" if suggestion(kind) else ""
                 used = ", ".join(sorted(valid))
                 raise ConfigError(
-                    f"--map: {kind!r} is no kind{meant}: use {used}, cohort:NAME, {CANARY} or"
-                    f" {LEFT_OUT}"
+                    f"--map: {kind!r} is not a kind{meant}: use {used}, cohort:NAME, {CANARY}"
+                    f" or {LEFT_OUT}"
                 )
         return valid
 
@@ -253,7 +258,7 @@ class Source:
     @staticmethod
     def _place(path: Path, header: Sequence[str], name: str) -> int:
         if name not in header:
-            raise ConfigError(f"{path}: line 1: there is no column {name!r}, which --long names")
+            raise ConfigError(f"{path}: line 1 has no column {name!r}, which --long names")
         return list(header).index(name)
 
     def _wide(self, path: Path, table: SourceTable) -> ColumnBatch:
@@ -288,9 +293,8 @@ class Source:
             kind = self._kind(name)
             if kind not in valid:
                 raise ConfigError(
-                    f"{path}: line {table.lines[int(rows[0])]}: a kind that is none of"
-                    f" {', '.join(sorted(valid))}: map what the list calls it with --map"
-                    " CALLED=KIND"
+                    f"{path}: line {table.lines[int(rows[0])]}: the kind is none of"
+                    f" {', '.join(sorted(valid))}: map the list's word for it with --map WORD=KIND"
                 )
             lines = [table.lines[int(row)] for row in rows]
             yield ColumnBatch(
@@ -430,7 +434,7 @@ def _csv(
             if not names:
                 names = [name.strip().lstrip("\ufeff") for name in next(rows, ())]
             if not names:
-                raise ConfigError(f"{path}: is empty: an empty watchlist would see nothing")
+                raise ConfigError(f"{path}: is empty: name a list with customers")
             columns = wanted(path, names)
             while batch := list(itertools.islice(_skip_blank(path, line, rows, len(names)), ROWS)):
                 cells = list(zip(*[row for _, row in batch], strict=True))
@@ -482,7 +486,7 @@ def _parquet(path: Path, wanted: Wanted, heard: Callable[[int], object]) -> Iter
         ) from None
     except ArrowException as error:
         raise ConfigError(
-            f"{path} is no Parquet file that can be read ({type(error).__name__})"
+            f"{path} is not a readable Parquet file ({type(error).__name__})"
         ) from None
 
 

@@ -160,8 +160,8 @@ def _decrypt(path: Path, keys: KeyStore, tenant: str) -> Iterator[tuple[bytes, b
             )
         except RecordError as error:
             raise ConfigError(
-                f"{path} is damaged, or was not sealed to this resolver ({error.reason}): restore"
-                " it, or build the list again"
+                f"{path} is damaged, or encrypted for another resolver ({error.reason}):"
+                " restore it, or build the list again"
             ) from None
 
 
@@ -182,7 +182,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
                 raise _damage_error(path)
     except OSError as error:
         raise ConfigError(
-            f"{path} cannot be read ({error.strerror}): it stays on the building host"
+            f"{path} cannot be read ({error.strerror}): run this on the build host"
         ) from None
 
 
@@ -197,4 +197,4 @@ def _message(file: IO[bytes], path: Path) -> bytes:
 
 
 def _damage_error(path: Path) -> CorruptError:
-    return CorruptError(f"{path} is damaged or cut short: restore it, or build the list again")
+    return CorruptError(f"{path} is damaged or truncated: restore it, or build the list again")

@@ -241,7 +241,7 @@ def handles(keys: KeyStore, tenant: str, references: Iterable[str]) -> Tags:
 
 
 Flags = npt.NDArray[np.bool_]
-NO_SHAPE, NO_CHECKSUM, TOO_LONG = "has no such shape", "fails its checksum", "is too long"
+NO_SHAPE, NO_CHECKSUM, TOO_LONG = "has the wrong format", "fails its checksum", "is too long"
 LONGEST = 64
 """Bytes of a cell that may be clean."""
 
@@ -343,7 +343,7 @@ def clean_references(cells: Texts) -> tuple[Texts, dict[int, str]]:
         elif not reference:
             faults[row] = "is empty"
         elif not reference.isprintable():
-            faults[row] = "holds a control character"
+            faults[row] = "contains a control character"
         elif reference != text:
             stripped[row] = reference.encode()
     if not stripped:
