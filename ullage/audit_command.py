@@ -131,7 +131,7 @@ def list_(
             help="Only actions that begin like this, such as `incident` or `suppression.add`."
         ),
     ] = "",
-    tenant: Annotated[str, typer.Option(help="Only of this tenant.")] = "",
+    tenant: Annotated[str, typer.Option(help="Only this tenant.")] = "",
     limit: Annotated[
         int, typer.Option(min=1, help="The largest number of entries, newest first.")
     ] = 50,

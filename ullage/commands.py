@@ -40,7 +40,7 @@ READERS = {CAPTURES: "match", FINDINGS: "alert"}
 config = typer.Typer(
     no_args_is_help=True, help="Show every setting with its value, default, unit and reason."
 )
-Once = Annotated[bool, typer.Option("--once", help="Drain what is due and exit.")]
+Once = Annotated[bool, typer.Option("--once", help="Process what is waiting, then exit.")]
 
 
 SECOND_PERSON = (

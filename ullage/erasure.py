@@ -136,7 +136,7 @@ def erase(
     case: Annotated[
         str, typer.Option(help="The number of the request or contract that requires it.")
     ] = "",
-    reason: Annotated[str, typer.Option(help="Why, in words.")] = "",
+    reason: Annotated[str, typer.Option(help="The reason, for the audit log.")] = "",
     proof: Annotated[
         Path | None,
         typer.Option(

@@ -24,7 +24,7 @@ from ullage.audit import current_user
 from ullage.errors import ConfigError
 from ullage.settings import Context
 
-Tenant = Annotated[str, typer.Option(help="Only of this tenant.")]
+Tenant = Annotated[str, typer.Option(help="Only this tenant.")]
 Severity = Annotated[str, typer.Option(help="noise, notice, low, medium, high or statutory.")]
 Status = Annotated[
     str, typer.Option(help="open, acknowledged, confirmed, reported, resolved or false_positive.")

@@ -186,7 +186,9 @@ def use(
 
 def alert(
     ctx: typer.Context,
-    once: Annotated[bool, typer.Option("--once", help="Drain what is due and exit.")] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="Process what is waiting, then exit.")
+    ] = False,
 ) -> None:
     """Group findings into incidents, score and store them, and notify people."""
     run_alert(ctx.obj, once=once)

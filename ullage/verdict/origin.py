@@ -480,7 +480,7 @@ def _explain_rows(facts: VerdictFacts) -> Iterator[Reason]:
         )
         yield Reason("O13", 0, f"{english} whose pair could be compared", chinese)
     if facts.logins:
-        whose = f", {facts.staff_logins} of them of staff" * bool(facts.staff_logins)
+        whose = f", {facts.staff_logins} of them by staff" * bool(facts.staff_logins)
         chinese = f"我方网站登录信息{facts.logins}条" + f"，其中员工{facts.staff_logins}条" * bool(
             facts.staff_logins
         )

@@ -33,13 +33,13 @@ IN_WORDS = {
     "empty": ("empty", "空文件"),
     "link": ("links, which are not followed", "链接（未跟随）"),
     "masked": ("masked values", "脱敏值"),
-    "spelt": ("numbers in spellings that are not read", "写法无法读取的号码"),
-    "digests": ("digests in a form that is not enrolled", "形式未登记的摘要"),
+    "spelt": ("numbers in notations that cannot be read", "写法无法读取的号码"),
+    "digests": ("digests of a form that is not enrolled", "形式未登记的摘要"),
     "salted": (
         "digests of nobody enrolled (salted, digested twice, or of others)",
         "不属于已登记值的摘要（可能加盐、二次摘要或属于他人）",
     ),
-    "cookies": ("cookies of a site that is not named", "未注明所属网站的Cookie"),
+    "cookies": ("cookies of an unnamed site", "未注明所属网站的Cookie"),
 }
 """Text in English and Chinese, by reason."""
 
