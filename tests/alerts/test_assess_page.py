@@ -232,7 +232,7 @@ def test_only_exporters_get_the_pseudonyms(page, answers, log_in):
 def test_unread_file_is_reported_and_not_cleared(page, match):
     shown = page.get(drop(page, b"", "empty.txt").headers["location"]).text
     assert "No verdict" in shown
-    assert "empty, there is nothing to read" in shown
+    assert "empty, nothing to read" in shown
     assert "is in it." not in shown
 
 

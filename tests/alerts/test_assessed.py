@@ -118,7 +118,7 @@ def test_repost_names_its_incident(assess, bank: Context, leak: Path, tmp_path: 
     )
     shown = " ".join(assess(slice_).stdout.split())
     assert "RECYCLED" in shown
-    assert f"100% of these customers stood with the same fields in {incident.id}" in shown
+    assert f"100% of these customers appeared with the same fields in {incident.id}" in shown
 
 
 def test_new_people_or_fields_are_not_a_repost(
@@ -137,7 +137,7 @@ def test_new_people_or_fields_are_not_a_repost(
         ) == ("ours", 1, "")
         assert verdict["earlier"]["incident"] == ""
     other_file.write_text(rows(CUSTOMERS[60:]), encoding="utf-8")
-    assert "in none of 1 earlier incidents with these fields" in " ".join(
+    assert "in none of 1 earlier incidents with the same fields" in " ".join(
         assess(other_file).stdout.split()
     )
 
@@ -180,7 +180,7 @@ def test_open_without_alert_reports_a_missing_confirmation(
         "alert is not installed here" in json.loads(assess(leak, "--json").stdout)["not_compared"]
     )
     result = assess(leak, "--open", code=Exit.FAILED)
-    assert "submitted; whether it was processed is not visible here" in result.stderr
+    assert "submitted; this host cannot see whether it was processed" in result.stderr
     assert len(bank.bus().subscribe(FINDINGS, "alert").poll(9, 0.0)) == 1
 
 
@@ -188,7 +188,7 @@ def test_nothing_to_open_is_a_failure(assess, bank: Context, tmp_path: Path) -> 
     path = tmp_path / "a.txt"
     path.write_text("nobody")
     result = assess(path, "--open", code=Exit.FAILED)
-    assert "no incident: nothing in it concerns a tenant" in result.stderr
+    assert "no incident: the file contains nothing about a tenant" in result.stderr
     assert json.loads(assess(path, "--open", "--json", code=Exit.FAILED).stdout)["incidents"] == []
 
 

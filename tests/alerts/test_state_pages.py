@@ -139,10 +139,10 @@ def test_history_of_customer_lists_is_limited_to_visible_tenants(log_in, context
     keys.make_tenant(context.keys, "zetalend")
     for tenant, count in (("bank", 48), ("zetalend", 77)):
         context.trail().append(
-            "watchlist.load", f"epoch 1, {count} customers", actor="liwei", tenant=tenant
+            "watchlist.load", f"key generation 1, {count} customers", actor="liwei", tenant=tenant
         )
     page = log_in("analyst", tenants=["bank"]).get("/watchlists").text
-    assert "epoch 1, 48 customers" in page
+    assert "key generation 1, 48 customers" in page
     assert "77 customers" not in page
     assert "77 customers" in log_in("analyst").get("/watchlists").text
     history = (
@@ -155,7 +155,7 @@ def test_history_of_customer_lists_is_limited_to_visible_tenants(log_in, context
         )
         .stdout
     )
-    assert "epoch 1, 48 customers" in history
+    assert "key generation 1, 48 customers" in history
     assert "zetalend" not in history
 
 

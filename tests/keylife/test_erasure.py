@@ -56,7 +56,7 @@ def test_customer_is_erased_from_lists_store_and_pseudonyms(
     output = erase(house_with_leak, gone)
     assert "watchlists: 27 removed" in output
     assert "incident store, Exposure: 2 removed" in output
-    assert "pseudonym to reference: 1 removed" in output
+    assert "encrypted references: 1 removed" in output
     assert set(house_with_leak.count_exposures()) == remaining
     house_with_leak.post("\n".join(f"{phone(n)} {BANK[n]['resident_id']}" for n in (2, 3)))
     house_with_leak.work()
@@ -315,7 +315,7 @@ def test_host_without_store_and_list_says_so(house: House) -> None:
     shutil.rmtree(house.data / "building")
     (house.data / "keys" / "bank" / "handle.key").unlink()
     output = erase(house, handle)
-    assert "watchlists: 0 removed; none of this tenant is on this host" in output
+    assert "watchlists: 0 removed; this host has no customer list of the tenant" in output
     assert "incident store: 0 removed; none is on this host" in output
     assert not (house.data / "incidents.sqlite").exists()
     refused = house.ask("erase", "--tenant", "bank", "--subject", "-", *WHY, input=b"C000003\n")

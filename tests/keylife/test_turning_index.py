@@ -138,7 +138,7 @@ def test_old_index_key_is_destroyed_when_its_tags_are_gone(desk: Desk) -> None:
     enrol(desk.context, "bank", BANK, recorded=True)
     with pytest.raises(
         ConfigError,
-        match=r"what is tagged under the old index key of bank is kept until 20\d\d-.* UTC",
+        match=r"values hashed with the old index key of bank are kept until 20\d\d-.* UTC",
     ):
         desk.retire(KEPT - 1)
     assert keys.list_generations(rights.keys, "bank", "index") == [1, 2]
@@ -222,8 +222,8 @@ def test_registry_keeps_answering_and_keeps_its_key_during_rotation(
     with pytest.raises(
         ConfigError,
         match=(
-            r"bank\.enrolled is under bank/index-1\.key .*: `ullage watchlist load --enrolled`"
-            r" first"
+            r"bank\.enrolled needs the old key bank/index-1\.key: run"
+            r" `ullage watchlist load --enrolled` first"
         ),
     ):
         desk.retire(early=True)

@@ -181,7 +181,7 @@ def test_honeytoken_names_partner_on_screen_and_in_json(
     )
     for phrase in (
         "HIGH",
-        "PARTNER sms A: a honeytoken that only it received is in a verified row, an indication",
+        "PARTNER sms A: a verified row contains a honeytoken that only this party received,",
         "+10 a honeytoken was found in a verified row",
         (
             "50 of 50 customers are of export E17, as are 100 of 400 enrolled (p < 1e-12): nobody"

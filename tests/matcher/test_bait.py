@@ -93,7 +93,7 @@ def test_file_is_verified_against_the_log(
     )
     kept_file.write_bytes(kept_file.read_bytes().replace(b"C000001", b"C000009"))
     bad = ullage("watchlist", "stamp", "--check", kept_file, "--tenant", "bank")
-    assert (bad.exit_code, "no stamp of it" in bad.stderr) == (1, True)
+    assert (bad.exit_code, "not recorded" in bad.stderr) == (1, True)
 
 
 def test_unreadable_or_unwritable_file_records_nothing(
@@ -103,13 +103,13 @@ def test_unreadable_or_unwritable_file_records_nothing(
     there.write_text("x")
     broken = put(tmp_path / "broken.csv", [{**BAIT[0], "phone": "12"}], COLUMNS)
     for words, message in (
-        ((bait, "--canary", "sms A", "--out", there), "is there already"),
-        ((bait, "--canary", "sms C", "--out", tmp_path / "new"), "holds no customer"),
-        ((bait, "--canary", "15400000001", "--out", tmp_path / "new"), "give the party's label"),
+        ((bait, "--canary", "sms A", "--out", there), "already exists"),
+        ((bait, "--canary", "sms C", "--out", tmp_path / "new"), "no customer has the label"),
+        ((bait, "--canary", "15400000001", "--out", tmp_path / "new"), "must be the party's label"),
         ((bait, "--canary", "sms A"), "--out"),
         (
             (broken, "--canary", "sms A", "--out", tmp_path / "new"),
-            "line 2, column phone: has no such shape",
+            "line 2, column phone: has the wrong format",
         ),
     ):
         result = ullage("watchlist", "stamp", "--tenant", "bank", *words)
@@ -135,5 +135,5 @@ def test_load_names_partners_with_unstamped_honeytokens(
     )
     loaded = ullage("watchlist", "load", bait, "--tenant", "bank", "--digests", "none")
     assert loaded.exit_code == 0
-    assert "honeytokens of sms B have no time stamp here" in loaded.stderr
+    assert "the honeytokens of sms B are not recorded" in loaded.stderr
     assert "sms A" not in loaded.stderr

@@ -185,9 +185,7 @@ def test_cookies_in_tables_are_counted_by_header(form: str) -> None:
 def test_cookies_without_a_site_leave_no_verdict(judge: Callable, text: str) -> None:
     verdict = judge(text)
     assert (verdict["verdict"], verdict["cookies"]) == ("no verdict", 0)
-    assert "2 cookies of a site that is not named" in " ".join(
-        verdict["shown"].replace("│", " ").split()
-    )
+    assert "2 cookies of an unnamed site" in " ".join(verdict["shown"].replace("│", " ").split())
 
 
 def test_base64_cookie_file_is_read(judge: Callable) -> None:

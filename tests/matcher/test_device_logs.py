@@ -434,7 +434,7 @@ def test_logins_in_device_logs_are_counted(judge: Callable, name: str) -> None:
         {path: body for n in range(DEVICES) for path, body in log(FAMILIES[name], n).items()}
     )
     assert (verdict["logins"], verdict["staff_logins"]) == (DEVICES + 3, 3)
-    assert "3 of them of staff" in json.dumps(verdict["origin"])
+    assert "3 of them by staff" in json.dumps(verdict["origin"])
     assert verdict["customers"] == DEVICES
     assert verdict["origin"]["verdict"] == "devices"
     assert "PIPL 57" not in verdict["next_step"]

@@ -153,7 +153,7 @@ def test_concurrent_creation_does_not_replace_tenant_keys(
         real(*given)
 
     monkeypatch.setattr(command, "_note", meanwhile)
-    assert "was made meanwhile" in str(
+    assert "was created by another command meanwhile" in str(
         ullage("watchlist", "load", export, "--tenant", "bank").exception
     )
     assert installation.tenants(context.data) == ["bank"]
@@ -240,7 +240,7 @@ def test_resolving_for_unknown_tenant_fails(ullage, export: Path, tmp_path: Path
 
 def test_stats_cover_one_tenant_or_all(ullage, bank: Context) -> None:
     assert ullage("watchlist", "show", "--tenant", "bank").stdout.startswith(
-        "bank epoch 1: 10 customers"
+        "bank key generation 1: 10 customers"
     )
 
 

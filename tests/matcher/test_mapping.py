@@ -97,7 +97,7 @@ def test_file_without_header_is_reported_without_values(tmp_path: Path) -> None:
     )
     for act in (lambda: mappings(Source(path, {})), lambda: list(Source(path, {}).batches())):
         with pytest.raises(
-            ConfigError, match="line 1 has values and no names of columns: name them with --columns"
+            ConfigError, match="line 1 has values instead of column names"
         ) as raised:
             act()
         assert NUMBERS[0] not in str(raised.value)

@@ -102,7 +102,7 @@ def test_link_out_of_the_folder_is_reported_without_a_verdict(
     result = ullage("scan", scanned)
     assert (result.exit_code, result.stdout) == (3, "")
     assert f"{scanned}/link: a link, which is not followed" in result.stderr
-    assert "1 file scanned, 1 not read or not wholly (1 link)" in result.stderr
+    assert "1 file scanned, 1 not fully read (1 link)" in result.stderr
 
 
 def test_link_inside_the_folder_does_not_affect_the_verdict(
@@ -113,7 +113,7 @@ def test_link_inside_the_folder_does_not_affect_the_verdict(
     (tmp_path / "here" / "b.txt").symlink_to("a.txt")
     (tmp_path / "here" / "c").symlink_to("in")
     result = ullage("scan", tmp_path / "here")
-    assert (result.exit_code, result.stderr) == (0, "1 file scanned, all read whole\n")
+    assert (result.exit_code, result.stderr) == (0, "1 file scanned, all fully read\n")
 
 
 @pytest.mark.parametrize("name", ["", "empty.txt"])
@@ -123,7 +123,7 @@ def test_empty_input_gives_no_verdict(ullage, bank: Context, tmp_path: Path, nam
         (tmp_path / "here" / name).touch()
     result = ullage("scan", tmp_path / "here")
     assert result.exit_code == 3
-    assert "all read whole" not in result.stderr
+    assert "all fully read" not in result.stderr
     (tmp_path / "here" / "a.txt").write_text("nothing\n")
     assert ullage("scan", tmp_path / "here").exit_code == 0
 

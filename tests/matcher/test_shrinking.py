@@ -211,4 +211,4 @@ def test_check_scan_and_assess_report_missing_customers(
     with pytest.raises(ConfigError, match="5 customers instead of 300"):
         known_here(bank)
     installation.path_of(bank.data, "bank", 1).unlink()
-    assert "of bank none is live" in run_check()
+    assert "tenants without a valid list: bank" in run_check()

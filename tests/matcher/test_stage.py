@@ -265,7 +265,7 @@ def test_match_without_a_list_reads_nothing(bank: Context, tmp_path: Path) -> No
     with match_of(bank) as match:
         assert not match.stage.ready()
         assert match.value("watchlist_customers", tenant="bank") == 0
-        with pytest.raises(ConfigError, match="the list of bank with its 10 customers is not here"):
+        with pytest.raises(ConfigError, match="the list of bank with 10 customers is missing"):
             match.stage.await_lists(stop, once=True)
         waiting = threading.Thread(
             target=match.stage.await_lists, args=(stop,), kwargs={"once": False}

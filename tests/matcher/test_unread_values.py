@@ -121,9 +121,9 @@ def test_unreadable_values_are_described_in_words(ullage, bank: Context, tmp_pat
     path = tmp_path / "leak.txt"
     path.write_text("\n".join(digest("sha512", value) for value in NUMBERS))
     shown = " ".join(ullage("assess", path).stdout.split())
-    assert "60 digests in a form that is not enrolled (probably SHA-512)" in shown
+    assert "60 digests of a form that is not enrolled (probably SHA-512)" in shown
     assert "NO VERDICT" in shown
-    assert "ask what was digested and how" in shown
+    assert "ask what was hashed and how" in shown
     path.write_text("138****8000")
     assert "1 masked value, not looked up" in " ".join(ullage("assess", path).stdout.split())
 
@@ -135,7 +135,7 @@ def test_scan_reports_unreadable_values_without_a_verdict(
     path.write_text("\n".join(digest("sha512", value) for value in NUMBERS))
     result = ullage("scan", path)
     assert result.exit_code == Exit.NO_VERDICT
-    assert f"{path}: 60 digests in a form that is not enrolled (probably SHA-512)" in result.stderr
+    assert f"{path}: 60 digests of a form that is not enrolled (probably SHA-512)" in result.stderr
 
 
 def test_digests_without_an_enrolled_form_are_reported(
@@ -146,7 +146,7 @@ def test_digests_without_an_enrolled_form_are_reported(
     path.write_text("\n".join(digest("md5", value) for value in NUMBERS))
     verdict = json.loads(ullage("assess", path, "--json").stdout)
     assert [(part["reason"], part["said"]) for part in verdict["not_read"]] == [
-        ("digests", "60 digests in a form that is not enrolled (probably MD5)")
+        ("digests", "60 digests of a form that is not enrolled (probably MD5)")
     ]
 
 

@@ -84,7 +84,7 @@ def test_added_and_removed_customers_take_effect_at_once(
     assert find_subjects(bank_with_list, resident_id(5)) == [handle(bank_with_list, 5)]
     assert installation.load(bank_with_list)[0].customers == 10
     assert installation.path_of(bank_with_list.data, "bank", 1).read_bytes() == before
-    assert "entries came" in ullage("watchlist", "show").stdout
+    assert "entries added" in ullage("watchlist", "show").stdout
     pseudonyms = tmp_path / "handles.txt"
     pseudonyms.write_text(handle(bank_with_list, 20), encoding="utf-8")
     resolved = ullage("subjects", "resolve", pseudonyms, "--case", "1", "--reason", "test")
@@ -172,15 +172,18 @@ def test_changes_are_built_on_one_host_and_installed_on_another(
     ullage("watchlist", "build", put(tmp_path, BANK), "--tenant", "bank", "--out", out)
     ullage("watchlist", "load", out / "bank.watchlist", "--tenant", "bank")
     result = update(ullage, put(tmp_path, [customer(20)], "a.csv"), "--out", out)
-    assert f"send {out / 'bank.delta'} to match" in result.stdout
+    assert f"copy {out / 'bank.delta'} to match" in result.stdout
     assert find_subjects(context, phone(20)) == []
     output = ullage("watchlist", "load", out / "bank.delta", "--tenant", "bank").stdout
-    assert output.startswith("bank: changes to epoch 1, 1 customers")
+    assert output.startswith("bank: changes to key generation 1, 1 customers")
     assert find_subjects(context, phone(20)) == [handle(context, 20)]
     ullage("watchlist", "build", put(tmp_path, BANK), "--tenant", "bank", "--out", out)
     ullage("watchlist", "load", out / "bank.watchlist", "--tenant", "bank")
     stale = ullage("watchlist", "load", out / "bank.delta", "--tenant", "bank").exception
-    assert "amends another list than the one of epoch 1 here: install that one first" in str(stale)
+    assert (
+        "changes another list than the one of key generation 1 here: install that list first"
+        in str(stale)
+    )
 
 
 def test_unreadable_removal_is_rejected_and_changes_nothing(
@@ -190,8 +193,9 @@ def test_unreadable_removal_is_rejected_and_changes_nothing(
         ullage, "--remove", put(tmp_path, [{"customer_ref": "C000004", "phone": "777"}], "a.csv")
     )
     assert isinstance(refused.exception, ConfigError)
-    assert "line 2, column phone: has no such shape: what is to be removed must be readable" in str(
-        refused.exception
+    assert (
+        "line 2, column phone: has the wrong format: correct it, because every value to remove"
+        " must be readable" in str(refused.exception)
     )
     assert find_subjects(bank_with_list, phone(4)) == [handle(bank_with_list, 4)]
     assert isinstance(update(ullage).exception, ConfigError)

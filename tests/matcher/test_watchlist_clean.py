@@ -109,8 +109,8 @@ def test_references_are_stripped_and_invalid_ones_named() -> None:
     texts, faults = clean_references(Texts.pack([text.encode() for text in REFERENCES]))
     assert [texts.strings()[row] for row in (0, 1, 5, 6, 7)] == ["C1", "C2", "客户4", "C5", "C 6"]
     assert faults == {
-        2: "is empty", 3: "is empty", 4: "holds a control character",
-        8: "holds a control character", 9: "is too long",
+        2: "is empty", 3: "is empty", 4: "contains a control character",
+        8: "contains a control character", 9: "is too long",
     }  # fmt: skip
 
 

@@ -99,8 +99,8 @@ def test_unread_column_is_named_with_a_suggested_mapping(ullage, tmp_path: Path)
     assert (result.exit_code, result.stdout) == (0, "bank: 1 customers, 1 identifiers, 2 entries\n")
     assert (
         result.stderr
-        == "column mobile is not read: --map mobile=phone reads it as phone, --map mobile=- leaves"
-        " it out\n"
+        == "column mobile was not read: use --map mobile=phone to read it as phone, or"
+        " --map mobile=- to leave it out\n"
     )
 
 
@@ -148,11 +148,11 @@ def test_rejected_values_are_named_by_line_and_column(ullage, export: Path, data
     assert result.stdout.startswith("bank: 80 customers, 240 identifiers")
     left_out = sorted(line for line in result.stderr.splitlines() if "left out" in line)
     assert left_out == [
-        "line 83, column phone: has no such shape; left out",
+        "line 83, column phone: has the wrong format; left out",
         "line 84, column resident_id: fails its checksum; left out",
         "line 85, column customer_ref: is empty; left out",
-        "line 86, column customer_ref: holds a control character; left out",
-        "line 88, column email: has no such shape; left out",
+        "line 86, column customer_ref: contains a control character; left out",
+        "line 88, column email: has the wrong format; left out",
     ]
     values = ["123456", "110105194912310021", "15400000092", "15400000093", "nobody", "C91"]
     assert not [v for v in values if v in result.output]
@@ -169,7 +169,7 @@ def test_poor_list_is_rejected_and_the_live_one_stays(
     refused = ullage("watchlist", "load", export, "--tenant", "bank")
     assert isinstance(refused.exception, ConfigError)
     assert (
-        "1 of 10 values cannot be read (line 11, phone: has no such shape): check the column"
+        "1 of 10 values cannot be read (line 11, phone: has the wrong format): check the column"
         " mapping" in str(refused.exception)
     )
     assert "777" not in str(refused.exception)
@@ -199,8 +199,8 @@ def test_list_without_identifiers_is_rejected(
 @pytest.mark.parametrize(
     ("words", "said"),
     [(["--tenant", "Bank"], "use a-z"), (["--tenant", "../x"], "use a-z"),
-     (["--tenant", "bank", "--map", "tel"], "write COLUMN=KIND"),
-     (["--tenant", "bank", "--digests", "some"], "use none, phone, all")],
+     (["--tenant", "bank", "--map", "tel"], "must be COLUMN=KIND"),
+     (["--tenant", "bank", "--digests", "some"], "must be one of none, phone, all")],
 )  # fmt: skip
 def test_invalid_options_are_a_one_line_error(
     ullage, export: Path, words: list[str], said: str
@@ -218,7 +218,9 @@ def test_list_built_on_one_host_is_installed_on_another(
     assert installation.tenants(context.data) == []
     assert b"C000003" not in (tmp_path / "out" / "bank.subjects").read_bytes()
     result = ullage("watchlist", "load", tmp_path / "out" / "bank.watchlist", "--tenant", "bank")
-    assert re.fullmatch(r"bank: epoch 1, 10 customers, until 20\d\d-\d\d-\d\d\n", result.stdout)
+    assert re.fullmatch(
+        r"bank: key generation 1, 10 customers, valid until 20\d\d-\d\d-\d\d\n", result.stdout
+    )
     assert len(handles(context, phone(3))) == 1
 
 
@@ -234,7 +236,7 @@ def test_estimate_prints_the_size_and_creates_nothing(
 def test_stats_count_entries_by_kind_and_days_left(ullage, bank: Context) -> None:
     [line] = ullage("watchlist", "show").stdout.splitlines()
     assert re.match(
-        r"bank epoch 1: 10 customers, expires in 10[34] days: email 10, email\.md5 20, .*,"
+        r"bank key generation 1: 10 customers, expires in 10[34] days: email 10, email\.md5 20, .*,"
         r" phone\.md5 60",
         line,
     )
@@ -257,20 +259,20 @@ def test_install_rejects_foreign_expired_or_damaged_lists(
     context: Context, built: Path, tmp_path: Path
 ) -> None:
     make_tenant(context.keys, "other")
-    assert "is not signed by this tenant" in refusal(context, built, "other")
+    assert "not signed by this tenant" in refusal(context, built, "other")
     for name in ("sign.key", "verify.pub"):
         context.inventory.strike(f"keys/other/{name}")
         other_tenant = with_check_value(context.keys.read(f"bank/{name}"), f"other/{name}")
         (context.keys.root / "other" / name).write_bytes(other_tenant)
-    assert "is of tenant bank, not other" in refusal(context, built, "other")
+    assert "belongs to tenant bank, not other" in refusal(context, built, "other")
     key = context.keys.root / "bank" / "match-1.key"
     original_key = key.read_bytes()
     key.write_bytes(with_check_value(bytes(32), "bank/match-1.key"))
     assert "match-1.key does not match its check value" in refusal(context, built)
     context.inventory.strike("keys/bank/match-1.key")
-    assert "under another key than epoch 1" in refusal(context, built)
+    assert "with another key than key generation 1" in refusal(context, built)
     key.unlink()
-    assert "epoch 1, whose key is not here" in refusal(context, built)
+    assert "needs key generation 1, which is not on this host" in refusal(context, built)
     context.keys.write("bank/match-1.key", original_key)
     body = built.read_bytes()
     (tmp_path / "bad.watchlist").write_bytes(body[:-9] + bytes([body[-9] ^ 255]) + body[-8:])
@@ -375,7 +377,7 @@ def test_key_rotation_fills_the_new_key_and_retires_the_old(
     ullage("watchlist", "load", export, "--tenant", "bank")
     before = handles(context, phone(3))
     assert "no newer key generation with a list" in str(rotate("--retire").exception)
-    assert "key generation 2 is open" in rotate().stdout
+    assert "created key generation 2" in rotate().stdout
     assert "no newer key generation with a list" in str(rotate("--retire").exception)
     assert handles(context, phone(3)) == before
     ullage("watchlist", "load", export, "--tenant", "bank")
@@ -402,7 +404,7 @@ def test_check_names_each_tenant_without_a_live_list(ullage, context: Context) -
     assert result.exit_code == Exit.FAILED
     faults = [line for line in result.stdout.splitlines() if line.startswith("FAULT  watchlists")]
     expected = (
-        "FAULT  watchlists: of gone, never none is live, so none of their customers is found: load"
-        " one with "
+        "FAULT  watchlists: tenants without a valid list: gone, never; none of their"
+        " customers is found: load one with "
     )
     assert [fault.partition("`")[0] for fault in faults] == [expected]

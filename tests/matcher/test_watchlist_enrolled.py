@@ -65,10 +65,10 @@ def test_load_records_a_pair_for_each_value(ullage, context: Context, tmp_path: 
     assert result.exit_code == 0
     assert pairs(context) == compute_tags(context, people)
     assert len(pairs(context)) == 33
-    assert "bank recorded: 33 pairs of " in ullage("watchlist", "show").stdout
+    assert "bank customer registry: 33 pairs, created " in ullage("watchlist", "show").stdout
     assert "what is recorded: bank 33 values of " in ullage("check").stdout
     again = ullage("watchlist", "load", export, "--tenant", "bank")
-    assert "is removed, since --enrolled was not given" in again.stderr
+    assert "because --enrolled was not given" in again.stderr
     assert not path_of(context.data, "bank").exists()
 
 

@@ -196,7 +196,7 @@ def test_other_signer_is_rejected(tmp_path: Path, whole: bytes) -> None:
 @pytest.mark.parametrize("changes", [{"version": 0}, {"version": 5}, {"algorithm": "sm4-cmac"}])
 def test_file_of_another_version_is_rejected_by_name(tmp_path: Path, changes: dict) -> None:
     with pytest.raises(
-        ConfigError, match=f"has version {changes.get('version', VERSION)}, .* build it again"
+        ConfigError, match=f"has version {changes.get('version', VERSION)} .* build it again"
     ):
         write_watchlist(tmp_path / "a.watchlist", [(bytes(16), 1)], **changes)
 

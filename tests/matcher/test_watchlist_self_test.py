@@ -50,7 +50,7 @@ def test_self_test_entry_is_in_every_list_but_not_a_customer(
     [lists] = installation.load(bank)
     assert lists.customers == 10
     assert SELF_TEST[:2] not in lists.epochs[0].list.kinds
-    assert "bank epoch 1: 10 customers" in ullage("watchlist", "show").output
+    assert "bank key generation 1: 10 customers" in ullage("watchlist", "show").output
     assert "bank 10 customers until" in ullage("check").output
 
 
@@ -117,7 +117,7 @@ def test_daily_changes_have_their_own_self_test(
     assert (header.customers, header.subjects) == (3, 4)
     [lists] = installation.load(bank)
     assert lists.customers == 13
-    assert f"{sum(header.counts)} entries came" in ullage("watchlist", "show").output
+    assert f"{sum(header.counts)} entries added" in ullage("watchlist", "show").output
     real = Index.look_up
     nothing = np.empty(0, np.int64)
     monkeypatch.setattr(
@@ -173,7 +173,7 @@ def test_header_reveals_a_changed_index_or_pseudonym_key(
         (bank.data / "bank.csv").write_text(to_csv([customer(1)]), encoding="utf-8")
         refused = ullage("watchlist", "show" if name == "index-1.key" else "load", *load[name])
         assert isinstance(refused.exception, ConfigError)
-        assert f"built beside another key than is here, {path}: restore" in str(refused.exception)
+        assert f"built with another key than {path}: restore" in str(refused.exception)
         path.write_bytes(key)
     structlog.reset_defaults()
     installation.load(bank)

@@ -151,39 +151,39 @@ FAULTS = {
     "no reference": (b"phone\n13800138000\n", "line 1: no column customer_ref"),
     "reference called otherwise": (
         b"custno,phone\n1,13800138000\n",
-        "name it with --map custno=customer_ref",
+        "map one with --map custno=customer_ref",
     ),
     "identifier called otherwise": (
         b"customer_ref,mobile\n1,13800138000\n",
-        "name one with --map mobile=phone",
+        "map one with --map mobile=phone",
     ),
     "no identifier": (b"customer_ref,name\n1,13800138000\n", "line 1: no identifier column"),
     "two references": (
         b"customer_ref,customer_ref,phone\n1,2,3\n",
         "line 1: more than one column is customer_ref",
     ),
-    "headless": (b"13800138000,C1\n13800138000,C2\n", "line 1 has values and no names of columns"),
+    "headless": (b"13800138000,C1\n13800138000,C2\n", "line 1 has values instead of column names"),
     "ragged": (b"customer_ref,phone\nC1,1\n\nC2,13800138000,x\n", "line 4: 3 columns instead of 2"),
     "quotes": (
         b'customer_ref,phone\nC1,1\nC2,"13800138000"x\n',
-        "line 3 cannot be read: no row of CSV",
+        "line 3 cannot be read: not a row of CSV",
     ),
     "open quote": (
         b'customer_ref,phone\nC1,"13800138000\n',
-        "line 2 cannot be read: no row of CSV",
+        "line 2 cannot be read: not a row of CSV",
     ),
-    "header": (b'customer_ref,"phone"13800138000\n', "line 1 cannot be read: no row of CSV"),
+    "header": (b'customer_ref,"phone"13800138000\n', "line 1 cannot be read: not a row of CSV"),
     "bytes": (
         b"customer_ref,phone\nC1,13800138000\xff\xff\xff\n",
-        "cannot be read: no text in UTF-8, UTF-16 or GB18030",
+        "cannot be read: not text in UTF-8, UTF-16 or GB18030",
     ),
     "cut gzip": (
         gzip.compress(b"customer_ref,phone\nC1,13800138000\n" * 99)[:-20],
-        "cannot be read: its gzip is damaged or cut short",
+        "cannot be read: the gzip data is damaged or truncated",
     ),
     "bad gzip": (
         b"\x1f\x8b\x08\x00" + b"13800138000" * 9,
-        "line 1 cannot be read: its gzip is damaged or cut short",
+        "line 1 cannot be read: the gzip data is damaged or truncated",
     ),
     "nul": (b"customer_ref,phone\nC1,138\x0000138000\n\x00", "line 3: 1 columns instead of 2"),
 }
@@ -206,17 +206,17 @@ def test_missing_file_is_named(tmp_path: Path, name: str) -> None:
 
 
 def test_invalid_parquet_is_rejected(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="is no Parquet file"):
+    with pytest.raises(ConfigError, match="is not a readable Parquet file"):
         read(put(tmp_path, b"customer_ref,phone\n", "list.parquet"))
 
 
 @pytest.mark.parametrize(
     ("mapping", "said"),
     [
-        ({"phone": "fax"}, "'fax' is no kind"),
+        ({"phone": "fax"}, "'fax' is not a kind"),
         ({"phone": "phon"}, "did you mean phone"),
-        ({"tel": "phone"}, "no column 'tel' to map$"),
-        ({"phne": "phone"}, "no column 'phne' to map .did you mean 'phone'"),
+        ({"tel": "phone"}, "has no column 'tel', which --map names$"),
+        ({"phne": "phone"}, "has no column 'phne', which --map names .did you mean 'phone'"),
     ],
 )
 def test_mapping_that_fits_no_column_is_rejected(
@@ -298,7 +298,7 @@ def test_list_with_one_identifier_on_each_row_is_read(tmp_path: Path) -> None:
     ("long", "said"),
     [
         (["id", "what", "text"], "no column 'text', which --long names"),
-        (["id", "value", "what"], "line 2: a kind that is none of"),
+        (["id", "value", "what"], "line 2: the kind is none of"),
     ],
 )
 def test_invalid_long_list_is_rejected(tmp_path: Path, long: list[str], said: str) -> None:

@@ -42,12 +42,12 @@ def test_matching_totals_are_accepted(tmp_path: Path, totals: str) -> None:
     [
         (
             "rows 4",
-            r"says rows 4, but 3 were read \(1 of 1 totals differ\): ask for the list again",
+            r"says rows 4, but 3 were read \(1 of 1 totals differ\): request the list again",
         ),
         ("rows 3\nphone 3\nfax 1", r"says phone 3, but 2 were read \(2 of 3 totals differ\)"),
         ("account.sum 16", "says account.sum 16, but 15 were read"),
-        ("rows three", "line 1: write NAME VALUE"),
-        ("# nothing\n", "holds no totals"),
+        ("rows three", "line 1: must be NAME VALUE"),
+        ("# nothing\n", "contains no totals"),
     ],
 )
 def test_differing_totals_are_a_one_line_error_without_a_value(
@@ -125,8 +125,8 @@ def test_list_without_header_and_long_list_are_loaded(
     )
     assert result.stdout.startswith("bank: 1 customers, 2 identifiers")
     wrong = ullage("watchlist", "load", path, "--tenant", "bank", "--long", "r,k").exception
-    assert "--long r,k: name three columns" in str(wrong)
-    assert "fits no file" in str(
+    assert "--long r,k: must name three columns" in str(wrong)
+    assert "matches no file" in str(
         ullage("watchlist", "load", tmp_path / "*.gone", "--tenant", "bank").exception
     )
 
@@ -142,11 +142,11 @@ def test_many_rejects_are_sampled_and_counted_by_reason(
     output = ullage(
         "watchlist", "load", tmp_path / "list.csv", "--tenant", "bank"
     ).stderr.splitlines()
-    assert output[0] == "line 2, column phone: has no such shape; left out"
+    assert output[0] == "line 2, column phone: has the wrong format; left out"
     assert output[10:] == [
         "… and 3 more left out",
-        "  12 of column phone: has no such shape",
-        "  1 of column email: has no such shape",
+        "  12 of column phone: has the wrong format",
+        "  1 of column email: has the wrong format",
     ]
 
 
@@ -154,7 +154,7 @@ def test_all_rejects_are_counted_but_few_are_kept(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("customer_ref,phone\n" + "C,1\n" * 3000, encoding="utf-8")
     report = Report()
     for batch in Source(tmp_path / "a.csv", {}).batches():
-        report.reject(batch, "phone", dict.fromkeys(range(3000), "has no such shape"))
+        report.reject(batch, "phone", dict.fromkeys(range(3000), "has the wrong format"))
         report.reject(batch, "phone", {5: "is too long"})
     assert (len(report.rejects), report.rejected) == (KEPT_REJECTS, 3001)
     assert [reject.line for reject in report.rejects[:3]] == [2, 3, 4]

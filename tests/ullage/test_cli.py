@@ -276,7 +276,7 @@ def test_init_check_and_config_show_work_in_sequence(ullage, data: Path) -> None
             " [notify.channels.…] and [notify.routes.…] to ullage.toml"
         )
     ]
-    assert faults[1].startswith("FAULT  watchlists: none is live: load one with")
+    assert faults[1].startswith("FAULT  watchlists: no customer list is valid: load one with")
     assert faults[2].startswith(
         "WARN   name that sites see: crawl.user_agent names security@example.com"
     )

@@ -46,7 +46,7 @@ def test_members_have_their_own_paths_and_offsets(ullage, bank: Context, tmp_pat
     assert result.stderr.splitlines() == [
         f"{place}c.png: image, not read",
         f"{place}{phone(3)}.jpg: image, not read",
-        "2 files scanned, 1 not read or not wholly (2 image)",
+        "2 files scanned, 1 not fully read (2 image)",
     ]
 
 
@@ -65,7 +65,7 @@ def test_damaged_container_is_read_partly_and_gives_no_verdict(
     assert [json.loads(line)["path"] for line in result.stdout.splitlines()] == [
         f"{tmp_path}/a.zip!/b.csv"
     ]
-    assert "damaged, read as far as it goes" in result.stderr
+    assert "damaged, read as far as possible" in result.stderr
 
 
 @pytest.fixture

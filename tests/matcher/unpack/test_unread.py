@@ -171,9 +171,7 @@ def test_scan_names_each_file_with_its_reason(ullage, bank: Context, folder: Pat
     assert named == {(name, reason) for name, (_, reason) in FILES.items()}
     lines = result.stderr.splitlines()
     assert len(lines) == len(rows) + 1
-    assert lines[-1].startswith(
-        f"{len(FILES)} files scanned, {len(FILES)} not read or not wholly ("
-    )
+    assert lines[-1].startswith(f"{len(FILES)} files scanned, {len(FILES)} not fully read (")
 
 
 ONE_OF_EACH = {reason: name for name, (_, reason) in FILES.items()}
@@ -207,7 +205,7 @@ def test_fully_read_files_raise_no_doubt(ullage, bank: Context, place: Path) -> 
         (place / name).write_bytes(body)
     result = ullage("scan", place)
     assert (result.exit_code, result.stdout) == (Exit.DONE, "")
-    assert result.stderr.splitlines() == [f"{len(READ)} files scanned, all read whole"]
+    assert result.stderr.splitlines() == [f"{len(READ)} files scanned, all fully read"]
     verdict = json.loads(ullage("assess", place / "a.csv", "--json").stdout)
     assert (verdict["verdict"], verdict["not_read"]) == ("nobody", [])
 
@@ -278,7 +276,7 @@ def test_customers_are_found_in_tables_with_adjacent_cells(
     result = ullage("scan", tmp_path / name, "--fail")
     assert [json.loads(line)["kind"] for line in result.stdout.splitlines()] == ["phone"]
     assert result.exit_code == Exit.EXPOSED
-    assert "all read whole" in result.stderr
+    assert "all fully read" in result.stderr
 
 
 ZIPPED = builders.zip_of({"a.csv": NOISE})
@@ -420,8 +418,8 @@ def test_empty_file_is_reported_but_keeps_the_verdict(ullage, bank: Context, pla
     result = ullage("scan", place)
     assert result.exit_code == Exit.DONE
     assert result.stderr.splitlines() == [
-        f"{place}/a.csv: empty, there is nothing to read",
-        "2 files scanned, 1 not read or not wholly (1 empty)",
+        f"{place}/a.csv: empty, nothing to read",
+        "2 files scanned, 1 not fully read (1 empty)",
     ]
 
 
@@ -451,7 +449,7 @@ def test_file_that_cannot_be_opened_is_reported_and_skipped(
     assert sorted(result.stderr.splitlines()[:-1]) == [
         f"{place}/a.csv: cannot be opened, not read",
         f"{place}/c: cannot be opened, not read",
-        f"{place}/pipe: of a kind that cannot be read here",
+        f"{place}/pipe: of a format that cannot be read here",
     ]
 
 
