@@ -1,13 +1,13 @@
 """Serve the console and its API.
 
-Its policy allows one script of its own, which is for keys alone: every job can be done without it.
-What a person types to look somebody up travels in a POST body, is tagged in memory and forgotten;
-nothing typed is ever logged, for no request is.
-
-    middleware    host, origin, size and headers of every request and answer
-    auth          token and sessions
-    dependencies  what a route needs, and what it gets: narrowed to what whoever asks may see
-    pages         a page a file
+    middleware    checks host, origin, size and headers of every request and response
+    auth          finds out who sends a request, by token or session
+    dependencies  gives a route what it works with, limited to what its caller may see
+    pages         the pages, one module each
     api           the same as JSON
-    app           all of it, and /metrics, /healthz, /readyz
+    app           puts all of it together, with /metrics, /healthz and /readyz
+
+The content security policy allows one script of our own, which handles keyboard shortcuts only:
+everything can be done without it. A value that somebody types to look a person up travels in a POST
+body, is hashed in memory and forgotten. No request is logged, so nothing typed ever is.
 """

@@ -1,5 +1,9 @@
-"""The application: routes together, errors turned into answers that say nothing of a request,
-all of it behind the guard.
+"""Assemble the console: its routes, its guard, and the answers to errors.
+
+`create_app` connects pages and API to the store and the accounts, and wraps them in the middleware
+that checks every request (`alerts.web.middleware`). An error that a route raises becomes a page, or
+for the API a problem document, that repeats nothing of the request. A route that declares no
+permission raises ConfigError here, at the start.
 """
 
 from __future__ import annotations
@@ -71,9 +75,11 @@ def create_app(
     zone: tzinfo | None = None,
     hasher: PasswordHasher | None = None,
 ) -> PathPrefix:
-    """Create the console and its API over `store`, for the people and programs in `accounts`.
+    """Return the console and its API over `store`, for the people and programs in `accounts`.
 
-    `hosts` are the `name:port` that it listens on; `hasher` sets the cost of password digests.
+    `hosts` are the `name:port` that it listens on; `zone` is that of all pages, None for that of
+    the reader's tenants; `hasher` sets the cost of password digests. Raises ConfigError if a route
+    declares no permission.
     """
     site = _create_console(context, store, accounts, registry, zone, hasher)
     app = FastAPI(

@@ -1,4 +1,4 @@
-"""The console's JSON API under `/v1`, one module each.
+"""Serve the console's JSON API under `/v1`, one module each.
 
 A module is served because it is in this package: `routes()` returns its router. The types of
 requests and responses are declared, so that `/v1/openapi.json` describes them

@@ -1,5 +1,7 @@
-"""Tell who is exposed, as JSON: one person on the phone, asked for by the CRM, or many
-customers, asked for by a risk engine.
+"""Tell whether people are exposed, as JSON.
+
+A CRM asks about one person on the phone (`/exposed`), a risk engine about many customers by
+pseudonym or keyed hash (`/exposure`). Every request is written to the audit log.
 """
 
 from __future__ import annotations
@@ -28,9 +30,9 @@ from ullage.phrase import Phrase
 
 
 class ExposedRequest(BaseModel):
-    """Whom to look up, why, under which case number.
+    """The person to look up, with purpose and case number.
 
-    `by` whom is for programs to say. Unknown members are refused.
+    `by` names the person on whose behalf a program asks. Unknown members are refused.
 
     Without `kind` the value is a phone number, resident ID, card number or email address. With the
     customer's `pseudonym` the answer is about the customer as well as about the value.
@@ -47,15 +49,16 @@ class ExposedRequest(BaseModel):
 
 
 class BilingualText(BaseModel):
-    """The same in English and Chinese."""
+    """A text in English and Chinese."""
 
     en: str
     zh: str
 
 
 class ExposedBy(BaseModel):
-    """One exposure as the caller may hear of it; `script` is a warning that says nothing of them
-    until telling is `approved`.
+    """One exposure as it may be disclosed to the caller.
+
+    Until notifying is `approved`, `script` is a general warning that says nothing about the person.
     """
 
     kinds: list[BilingualText]
@@ -67,8 +70,9 @@ class ExposedBy(BaseModel):
 
 
 class CoverageStatement(BaseModel):
-    """Since when is looked, and when last; `worth` as of a list, `unseen` what no answer speaks
-    of.
+    """How far the monitoring reaches: since when, and until the last heartbeat.
+
+    `worth` says whether an empty answer can be trusted; `unseen` is what no answer can cover.
     """
 
     worth: Worth
@@ -78,18 +82,18 @@ class CoverageStatement(BaseModel):
 
 
 class ExposedAnswer(BaseModel):
-    """`kinds` is what the value was read as; none means that it is nearly or not an identifier, and
-    `answer` is `refused`.
+    """The answer about one person or value.
 
-    Then nothing was looked up, and `check` says what to compare before asking again. `about` says
-    whether the answer is about the `person` or about the `value` alone; `value_found`, whether an
-    exposure holds the value itself, and not only its owner.
+    `kinds` are the kinds of identifier as which the value was read. If it is empty, `answer` is
+    `refused`, nothing was looked up, and `check` says what to compare before asking again. `about`
+    says whether the answer is about the `person` or about the `value` alone; `value_found`, whether
+    an exposure holds the value itself, and not only its owner.
 
-    `recorded` says that somebody is recorded with the value and that it was found nowhere;
+    `recorded` means that somebody is enrolled with the value and that it was found nowhere;
     `listed_on` is the day of the list that says so, or that nobody is. Without such a list it is
-    null, and `no_record` does not say whether its owner is a customer. `script` is what is read to
-    the caller where nothing was found. `seen_alone` says that the value stood somewhere without
-    anything that a leak has, which is no exposure by itself.
+    null, and `no_record` does not say whether its owner is a customer. `script` is read to the
+    caller if nothing was found. `seen_alone` means that the value appeared somewhere without any
+    sign of a leak, which alone is no exposure.
     """
 
     kinds: tuple[str, ...]
@@ -175,8 +179,9 @@ TERMS = Text(
 
 
 class ExposureRequest(BaseModel):
-    """Whom to look for: pseudonyms, keyed hashes, or both, 1 to 1,000 together, of 32 hex
-    digits; all else is refused.
+    """The customers to look up: pseudonyms, keyed hashes, or both.
+
+    Each has 32 hexadecimal digits, and 1 to 1,000 may be sent together.
     """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
@@ -186,19 +191,19 @@ class ExposureRequest(BaseModel):
 
 
 class Scam(BaseModel):
-    """What the data allows, by the id of the rules and in words."""
+    """The worst scam that the leaked data allows, by the id of its rule and in words."""
 
     id: str
     title: BilingualText
 
 
 class ExposureOf(BaseModel):
-    """One answer on what was `asked`.
+    """The answer about one customer, in `asked`.
 
-    Days are in UTC. Only where the state is `exposed` there is more than `why`.
+    Days are in UTC. Unless the state is `exposed`, only `why` has content.
 
-    `not_exposed`: registered, looked for everywhere, and not found, which takes a customer
-    registry. `unknown`: by the registry nobody has this keyed hash. `not_found`: nothing was found,
+    `not_exposed`: enrolled, searched for everywhere, and not found; this needs a list of enrolled
+    customers. `unknown`: nobody is enrolled with this keyed hash. `not_found`: nothing was found,
     and no more can be said.
     """
 
@@ -213,8 +218,9 @@ class ExposureOf(BaseModel):
 
 
 class CoverageSpan(BaseModel):
-    """What an answer speaks of: what was found from `since` on, last heard of at `last`; `worth`
-    and `said` as of a list.
+    """The time that an answer covers: from `since` to the last heartbeat at `last`.
+
+    `worth` and `said` are those of a list of incidents; `unseen` is what no answer can cover.
     """
 
     worth: Worth
@@ -226,7 +232,7 @@ class CoverageSpan(BaseModel):
 
 
 class UsageTerms(BaseModel):
-    """What the answer may be used for, and until when."""
+    """What the answer may be used for, and until when it holds."""
 
     decides_alone: bool = False
     purpose: str
@@ -236,7 +242,7 @@ class UsageTerms(BaseModel):
 
 
 class Formula(BaseModel):
-    """How risk was worked out."""
+    """How `risk` is computed."""
 
     risk: str = (
         "base points of the scenario, 0 to 60, times 1 - (days since last seen / life_days) ** (1 /"
@@ -251,7 +257,7 @@ class Formula(BaseModel):
 
 
 class ExposureAnswer(BaseModel):
-    """One item for each that was asked, pseudonyms first, in order."""
+    """The answers, one per customer, pseudonyms first, in the order of the request."""
 
     items: list[ExposureOf]
     coverage: CoverageSpan

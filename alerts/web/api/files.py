@@ -1,5 +1,6 @@
-"""A file assessed for a program: the form that the page has, answered with the verdict; nothing
-is held for later.
+"""Assess a file for a program: upload a form, receive the verdict.
+
+The form is that of the page. Nothing is kept for a later request.
 """
 
 from __future__ import annotations
@@ -56,16 +57,17 @@ FORM: dict[str, Any] = {
         },
     }
 }
-"""The form as the API's document has it: the route reads it as it streams.
+"""The form in the OpenAPI document; the route itself reads it as it arrives.
 
-All members are required, so that clients send them in this order: what is known of a file has to
+All members are required, so that clients send them in this order: what is known about a file has to
 come before it.
 """
 
 
 class OpenedIncident(BaseModel):
-    """What became of a finding: the incident that it is in, `is_new` if it opened that, or why
-    there is none.
+    """The incident of a tenant that the file's finding is in.
+
+    `is_new` says whether the finding opened it. Without an incident, `why_not` gives the reason.
     """
 
     incident: str
@@ -75,8 +77,10 @@ class OpenedIncident(BaseModel):
 
 
 class AssessedFile(BaseModel):
-    """The verdict as `ullage assess --json` has it, incidents by tenant where it was to open
-    some, and customers if asked for.
+    """The verdict, as `ullage assess --json` prints it.
+
+    `opened` has the incidents by tenant if they were to be opened, `customers` the customers if
+    they were requested.
     """
 
     verdict: dict[str, Any]
@@ -101,8 +105,9 @@ def routes() -> APIRouter:
         to_open: Annotated[bool, Query(alias="open")] = False,
         customers: bool = False,
     ) -> Response:
-        """Assess a file without storing it; `open` opens an incident, `customers` lists the
-        affected customers.
+        """Assess a file without storing it.
+
+        `open` opens an incident of it, `customers` lists the affected customers.
         """
         return await _assess(site, request, to_open=to_open, customers=customers)
 

@@ -1,12 +1,11 @@
-"""Incidents for programs: pages of the queue, one with all that belongs to it, its customers by
-pseudonym, changes, exports.
+"""Serve incidents to programs: lists, one incident, its customers, changes, exports and events.
 
-A change names the version that it was decided on, as `If-Match`: of an incident that is another by
-now nothing is changed (412), and what is sent twice is done once.
+A change names the version that it is based on, as `If-Match`: if the incident has changed since,
+nothing is done (412), and a request that is sent twice has one effect.
 
-What became of incidents comes as signed events, in order, behind a mark that a program keeps
-(`alerts.cases.feed`). What came of fraud cases is sent back by who handles them: an incident then
-shows how many of its customers were defrauded.
+Changes of incidents are also available as signed events, in order, after a mark that a program
+keeps (`alerts.cases.feed`). Whoever handles fraud cases reports their outcomes here, and an
+incident then shows how many of its customers were defrauded.
 """
 
 from __future__ import annotations
@@ -58,8 +57,9 @@ from ullage.phrase import Phrase
 
 
 class ListCoverage(BaseModel):
-    """What an empty list is worth: only `monitored` and `imported` mean that nothing was found;
-    `said` says why.
+    """Whether an empty list can be trusted, and why.
+
+    Only with `worth` `monitored` or `imported` does it mean that nothing was found.
     """
 
     worth: Worth
@@ -69,7 +69,7 @@ class ListCoverage(BaseModel):
 
 
 class IncidentList(BaseModel):
-    """A page of incidents, newest first; give `after` back for the next page, "" is the end."""
+    """A page of incidents, newest first. Send `after` to get the next page; "" is the end."""
 
     items: list[dict[str, Any]]
     after: str
@@ -77,8 +77,9 @@ class IncidentList(BaseModel):
 
 
 class CustomerList(BaseModel):
-    """A page of the customers in an incident, by pseudonym, newest first; give `after` back for
-    the next page, "" is the end.
+    """A page of the customers in an incident, by pseudonym, newest first.
+
+    Send `after` to get the next page; "" is the end.
     """
 
     items: list[dict[str, Any]]
@@ -86,8 +87,9 @@ class CustomerList(BaseModel):
 
 
 class SightingList(BaseModel):
-    """A page of the sightings of an incident, newest first; give `after` back for the next page,
-    "" is the end.
+    """A page of the sightings of an incident, newest first.
+
+    Send `after` to get the next page; "" is the end.
     """
 
     items: list[dict[str, Any]]
@@ -95,9 +97,10 @@ class SightingList(BaseModel):
 
 
 class ChangeRequest(BaseModel):
-    """What is done of an incident; `by` whom is for programs to say.
+    """A change of an incident.
 
-    Members that are not of the decision are refused.
+    `by` names the person on whose behalf a program acts. Members that do not belong to the decision
+    are refused.
     """
 
     model_config = ConfigDict(
@@ -113,36 +116,33 @@ class ChangeRequest(BaseModel):
     ]  # fmt: skip
     note: str = ""
     reason: str = ""
-    """Why it is a false positive, which needs one: an id of `alerts.cases.actions.REASONS`."""
+    """The reason for a false positive, required: an id of `alerts.cases.actions.REASONS`."""
     days: Annotated[int, Field(ge=0, le=1_000)] = USUAL_DAYS
-    """After which a false positive comes back."""
+    """The days after which a false positive reopens."""
     to: str = ""
-    """To whom it is assigned; "" is whoever asks, "-" nobody."""
+    """The person to assign it to; "" is the caller, "-" nobody."""
     due: str = ""
-    """When something is due: 2026-11-25, 2026-11-25T14:30, +4h, +3d, or - for no date."""
+    """The due date: 2026-11-25, 2026-11-25T14:30, +4h, +3d, or - for no date."""
     state: str = ""
-    """Of a takedown: asked, sent, gone or back."""
+    """The state of a takedown: asked, sent, gone or back."""
     other: str = ""
-    """The incident that it is linked with, or no longer; that is merged into it, or split off
-    again.
-    """
+    """The other incident: to link or unlink, to merge into it, or to split off again."""
     sighting: str = ""
-    """How the id of the sighting begins that becomes an incident of its own."""
+    """The beginning of the id of the sighting that becomes an incident of its own."""
     entry: str = ""
-    """The `id` of a decision of the incident that is undone, an assignment, due date or link; or of
-    what waits for a second person and is confirmed or refused.
-    """
+    """The `id` of the decision (assignment, due date or link) to undo, to confirm or to refuse."""
     regime: str = ""
     stage: str = ""
     reference: str = ""
-    """Under which rule it was reported, which report that was, and the authority's reference."""
+    """The rule, the report under it (`stage`), and the authority's reference."""
     no_reference: str = ""
-    """Why the authority gave no reference, where there is none."""
+    """The reason why there is no reference."""
     channel: str = ""
-    """How it was reported: portal, email, phone, fax, letter or person."""
+    """How the report was sent: portal, email, phone, fax, letter or person."""
     sent_at: str = ""
-    """When it was reported: 2026-11-25T14:30, in the tenant's zone unless it names one; now by
-    default.
+    """When the report was sent, as 2026-11-25T14:30 in the tenant's zone unless it names one.
+
+    The default is now.
     """
 
 
@@ -166,7 +166,7 @@ ANSWERS = ("second_confirmed", "second_refused")
 
 
 class ChangeResult(BaseModel):
-    """What was recorded, and the incident's version after it."""
+    """What was recorded, and the version of the incident after it."""
 
     incident: str
     at: datetime
@@ -177,15 +177,16 @@ class ChangeResult(BaseModel):
     note: str
     version: str
     waiting_for_second_person: str = ""
-    """Where it ends a reporting deadline and has no effect until somebody confirms it: for whom
-    it waits; else empty.
+    """The people who can confirm the change, if it ends a reporting deadline and so has no effect
+    until a second person confirms it; else empty.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class QueueQuery(AskedOfQueue):
-    """The queue's filters: unless something else is asked for all incidents, the newest first,
-    none folded.
+    """The filters of the queue.
+
+    By default all incidents are returned, newest first, each on its own.
     """
 
     tab: Text = "all"
@@ -214,7 +215,7 @@ def _incidents(router: APIRouter) -> None:
     ) -> IncidentList:
         """Return a page of the queue.
 
-        Give `after` back for the next one; every filter of the page is one here.
+        Send `after` to get the next page. The filters are those of the console.
         """
         queue = IncidentQueue(Work(site.duties), site.principal.name)
         view = asked.to_filter(site)
@@ -234,9 +235,9 @@ def _incidents(router: APIRouter) -> None:
 
     @router.get("/incidents/{id_}", operation_id="get_incident", tags=["incidents"])
     def incident(site: Reader, id_: str) -> JSONResponse:
-        """Return an incident with all that belongs to it.
+        """Return an incident with everything that belongs to it.
 
-        Its `ETag` is the version to decide on.
+        Its `ETag` is the version to send with a decision.
         """
         result = load_details(site.store, id_)
         if result is None:
@@ -284,7 +285,7 @@ def _decisions(router: APIRouter) -> None:
         asked: ChangeRequest,
         if_match: Version = "",
     ) -> ChangeResult:
-        """Change an incident of the version `If-Match`, which its `ETag` was when it was read."""
+        """Change an incident, if its version is still `If-Match`, the `ETag` that was read."""
         result = get_incident(site, id_)
         site.principal.require(find_permission(_form_status(asked)))
         if not if_match:
@@ -310,9 +311,9 @@ def _exports(router: APIRouter) -> None:
         filters: Asked,
         incident: Named = (),
     ) -> Response:
-        """Return the incidents named, or all that pass the filters.
+        """Return the named incidents, or all that pass the filters, as a file.
 
-        Nobody who is in them is named.
+        No customer is in it.
         """
         export_format = format_named(form)
         filters.to_filter()
@@ -466,8 +467,9 @@ def _is_same_change(recorded: Decision, asked: ChangeRequest, by: str) -> bool:
 
 
 class OutcomeRequest(BaseModel):
-    """One customer's case; how much was lost, or would have been, as an amount in minor units
-    with its currency, or as a band.
+    """The outcome of one customer's fraud case.
+
+    The amount that was lost, or would have been, is in minor units with its currency, or a band.
     """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
@@ -482,7 +484,7 @@ class OutcomeRequest(BaseModel):
 
 
 class OutcomeAnswer(BaseModel):
-    """Whether it was news, and what is known of the incident's customers now."""
+    """Whether the outcome was new, and the numbers of the incident's customers now."""
 
     recorded: bool
     fraud: dict[str, Any]
@@ -493,8 +495,9 @@ def _outcomes(router: APIRouter) -> None:
     def outcomes(
         site: Annotated[Console, require_permission("outcome.report")], asked: OutcomeRequest
     ) -> OutcomeAnswer:
-        """Report what came of a customer's fraud case; the last of a customer counts, and the
-        same again changes nothing.
+        """Report the outcome of a customer's fraud case.
+
+        The last outcome of a customer counts; sending it again changes nothing.
         """
         incident = get_incident(site, asked.incident)
         news = Outcomes(site.store, site.trail).report(
@@ -511,8 +514,9 @@ def _outcomes(router: APIRouter) -> None:
 
 
 class EventPage(BaseModel):
-    """Events as JSON Web Signatures; keep `after` once they are dealt with, and give it back for
-    those behind it.
+    """A page of events, as JSON Web Signatures.
+
+    Store `after` once the events are processed, and send it to get those that follow.
     """
 
     items: list[str]
@@ -521,7 +525,7 @@ class EventPage(BaseModel):
 
 
 class PublicKey(BaseModel):
-    """What events are verified with, as a JSON Web Key (RFC 8037)."""
+    """The key that verifies events, as a JSON Web Key (RFC 8037)."""
 
     kty: str
     crv: str
@@ -534,16 +538,18 @@ def _events(router: APIRouter) -> None:
     def events(
         site: Reader, after: Text = "", limit: Annotated[int, Query(ge=1, le=MOST)] = MOST
     ) -> EventPage:
-        """Return the changes of incidents in order.
+        """Return the changes of incidents in order, as signed events.
 
-        They are created, grew, acknowledged, assigned, decided, reported, closed and more.
+        Types are created, grew, acknowledged, assigned, decided, reported, closed and more.
         """
         tenants = None if site.principal.sees_all else site.principal.tenants
         return EventPage.model_validate(site.feed.page(tenants, after, limit)._asdict())
 
     @router.get("/events/key", operation_id="get_event_key", tags=["events"])
     def key(site: Reader) -> PublicKey:
-        """Fetch it once, compare its `kid` with `keys/signers/events` on the desk's machine, and
+        """Return the key that verifies events.
+
+        Fetch it one time, compare its `kid` with `keys/signers/events` on the console's host, and
         keep it.
         """
         return PublicKey(**site.feed.public_key())

@@ -1,6 +1,6 @@
-"""What `/v1` can be asked, as an OpenAPI document with examples: what programs are made from.
+"""Describe the API as an OpenAPI document with examples, from which clients can be generated.
 
-Whoever may log in or has a token reads it. No value in the examples is anybody's.
+Anybody with a login or a token may read it. No value in the examples belongs to a real person.
 """
 
 from __future__ import annotations
@@ -532,9 +532,9 @@ def routes() -> APIRouter:
 
 
 def build_document(app: FastAPI, server: str) -> dict[str, Any]:
-    """Build the OpenAPI document; `server` is the console's address.
+    """Return the OpenAPI document; `server` is the console's address.
 
-    To FastAPI's document it adds the permissions, every problem that a route may answer, and
+    To FastAPI's document it adds the permissions, every problem that a route may answer with, and
     examples.
     """
     # which is kept: what is added to it would be added again for each who asks

@@ -1,4 +1,4 @@
-"""The pages of the console, one module each.
+"""Serve the pages of the console, one module each.
 
 A module is served because it is in this package: `routes()` returns its router, and a `MENU`, if it
 has one, its entry in the navigation (`alerts.web.templating`). A route receives the console

@@ -1,5 +1,6 @@
-"""Accounts and tokens: who may use the desk and its API, made, changed and closed on the page as
-on a terminal.
+"""Manage accounts and tokens: the page that shows, creates, changes and disables them.
+
+The same can be done on a terminal; both call `alerts.accounts.management`.
 """
 
 from __future__ import annotations

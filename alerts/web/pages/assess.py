@@ -1,8 +1,7 @@
-"""A file that somebody sent: dropped here, judged by match, and opened as an incident where that is
-wanted.
+"""Assess a file that somebody drops on the page, and open an incident of it on request.
 
-The file streams through to match and is never held here or written. What it is called is told to
-whoever dropped it alone, for a name may hold anything.
+The file streams through to match; nothing of it is kept here or written to disk. Its name is shown
+to the person who dropped it and to nobody else, because a name may hold anything.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The audit log: searched, and verified."""
+"""Search the audit log, and verify it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Channels: who is told by which, whether that arrives, and what was said last; of tenants that
-whoever asks may see.
+"""Show the notification channels: who is notified by which, and whether that works.
+
+The latest notifications are listed too. Only those of tenants that the reader may see are shown.
 """
 
 from __future__ import annotations

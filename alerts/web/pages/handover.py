@@ -1,4 +1,4 @@
-"""The handover of a shift, with the last month as charts."""
+"""Show what a shift hands over to the next, with charts of the last month."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One incident: what it is, what to do next, and everything that can be done with it."""
+"""Show one incident: what it is, what to do next, and every action that is possible."""
 
 from __future__ import annotations
 

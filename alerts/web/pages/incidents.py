@@ -1,7 +1,7 @@
-"""The queue: rows one line high, tabs, filters that stay, what can be done with several at once,
-and a search for a seller.
+"""Show the queue of incidents: tabs, saved filters, actions on several, and a search for a seller.
 
-The name of a seller travels in the body of a POST, is tagged here, and never shown, noted or kept.
+The name of a seller travels in the body of a POST and is hashed here; it is never shown, logged or
+stored.
 """
 
 from __future__ import annotations

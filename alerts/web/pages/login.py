@@ -1,9 +1,8 @@
-"""The way in and out: by a form for name and password, shown in the place of whatever was asked
-for, or by the identity provider.
+"""Log people in and out: with name and password, or through the identity provider.
 
-Beside it stands what everybody has: changing one's own password, which is the only page there is
-for somebody whose password somebody else made, and the switch between the languages, which is on
-the page that one logs in on as well.
+Whoever requests a page without being logged in sees the form in its place. Two further routes are
+for everybody: to change one's own password, which is the only page for a person whose password
+somebody else made, and to switch the language, which works on the login page too.
 """
 
 from __future__ import annotations

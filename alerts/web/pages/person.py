@@ -1,4 +1,4 @@
-"""Is this person exposed?
+"""Answer whether a person is exposed, for a clerk on the phone.
 
 The value travels in the body of a POST and is never shown again, not even in the form.
 """

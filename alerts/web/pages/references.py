@@ -1,8 +1,7 @@
-"""Customer references of an incident: asked for on its page, approved by others there, downloaded
-by who asked.
+"""Request the customer references of an incident, approve such requests, and download the result.
 
-Match resolves them over its socket while the answer is made; nothing of them is stored here or
-stands in an address.
+Other people approve what one person requests. Match resolves the references over its socket while
+the response is sent; none is stored here or appears in an address.
 """
 
 from __future__ import annotations

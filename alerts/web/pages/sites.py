@@ -1,4 +1,4 @@
-"""Sites: how each stands, when it was last read, and its week."""
+"""Show the sites: the state of each, when it was last read, and its last week."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is silenced and what is background: shown, made and lifted on the page."""
+"""Show suppressions and benign posts, and add or lift suppressions."""
 
 from __future__ import annotations
 

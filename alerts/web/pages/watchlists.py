@@ -1,5 +1,6 @@
-"""Watchlists: how many customers match looks for, by what it last told, and the lists of what is
-recorded; never who.
+"""Show the state of customer lists: how many customers match searches for, by its last report.
+
+The lists of enrolled customers on this host are shown too; no customer ever is.
 """
 
 from __future__ import annotations
