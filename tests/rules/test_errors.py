@@ -51,7 +51,8 @@ THINGS = (
     "suppression tenant time token "
 ).split()
 PLACE = re.compile(
-    rf"{OPEN}|--[a-z]|\bullage\[|^/|\b[a-z_]+\.[a-z_]+\b|`|\b[A-Z_]{{3,}}\b|\b(?:{'|'.join(THINGS)})s?\b"
+    rf"{OPEN}|--[a-z]|\bullage\[|^/|\b[a-z_]+\.[a-z_]+\b|`|\b[A-Z_]{{3,}}\b"
+    rf"|\b(?:{'|'.join(THINGS)})s?\b"
 )
 """A value, an option, a setting, a file, a command, a variable, or a field of a form in words."""
 VERBS = (
