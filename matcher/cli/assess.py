@@ -144,7 +144,9 @@ def _check_target(out: Path, file: Path) -> None:
             "--customers: must be a file, because the verdict goes to standard output"
         )
     if not out.parent.is_dir():
-        raise ConfigError(f"--customers: {out.parent} is not a folder")
+        raise ConfigError(
+            f"--customers: {out.parent} is not a folder: create it, or name another file"
+        )
     if out.is_dir() or (out.exists() and file.exists() and out.samefile(file)):
         raise ConfigError(
             f"--customers: {out} is {'a folder' if out.is_dir() else 'the assessed file'}:"

@@ -188,7 +188,9 @@ def received(
             _pour(_Pieces(connection, clock, began), held, queue, mine, framed=framed)
             connection.settimeout(None)
         except TimeoutError:
-            raise RecordError("slow", f"no data arrived for {SILENT_SECONDS:.0f} s") from None
+            raise RecordError(
+                "slow", (f"no data of the file arrived for {SILENT_SECONDS:.0f} s: send it again")
+            ) from None
         fcntl.fcntl(held, fcntl.F_ADD_SEALS, SEALS)
         os.lseek(held, 0, os.SEEK_SET)
         yield held
@@ -202,13 +204,17 @@ def _pour(
     """Write frames into `held` as they arrive, up to the empty one."""
     while left := assessing.LENGTH.unpack(head := pieces.exactly(assessing.LENGTH.size))[0]:
         if left > assessing.MOST_FRAME:
-            raise RecordError("too_large", "a frame exceeds the size limit")
+            raise RecordError(
+                "too_large", "a frame of the request exceeds the size limit: send the file again"
+            )
         write_all(held, head if framed else b"")
         while left:
             some = pieces.some(left)
             left -= len(some)
             if mine.held + len(some) > assessing.MOST_BYTES:
-                raise RecordError("too_large", "the file is larger than the limit of 1 GiB")
+                raise RecordError(
+                    "too_large", "the file is larger than the limit of 1 GiB: send it in parts"
+                )
             queue.hold(mine, len(some))
             write_all(held, some)
     write_all(held, assessing.to_frame(b"") if framed else b"")
@@ -236,11 +242,15 @@ class _Pieces:
         """
         got = self.connection.recv(min(most, PIECE))
         if not got:
-            raise UnavailableError("the other side closed the connection")
+            raise UnavailableError("the other side closed the connection of its request")
         self.size += len(got)
         if self.size < SLOWEST * (self.clock.monotonic() - self.began - GRACE_SECONDS):
             raise RecordError(
-                "slow", f"the file arrives at less than {SLOWEST >> 10} KiB per second"
+                "slow",
+                (
+                    f"the file arrives at less than {SLOWEST >> 10} KiB per second:"
+                    " send it over a faster connection"
+                ),
             )
         return got
 
@@ -434,7 +444,7 @@ def _send_place(connection: socket.socket, before: int) -> None:
     poll = select.poll()
     poll.register(connection, select.POLLRDHUP)
     if any(event & HUNG_UP for _, event in poll.poll(0)):
-        raise _GoneError("the client hung up")
+        raise _GoneError("the client closed the connection of its request")
     _say(connection, place=before)
 
 
@@ -443,7 +453,7 @@ def _say(connection: socket.socket, **what: object) -> None:
     try:
         connection.sendall(json.dumps(what).encode() + b"\n")
     except OSError:
-        raise _GoneError("the client hung up") from None
+        raise _GoneError("the client closed the connection of its request") from None
 
 
 @contextlib.contextmanager
@@ -523,5 +533,6 @@ def _users(names: Iterable[str]) -> frozenset[int]:
         )
     except KeyError as error:
         raise ConfigError(
-            f"match.assess_users: user {error.args[0]} does not exist on this host"
+            f"match.assess_users: user {error.args[0]} does not exist on this host: create"
+            " or remove the user"
         ) from None

@@ -171,9 +171,12 @@ def resolved(
     """
     tenant, approval = _read_approval(context, question)
     if len(wanted) > MOST:
-        raise RecordError("too_many", f"a request may resolve at most {MOST:,} pseudonyms")
+        raise RecordError("too_many", f"a request must name at most {MOST:,} pseudonyms")
     if not _is_here(context, tenant):
-        raise RecordError("absent", "the encrypted references are not on this host")
+        raise RecordError(
+            "absent",
+            ("the encrypted references are not on this host: send the request to the build host"),
+        )
     asked = (
         f"case {approval.case}, incident {approval.incident}: {len(wanted)} pseudonyms requested"
     )
@@ -186,12 +189,18 @@ def resolved(
         trail.append(REFUSED, f"{asked}, over the limit of {budget} a day", **whose)
         raise RecordError(
             "budget",
-            (f"more than {budget:,} references of this tenant within a day (reference_budget)"),
+            (
+                f"more than {budget:,} references of this tenant within a day: wait, or raise"
+                " reference_budget"
+            ),
         )
     try:
         found = subjects.resolve(_home(context, tenant), context.keys, tenant, wanted)
     except (ConfigError, CorruptError):
-        raise RecordError("damaged", "the encrypted references cannot be read") from None
+        raise RecordError(
+            "damaged",
+            ("the encrypted references cannot be read: restore them, or build the list again"),
+        ) from None
     trail.append(
         RESOLVED,
         f"{asked}, {len(found)} found, approved by {' and '.join(approval.approved_by)}",
@@ -200,7 +209,10 @@ def resolved(
     if count_requested(context, tenant) > budget:  # another request was answered meanwhile
         raise RecordError(
             "budget",
-            (f"more than {budget:,} references of this tenant within a day (reference_budget)"),
+            (
+                f"more than {budget:,} references of this tenant within a day: wait, or raise"
+                " reference_budget"
+            ),
         )
     return found
 
@@ -231,8 +243,13 @@ def _read_approval(context: Context, question: AssessmentRequest) -> tuple[str, 
     if not needed:
         raise RecordError(
             "off",
-            ("customer references of this tenant are not given out (reference_approvals is 0)"),
+            (
+                "customer references of this tenant are not given out: set"
+                " reference_approvals to allow it"
+            ),
         )
     if len({*approval.approved_by} - {approval.by}) < needed:
-        raise RecordError("approval", "not enough people approved the request")
+        raise RecordError(
+            "approval", ("not enough people approved the request: have more approve it")
+        )
     return tenants[0], approval

@@ -458,4 +458,6 @@ def _record(payload: bytes) -> Outgoing:
         headers = {str(name): str(value) for name, value in said["headers"].items()}
         return Outgoing(headers["tenant"], base64.b64decode(said["value"], validate=True), headers)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise RecordError("malformed", "is not a valid finding") from None
+        raise RecordError(
+            "malformed", "the result is not a valid finding: repeat the request"
+        ) from None

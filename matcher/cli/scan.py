@@ -421,7 +421,7 @@ def files_under(paths: Sequence[Path], on_skipped: Callable[[UnreadPart], None])
         elif is_folder:
             yield from sorted(_walk_files(path, whole, on_skipped))
         else:
-            raise ConfigError(f"{path} is neither a file nor a folder")
+            raise ConfigError(f"{path} is neither a file nor a folder: name another")
 
 
 def _walk_files(

@@ -123,8 +123,8 @@ class Turn:
             return
         if not self.context.keys.exists(name):
             raise ConfigError(
-                f"key {name} is not a file on this host, so its age is unknown: retire the"
-                " old key with --early"
+                f"key {name} is not a file on this host, so its age is unknown: use"
+                " --early to destroy the old key now"
             )
         # A copy, and a restored backup, count from the day on which they were made: that errs to
         # the safe side.
@@ -132,7 +132,10 @@ class Turn:
         ready = since + timedelta(days=self.context.settings.store.exposures_days)
         reading = self.context.running_time.read()
         if reading.is_suspended:
-            raise ConfigError(f"how long {name} has been in use is unknown: {reading}")
+            raise ConfigError(
+                f"how long {name} has been in use is unknown ({reading}):"
+                " try again later, or use --early"
+            )
         if since not in reading.older(self.context.settings.store.exposures_days * DAY_SECONDS):
             raise ConfigError(
                 f"values hashed with the old index key of {self.tenant} are kept"

@@ -564,7 +564,7 @@ def rotate_key(
     context: Context = ctx.obj
     _require_tenant(context, tenant)
     if early and not (index and retire):
-        raise ConfigError("--early applies only with --index --retire")
+        raise ConfigError("--early must be used with --index --retire")
     turn = Turn(context, tenant, "index" if index else "match")
     for line in turn.retire(early=early) if retire else turn.open():
         typer.echo(line)

@@ -363,7 +363,7 @@ def _files_of(file: Path) -> list[Path]:
     # the pattern may begin at the root
     found = sorted(map(Path, glob.glob(str(file), recursive=True)))  # noqa: PTH207
     if not found:
-        raise ConfigError(f"{file} matches no file")
+        raise ConfigError(f"{file} matches no file: correct the pattern")
     return found
 
 

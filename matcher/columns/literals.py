@@ -230,8 +230,8 @@ def _database(wanted: tuple[bytes, ...], flags: int | tuple[int, ...]) -> hypers
         )
     except hyperscan.ArchitectureError as error:
         raise ConfigError(
-            "this processor lacks SSSE3, which hyperscan needs: run match, scan and"
-            " assess on another machine"
+            "hyperscan needs SSSE3, which this processor lacks: run `ullage match`"
+            " and `ullage assess` on another machine"
         ) from error
     if name:
         _keep(name, database)

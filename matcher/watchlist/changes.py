@@ -404,8 +404,8 @@ def erase_customer(data: Path, keys: KeyStore, tenant: str, handle: str) -> int:
                 header = read_header(path, key)
                 if header.self_test == handle.lower():
                     raise ConfigError(
-                        "--subject: is the pseudonym of the list's self-test entry, not"
-                        " of a customer"
+                        "--subject: is the pseudonym of the list's self-test entry: give"
+                        " that of a customer"
                     )
                 count += _erase_in(
                     path, key, tag_keys(header, path, keys, tenant).noting_key(), handle_bytes

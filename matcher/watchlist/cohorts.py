@@ -87,8 +87,8 @@ class CohortTable:
         )
         if not fits:
             raise CorruptError(
-                "the cohort labels of the customer list are damaged:"
-                " install or build the list again"
+                "the cohort labels in the customer list file are damaged: install or"
+                " build the list again"
             )
         return cls(dimensions, labels, combination)
 
@@ -188,15 +188,15 @@ class Coder:
 
     def _dimension(self, name: str) -> tuple[int, dict[str, int]]:
         if name not in self._places and len(self._places) == MOST_DIMENSIONS:
-            raise ConfigError(f"more than {MOST_DIMENSIONS} columns are cohorts: map fewer")
+            raise ConfigError(f"--map: more than {MOST_DIMENSIONS} columns are cohorts: map fewer")
         number_of = self._places.setdefault(name, {})
         return list(self._places).index(name), number_of
 
     def _code(self, key: int) -> int:
         if len(self._codes) > MOST_COMBINATIONS:
             raise ConfigError(
-                f"cohorts have more than {MOST_COMBINATIONS:,} combinations: map fewer, or coarser"
-                " ones"
+                f"--map: cohorts have more than {MOST_COMBINATIONS:,} combinations: map"
+                " fewer, or coarser ones"
             )
         return self._codes.setdefault(key, len(self._codes))
 
@@ -286,7 +286,9 @@ def bait_of(source: Source, tenant: str, party: str, random: str) -> HoneytokenL
         )
     people = _people(source, party)
     if not people:
-        raise ConfigError(f"{source}: no customer has the label of --canary in column {CANARY}")
+        raise ConfigError(
+            f"{source}: no customer has the label of --canary in column {CANARY}: correct the label"
+        )
     lines = sorted(
         json.dumps(_sort_values(ref, values), ensure_ascii=False, sort_keys=True)
         for ref, values in people.items()

@@ -421,7 +421,8 @@ def write(
             start = MAGIC + _LENGTH.pack(len(head)) + head + key.sign(head)
             if len(start) > BODY:
                 raise ConfigError(
-                    f"{path}: {len(header.kinds)} kinds and forms do not fit into a header"
+                    f"{path}: {len(header.kinds)} kinds and forms do not fit into a"
+                    " header: leave out columns"
                 )
             file.seek(0)
             file.write(start.ljust(BODY, b"\0"))

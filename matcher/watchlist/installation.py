@@ -311,7 +311,10 @@ def _refuse(
 ) -> None:
     """Raise `ConfigError` for a list that this host must not use."""
     if header.tenant != tenant:
-        raise ConfigError(f"{source} belongs to tenant {header.tenant}, not {tenant}")
+        raise ConfigError(
+            f"{source} belongs to tenant {header.tenant}, not {tenant}: use"
+            f" --tenant {header.tenant}, or another file"
+        )
     if header.is_over(now):
         raise ConfigError(f"{source} expired on {header.expires[:10]}: build a new one")
     if header.epoch not in list_generations(keys, tenant, "match"):

@@ -170,9 +170,7 @@ class Source:
         if missing := [name for name in self.mapping if name not in header]:
             near = difflib.get_close_matches(missing[0], filter(is_showable, header), 1)
             meant = f" (did you mean {near[0]!r}?)" if near else ""
-            raise ConfigError(
-                f"{path}: line 1 has no column {missing[0]!r}, which --map names{meant}"
-            )
+            raise ConfigError(f"{path}: line 1 has no column {missing[0]!r}: correct --map{meant}")
         self.require_header(path, header)
         kinds_of_columns = self._list_kinds()
         named = [(i, self._kind(name)) for i, name in enumerate(header)]
@@ -187,7 +185,7 @@ class Source:
             if called.count(name) != 1:
                 number = "no" if name not in called else "more than one"
                 raise ConfigError(
-                    f"{path}: line 1: {number} column is named {name}, as --witness requires"
+                    f"{path}: line 1: {number} column is named {name}: correct --witness"
                 )
         read = {i for i, _ in columns}
         unmapped = [
@@ -258,7 +256,7 @@ class Source:
     @staticmethod
     def _place(path: Path, header: Sequence[str], name: str) -> int:
         if name not in header:
-            raise ConfigError(f"{path}: line 1 has no column {name!r}, which --long names")
+            raise ConfigError(f"{path}: line 1 has no column {name!r}: correct --long")
         return list(header).index(name)
 
     def _wide(self, path: Path, table: SourceTable) -> ColumnBatch:
@@ -293,7 +291,7 @@ class Source:
             kind = self._kind(name)
             if kind not in valid:
                 raise ConfigError(
-                    f"{path}: line {table.lines[int(rows[0])]}: the kind is none of"
+                    f"{path}: line {table.lines[int(rows[0])]}: the kind must be one of"
                     f" {', '.join(sorted(valid))}: map the list's word for it with --map WORD=KIND"
                 )
             lines = [table.lines[int(row)] for row in rows]
@@ -457,7 +455,8 @@ def _skip_blank(
         if row:
             if len(row) != width:
                 raise ConfigError(
-                    f"{path}: line {line.line}: {len(row)} columns instead of {width}"
+                    f"{path}: line {line.line}: {len(row)} columns instead of {width}:"
+                    " correct the line, or give --delimiter"
                 )
             yield line.line, row
 
