@@ -330,7 +330,7 @@ def test_tenant_option_limits_verdict_to_that_tenant(ullage, bank: Context, tmp_
     assert [(t["tenant"], t["customers"]) for t in verdict["tenants"]] == [("other", 9)]
     make_tenant(bank.keys, "keyed")
     for name, message in (
-        ("nobody", "known: bank, keyed, other"),
+        ("nobody", "use bank, keyed, other"),
         ("keyed", "no customer list of tenant keyed"),
     ):
         result = ullage("assess", path, "--tenant", name)
@@ -446,7 +446,7 @@ def test_unwritable_customers_path_fails_before_reading(
             "",
         )
     result = ullage("assess", path, "--customers", tmp_path / "none" / "out.csv")
-    assert "is not a folder" in str(result.exception)
+    assert "is not a folder: create it, or name another file" in str(result.exception)
     assert path.read_text(encoding="utf-8") == rows(1)
 
 

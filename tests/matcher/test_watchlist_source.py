@@ -215,8 +215,8 @@ def test_invalid_parquet_is_rejected(tmp_path: Path) -> None:
     [
         ({"phone": "fax"}, "'fax' is not a kind"),
         ({"phone": "phon"}, "did you mean phone"),
-        ({"tel": "phone"}, "has no column 'tel', which --map names$"),
-        ({"phne": "phone"}, "has no column 'phne', which --map names .did you mean 'phone'"),
+        ({"tel": "phone"}, "has no column 'tel': correct --map$"),
+        ({"phne": "phone"}, "has no column 'phne': correct --map .did you mean 'phone'"),
     ],
 )
 def test_mapping_that_fits_no_column_is_rejected(
@@ -297,8 +297,8 @@ def test_list_with_one_identifier_on_each_row_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("long", "said"),
     [
-        (["id", "what", "text"], "no column 'text', which --long names"),
-        (["id", "value", "what"], "line 2: the kind is none of"),
+        (["id", "what", "text"], "no column 'text': correct --long"),
+        (["id", "value", "what"], "line 2: the kind must be one of"),
     ],
 )
 def test_invalid_long_list_is_rejected(tmp_path: Path, long: list[str], said: str) -> None:

@@ -126,7 +126,7 @@ def test_list_without_header_and_long_list_are_loaded(
     assert result.stdout.startswith("bank: 1 customers, 2 identifiers")
     wrong = ullage("watchlist", "load", path, "--tenant", "bank", "--long", "r,k").exception
     assert "--long r,k: must name three columns" in str(wrong)
-    assert "matches no file" in str(
+    assert "matches no file: correct the pattern" in str(
         ullage("watchlist", "load", tmp_path / "*.gone", "--tenant", "bank").exception
     )
 

@@ -400,7 +400,7 @@ def test_attributes_of_another_customer_do_not_match(bank_with_list: Context) ->
     [
         (["--witness", "amount"], "name two columns"),
         (["--witness", "amount,amount"], "name two columns"),
-        (["--witness", "amount,none"], "no column is named none, as --witness requires"),
+        (["--witness", "amount,none"], "no column is named none: correct --witness"),
         (["--witness", "phone,date"], "phone is not an amount or a date"),
         (["--witness", "email,cohort_a"], "email is not an amount or a date"),
         (

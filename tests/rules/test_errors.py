@@ -194,7 +194,7 @@ def find_setting_fault(table: str, key: str) -> str | None:
     return f"names {table}.{key}, which is no setting" if keys and key not in keys else None
 
 
-FINISHED = ("ullage", "crawlers", "alerts", "deploy")
+FINISHED = ("ullage", "crawlers", "matcher", "alerts", "deploy")
 
 
 @pytest.mark.parametrize("package", FINISHED)
