@@ -107,11 +107,17 @@ def notice_of(
     )
     if not sightings:
         raise ConfigError(
-            Phrase("no sighting of this incident is stored any more: nothing to name in a letter")
+            Phrase(
+                "no sighting of this incident is stored any more, so a letter has"
+                " nothing to name: choose another incident"
+            )
         )
     if not posts:
         raise ConfigError(
-            Phrase("all posts of this incident have been removed: nothing to request")
+            Phrase(
+                "all posts of this incident have been removed, so a letter has nothing"
+                " to request: choose another incident"
+            )
         )
     entity = tenant.entity
     name = entity.name if language == "zh" else entity.name_en or entity.name
