@@ -153,7 +153,7 @@ class SiteList:
             )
         if fed := [name for name in self._names if sites[name].platform == INGEST]:
             raise ConfigError(
-                f"site {fed[0]} is not crawled: its posts are imported with `ullage ingest`"
+                f"site {fed[0]} is not crawled: import its posts with `ullage ingest`"
             )
 
     def _report(self, *faults: ConfigError) -> None:

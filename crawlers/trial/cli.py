@@ -151,8 +151,7 @@ def _examine(context: Context, name: str, *, json_out: bool) -> None:
     site = sites[name]
     if not site.start or not site.is_crawled:
         raise ConfigError(
-            f"site {name} is not crawled: its posts are imported with `ullage ingest`, or"
-            " it is disabled"
+            f"site {name} is not crawled: import its posts with `ullage ingest`, or enable it"
         )
     survey = _run_probe(context, SiteSurvey(site, is_known=True), presets)
     shown, repairs = build_lines(survey, context.clock.now()), tuple(propose_mends(survey, presets))

@@ -649,7 +649,7 @@ def test_site_fed_by_ingest_is_never_visited(
     station.feed("chat", f'start = ["{server.url}/archive"]\nallow_private = true')
     assert "visited" not in station.run("crawl", "--once")
     assert server.requested_paths == []
-    assert "site chat is not crawled: its posts are imported with `ullage ingest`" in station.run(
+    assert "site chat is not crawled: import its posts with `ullage ingest`" in station.run(
         "crawl", "chat", "--once", exits=2
     )
     assert "1 read, 0 crawled, 1 by ingest" in station.run("check", exits=1)  # no watchlist is live
