@@ -117,7 +117,7 @@ def _read_expected(path: Path) -> list[tuple[str, int, str]]:
             if not row["faults"]
         ]
     except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError):
-        raise ConfigError(f"{path} is not output of `ullage audit verify --json`") from None
+        raise ConfigError(f"{path} must be the output of `ullage audit verify --json`") from None
 
 
 @app.command("list")

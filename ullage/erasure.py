@@ -452,7 +452,8 @@ def verify_proof(context: Context, path: Path) -> str:
     except RecordError as error:
         raise ConfigError(
             f"{path} was changed after it was signed, or the signer is unknown here"
-            f" ({error.reason})"
+            f" ({error.reason}):"
+            " use the original file"
         ) from None
     except (ValueError, KeyError, TypeError):
         raise ConfigError(

@@ -206,7 +206,8 @@ class Trail:
         for name, text in typed:
             if what := identifier_in(text):
                 raise ConfigError(
-                    f"the {name} contains what looks like {what}, which the audit log must not keep"
+                    f"the {name} contains what looks like {what}, which the audit log must"
+                    " not keep: remove it"
                 )
         self.keys.inventory.begin()
         with disk_errors(f"audit chain {self.root / self.chain}"), self._lock_chain() as folder:
