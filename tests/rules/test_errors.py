@@ -66,7 +66,7 @@ VERBS = (
     "upgrade upload use wait withdraw work write "
 ).split()
 CURE = re.compile(
-    rf"(?:^|[:;,.(`] |\b(?:or|and|then|to|first|please|pip|--) |`)"
+    rf"(?:^|[:;,.(`] |\b(?:or|and|then|first|please|pip|--) |`)"
     rf"(?:then |first |either |do not |only )?(?:{'|'.join(VERBS)})\b"
     rf"|\bmust\b|\bdid you mean\b|`ullage |\bpip install\b",
     re.IGNORECASE,
