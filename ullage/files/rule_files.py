@@ -81,7 +81,9 @@ def read_rules(path: Path, data: Path | None = None) -> str:
             else read_trusted(path, data).decode("utf-8-sig")
         )
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read ({type(error).__name__})") from None
+        raise ConfigError(
+            f"{path} cannot be read ({type(error).__name__}): check that it exists and is UTF-8"
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)
