@@ -135,7 +135,8 @@ class Control:
             lines = path.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(
-                f"--control: {path} cannot be read ({type(error).__name__})"
+                f"--control: {path} cannot be read ({type(error).__name__}): name a text"
+                " file of totals"
             ) from None
         for number, line in enumerate(lines, 1):
             if not line.strip() or line.lstrip().startswith("#"):
