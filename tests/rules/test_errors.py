@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import typer
 
-from tests.error_messages import CLOSE, OPEN, Raised, list_errors
+from tests.error_messages import CLOSE, OPEN, PACKAGES, Raised, list_errors
 from tests.rules.test_glossary import BANNED, find_rejected_words
 from ullage import cli
-from ullage.errors import Action
+from ullage.errors import Action, ConfigError
 from ullage.settings import Settings
 
 MAX_LENGTH = 250
@@ -39,9 +39,9 @@ OPAQUE = re.compile(rf"{OPEN}[^{CLOSE}]*{CLOSE}")
 """A message that is wholly made elsewhere: most are those of an error that was caught."""
 MAX_OPAQUE = 35
 PASSED_ON = re.compile(
-    rf"{OPEN}error{CLOSE}.*|.*: {OPEN}error{CLOSE}.*|.*{OPEN}[^{CLOSE}]*\b"
-    rf"(?:type|detail|phrase|error|fault|faults|msg|stderr|unreadable|why|reading|problem)\b"
-    rf"[^{CLOSE}]*{CLOSE}\)?"
+    rf"{OPEN}error{CLOSE}.*|.*: {OPEN}error{CLOSE}.*|.*{OPEN}[^{CLOSE}]*"
+    r"(?:'type'|\b(?:detail|phrase|error\.\w+|fault|faults|msg|stderr|unreadable|why|reading|problem"
+    rf"|error)\b(?!\)\.__name__))[^{CLOSE}]*{CLOSE}\)?"
 )
 """A message that begins or ends with that of another error, or of another program."""
 THINGS = (
@@ -194,10 +194,7 @@ def find_setting_fault(table: str, key: str) -> str | None:
     return f"names {table}.{key}, which is no setting" if keys and key not in keys else None
 
 
-FINISHED = ("ullage", "crawlers", "matcher", "alerts", "deploy")
-
-
-@pytest.mark.parametrize("package", FINISHED)
+@pytest.mark.parametrize("package", PACKAGES)
 def test_every_error_names_the_place_and_the_cure(package: str) -> None:
     faults = [
         f"{error.place} {error.kind.__name__}: {error.message!r} {fault}"
@@ -213,3 +210,35 @@ def test_few_messages_are_made_where_this_test_does_not_look() -> None:
     messages = list_all()
     assert len(messages) > 900, "too few: this looks at nothing"
     assert sum(OPAQUE.fullmatch(error.message) is not None for error in messages) <= MAX_OPAQUE
+
+
+@pytest.mark.parametrize(
+    ("message", "fault"),
+    [
+        ("the file is damaged", "does not say what to do"),
+        ("broken: run it again", "names neither value nor place"),
+        ("--wrong: use --rihgt", "names --rihgt, an option of no command"),
+        ("the file is damaged: run `ullage rapair`", "names `ullage rapair`: no such command"),
+        ("the file is damaged: run `ullage init --all`", "`ullage init` has no --all"),
+        ("the file is damaged: set store.ulr", "names store.ulr, which is no setting"),
+        ("the file is damaged: set {name}", "shows a field that was not filled in"),
+        ("the file is damaged: repair it.", "ends in a full stop"),
+        ("the file is no key: remove it", "no such thing"),
+    ],
+)
+def test_a_bad_message_is_found(message: str, fault: str) -> None:
+    error = Raised("ullage/place.py:1", ConfigError, message, ())
+    assert any(fault in each for each in find_faults(error))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "the file is damaged: restore it from a copy",
+        "--tenant must have at most 32 characters",
+        "secret bank is empty: run `ullage user change NAME --login USER`",
+        "store.url cannot be read: use sqlite:///FILE",
+    ],
+)
+def test_a_good_message_has_no_fault(message: str) -> None:
+    assert list(find_faults(Raised("ullage/place.py:1", ConfigError, message, ()))) == []
