@@ -481,11 +481,12 @@ def _parquet(path: Path, wanted: Wanted, heard: Callable[[int], object]) -> Iter
             heard(int(table.num_rows * a_row))
     except OSError as error:
         raise ConfigError(
-            f"{path} cannot be read ({error.strerror or type(error).__name__})"
+            f"{path} cannot be read ({error.strerror or type(error).__name__}):"
+            " check path and permissions"
         ) from None
     except ArrowException as error:
         raise ConfigError(
-            f"{path} is not a readable Parquet file ({type(error).__name__})"
+            f"{path} is not a readable Parquet file ({type(error).__name__}): export it again"
         ) from None
 
 
