@@ -247,7 +247,7 @@ def test_archive_of_everything_is_preferred_to_a_front_page() -> None:
         ('<li class="new"><a class="t" href="/t/{n}/">An offer with a title of {n}</a></li>', True),
         ('<p><a href="/t/{n}/">{n}</a></p>', False),
     ],
-    ids=["like the list", "otherwise"],
+    ids=["known markup", "unknown markup"],
 )
 def test_monthly_archives_are_read_or_reported(entry: str, is_read: bool) -> None:
     site = board(HOLDER.replace("<p>", '<p class="first">'))
@@ -405,12 +405,12 @@ WALL = "To see this content you must log in"
         ([(WALL, f"t{n}", "") for n in range(9)], False),
     ],
     ids=[
-        "a wall",
+        "a login wall",
         "one seller",
-        "a seller among others",
+        "a seller and a member",
         "two threads",
         "posts",
-        "nobody is named",
+        "no authors",
     ],
 )
 def test_repeated_identical_text_means_an_expired_login(

@@ -28,13 +28,13 @@ from ullage.settings import Context
 pytestmark = pytest.mark.flow
 DEADLINE = "8"
 """Seconds for what hangs: everything beside it has to be read by then on a busy machine as well."""
-HEALTHY = [f"a site in good health {number}" for number in range(10)]
+HEALTHY = [f"a healthy site {number}" for number in range(10)]
 """Enough that what hangs beside them is not blamed on the way out; the first is crawled with all
 that does not hang.
 """
 ALL = {**FAULTS, **dict.fromkeys(HEALTHY, Fault("", read={"bad0": None, "good0": None}, unread=0))}
 DIRECT, TLS, PROXY, TUNNEL, SOCKS = (
-    "straight",
+    "direct",
     "TLS",
     "HTTP proxy",
     "HTTP proxy, TLS, own CA",

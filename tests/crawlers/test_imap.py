@@ -114,11 +114,11 @@ def test_no_history_is_read_if_none_is_requested() -> None:
     assert texts(run(box, ledger)) == ["text 4"]
 
 
-@pytest.mark.parametrize("moment", ["before it was looked at", "before it was fetched"])
+@pytest.mark.parametrize("moment", ["before listing", "before fetching"])
 def test_mail_deleted_unread_is_reported_as_lost(moment: str) -> None:
     box, ledger = Box(), Ledger({"imap:box": "7:2"})
     box.put(5)
-    if moment == "before it was looked at":
+    if moment == "before listing":
         del box.mails[4]
     else:
         box.vanishing = {4}

@@ -40,7 +40,7 @@ ROW = "<s><a class=t href='?t={n}'>x</a>"
 NESTED = {
     "posts": (LAID | {"post": "div[id]"}, nest("<div id=p{n}><b>post {n} ", "</b></div>"),
     THREAD),
-    "posts that are their own bodies": (LAID | {"post": "div", "body": "xpath:."},
+    "posts as their own bodies": (LAID | {"post": "div", "body": "xpath:."},
     nest("<div id=p{n}>{n} ", "</div>"), THREAD),
     "names in posts": (LAID | {"post": "div[id]", "author": "u"},
     nest("<div id=p{n}><b>x</b><u>", "</u></div>"), THREAD),

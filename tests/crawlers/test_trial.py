@@ -516,9 +516,9 @@ def test_correction_is_proposed_for_a_site_that_answers_differently(
     ],
     ids=[
         "another port",
-        "beside those that it names",
-        "most is its own",
-        "nothing that may be shown",
+        "beside listed hosts",
+        "mostly own links",
+        "only hosts with personal data",
     ],
 )
 def test_hosts_that_a_list_leads_to_are_proposed(

@@ -134,14 +134,14 @@ def lacking(body: str, role: str = "thread", **options: object) -> str:
     ],
     ids=[
         "whole",
-        "a text elsewhere",
+        "an unread text",
         "headers",
         "one id",
         "a number",
         "an arrow",
         "followed",
         "next",
-        "other things",
+        "unrelated links",
     ],
 )
 def test_each_visit_compares_what_was_read_with_what_is_shown(
