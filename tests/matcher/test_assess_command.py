@@ -51,12 +51,12 @@ def failing(number: int) -> str:
 
 OURS = ["----".join((p["name"], p["phone"], p["resident_id"])) for p in CUSTOMERS[:60]]
 FILES = {
-    "rows of ours": (["姓名----手机----身份证", *OURS], "ours"),
-    "phones of others": (strangers(500), "elsewhere"),
-    "one of ours among others": ([*strangers(500), phone(7)], "elsewhere"),
+    "our rows": (["姓名----手机----身份证", *OURS], "ours"),
+    "foreign phones": (strangers(500), "elsewhere"),
+    "one own phone among foreign ones": ([*strangers(500), phone(7)], "elsewhere"),
     "too few": (strangers(3), "unknown"),
     "generated": ([phone(10**6 + 7 * n) for n in range(300)], "fabricated"),
-    "ids that fail": ([failing(n) for n in range(1000, 1040)], "fabricated"),
+    "invalid IDs": ([failing(n) for n in range(1000, 1040)], "fabricated"),
 }
 
 

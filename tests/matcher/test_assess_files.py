@@ -83,7 +83,7 @@ FORMS = {
     "line": "https://{site}/login:{phone}:{password}\n",
     "line of an app": "android://Y2VydA==@com.example.app/:{phone}:{password}\n",
     "line without a scheme": "{site}|{phone}|{password}\n",
-    "line with the address behind": "{mail}:{password}:https://{site}/\n",
+    "line with the address last": "{mail}:{password}:https://{site}/\n",
     "table": "https://{site}/login,{mail},{password}\n",
     "object": '{{"url":"https://{site}/","username":"{phone}","password":"{password}"}}\n',
 }

@@ -95,7 +95,7 @@ def har(**request: object) -> dict[str, object]:
 
 
 FORMS |= {
-    "curl with the address behind": f"curl -H 'Cookie: {JAR}' {URL}\n",
+    "curl with the address last": f"curl -H 'Cookie: {JAR}' {URL}\n",
     "curl --cookie": f"curl --cookie '{JAR}' {URL}\n",
     "curl -b": f"curl -b '{JAR}' {URL}\n",
     "copied as cURL": (

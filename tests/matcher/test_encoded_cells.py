@@ -134,10 +134,10 @@ def test_encoded_customers_are_found(matcher: Matcher, how: str) -> None:
 
 STRANGE: dict[str, Callable[[Person], str]] = {
     "a longer number in base64": lambda p: in_base64(p["phone"] + "1234567890123"),
-    "a number glued in base64": lambda p: "A" + in_base64(p["phone"]),
-    "a number in words in hex": lambda p: in_hex(p["phone"]) + "abcdef",
+    "base64 glued to a letter": lambda p: "A" + in_base64(p["phone"]),
+    "hex followed by letters": lambda p: in_hex(p["phone"]) + "abcdef",
     "hex glued to a word": lambda p: f"x{in_hex(p['phone'])}",
-    "a folded line of no card": lambda p: f"number: {p['phone'][:6]}\n {p['phone'][6:]}",
+    "a folded line outside a card": lambda p: f"number: {p['phone'][:6]}\n {p['phone'][6:]}",
     "a token": lambda p: f"{p['phone'][:4]}{CHANCE.randbytes(9).hex()}",
     "octets of a longer number": lambda p: " ".join(f"{ord(c):02x}" for c in p["phone"] * 3),
 }

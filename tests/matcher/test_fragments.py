@@ -89,11 +89,11 @@ NO_WAYS: dict[str, Callable[[int], str]] = {
     "hex": lambda _: f"{CHANCE.randrange(16**40):040x}",
     "thousands": lambda _: f"{CHANCE.randrange(10**10, 2 * 10**10):,}",
     "serial numbers with a letter": lambda n: f"X{CHANCE.randrange(10**10, 2 * 10**10)}",
-    "days with a letter": lambda n: (
+    "dates with a letter": lambda n: (
         f"B15{n % 12 + 1:02d}{n % 28 + 1:02d}{CHANCE.randrange(10**5):05d}"
     ),
     "digests": lambda _: f"{CHANCE.randrange(16**64):064x}",
-    "numbers with zeros before": lambda n: f"{n + 1_000_000:014d}",
+    "zero-padded numbers": lambda n: f"{n + 1_000_000:014d}",
     "decimals": lambda n: f"13.{CHANCE.randrange(10**4):04d}, 52.{CHANCE.randrange(10**3):03d}",
 }
 

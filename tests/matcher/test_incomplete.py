@@ -229,7 +229,7 @@ FAULT: list[tuple[str, str, set[str]]] = [
     ("matcher.match.pipeline.score", "evidence", {"evidence"}),
     ("matcher.match.pipeline.to_match_list", "evidence", {"evidence"}),
     ("matcher.match.batches.rows_of", "rows", {"evidence", "statistics", "other_names"}),
-    ("matcher.match.corroborate._match_own_values", "what is weak", {"evidence"}),
+    ("matcher.match.corroborate._match_own_values", "weak values", {"evidence"}),
     ("matcher.records.rows.RowTable.names", "the text of rows", {"evidence"}),
     ("matcher.lexicon.Lexicon.read_batch", "lexicon", {"lexicon"}),
     ("matcher.lexicon.Lexicon.read", "lexicon of a title", {"lexicon"}),

@@ -81,11 +81,11 @@ FORMS: dict[str, Form] = {
     "spaced dashes": each("{url} - {user} - {secret}\n"),
     "dashes": each("{url}----{user}----{secret}\n"),
     "dashes without a scheme": each("bank.example----{user}----{secret}\n"),
-    "dashes with the address behind": each("{user}----{secret}----{url}\n"),
+    "dashes with the address last": each("{user}----{secret}----{url}\n"),
     "labels joined by pipes": each("URL: {url} | USER: {user} | PASS: {secret}\n"),
     "labels joined by pipes without spaces": each("URL:{url}|USER:{user}|PASS:{secret}\n"),
     "labels joined by commas": each("url={url}, login={user}, password={secret}\n"),
-    "labels with the address behind": each("Login: {user} | Password: {secret} | Host: {url}\n"),
+    "labels with the address last": each("Login: {user} | Password: {secret} | Host: {url}\n"),
     "USR": each("URL: {url}\nUSR: {user}\nPWD: {secret}\n\n"),
     "USR on one line": each("URL: {url} USR: {user} PW: {secret}\n"),
     "leet": each("UR1: {url}\nU53RN4M3: {user}\nP455W0RD: {secret}\n"),
@@ -126,7 +126,7 @@ FORMS: dict[str, Form] = {
         ",\n",
         "\n]\n",
     ),
-    "pretty objects with the address behind": join_rows(
+    "pretty objects with the address last": join_rows(
         "[\n",
         '  {{\n    "password": "{secret}",\n    "url": "{url}",\n    "username": "{user}"\n  }}',
         ",\n",
@@ -172,7 +172,7 @@ FORMS: dict[str, Form] = {
     "Markdown": join_rows(
         "| URL | Login | Password |\n|---|---|---|\n", "| {url} | {user} | {secret} |", "\n", "\n"
     ),
-    "Markdown with the address behind": join_rows(
+    "Markdown with the address last": join_rows(
         "| # | Login | Password | Site |\n|---|---|---|---|\n",
         "| 1 | {user} | {secret} | {url} |",
         "\n",

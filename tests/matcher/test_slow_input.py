@@ -37,25 +37,25 @@ def open_pdf(body: bytes) -> None:
 
 
 SLOW: dict[str, tuple[Callable[[bytes], object], Callable[[int], bytes]]] = {
-    "a table of line ends": (statements_of,
+    "line breaks in a table": (statements_of,
     lambda size: b"create table a (" + b"\n" * size + b"insert into a values (1)"),
-    "inserts of blanks": (statements_of,
+    "padded inserts": (statements_of,
     lambda size: (b"insert into a" + b" " * 500 + b";") * (size // 500)),
-    "declarations that do not end": (lambda body: DECLARED.sub("", body.decode()),
+    "unclosed declarations": (lambda body: DECLARED.sub("", body.decode()),
     lambda size: b"<?" * (size // 2)),
-    "streams without end": (has_damage, lambda size: DEFLATED * (size // len(DEFLATED))),
-    "a document of streams without end": (open_pdf,
+    "unclosed streams": (has_damage, lambda size: DEFLATED * (size // len(DEFLATED))),
+    "a document of unclosed streams": (open_pdf,
     lambda size: PDF + DEFLATED * (size // len(DEFLATED)) + b"%%EOF"),
-    "streams that end together": (
+    "streams closed together": (
         open_pdf,
         lambda size: (
             PDF + (half := size // 2 // len(DEFLATED)) * DEFLATED + half * b"endstream\n" + b"%%EOF"
         ),
     ),
-    "streams with one end": (has_damage,
+    "streams with a single end": (has_damage,
     lambda size: DEFLATED * (size // len(DEFLATED)) + b"endstream"),
-    "times in a line": (FROM_LINE.findall, lambda size: b"From a " + b"00:00" * (size // 5)),
-    "parts in parts": (
+    "times in one line": (FROM_LINE.findall, lambda size: b"From a " + b"00:00" * (size // 5)),
+    "nested parts": (
         parse,
         lambda size: b"".join(b"Content-Type: multipart/mixed; boundary=b%dx\n\n--b%dx\n" % (n,
         n) for n in range(size // 60)),

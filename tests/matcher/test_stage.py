@@ -622,7 +622,7 @@ def test_withdrawn_post_is_reported_to_tenants_it_concerned(
         {"post_name": "ab" * 16},
         {"post_name": "ab" * 16, "edited": True, "truncated": True},
     ],
-    ids=["edited, no name", "deleted, no name", "a post like any", "the rest was cut off"],
+    ids=["edited, no name", "deleted, no name", "an ordinary post", "a truncated post"],
 )
 def test_post_not_known_to_be_gone_is_not_reported(
     match: MatchProcess, changes: dict[str, Any]

@@ -20,18 +20,18 @@ from ullage.settings import Context
 
 ONE = BANK[1]
 WRITTEN = {
-    "a Han password": "芝麻开门吧",
+    "a Chinese password": "芝麻开门吧",
     "a password in lower case": "correcthorsebattery",
     "a name cut by a tag": "<b>诸葛</b>文昭",
     "a name cut by a label": "姓诸葛,名文昭",
-    "a name that nobody enrolled": "慕容雪村",
+    "a name not enrolled": "慕容雪村",
     "pinyin": "zhuge wenzhao",
     "an English address": "42 Elm Street, Springfield",
     "an employer": "恒信达贸易有限公司",
     "a school": "育才第三中学",
-    "a number in pieces": "154 中 1825 间 1888",
-    "a handle": "zhuge_1888",
-    "a plate": "沪A8K2Z9",
+    "a split number": "154 中 1825 间 1888",
+    "a nickname": "zhuge_1888",
+    "a number plate": "沪A8K2Z9",
     "a WeChat id": "wxid_zg1888qq",
 }
 TOKEN = re.compile("[@#]?[0-9a-f]{12}")

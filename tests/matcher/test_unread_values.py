@@ -235,7 +235,7 @@ ORDINARY = {
     "one masked value in a long page": "\n".join(
         ["a line of a page about nothing"] * 80 + ["winner: 138****8000"]
     ),
-    "base64 of no digest": lines(
+    "base64 of other bytes": lines(
         lambda n: base64.b64encode(CHANCE.randbytes(21 + n % 60)).decode() + ","
     ),
 }  # fmt: skip

@@ -97,7 +97,7 @@ def rows(
         "two rows",
         "half of the cards",
         "fewer",
-        "one card over and over",
+        "one repeated card",
         "one row",
     ],
 )
@@ -120,7 +120,7 @@ def test_enrolled_cards_of_own_ranges_prove_the_list_is_ours(
         (NO_CARDS, 2, 40, "unknown"),
         (CUSTOMERS, 6, 40, "unknown"),  # cards are enrolled, and these are none of them
     ],
-    ids=["half", "fewer than half", "sorted by range", "hardly a customer", "none of ours"],
+    ids=["half", "fewer than half", "sorted by range", "two customers", "cards not enrolled"],
 )
 def test_unenrolled_own_cards_need_half_of_the_rows(
     context: Context, assess_list, customers: list, ours: int, held: int, expected: str

@@ -205,34 +205,34 @@ MEMBER = f"say({protocol.MEMBER}, b'\\0\\0!/a')\n"
 LIES = {
     "nothing": ("", "damaged"),
     "no hello": (f"import os; os.write(1, {HEADER.pack(protocol.DONE, 0)!r})", "damaged"),
-    "noise": ("import os; os.write(1, bytes(range(256)) * 99)", "damaged"),
-    "a frame without end": (
+    "random bytes": ("import os; os.write(1, bytes(range(256)) * 99)", "damaged"),
+    "an oversized frame": (
         SAY + f"os.write(1, struct.pack('{HEADER.format}', {protocol.MEMBER}, 1 << 31))",
         "damaged",
     ),
-    "half a frame": (
+    "a truncated frame": (
         SAY + f"os.write(1, struct.pack('{HEADER.format}', {protocol.OUTCOME}, 9))",
         "damaged",
     ),
     "an unknown reason": (SAY + f"say({protocol.OUTCOME}, b'\\xff')", "damaged"),
     "an unknown media type": (SAY + f"say({protocol.MEMBER}, b'\\x09\\0a')", "damaged"),
     "an empty outcome": (SAY + f"say({protocol.OUTCOME})", "damaged"),
-    "data of nothing": (SAY + f"say({protocol.DATA}, b'x')", "damaged"),
+    "data without a member": (SAY + f"say({protocol.DATA}, b'x')", "damaged"),
     "a member in a member": (SAY + MEMBER + MEMBER, "damaged"),
     "done in a member": (SAY + MEMBER + f"say({protocol.DONE})", "damaged"),
     "empty data": (SAY + MEMBER + f"say({protocol.DATA})", "damaged"),
-    "data without end": (
+    "endless data": (
         SAY + MEMBER + f"while True: say({protocol.DATA}, bytes(65536))",
         "too_large",
     ),
-    "members without end": (
+    "endless members": (
         SAY + f"while True: say({protocol.MEMBER}, b'\\0\\0a'); say({protocol.END})",
         "too_many",
     ),
-    "outcomes without end": (SAY + f"while True: say({protocol.OUTCOME}, b'\\0a')", "too_many"),
+    "endless outcomes": (SAY + f"while True: say({protocol.OUTCOME}, b'\\0a')", "too_many"),
     "killed": (SAY + "os.kill(os.getpid(), 9)", "memory"),
     "crashed": (SAY + "os.abort()", "fault"),
-    "crashed at more and more entries": (
+    "crashed at a new entry each time": (
         SAY + f"say({protocol.ENTRY}, struct.pack('>I', int(time.monotonic() * 1000) %"
         " 2**32))\nos.abort()",
         "fault",
@@ -243,7 +243,7 @@ LIES = {
     ),
     "out of memory": (SAY + f"os._exit({protocol.OUT_OF_MEMORY})", "memory"),
     "silent": (SAY + "time.sleep(99)", "timeout"),
-    "a drop at a time": (
+    "a slow trickle": (
         SAY + MEMBER + f"while True: say({protocol.DATA}, b'x'); time.sleep(.01)",
         "timeout",
     ),

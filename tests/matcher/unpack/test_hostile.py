@@ -316,7 +316,7 @@ FLOODS = {
     "braces": RICH + b"{" * MIB, "bytes in hex": RICH + b"\\'d5" * (MIB // 4),
     "pictures": RICH + b"\\pict" * (MIB // 5),
     "fonts": RICH + b"{\\fonttbl" + b"\\f1\\fcharset134 " * (MIB // 16),
-    "lines that go on": QUOTED + b"=\n" * (MIB // 4),
+    "soft line breaks": QUOTED + b"=\n" * (MIB // 4),
     "octets": QUOTED * (MIB // 36), "strings": MAPS + b"\xa4nameX" * (MIB // 12),
     "lists": MAPS + b"\x91" * MIB,
     "archives": b"\x89PNG\r\n\x1a\n\0\0" + b"PK\3\4\x14\0" * (MIB // 6),
