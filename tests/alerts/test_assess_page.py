@@ -442,7 +442,7 @@ BROKEN = {
     "no boundary": (FORM, "multipart/form-data"),
     "another boundary": (FORM, "multipart/form-data; boundary=c"),
     "no end": (FORM[:-10], "multipart/form-data; boundary=b"),
-    "a field behind the file": (
+    "a field after the file": (
         parts(('file"', b"1"), ('how"', b"2")),
         "multipart/form-data; boundary=b",
     ),
@@ -450,11 +450,11 @@ BROKEN = {
         parts(('how"', b"1"), ('how"', b"2"), ('file"', b"3")),
         "multipart/form-data; boundary=b",
     ),
-    "a field that is too long": (
+    "an overlong field": (
         parts(('how"', b"1" * MOST_FIELDS), ('file"', b"3")),
         "multipart/form-data; boundary=b",
     ),
-    "no text": (parts(('how"', b"\xff"), ('file"', b"3")), "multipart/form-data; boundary=b"),
+    "invalid text": (parts(('how"', b"\xff"), ('file"', b"3")), "multipart/form-data; boundary=b"),
 }
 
 

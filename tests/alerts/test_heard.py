@@ -98,7 +98,7 @@ def test_heartbeat_without_sites_is_not_coverage(listen, worth) -> None:
         (beat(egress_up=False), "crawl host crawl has no network access"),
         (beat(enrolled=0), "match has no customer list"),
     ],
-    ids=["a site", "an unseen one", "the way out", "the watchlist"],
+    ids=["a failing site", "an unseen site", "the network", "the watchlist"],
 )
 def test_unreadable_sites_are_reported(listen, worth, told, said) -> None:
     listen(told)

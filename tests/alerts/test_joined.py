@@ -113,7 +113,7 @@ def test_messages_of_an_author_within_a_quarter_hour_are_one_incident(store, clo
         {"published_at": WHEN + timedelta(minutes=31)},
         {"channel": ""},
     ],
-    ids=["another author", "another channel", "nobody", "half an hour later", "no channel"],
+    ids=["another author", "another channel", "no author", "half an hour later", "no channel"],
 )
 def test_unrelated_posts_stay_apart(store, clock, where):
     fold_all(store, clock, [make_message("f"), make_message("g", 1, where=where)])
@@ -122,7 +122,7 @@ def test_unrelated_posts_stay_apart(store, clock, where):
 
 
 @pytest.mark.parametrize(
-    "where", [{"category": "chat"}, {"platform": "ingest", "url": ""}], ids=["a chat", "handed in"]
+    "where", [{"category": "chat"}, {"platform": "ingest", "url": ""}], ids=["a chat", "imported"]
 )
 def test_lines_without_a_channel_are_grouped_by_site_author_and_time(store, clock, where):
     where = {"channel": "", "thread": "", "kind": "post", "category": "other", **where}

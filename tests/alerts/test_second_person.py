@@ -151,24 +151,24 @@ def test_only_an_identified_lead_or_dpo_confirms(waiting, duties, confirm, role,
 
 LEAD = account("Wang Fang")
 NOT_SECOND = {
-    "whoever proposed it": ("Wang Fang", frozenset(), [LEAD]),
-    "the same name written otherwise": ("WANG FANG", frozenset(), [LEAD]),
-    "whom a program said it asks for": ("Wang Fang via crm", frozenset(), [LEAD]),
-    "whoever made the program's token": ("crm", frozenset({"Wang Fang"}), [LEAD]),
-    "the user of the machine who typed another's name": ("Li Na", frozenset({"wang"}),
+    "the proposer": ("Wang Fang", frozenset(), [LEAD]),
+    "the proposer's name in capitals": ("WANG FANG", frozenset(), [LEAD]),
+    "the person a program proposed for": ("Wang Fang via crm", frozenset(), [LEAD]),
+    "the creator of the program's token": ("crm", frozenset({"Wang Fang"}), [LEAD]),
+    "the system user under another name": ("Li Na", frozenset({"wang"}),
     [account("Wang Fang", login="wang")]),
-    "an account that the first person made": ("Li Na", frozenset(),
+    "an account made by the proposer": ("Li Na", frozenset(),
     [account("Wang Fang", made_by="Li Na")]),
-    "an account that was made by one that the first person made": (
+    "an account made through another account": (
         "Li Na", frozenset(), [account("Wang Fang", made_by="op"), account("op", "operator",
         made_by="Li Na")],
     ),
-    "an account to which the first person gave a password": ("Li Na", frozenset(),
+    "an account whose password the proposer set": ("Li Na", frozenset(),
     [account("Wang Fang", changed_by=("Li Na",))]),
-    "whoever made the account in whose name it was proposed": (
+    "the creator of the proposer's account": (
         "Li Na", frozenset(), [LEAD, account("Li Na", made_by="Wang Fang")],
     ),
-    "nobody with an account": ("Li Na", frozenset(), []),
+    "no account": ("Li Na", frozenset(), []),
 }  # fmt: skip
 
 
@@ -318,9 +318,9 @@ def test_decision_by_one_person_is_shown_everywhere(alone, store, clock, context
 
 
 CHANGES = {
-    "one customer more": {"customers": 2},
+    "one more customer": {"customers": 2},
     "a new kind": {"kinds": ("card", "phone")},
-    "graver": {"severity": "statutory"},
+    "a higher severity": {"severity": "statutory"},
 }
 
 

@@ -78,27 +78,29 @@ LEAKS = {
     ),
     "a second number": post(**NEWS, candidates={"phone": 2}),
     "a second mail address": post(**NEWS, candidates={"phone": 1, "email": 2}),
-    "terms of selling": post(**NEWS, terms=(term("TRADE", 3),)),
-    "vague terms of selling": post(**NEWS, terms=(term("QUAL", 2), term("DATA", 1))),
+    "sales terms": post(**NEWS, terms=(term("TRADE", 3),)),
+    "vague sales terms": post(**NEWS, terms=(term("QUAL", 2), term("DATA", 1))),
     "an offer of the brand": post(**NEWS).model_copy(update={"alarm": True}),
     "logins": post(**NEWS, logins=1),
-    "cards of the tenant": post(**NEWS, own_cards=1),
-    "IDs that fail": post(**NEWS, failures={"resident_id": 1}),
-    "something unread": post(**NEWS, unread={"encrypted": 1}),
+    "the tenant's cards": post(**NEWS, own_cards=1),
+    "invalid IDs": post(**NEWS, failures={"resident_id": 1}),
+    "unread content": post(**NEWS, unread={"encrypted": 1}),
     "a digest": post(**NEWS).model_copy(
         update={"matches": (match(form="md5", fields=("PHONE",)),)}
     ),
-    "words of a record": post(context={"reporting": 5, "shop": 5, "record": 1}),
+    "record words": post(context={"reporting": 5, "shop": 5, "record": 1}),
     "a login": post(**NEWS, skeleton="<PHONE>:<…>"),
     "a row": post(**NEWS, skeleton="<PHONE>----<…>"),
-    "bait": post(**NEWS).model_copy(update={"canaries": (Bait(label="sms-a", customers=1),)}),
-    "a name of the customer": post(**NEWS).model_copy(
+    "a honeytoken": post(**NEWS).model_copy(
+        update={"canaries": (Bait(label="sms-a", customers=1),)}
+    ),
+    "the customer's name": post(**NEWS).model_copy(
         update={"matches": (match(own_fields=("NAME", "PHONE")),)}
     ),
     "two fields in two rows": post(**NEWS).model_copy(
         update={"matches": (match(fields=()), match(kind="email", row=9, fields=()))}
     ),
-    "nobody": finding("f", (), statistics=NEWS).model_copy(update={"alarm": False}),
+    "no customer": finding("f", (), statistics=NEWS).model_copy(update={"alarm": False}),
 }
 
 
