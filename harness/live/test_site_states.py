@@ -295,14 +295,14 @@ def test_unreachable_host_is_reported_while_others_answer(world: World) -> None:
             "private",
             "login_expired",
             "UllageSiteFailing",
-            id="it becomes one for members",
+            id="members only",
         ),
         pytest.param(
             "redesigned",
             "redesigned",
             "layout_changed",
             "UllageSiteFailing",
-            id="it has another layout",
+            id="another layout",
         ),
     ],
 )

@@ -76,16 +76,16 @@ def _pack(text: str) -> Iterator[tuple[str, bytes]]:
 
     Their members, folders, sheets, fields and descriptions are.
     """
-    body, name = text.encode(), STRANGE["a name that nobody enrolled"]
-    folder = f"{STRANGE['a Han password']}/{PASSWORD}/{name}_{VICTIM.resident_id}"
+    body, name = text.encode(), STRANGE["a name not enrolled"]
+    folder = f"{STRANGE['a Chinese password']}/{PASSWORD}/{name}_{VICTIM.resident_id}"
     inner = made.parts(
         {
-            f"{folder}/{STRANGE['a handle']}.csv": body,
+            f"{folder}/{STRANGE['a nickname']}.csv": body,
             f"{STRANGE['an employer']}.csv.gz": gzip.compress(body),
         }
     )
     yield "zip", made.parts({f"{folder}.txt": body, f"{STRANGE['a school']}.zip": inner})
-    yield "xlsx", made.xlsx(text.replace("----", "\t"), title=f"{name} {STRANGE['a plate']}")
+    yield "xlsx", made.xlsx(text.replace("----", "\t"), title=f"{name} {STRANGE['a number plate']}")
     yield "docx", made.docx(text)
     described = (
         f"/Info << /Title <FEFF{ALL.encode('utf-16-be').hex()}> /Author"
@@ -93,14 +93,14 @@ def _pack(text: str) -> Iterator[tuple[str, bytes]]:
     )
     yield "pdf", made.pdf(text).replace(b"/Root 1 0 R", f"/Root 1 0 R {described}".encode())
     message = EmailMessage()
-    message["From"], message["To"] = f"{STRANGE['a handle']}@mail.invalid", f"{VICTIM.email}"
+    message["From"], message["To"] = f"{STRANGE['a nickname']}@mail.invalid", f"{VICTIM.email}"
     message["Subject"], message["X-Name"] = ALL, name
     message.set_content(text)
     message.add_attachment(
         body,
         maintype="application",
         subtype="octet-stream",
-        filename=f"{name} {STRANGE['a plate']}.txt",
+        filename=f"{name} {STRANGE['a number plate']}.txt",
     )
     yield "mail", message.as_bytes()
 

@@ -102,7 +102,7 @@ def chat_lines() -> list[dict[str, Any]]:
     ]
 
 
-@pytest.mark.parametrize("seed", [None, 1], ids=["as it was said", "in another order"])
+@pytest.mark.parametrize("seed", [None, 1], ids=["in order", "shuffled"])
 def test_sale_over_fifty_messages_is_one_incident_with_all_customers(
     ullage: Run, seed: int | None
 ) -> None:

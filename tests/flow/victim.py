@@ -12,17 +12,17 @@ NAME, ADDRESS, PASSWORD = "欧阳靖宇", "上海市徐汇区漕溪北路331号1
 VICTIM = replace(next(people(1, 77)), name=NAME)
 OTHERS = tuple(people(50, 78))
 STRANGE = {
-    "a Han password": "芝麻开门吧老铁",
+    "a Chinese password": "芝麻开门吧老铁",
     "a password in lower case": "correcthorsebattery",
-    "a name that nobody enrolled": "诸葛文昭",
+    "a name not enrolled": "诸葛文昭",
     "a name in pinyin": "zhuge wenzhao",
     "an address in English": "42 Elm Street, Springfield",
     "an employer": "恒信达贸易有限公司",
     "a school": "育才第三中学",
-    "a plate": "沪A·8K2Z9",
+    "a number plate": "沪A·8K2Z9",
     "a QQ number": "1888154277",
     "a WeChat id": "wxid_zg1888qq",
-    "a handle": "zhuge_1888",
+    "a nickname": "zhuge_1888",
 }
 """What no list and no checksum knows, and what is somebody's all the same."""
 PLANTED = (

@@ -43,28 +43,28 @@ def test_simulation_holds_and_a_seed_gives_the_same_night() -> None:
 
 
 BUGS = {
-    "seen as they happen": {
+    "found at once": {
         "taken-first": "chats acknowledged what was not appended to the bus",
         "told-first": "before it was written that it does",
         "goes-back": "moved back from",
     },
-    "seen in the end": {
+    "found at the end": {
         "values-of-all": "is 2 incidents",
         "kept-after-crash": "nobody reads them",
         "numbers-not-frozen": "its numbers do not stand",
     },
-    "of what people decide": {
+    "in human decisions": {
         "erased-return": "the erased customer is named by",
         "holds-ignored": "which is on hold",
         "frozen-takes-more": "takes a post after retention took exposures of it",
         "coverage-overwritten": "slots that it had",
     },
-    "of keys": {"keys-go-early": "key_destroyed"},
+    "in key handling": {"keys-go-early": "key_destroyed"},
 }
 """The words that tell of each: one night finds all of a kind."""
 
 
-QUICKEST = "seen in the end"
+QUICKEST = "found at the end"
 
 
 @pytest.mark.parametrize(

@@ -318,11 +318,11 @@ UNREACHABLE = {
         {"security": "SASL_PLAINTEXT"},
         "this port speaks TLS: set security=SASL_SSL",
     ),
-    "TLS on a port without": (
+    "TLS on a plain port": (
         {"server": "127.0.0.1:{plain}"},
         "does that port speak TLS, as bus.url says?",
     ),
-    "login where there is none": (
+    "login on a port without login": (
         {"server": "127.0.0.1:{plain}", "security": "SASL_PLAINTEXT"},
         "this port takes no login: set security=SSL or PLAINTEXT",
     ),

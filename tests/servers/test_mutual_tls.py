@@ -213,7 +213,7 @@ REFUSED = {
         {"certificate": "foreign.pem"},
         "it refuses our certificate (",
     ),
-    "a certificate that is over": ({"certificate": "over.pem"}, "it refuses our certificate ("),
+    "an expired certificate": ({"certificate": "over.pem"}, "it refuses our certificate ("),
     "a server of another authority": (
         {"cafile": "other-ca.pem"},
         "its certificate is not trusted: cafile= in {knob}",

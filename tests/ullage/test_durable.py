@@ -36,12 +36,10 @@ def a_move(folder: Path) -> None:
 
 
 WRITERS = {
-    "a file that is written whole": lambda folder: atomic_write.write_whole(
-        b"new", folder / "file"
-    ),
-    "a draft that is put in its place": a_move,
+    "an atomic write": lambda folder: atomic_write.write_whole(b"new", folder / "file"),
+    "a renamed draft": a_move,
     "a new database": lambda folder: open_database(folder / "x.sqlite", SCHEMA).close(),
-    "files of a spool": a_spool,
+    "spool files": a_spool,
 }
 
 

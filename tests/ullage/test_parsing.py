@@ -26,17 +26,17 @@ from ullage.settings.root import load
 DEEP = 100_000
 DIGITS = "15400000001"
 WRONG_TOML = {
-    "lists": f"a = {'[' * DEEP}{']' * DEEP}",
-    "tables": "a = " + "{b=" * DEEP + "1" + "}" * DEEP,
-    "number": f"a = {DIGITS * 400}",
-    "none": f"a = = {DIGITS}",
-    "a table twice": f"[{DIGITS}]\n[{DIGITS}]",
-    "a table twice, in quotes": f"['{DIGITS} \"']\n['{DIGITS} \"']",
+    "nested lists": f"a = {'[' * DEEP}{']' * DEEP}",
+    "nested tables": "a = " + "{b=" * DEEP + "1" + "}" * DEEP,
+    "a huge number": f"a = {DIGITS * 400}",
+    "invalid syntax": f"a = = {DIGITS}",
+    "a repeated table": f"[{DIGITS}]\n[{DIGITS}]",
+    "a repeated quoted table": f"['{DIGITS} \"']\n['{DIGITS} \"']",
     "a table below a value": f"{DIGITS} = 1\n[{DIGITS}.b]",
-    "a knob twice in a line": f"a = {{ {DIGITS} = 1, {DIGITS} = 2 }}",
-    "a knob below a line": f"{DIGITS} = {{ b = 1 }}\n[{DIGITS}.c]",
-    "a knob that nobody knows": f"{DIGITS} = 1",
-    "a table that nobody knows": f"[{DIGITS}.{DIGITS}]\na = 1",
+    "a repeated setting in a line": f"a = {{ {DIGITS} = 1, {DIGITS} = 2 }}",
+    "a setting below an inline table": f"{DIGITS} = {{ b = 1 }}\n[{DIGITS}.c]",
+    "an unknown setting": f"{DIGITS} = 1",
+    "an unknown table": f"[{DIGITS}.{DIGITS}]\na = 1",
 }
 DEEP_JSON = f'{{"a": {"[" * DEEP}{"]" * DEEP}}}'.encode()
 STREAM = "0123456789abcdef"
@@ -63,7 +63,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "preset": preset,
     "export form": export_form,
     "settings": settings,
-    "a kind of rules": detect_kind,
+    "rule kind": detect_kind,
     "verdict": rule_kinds()["verdict"].load,
     "background": rule_kinds()["background"].load,
 }
@@ -87,25 +87,29 @@ SITE = (
 )
 PASTED = {
     "a site's platform": ("site", SITE.replace("board", DIGITS), "platform"),
-    "options of a platform that has none": (
+    "options of a platform without options": (
         "site",
         SITE.replace("board", "bepasty") + f"[options]\n{DIGITS} = 1",
         "options",
     ),
-    "options of a site that nobody crawls": (
+    "options of a site without a crawler": (
         "site",
         SITE.replace("board", "ingest") + f"[options]\n{DIGITS} = 1",
         "options",
     ),
     "an option": ("site", SITE + f"[options]\n{DIGITS} = 1", "options"),
-    "a place in an address": ("site", SITE + f"[options]\nraw = '/{{{DIGITS}}}'", r"options\.raw"),
+    "a placeholder in an address": (
+        "site",
+        SITE + f"[options]\nraw = '/{{{DIGITS}}}'",
+        r"options\.raw",
+    ),
     "a group of an expression": (
         "site",
         SITE + f"[options]\npattern = '(?P<{DIGITS}>)'",
         r"options\.pattern",
     ),
     "a tenant": ("settings", f"[tenants.{DIGITS}]", "tenants"),
-    "a knob of a tenant": ("settings", f"[tenants.bank]\n{DIGITS} = 1", r"tenants\.bank"),
+    "a setting of a tenant": ("settings", f"[tenants.bank]\n{DIGITS} = 1", r"tenants\.bank"),
     "a table of a channel": ("settings", f"[notify.channels.{DIGITS}]\nkind = 'wecom'", "notify"),
     "a channel of a route": ("settings", f"[notify.routes.all]\nchannels = ['{DIGITS}']", "notify"),
     "a time zone": ("settings", f"[coverage]\nzone = '{DIGITS}'", "coverage"),

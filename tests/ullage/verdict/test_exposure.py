@@ -204,7 +204,7 @@ CASES = {
         matched_rows=5000,
         corroborated_rows=5000,
            newest_date=TODAY - timedelta(30), brand=True), 40 + 7 + 7 + 6 + 2),
-    "loans of 800, five days old, three sources, bait": (
+    "loans of 800, five days old, three sources, honeytoken": (
         make_facts(FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.LOAN, customers=800,
         matched_rows=800,
         corroborated_rows=800, sites=3,
