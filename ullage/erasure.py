@@ -115,7 +115,7 @@ class ErasureStage:
 def erase(
     ctx: typer.Context,
     *,
-    tenant: Annotated[str, typer.Option(help="Whose customer.")] = "",
+    tenant: Annotated[str, typer.Option(help="The tenant of the customer.")] = "",
     subject: Annotated[
         str,
         typer.Option(
@@ -282,7 +282,7 @@ def _keys(context: Context, order: Order) -> Iterator[ErasureReport]:
     yield ErasureReport(
         "keys",
         len(names),
-        "those that keys.command or a credential gives are yours to destroy"
+        "keys from keys.command or credentials must be destroyed by you"
         if has_external_keys
         else "",
     )
@@ -310,7 +310,7 @@ def _bus(context: Context, order: Order) -> Iterator[ErasureReport]:
             with contextlib.closing(context.bus()) as bus:
                 stays = f"{_naming(bus, order)} records name it by handle: none is folded again"
         else:
-            stays = "records on the broker are not looked through: none is folded again"
+            stays = "records on the broker are not searched: none is grouped again"
         yield ErasureReport(f"bus topic {topic}", 0, stays, until)
 
 
@@ -406,7 +406,7 @@ def _prove(
             + (f"; {report.stays}{until}" if report.stays else "")
         )
     if not (removed or order.is_whole):
-        typer.echo("nothing on this host names this customer: check the pseudonym", err=True)
+        typer.echo("nothing on this host belongs to this customer: check the pseudonym", err=True)
     for text_ in ELSEWHERE:
         typer.echo(f"not reached from here: {text_}")
     typer.echo(f"what expires by itself is deleted by {body['gone_by']}; the proof is {path}")

@@ -237,7 +237,7 @@ class Trust:
                 raise ConfigError(f"{where}: {self._explain_refusal(reason)}") from None
             if isinstance(cause, ConfigError):  # of a file that has changed since
                 raise ConfigError(str(cause)) from None
-        why = f"it breaks off the TLS handshake ({type(error).__name__})"
+        why = f"it aborts the TLS handshake ({type(error).__name__})"
         raise UnavailableError(
             f"{where}: {why}: is it ready, and does that port speak TLS, as {self.knob} says?"
         ) from None

@@ -44,7 +44,7 @@ class CrawlSettings(SettingsTable):
     user_agent: str = setting(
         "ullage (leak monitor; contact: security@example.com)", "an honest name with your contact"
     )
-    concurrency: Count = setting(8, "concurrent requests over all sites")
+    concurrency: Count = setting(8, "concurrent requests to all sites")
     download_seconds: Seconds = setting(30.0, "time limit of a page", "seconds")
     download_bytes: Annotated[int, Field(ge=1, le=MAX_BODY_BYTES)] = setting(
         MAX_BODY_BYTES, "size limit of a post; the rest is cut off and marked", "bytes"
@@ -60,9 +60,9 @@ class CrawlSettings(SettingsTable):
         60.0, "time between heartbeats; 0 sends none", "seconds"
     )
     egress_probe: Annotated[str, Field(pattern=r"^([^\s:/]+:[0-9]{1,5})?$")] = setting(
-        "", "HOST:PORT that proves network access; empty: judged by the sites"
+        "", "HOST:PORT that shows whether there is network access; empty: the sites show it"
     )
-    proxies: dict[str, ProxySettings] = setting({}, "one table a proxy")
+    proxies: dict[str, ProxySettings] = setting({}, "one table per proxy")
 
 
 class MatchSettings(SettingsTable):
@@ -77,13 +77,21 @@ class MatchSettings(SettingsTable):
     )
     ocr: bool = setting(
         False,
-        "read pictures, in seconds and up to 2 GB each; needs pip install 'ullage[match,ocr]'",
+        (
+            "read images, which takes seconds and up to 2 GB each; needs pip install"
+            " 'ullage[match,ocr]'"
+        ),
     )
     assess_users: tuple[str, ...] = setting(
-        (), "other users, by name or number, who may have files assessed, such as search's"
+        (),
+        ("other users, by name or number, who may submit files for assessment, such as search's"),
     )
     assess_folder: str = setting(
-        "", "folder of the socket on which search has files assessed; the data folder without it"
+        "",
+        (
+            "folder of the socket on which search submits files for assessment; by"
+            " default the data folder"
+        ),
     )
 
 
@@ -104,9 +112,9 @@ class GrantSettings(SettingsTable):
 
     value: str = setting("", "the group, as in the claim")
     roles: tuple[str, ...] = setting(
-        (), "their roles; nobody is two of operator, resolver and auditor"
+        (), "their roles; nobody may have two of operator, resolver and auditor"
     )
-    tenants: tuple[str, ...] = setting((), "whose data they see; * for all")
+    tenants: tuple[str, ...] = setting((), "tenants whose data they see; * for all")
 
 
 class OidcSettings(SettingsTable):
@@ -117,25 +125,30 @@ class OidcSettings(SettingsTable):
     auth: Literal["client_secret_basic", "client_secret_post", "none"] = setting(
         "client_secret_basic", "client authentication; none for a public client"
     )
-    scopes: tuple[str, ...] = setting(("profile",), "scopes beside openid")
+    scopes: tuple[str, ...] = setting(("profile",), "scopes in addition to openid")
     claim: str = setting("groups", "the claim with the groups")
     name: str = setting("preferred_username", "the claim with the account name, up to an @")
     ca: str = setting("", "its certificate authorities (PEM file); the system's by default")
     proxy: str = setting("", "http://HOST:PORT of a proxy; the environment's are not used")
     grants: dict[str, GrantSettings] = setting(
-        {}, "one table a group; otherwise only accounts made by `user add --subject`"
+        {},
+        (
+            "one table per group; without it, only accounts created with `user add"
+            " --subject` can log in"
+        ),
     )
 
     @model_validator(mode="after")
     def _validate(self) -> Self:
         if self.issuer and not self.client_id:
             raise ValueError(
-                "client_id is missing: the provider gives it when the console is registered there"
+                "client_id is missing: enter the one that the provider gives when you"
+                " register the console"
             )
         for name, address in (("issuer", self.issuer), ("proxy", self.proxy)):
             parts = urlsplit(address)
             if address and not parts.hostname:
-                raise ValueError(f"{name} is no address")
+                raise ValueError(f"{name} is not a valid address")
         parts = urlsplit(self.issuer)
         if (
             self.issuer
@@ -143,13 +156,13 @@ class OidcSettings(SettingsTable):
             and not (parts.scheme == "http" and parts.hostname in LOOPBACK)
         ):
             raise ValueError(
-                "issuer is no https address: whoever stands between could say who anybody is"
+                "issuer must be an https address, so that nobody in between can forge identities"
             )
         if any(
             not grant.value or not grant.roles or not grant.tenants
             for grant in self.grants.values()
         ):
-            raise ValueError("each of grants has a value, roles and tenants")
+            raise ValueError("every entry of grants needs a value, roles and tenants")
         return self
 
 
@@ -170,11 +183,15 @@ class SearchSettings(SettingsTable):
         "addresses or networks of trusted proxies, or unix",
     )
     idle_minutes: Annotated[float, Field(gt=0, le=720)] = setting(
-        30.0, "an unused session ends", "minutes"
+        30.0, "an unused session ends after this time", "minutes"
     )
-    session_hours: Annotated[float, Field(gt=0, le=24)] = setting(12.0, "any session ends", "hours")
-    lookups_per_minute: Count = setting(30, "look-ups of one person or program")
-    lookups_per_day: Count = setting(2000, "look-ups of all who see the same tenants")
+    session_hours: Annotated[float, Field(gt=0, le=24)] = setting(
+        12.0, "every session ends after this time", "hours"
+    )
+    lookups_per_minute: Count = setting(30, "look-ups that one person or program may make")
+    lookups_per_day: Count = setting(
+        2000, "look-ups that all who see the same tenants may make together"
+    )
     oidc: OidcSettings = OidcSettings()
 
     @field_validator("public")
@@ -185,7 +202,9 @@ class SearchSettings(SettingsTable):
             if parts.scheme != "https" and not (
                 parts.scheme == "http" and parts.hostname in LOOPBACK
             ):
-                raise ValueError("is no https address: passwords do not travel bare")
+                raise ValueError(
+                    "must be an https address, so that passwords are encrypted on the way"
+                )
             if (
                 not parts.hostname
                 or not BENEATH.fullmatch(parts.path)
@@ -194,8 +213,8 @@ class SearchSettings(SettingsTable):
                 or parts.username
             ):
                 raise ValueError(
-                    "is not of the form https://ullage.bank.example or https://bank.example/ullage,"
-                    " without user"
+                    "must have the form https://ullage.bank.example or"
+                    " https://bank.example/ullage, without user"
                 )
         return public
 
@@ -210,7 +229,7 @@ class SearchSettings(SettingsTable):
     @model_validator(mode="after")
     def _require_tls(self) -> Self:
         if bool(self.certificate) != bool(self.key):
-            raise ValueError("certificate and key are given together or not at all")
+            raise ValueError("certificate and key must be given together")
         if not self.socket and self.host not in LOOPBACK and not self.certificate:
             raise ValueError(
                 "host is not loopback: give certificate and key, or put a proxy with TLS before a"
@@ -231,11 +250,9 @@ class IntakeSettings(SettingsTable):
     @model_validator(mode="after")
     def _require_tls(self) -> Self:
         if bool(self.certificate) != bool(self.key):
-            raise ValueError("certificate and key are given together or not at all")
+            raise ValueError("certificate and key must be given together")
         if self.host not in LOOPBACK and not self.certificate:
-            raise ValueError(
-                "host is not loopback: what is handed in there needs TLS: give certificate and key"
-            )
+            raise ValueError("host is not loopback, so posts need TLS: give certificate and key")
         return self
 
 

@@ -19,7 +19,7 @@ class BusSettings(SettingsTable):
     url: str = setting("sqlite:///bus", "sqlite:///FOLDER, kafka://HOST:PORT or spool:///DIR")
     captures: str = setting("", "topic captures behind a gap: spool:///DIR")
     captures_hours: Seconds = setting(
-        24.0, "retention of posts; the law asks for the least", "hours"
+        24.0, "retention of posts; the law requires it to be short", "hours"
     )
     findings_days: Seconds = setting(
         7.0, "retention of findings and of unprocessed records", "days"
@@ -66,7 +66,7 @@ class CoverageSettings(SettingsTable):
     def _require_authority(self) -> Self:
         if self.timestamp_url and not self.timestamp_ca:
             raise ValueError(
-                "timestamp_url has no timestamp_ca: a stamp that nobody can verify proves nothing"
+                "timestamp_url needs timestamp_ca: without it nobody can verify the timestamps"
             )
         return self
 
@@ -112,7 +112,7 @@ class EvidenceSettings(SettingsTable):
     officers: tuple[str, ...] = setting((), "the two officers; keys/evidence/NAME.pub")
     days: Seconds = setting(180.0, "retention; `ullage incidents hold` keeps longer", "days")
     max_bytes: Count = setting(
-        8 * 2**30, "size limit; beyond it none is kept, and that is counted", "bytes"
+        8 * 2**30, "size limit; evidence beyond it is counted but not stored", "bytes"
     )
 
 
@@ -121,8 +121,10 @@ class ChannelSettings(SettingsTable):
 
     not_here: ClassVar[Mapping[str, str]] = dict.fromkeys(
         ("url", "webhook", "address", "to", "token", "secret", "key", "password"),
-        "is a secret and stands in the key folder, in the file notify/NAME: the address on its"
-        " first line, what signs on its second",
+        (
+            "is a secret: put it into the key folder, in the file notify/NAME, with the"
+            " address on the first line and the signing key on the second"
+        ),
     )
     """Error for a setting that belongs elsewhere."""
 
@@ -153,7 +155,7 @@ class RouteSettings(SettingsTable):
     )
     escalate_minutes: Seconds = setting(
         30.0,
-        "how long it may stay so at most; with a clock, half of the time that is left",
+        ("longest time without acknowledgement; with a reporting deadline, half of the time left"),
         "minutes",
     )
 
@@ -165,8 +167,8 @@ class NotifySettings(SettingsTable):
     group_seconds: Annotated[float, Field(ge=0, le=3600)] = setting(
         20.0, "new incidents of a tenant in this time form one message", "seconds"
     )
-    channels: dict[str, ChannelSettings] = setting({}, "one table a channel")
-    routes: dict[str, RouteSettings] = setting({}, "one table a route")
+    channels: dict[str, ChannelSettings] = setting({}, "one table per channel")
+    routes: dict[str, RouteSettings] = setting({}, "one table per route")
 
     @model_validator(mode="after")
     def _validate_names(self) -> Self:
@@ -180,7 +182,6 @@ class NotifySettings(SettingsTable):
                 raise ValueError(f"routes.{name} has no channels")
             if unknown := sorted({*route.channels, *route.escalate_to} - {*self.channels}):
                 raise ValueError(
-                    f"routes.{name} names the channel {quote_word(unknown[0])}, for which there is"
-                    " no table"
+                    f"routes.{name} names the channel {quote_word(unknown[0])}: add a table for it"
                 )
         return self

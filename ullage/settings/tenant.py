@@ -67,10 +67,16 @@ class Tenant(SettingsTable):
         " person in a post",
     )
     circulation: Annotated[float, Field(gt=0, allow_inf_nan=False)] = setting(
-        1.8e9, "numbers in use in its market: what chance alone would match", "numbers"
+        1.8e9,
+        "phone numbers in use in its market, from which chance matches are computed",
+        "numbers",
     )
     own_fields: tuple[Label, ...] = setting(
-        (), "labels of fields that nobody else holds, such as POLICY: they say whose rows they are"
+        (),
+        (
+            "labels of fields that only this tenant has, such as POLICY: they show whose"
+            " rows these are"
+        ),
     )
     staff: tuple[str, ...] = setting(
         (),
@@ -81,20 +87,22 @@ class Tenant(SettingsTable):
     )
     overlap: Annotated[float, Field(ge=0, le=0.5)] = setting(
         0.0,
-        "measured share of other platforms' customers that are its own too; 0 for not measured",
+        "measured share of other platforms' customers who are also its own; 0 if not measured",
         "share",
     )
     market_share: Annotated[float, Field(ge=0, le=1)] = setting(
         0.0,
-        "its share of the market's borrowers, where the overlap was not measured; calibrate it. 0"
-        " for not used",
+        (
+            "its share of the market's borrowers, used if the overlap was not measured;"
+            " calibrate it. 0 if not used"
+        ),
         "share",
     )
     zone: str = setting("Asia/Shanghai", "time zone of its deadlines")
     language: Language = setting("zh", "language of messages, reports and letters")
     regimes: tuple[str, ...] = setting(
         ("pipl-57", "cac-2025-cii", "cac-2025", "pboc-2025", "nfra-2024"),
-        "rules of notification that it is under, as `ullage incidents deadline` lists them",
+        "notification rules that apply to it, as `ullage incidents deadline` lists them",
     )
     medium_deadline: Literal["run", "if confirmed"] = setting(
         "if confirmed",
@@ -103,17 +111,21 @@ class Tenant(SettingsTable):
     )
     second_person: bool = setting(
         True,
-        "as the setting of this name for all tenants; false in either place is false",
+        "as the top-level second_person; false in either place means false",
     )
     reference_approvals: Annotated[int, Field(ge=0, le=2)] = setting(
         0,
-        "how many others with role resolver approve a request for customer references on the"
-        " console; 0: it gives none",
+        (
+            "how many other people with the role resolver must approve a request for customer"
+            " references on the console; 0: none are given out"
+        ),
     )
     reference_budget: Annotated[int, Field(ge=0, le=100_000)] = setting(
         1_000,
-        "how many customer references match gives out at most within 24 hours, whoever approved; it"
-        " goes by its own setting",
+        (
+            "limit of customer references that match gives out within 24 hours, whoever"
+            " approved; match uses its own setting"
+        ),
     )
     reference_help: Annotated[str, Field(max_length=500)] = setting(
         "", "how your own system resolves pseudonyms, for the incident page"
@@ -129,7 +141,7 @@ class Tenant(SettingsTable):
     def _validate_entries(cls, entries: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         shape, what = SHAPES[info.field_name or ""]
         if not all(re.fullmatch(shape, entry) for entry in entries):
-            raise ValueError(f"holds something that is no {what}")
+            raise ValueError(f"has an invalid value: expected {what}")
         return entries
 
     @field_validator("zone")

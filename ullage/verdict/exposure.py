@@ -151,7 +151,7 @@ def _explain_unread(crowd: Crowd, facts: VerdictFacts) -> Reason:
         return Reason(
             "N",
             0,
-            f"at least so many: not read, or not wholly: {what}",
+            f"at least this many, not fully read: {what}",
             f"客户至少如此：未读取或未完整读取：{chinese}",
         )
     beside = ("posted beside the brand, ", "与本品牌同帖发布，") if facts.brand else ("", "")
@@ -159,7 +159,7 @@ def _explain_unread(crowd: Crowd, facts: VerdictFacts) -> Reason:
     return Reason(
         "N",
         0,
-        f"{prefix}could not be read, or not wholly: {what}",
+        f"{prefix}could not be fully read: {what}",
         f"{zh}无法读取或未能完整读取：{chinese}",
     )
 
@@ -325,7 +325,7 @@ def _apply_bounds(
             score = bound
     fabricated = origin.verdict == "fabricated" and not crowd.customers
     made_up = (
-        "a list that somebody made up, without a verified customer",
+        "an invented list without a verified customer",
         "系编造数据，且无已核实客户",
     )
     for code, applies, bound, (why, chinese) in (

@@ -350,7 +350,7 @@ def _explain_counts(facts: VerdictFacts, base: Base, rules: OriginRules) -> Iter
         )
     if facts.rows:
         share = facts.matched_rows / facts.rows
-        english = f"{facts.matched_rows} of {facts.rows} rows hold a customer ({share:.0%})"
+        english = f"{facts.matched_rows} of {facts.rows} rows contain a customer ({share:.0%})"
         yield Reason(
             "O2", 0, english, f"{facts.rows}行中{facts.matched_rows}行含本单位客户（{share:.0%}）"
         )
@@ -423,20 +423,21 @@ def _explain_known(
         yield Reason(
             "O8",
             0,
-            "honeytokens of several parties: what they have in common is us",
+            "honeytokens of several parties, which have only us in common",
             "涉及多方的诱饵数据，其共同来源为我方",
         )
     if facts.replay_of:
         share, before = f"{facts.replayed:.0%}", facts.replay_of
         english = (
-            f"{share} of the customers stood with the same fields in {before} or others before"
+            f"{share} of the customers appeared with the same fields in {before} or other"
+            " earlier incidents"
         )
         yield Reason("O9", 0, english, f"{share}的客户曾以相同字段出现于{before}等事件")
     if own_fields := sorted(facts.own_fields & facts.people.fields):
         yield Reason(
             "O10",
             0,
-            f"fields that only the tenant holds: {' '.join(own_fields)}",
+            f"fields that only the tenant has: {' '.join(own_fields)}",
             f"仅本单位掌握的字段：{describe_fields(frozenset(own_fields))[1]}",
         )
 
@@ -453,8 +454,8 @@ def _explain_rows(facts: VerdictFacts) -> Iterator[Reason]:
         )
     elif facts.own_card_rows and not facts.cards_enrolled:
         english = (
-            f"{facts.own_card_rows} of {facts.rows} rows hold a card of our own ranges, and no card"
-            " is enrolled to compare"
+            f"{facts.own_card_rows} of {facts.rows} rows contain a card of our own ranges,"
+            " and no card is enrolled to compare"
         )
         yield Reason(
             "O11",
@@ -515,8 +516,8 @@ def _explain_devices(facts: VerdictFacts) -> Iterator[Reason]:
         )
     if facts.device_rows:
         english = (
-            f"{facts.device_rows} of {facts.matched_rows} rows with a customer stand in the files"
-            " of a stealer log"
+            f"{facts.device_rows} of {facts.matched_rows} rows with a customer are in the"
+            " files of a stealer log"
         )
         yield Reason(
             "O19",

@@ -287,7 +287,7 @@ def _describe(row: SeverityRow, facts: VerdictFacts, origin: Origin) -> tuple[st
     if facts.claimed:
         parts.append((f"{facts.claimed:,} claimed", f"自称{facts.claimed:,}条"))
     if not facts.is_whole:
-        parts.append(("not all of it was read", "未能全部读取"))
+        parts.append(("not fully read", "未能全部读取"))
     parts.append((row.says, row.says_zh))
     return ", ".join(english for english, _ in parts), "，".join(chinese for _, chinese in parts)
 
@@ -313,7 +313,7 @@ def _describe_people(facts: VerdictFacts, origin: Origin) -> tuple[str, str]:
         )
     crowd = facts.agreeing if facts.agreeing.customers else facts.people
     if not crowd.customers:
-        return "nobody of ours was found", "未发现我方客户"
+        return "no customer of ours was found", "未发现我方客户"
     if crowd is facts.people and facts.matched_kinds:
         return _describe_single_matches(facts)
     english, chinese = describe_fields(_most_common_fields(crowd))

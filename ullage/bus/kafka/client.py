@@ -65,16 +65,16 @@ def kafka_errors(what: str) -> Iterator[None]:
         raise ConfigError(f"{what}: {LOGIN_REFUSED}") from None
     except errors.GroupAuthorizationFailedError:
         raise ConfigError(
-            f"Kafka refuses this user the group that reads {what}: {SEE_PLAN}"
+            f"Kafka denies this user the group that reads {what}: {SEE_PLAN}"
         ) from None
     except errors.AuthorizationError as error:
         raise ConfigError(
-            f"Kafka refuses {what} to this user ({type(error).__name__}): {SEE_PLAN}"
+            f"Kafka denies this user access to {what} ({type(error).__name__}): {SEE_PLAN}"
         ) from None
     except errors.KafkaConfigurationError as error:
         raise ConfigError(f"bus.url: the Kafka client cannot use it: {error}") from None
     except (errors.KafkaError, OSError) as error:
-        raise UnavailableError(f"{what}: Kafka does not answer ({type(error).__name__})") from None
+        raise UnavailableError(f"{what}: Kafka does not respond ({type(error).__name__})") from None
 
 
 def client_settings(address: KafkaAddress) -> dict[str, Any]:
@@ -157,18 +157,18 @@ def _greet(server: str, client: dict[str, Any], trust: Trust | None) -> None:
         raise ConfigError(f"{what}: {NO_BROKER}") from None
     except TimeoutError:
         raise UnavailableError(
-            f"{what}: Kafka does not answer within {REACH_SECONDS:.0f} s"
+            f"{what}: Kafka does not respond within {REACH_SECONDS:.0f} s"
         ) from None
     except ssl.SSLError as error:
         assert trust is not None
         trust.reject(what, error, host)
     except socket.gaierror:
         raise UnavailableError(
-            f"{what}: Kafka does not answer (this machine does not know the host's name)"
+            f"{what}: Kafka does not respond (this machine cannot resolve the host's name)"
         ) from None
     except OSError as error:
         raise UnavailableError(
-            f"{what}: Kafka does not answer ({error.strerror or type(error).__name__})"
+            f"{what}: Kafka does not respond ({error.strerror or type(error).__name__})"
         ) from None
 
 
@@ -193,9 +193,9 @@ def _start_tls(
     try:
         return context.wrap_socket(connection, server_hostname=host)
     except ConnectionError as error:
-        why = f"it breaks off the TLS handshake ({type(error).__name__})"
+        why = f"it aborts the TLS handshake ({type(error).__name__})"
         raise UnavailableError(
-            f"{what}: {why}: is it ready, and is security= in bus.url that of this port?"
+            f"{what}: {why}: check that it is ready, and that security= in bus.url fits this port"
         ) from None
 
 
@@ -220,7 +220,8 @@ def _receive(connection: socket.socket, size: int, what: str) -> bytes:
         part = connection.recv(size - len(got))
         if not part:
             raise UnavailableError(
-                f"{what}: it hangs up: is it ready, and is security= in bus.url that of this port?"
+                f"{what}: it closes the connection: check that it is ready, and that"
+                " security= in bus.url fits this port"
             )
         got += part
     return got
@@ -251,7 +252,7 @@ def _choose_mechanism(connection: socket.socket, mechanism: str, what: str) -> N
     if fault:
         raise ConfigError(
             f"{what}: this port takes no login: set security=SSL or PLAINTEXT in bus.url,"
-            " as that port has it"
+            " as configured for the port"
         )
 
 

@@ -106,7 +106,7 @@ class Examiner:
         with kafka_errors(f"brokers {','.join(address.servers)}"):
             admin = KafkaAdminClient(**client_settings(address))
             self._connect = address, admin
-            return f"{len(admin.describe_cluster()['brokers'])} answer"
+            return f"{len(admin.describe_cluster()['brokers'])} respond"
 
     @property
     def trust(self) -> Trust | None:
@@ -180,7 +180,7 @@ def _settings(admin: Any, name: str) -> dict[str, str]:
     settings = {key: row["value"] for key, row in configs.get("topic", {}).get(name, {}).items()}
     if not settings:  # the client leaves out what was refused
         raise ConfigError(
-            f"Kafka refuses the settings of {name} to this user (DescribeConfigs): {SEE_PLAN}"
+            f"Kafka denies this user the settings of {name} (DescribeConfigs): {SEE_PLAN}"
         )
     return settings
 
