@@ -131,12 +131,10 @@ def test_unread_part_beside_a_brand_is_an_incident_that_says_so(store, clock):
     incident = incident_of(store)
     assert (incident.severity, incident.customers, incident.alarm) == ("notice", 0, False)
     [reason] = [reason for reason in incident.reasons if reason.code == "N"]
-    assert (
-        reason.evidence == "posted beside the brand, could not be read, or not wholly: 1 encrypted"
-    )
+    assert reason.evidence == "posted beside the brand, could not be fully read: 1 encrypted"
     shown = io.StringIO()
     Console(file=shown, width=200).print(incident_in_full(load_details(store, incident.id)))
-    assert "could not be read" in shown.getvalue()
+    assert "could not be fully read" in shown.getvalue()
     assert store.get(Sighting, "f").unread == {"encrypted": 1}
 
 

@@ -602,7 +602,7 @@ def test_password_login_does_not_log_out_at_the_provider(open_console, issuer) -
         ),
         ("", '[search.oidc.grants.x]\nvalue = "g"\nroles = ["lead"]', "a value, roles and tenants"),
         ('ca = "nosuch.pem"', "", "search.oidc.ca"),
-        ('proxy = "nowhere"', "", "proxy is no address"),
+        ('proxy = "nowhere"', "", "proxy is not a valid address"),
     ],
 )
 def test_invalid_configuration_is_reported_at_start(write, accounts, more, grants, says) -> None:

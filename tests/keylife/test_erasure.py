@@ -300,9 +300,9 @@ def test_invalid_request_is_a_one_line_error(
 def test_unknown_pseudonym_is_reported(house_with_leak: House) -> None:
     result = house_with_leak.ask("erase", "--tenant", "bank", "--subject", "5" * 32, *WHY)
     assert result.exit_code == 0
-    assert "nothing on this host names this customer" in result.stderr
+    assert "nothing on this host belongs to this customer" in result.stderr
     assert (
-        "nothing on this host names this customer"
+        "nothing on this host belongs to this customer"
         not in house_with_leak.ask(
             "erase", "--tenant", "bank", "--subject", house_with_leak.handle(3), *WHY
         ).stderr

@@ -209,7 +209,7 @@ def test_own_field_in_table_marks_rows_as_ours(
     )
     exposed = verdict(ullage, path)
     assert exposed["origin"]["verdict"] == origin
-    assert ("fields that only the tenant holds: BRANCH" in str(exposed)) == (origin == "ours")
+    assert ("fields that only the tenant has: BRANCH" in str(exposed)) == (origin == "ours")
 
 
 def test_unknown_own_field_is_rejected_with_its_setting(

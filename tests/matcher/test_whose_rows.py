@@ -134,7 +134,7 @@ def test_unenrolled_own_cards_need_half_of_the_rows(
         )
     )
     assert verdict == expected
-    assert (f"{held} of 40 rows hold a card of our own ranges" in why) == (customers is NO_CARDS)
+    assert (f"{held} of 40 rows contain a card of our own ranges" in why) == (customers is NO_CARDS)
 
 
 @pytest.mark.parametrize(

@@ -297,7 +297,7 @@ def test_check_of_a_valid_cluster_has_no_fault(cluster: Cluster) -> None:
 UNREACHABLE = {
     "nothing listens": (
         {"server": "127.0.0.1:{free}"},
-        "Kafka does not answer (Connection refused)",
+        "Kafka does not respond (Connection refused)",
     ),
     "no such host": (
         {"server": "no-such-host.invalid:9093"},
@@ -369,17 +369,15 @@ def test_check_does_not_wait_for_a_frozen_broker(cluster: Cluster) -> None:
     finally:
         cluster.broker.thaw()
     assert (code, len(lines)) == (1, 1)
-    assert "Kafka does not answer within 5 s" in lines[0]
+    assert "Kafka does not respond within 5 s" in lines[0]
 
 
 def test_check_names_a_hidden_topic_and_a_missing_right(cluster: Cluster) -> None:
     code, lines = check(cluster.data("crawl"))
     assert (code, [line.split()[0] for line in lines]) == (1, ["ok", "FAULT", "FAULT", "FAULT"])
+    assert "Kafka denies this user the settings of ullage.captures (DescribeConfigs)" in lines[1]
     assert (
-        "Kafka refuses the settings of ullage.captures to this user (DescribeConfigs)" in lines[1]
-    )
-    assert (
-        "Kafka refuses topic ullage.findings to this user (TopicAuthorizationFailedError)"
+        "Kafka denies this user access to topic ullage.findings (TopicAuthorizationFailedError)"
         in lines[2]
     )
 
@@ -425,7 +423,7 @@ def test_check_names_wrong_settings_group_and_topic(cluster: Cluster, odd: str) 
     ):
         assert wrong in captures
     assert findings.endswith(
-        "Kafka refuses this user the group that reads topic odd.findings: " + SEE_PLAN
+        "Kafka denies this user the group that reads topic odd.findings: " + SEE_PLAN
     )
     assert (
         letters

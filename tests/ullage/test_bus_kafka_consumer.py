@@ -267,7 +267,7 @@ def test_commit_to_an_unavailable_broker_is_an_error(member: Member) -> None:
     member.assign(FIRST)
     [record] = member.subscription.poll(10, 0.0)
     member.client.refused = {FIRST: errors.KafkaTimeoutError()}
-    with pytest.raises(UnavailableError, match=r"topic u\.captures: Kafka does not answer"):
+    with pytest.raises(UnavailableError, match=r"topic u\.captures: Kafka does not respond"):
         member.subscription.commit(record)
 
 

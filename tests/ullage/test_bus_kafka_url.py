@@ -216,7 +216,7 @@ def test_harmless_differences_of_topic_settings_are_accepted(
 
 
 def test_unreachable_brokers_are_unavailable(tmp_path: Path) -> None:
-    with pytest.raises(UnavailableError, match="Kafka does not answer"):
+    with pytest.raises(UnavailableError, match="Kafka does not respond"):
         open_bus("kafka://127.0.0.1:1,127.0.0.1:2", tmp_path, KEEP, Clock()).publisher(CAPTURES)
 
 

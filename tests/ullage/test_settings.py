@@ -79,32 +79,32 @@ WRONG = {
     "[tenants.Bank_1]\nbrands = []": r"tenants: 'Bank_1' is not a valid tenant name",
     "[tenants.bank]\ncirculation = 0": r"tenants\.bank\.circulation: .*greater than 0",
     "[tenants.bank]\nbrands = ['某某', ' ']": (
-        r"tenants\.bank\.brands: holds something that is no name"
+        r"tenants\.bank\.brands: has an invalid value: expected name"
     ),
-    "[tenants.bank]\nothers = ['']": r"tenants\.bank\.others: holds something that is no name",
+    "[tenants.bank]\nothers = ['']": r"tenants\.bank\.others: has an invalid value: expected name",
     "[tenants.bank]\ndomains = ['https://bank.example']": (
-        r"tenants\.bank\.domains: holds something that is no domain"
+        r"tenants\.bank\.domains: has an invalid value: expected domain"
     ),
     "[tenants.bank]\ndomains = ['bank.example/login']": (
-        r"tenants\.bank\.domains: holds something that is no domain"
+        r"tenants\.bank\.domains: has an invalid value: expected domain"
     ),
     "[tenants.bank]\ndomains = ['bank']": (
-        r"tenants\.bank\.domains: holds something that is no domain"
+        r"tenants\.bank\.domains: has an invalid value: expected domain"
     ),
     "[tenants.bank]\nstaff = ['*.bank.example']": (
-        r"tenants\.bank\.staff: holds something that is no host"
+        r"tenants\.bank\.staff: has an invalid value: expected host"
     ),
     "[tenants.bank]\nbins = ['62']": (
-        r"tenants\.bank\.bins: holds something that is no 6 to 8 digits"
+        r"tenants\.bank\.bins: has an invalid value: expected 6 to 8 digits"
     ),
     "[tenants.bank]\nbins = ['622202-622205']": (
-        r"tenants\.bank\.bins: holds something that is no 6 to 8 digits"
+        r"tenants\.bank\.bins: has an invalid value: expected 6 to 8 digits"
     ),
     "[tenants.bank]\nown_numbers = ['hotline']": (
-        r"tenants\.bank\.own_numbers: holds something that is no number"
+        r"tenants\.bank\.own_numbers: has an invalid value: expected number"
     ),
     "[notify.channels.soc]\nurl = 'https://h.example/'": (
-        r"notify\.channels\.soc\.url: is a secret and stands in the key folder"
+        r"notify\.channels\.soc\.url: is a secret: put it into the key folder"
     ),
     "[search]\nhost = '0.0.0.0'": r"search: host is not loopback",
     "[match\ncapture_bytes = 3": r"ullage\.toml: .*line 1",

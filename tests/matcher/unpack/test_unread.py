@@ -246,7 +246,7 @@ def test_plain_text_in_a_binary_file_is_found(
     result = ullage("scan", tmp_path / name)
     assert result.exit_code == Exit.NO_VERDICT
     assert [json.loads(line)["kind"] for line in result.stdout.splitlines()] == ["phone"]
-    assert "1 not read or not wholly" in result.stderr
+    assert "1 not fully read" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -307,7 +307,7 @@ def test_origin_reasons_show_their_counts_without_points() -> None:
                          failures={"resident_id": 1}, own_cards=4))[1]  # fmt: skip
     assert [r.code for r in judged.reasons] == ["O1", "O2", "O3", "O4", "O5", "O6"]
     assert [reason.evidence for reason in judged.reasons[1:]] == [
-        "10 of 1000 rows hold a customer (1%)",
+        "10 of 1000 rows contain a customer (1%)",
         "1 row agrees with a customer in two or more fields",
         "1 of 1 resident IDs fail their checksum",
         "an arithmetic run of 30 numbers: a generated list",
@@ -339,7 +339,7 @@ def test_honeytoken_names_its_partner() -> None:
 def test_honeytokens_of_several_partners_point_to_us() -> None:
     bait_facts = bait("call-centre", "sms")
     assert (verdict(bait_facts), judge(bait_facts)[1].label) == ("ours", "")
-    assert "what they have in common is us" in explain(bait_facts)
+    assert "which have only us in common" in explain(bait_facts)
 
 
 def test_huge_list_contains_a_honeytoken_by_chance() -> None:
@@ -416,7 +416,9 @@ def test_customers_of_an_earlier_incident_are_recycled_and_it_is_named() -> None
         *NAMED, rows=10, matched_rows=10, corroborated_rows=10, replayed=0.8, replay_of="INC-AAAA"
     )
     assert verdict(earlier_facts) == "recycled"
-    assert "80% of the customers stood with the same fields in INC-AAAA" in explain(earlier_facts)
+    assert "80% of the customers appeared with the same fields in INC-AAAA" in explain(
+        earlier_facts
+    )
     assert (
         verdict(
             make_facts(

@@ -363,18 +363,18 @@ def test_unreadable_offer_says_so_in_both_languages() -> None:
     for given_facts, english, chinese in (
         (
             make_facts(customers=0, unread=unread, brand=True, alarm=True),
-            "offered, could not be read, or not wholly: ",
+            "offered, could not be fully read: ",
             "兜售，无法读取",
         ),
         (
             make_facts(customers=0, unread=unread, brand=True),
-            "posted beside the brand, could not be read, or not wholly: ",
+            "posted beside the brand, could not be fully read: ",
             "与本品牌同帖发布",
         ),
-        (make_facts(customers=0, unread=unread), "could not be read, or not wholly: ", "无法读取"),
+        (make_facts(customers=0, unread=unread), "could not be fully read: ", "无法读取"),
         (
             ours(*NAMED, customers=9).model_copy(update={"unread": unread}),
-            "at least so many: not read, or not wholly: ",
+            "at least this many, not fully read: ",
             "客户至少如此",
         ),
     ):
