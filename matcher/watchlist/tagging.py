@@ -42,7 +42,15 @@ from ullage.identifiers import kinds
 from ullage.identifiers.email import strip_plus
 from ullage.identifiers.masked_value import FORM as MASKED
 from ullage.identifiers.masked_value import KEPT
-from ullage.lookup.values import DIGESTED, DIGESTS, DOMESTIC, PLAIN, WHOLE, prefixes
+from ullage.lookup.values import (
+    DIGEST_INPUTS,
+    DIGESTED,
+    DIGESTS,
+    DOMESTIC,
+    PLAIN,
+    WHOLE,
+    DigestInput,
+)
 from ullage.regex import compile_later
 from ullage.security.cmac import TAG_BYTES, derive_key
 from ullage.security.keys import KeyStore, compute_check_value, list_generations
@@ -74,8 +82,13 @@ def normal_name(text: str) -> str:
 
 
 def entries_of(kind: str, digested: bool) -> int:
-    """Return how many entries one value makes; a plus-tag makes more."""
-    digests = sum(map(len, DIGESTS.values())) * len(prefixes(kind)) if digested else 0
+    """Return how many entries one value makes; a plus-tag or a final X makes more."""
+    digests = sum(
+        len(written.parts(form))
+        for written in DIGEST_INPUTS.get(kind, ())
+        if digested and not written.is_lower
+        for form in DIGESTS
+    )
     return 1 + digests + len(KEPT.get(kind, ()))
 
 
@@ -99,22 +112,35 @@ def list_forms(kind: str, texts: Texts, digested: bool) -> Iterator[FormValues]:
 
 
 def _digests(kind: str, texts: Texts) -> Iterator[FormValues]:
-    """Yield digests of the values, and of domestic phone numbers with each prefix."""
-    for prefix in prefixes(kind):
-        rows = _domestic(kind, texts) if prefix else np.arange(len(texts), dtype=np.int64)
-        written = [prefix.encode() + value for value in texts.take(rows).messages()]
-        if not written:
+    """Yield digests of the values, each as it may be written."""
+    for written in DIGEST_INPUTS[kind]:
+        rows = _select_rows(kind, texts, written)
+        contents = [_write(written, value) for value in texts.take(rows).messages()]
+        if not contents:
             continue
-        for form, parts in DIGESTS.items():
+        for form in DIGESTS:
             digest = getattr(hashlib, form)
-            raw = b"".join([digest(value, usedforsecurity=False).digest() for value in written])
+            raw = b"".join([digest(each, usedforsecurity=False).digest() for each in contents])
             text = encode_hex(np.frombuffer(raw, np.uint8).reshape(len(rows), -1))
-            for part in parts:
+            for part in written.parts(form):
                 yield FormValues(
                     form,
                     rows,
                     Texts.whole(text if part is WHOLE else np.ascontiguousarray(text[:, part])),
                 )
+
+
+def _select_rows(kind: str, texts: Texts, written: DigestInput) -> npt.NDArray[np.int64]:
+    """Return the rows whose values are `written` so, as `DigestInput.applies` decides."""
+    rows = _domestic(kind, texts) if written.prefix else np.arange(len(texts), dtype=np.int64)
+    if not written.is_lower:
+        return rows
+    ends_in_x = texts.table[rows, texts.lengths[rows] - 1] == ord("X")
+    return np.flatnonzero(ends_in_x)
+
+
+def _write(written: DigestInput, value: bytes) -> bytes:
+    return written.write(value.decode()).encode()
 
 
 def _domestic(kind: str, texts: Texts) -> npt.NDArray[np.int64]:

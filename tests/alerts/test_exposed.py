@@ -115,6 +115,8 @@ FORMS = [
         )
         for prefix in prefixes
     ),
+    ("phone", PHONE, PHONE, [digest("sha1", f"0086{PHONE}"), digest("md5", f"{PHONE}\n")]),
+    ("resident_id", ID, ID, [digest("sha256", ID.lower())]),
 ]  # fmt: skip
 
 
@@ -172,7 +174,7 @@ def test_tags_of_one_value_differ_by_tenant_kind_and_form():
         for kind in ("phone", "card")
         for t in index_tags(key, tenant, kind, Secret(PHONE))
     ]
-    assert len(set(tags)) == len(tags) == 2 * (13 + 1)
+    assert len(set(tags)) == len(tags) == 2 * (19 + 1)
 
 
 def test_lookup_is_audited_first_and_without_the_value(lookup, clock, data):

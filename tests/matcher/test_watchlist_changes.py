@@ -77,7 +77,7 @@ def test_added_and_removed_customers_take_effect_at_once(
         "went.csv",
     )
     result = update(ullage, added, "--remove", went)
-    assert result.stdout == "bank: 2 customers, 4 identifiers, 41 entries\n"
+    assert result.stdout == "bank: 2 customers, 4 identifiers, 53 entries\n"
     assert find_subjects(bank_with_list, phone(20)) == [handle(bank_with_list, 20)]
     assert find_subjects(bank_with_list, phone(3), phone(99)) == [handle(bank_with_list, 3)] * 2
     assert find_subjects(bank_with_list, phone(4), resident_id(4), phone(5)) == []
@@ -274,15 +274,12 @@ def test_all_customers_are_erased_in_turn(bank_with_list: Context) -> None:
     remaining = list(range(10))
     random.Random(5).shuffle(remaining)
     while remaining:
-        assert (
-            erase_customer(
-                bank_with_list.data,
-                bank_with_list.keys,
-                "bank",
-                handle(bank_with_list, remaining.pop()),
-            )
-            == 27
-        )
+        assert erase_customer(
+            bank_with_list.data,
+            bank_with_list.keys,
+            "bank",
+            handle(bank_with_list, remaining.pop()),
+        ) in (33, 36)
         assert holders(bank_with_list, range(10)) == [
             (n, handle(bank_with_list, n)) for n in sorted(remaining)
         ]
@@ -358,10 +355,9 @@ def test_interrupted_erasure_leaves_a_valid_file_and_is_completed(
                 bank_with_list.data, bank_with_list.keys, "bank", handle(bank_with_list, 3)
             )
     assert len(find_subjects(bank_with_list, phone(3))) == 1
-    assert (
-        erase_customer(bank_with_list.data, bank_with_list.keys, "bank", handle(bank_with_list, 3))
-        == 27
-    )
+    assert erase_customer(
+        bank_with_list.data, bank_with_list.keys, "bank", handle(bank_with_list, 3)
+    ) in (33, 36)
     assert find_subjects(bank_with_list, phone(3)) == []
 
 

@@ -20,12 +20,16 @@ def forms(kind: str, *values: str, digested: bool = True) -> list[tuple[str, int
     ]
 
 
-def digests(value: str, row: int = 0) -> set[tuple[str, int, str]]:
-    expected = {
+def whole_digests(value: str, row: int = 0) -> set[tuple[str, int, str]]:
+    return {
         (form, row, hashlib.new(form, value.encode()).hexdigest())
         for form in ("md5", "sha1", "sha256")
     }
-    return expected | {("md5", row, hashlib.md5(value.encode()).hexdigest()[8:24])}
+
+
+def digests(value: str, row: int = 0) -> set[tuple[str, int, str]]:
+    middle = hashlib.md5(value.encode()).hexdigest()[8:24]
+    return whole_digests(value, row) | {("md5", row, middle)}
 
 
 def test_phone_has_all_its_forms() -> None:
@@ -33,6 +37,7 @@ def test_phone_has_all_its_forms() -> None:
     expected = {("plain", 0, "13800138000"), ("masked", 0, "138****8000")}
     for written in ("13800138000", "8613800138000", "+8613800138000"):
         expected |= digests(written)
+    expected |= whole_digests("008613800138000") | whole_digests("13800138000\n")
     assert set(enrolments) == expected
     assert len(enrolments) == len(expected) == entries_of("phone", digested=True)
     assert ("md5", 0, "7945bd83237335e5376ff44d62e4f0ae") in enrolments
@@ -45,9 +50,10 @@ def test_resident_id_has_all_its_forms() -> None:
     assert set(enrolments) == {
         ("plain", 0, "11010519491231002X"), ("masked", 0, "1101**********002X"),
         ("masked", 0, "110105********002X"),
-        *digests("11010519491231002X"),
+        *digests("11010519491231002X"), *whole_digests("11010519491231002x"),
     }  # fmt: skip
-    assert len(enrolments) == entries_of("resident_id", digested=True)
+    without_x = forms("resident_id", "110105194912310011")
+    assert len(without_x) == entries_of("resident_id", digested=True)
 
 
 def test_address_is_enrolled_with_and_without_plus_tag() -> None:
@@ -79,8 +85,9 @@ def test_foreign_number_has_no_domestic_prefix_or_mask(number: str) -> None:
     assert {entry for entry in enrolments if entry[1] == 0} == {
         ("plain", 0, number),
         *digests(number),
+        *whole_digests(f"{number}\n"),
     }
-    assert sum(row == 1 for _, row, _ in enrolments) == 14
+    assert sum(row == 1 for _, row, _ in enrolments) == 20
 
 
 def test_enrolled_masks_are_those_searched_for() -> None:

@@ -10,9 +10,10 @@ A dump carries the digest of a number and thinks it is anonymous, so a customer 
 well, and a look-up asks for each:
 
 - `plain`: the normal form. An e-mail address with a plus-tag also without it.
-- `md5`, `sha1`, `sha256`: the digest in lower-case hex, of a phone number as it is, with 86 and
-  with +86 before it. Of an md5 also the sixteen characters in the middle, which some programs
-  print, under the same form.
+- `md5`, `sha1`, `sha256`: the digest in lower-case hex, of the value as people write it into the
+  program that digests it (`DigestInput`): a phone number with 86, +86 or 0086 before it or with
+  the line feed that `echo` leaves behind it, a resident ID with a small x. Of an md5 also the
+  sixteen characters in the middle, which some programs print, under the same form.
 
 A value with its middle masked is enrolled too, but is nobody's alone
 (`ullage.identifiers.masked_value`), so no look-up asks for it.
@@ -29,6 +30,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from ullage.identifiers import kinds
 from ullage.identifiers.email import strip_plus
@@ -84,15 +86,49 @@ FORM_OF_LENGTH = {
     for part in parts
 } | {96: "sha384", 128: "sha512"}
 """The digest by number of hex digits; the last two are in no list, and are reported as unread."""
-PREFIXES = {"phone": ("", "86", "+86")}
-"""Prefixes of a value before it is digested; non-empty only before a domestic number."""
+
+
+class DigestInput(NamedTuple):
+    """How a value is written before it is digested.
+
+    Such a `prefix` stands only before a domestic number; `is_lower` is only for values that end in
+    a capital X. Of inputs that are `rare`, no part of a digest is enrolled.
+    """
+
+    prefix: str = ""
+    suffix: str = ""
+    is_lower: bool = False
+    is_rare: bool = False
+
+    def applies(self, kind: str, normal: str) -> bool:
+        """Return whether values such as this normal form of `kind` are written so."""
+        return (not self.prefix or is_domestic(kind, normal)) and (
+            not self.is_lower or normal.endswith("X")
+        )
+
+    def write(self, normal: str) -> str:
+        """Return what is digested for a normal form."""
+        return f"{self.prefix}{normal.lower() if self.is_lower else normal}{self.suffix}"
+
+    def parts(self, form: str) -> tuple[slice, ...]:
+        """Return the parts of the hex form of a digest that are enrolled."""
+        return (WHOLE,) if self.is_rare else DIGESTS[form]
+
+
+DIGEST_INPUTS = {
+    "phone": (
+        DigestInput(),
+        DigestInput("86"),
+        DigestInput("+86"),
+        DigestInput("0086", is_rare=True),
+        DigestInput(suffix="\n", is_rare=True),
+    ),
+    "resident_id": (DigestInput(), DigestInput(is_lower=True, is_rare=True)),
+    "email": (DigestInput(),),
+}
+"""How the values of each kind are written before they are digested, the normal form first."""
 DOMESTIC = {"phone": 11, "resident_id": 18}
 """Length of values that have prefixes and masks; a foreign phone number begins with `+`."""
-
-
-def prefixes(kind: str) -> tuple[str, ...]:
-    """Return the prefixes with which a kind's values are digested; always "" among them."""
-    return PREFIXES.get(kind, ("",))
 
 
 def is_domestic(kind: str, normal: str) -> bool:
@@ -106,7 +142,7 @@ def list_written_forms(kind: str, normal: str) -> Iterator[tuple[str, str]]:
     `form` is `plain` or the name of a digest, `text` what is hashed.
 
     >>> len(list(list_written_forms("phone", "13800138000")))
-    13
+    19
     """
     values = [normal]
     if kind == "email" and (bare := strip_plus(normal)) != normal:
@@ -118,12 +154,13 @@ def list_written_forms(kind: str, normal: str) -> Iterator[tuple[str, str]]:
 
 
 def _digests(kind: str, value: str) -> Iterator[tuple[str, str]]:
-    for prefix in prefixes(kind):
-        if prefix and not is_domestic(kind, value):
+    for written in DIGEST_INPUTS[kind]:
+        if not written.applies(kind, value):
             continue
-        for form, parts in DIGESTS.items():
-            text = hashlib.new(form, (prefix + value).encode(), usedforsecurity=False).hexdigest()
-            yield from ((form, text[part]) for part in parts)
+        content = written.write(value).encode()
+        for form in DIGESTS:
+            text = hashlib.new(form, content, usedforsecurity=False).hexdigest()
+            yield from ((form, text[part]) for part in written.parts(form))
 
 
 KIND, FORM = "author", "plain"
