@@ -176,7 +176,7 @@ TARGETS = (
         "key generation %(epoch)s, %(customers)s customers, %(witnesses)s private attributes"
     ),
     mark_for_translation("%(target)s, and the customer registry"),
-    mark_for_translation("a file that was built elsewhere"),
+    mark_for_translation("a list built on another host"),
     mark_for_translation("key generation %(number)s is opened"),
     mark_for_translation("key generation %(number)s is destroyed"),
     mark_for_translation("index key generation %(number)s is opened"),
