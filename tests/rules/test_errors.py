@@ -40,8 +40,8 @@ OPAQUE = re.compile(rf"{OPEN}[^{CLOSE}]*{CLOSE}")
 MAX_OPAQUE = 35
 PASSED_ON = re.compile(
     rf"{OPEN}error{CLOSE}.*|.*: {OPEN}error{CLOSE}.*|.*{OPEN}[^{CLOSE}]*"
-    r"(?:'type'|\b(?:detail|phrase|error\.\w+|fault|faults|msg|stderr|unreadable|why|reading|problem"
-    rf"|error)\b(?!\)\.__name__))[^{CLOSE}]*{CLOSE}\)?"
+    r"(?:'type'|\b(?:detail|phrase|error\.\w+|fault|faults|msg|stderr|unreadable|why|reading"
+    rf"|problem|error)\b(?!\)\.__name__))[^{CLOSE}]*{CLOSE}\)?"
 )
 """A message that begins or ends with that of another error, or of another program."""
 THINGS = (
