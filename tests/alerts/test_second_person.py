@@ -16,6 +16,7 @@ from alerts.cases.reopening import Returns
 from alerts.cases.report import case_of, values
 from alerts.cases.second_person import SecondPersons
 from alerts.cli.incidents import incidents as terminal
+from alerts.deadlines.comparison import EndedDuty
 from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.schedule import Work
 from alerts.records import Decision, Incident, PendingDecision
@@ -226,7 +227,7 @@ def test_repeated_proposal_returns_the_stored_one(waiting, duties, context, cloc
     clock.advance(60)
     whose = {"id": waiting.id, "incident": A, "tenant": "bank", "by": "Li Na"}
     proposed = Cases(Work(duties), context.trail())._decisions.propose(
-        whose, "the same again", (), ""
+        whose, "resolved", [EndedDuty("pipl-57 first", None)], ""
     )
     assert proposed == waiting
     assert find_pending(store, [A]) == [waiting]
