@@ -387,7 +387,7 @@ def test_invalid_request_is_rejected(house_with_leak: House, tmp_path: Path) -> 
         ("restore", house_with_leak.data),
         ("restore", house_with_leak.data, "--keys", tmp_path / "no-keys"),
     ):
-        assert f"{house_with_leak.data} is not a complete backup:" in str(
+        assert f"{house_with_leak.data} is not a complete backup (" in str(
             House(tmp_path / "other").ask(*words).exception
         )
 

@@ -223,7 +223,8 @@ def test_new_incident_appears_in_the_queue_at_once(store, cases, returns):
 def test_takedown_follows_its_states(store, cases):
     store.put([filed := incident("INC-A")])
     with pytest.raises(
-        QueryError, match="removed only after: requested, sent, back again; now: not requested"
+        QueryError,
+        match="from not requested to removed: record one of these first: requested, sent",
     ):
         cases.takedown("INC-A", "gone", by="Li Wei")
     for state in ("asked", "sent", "gone", "back", "sent"):

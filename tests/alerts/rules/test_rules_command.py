@@ -135,7 +135,7 @@ def test_activated_rules_are_used_and_audited(run, context, other):
 
 def test_rules_without_a_higher_version_are_rejected(run, context, other):
     run("use", other, *BY)
-    assert "raise it" in str(run("use", other, *BY).exception)
+    assert "increase it" in str(run("use", other, *BY).exception)
     assert len(list(audit.read_entries(context.data / "audit"))) == 1
 
 
@@ -209,7 +209,7 @@ def test_lexicon_is_shown_and_activated_under_its_name(run, context, tmp_path):
     assert jargon.load_current(context.data).rules == (3, jargon.load_shipped().rules.rows)
     ((_, entry),) = audit.read_entries(context.data / "audit")
     assert entry.object.startswith("rules jargon version 3 instead of 2")
-    assert "raise it" in str(run("use", file, *BY).exception)
+    assert "increase it" in str(run("use", file, *BY).exception)
     renamed = file.rename(tmp_path / "mine.tsv")
     assert "jargon.tsv" in str(run("use", renamed, *BY).exception)
 
