@@ -44,13 +44,10 @@ Author = Annotated[
 By = Annotated[
     str,
     typer.Option(
-        help=(
-            "In whose name: an account (`ullage user list`); by default the one that this machine's"
-            " user has."
-        )
+        help=("The account that acts (`ullage user list`); by default that of this machine's user.")
     ),
 ]
-Reason = Annotated[str, typer.Option(help="Why; no identifier.")]
+Reason = Annotated[str, typer.Option(help="The reason, without any identifier.")]
 Case = Annotated[str, typer.Option(help="The case's number.")]
 
 
@@ -120,8 +117,10 @@ def deciding(
 def _allow_unchecked(name: str) -> Principal:
     """Print that no account exists to check, and return a principal with all permissions."""
     typer.echo(
-        "note: there is no account here, so nobody was asked who may do this; `ullage user add`"
-        " makes the first",
+        (
+            "note: there is no account here, so permissions were not checked; `ullage user"
+            " add` creates the first"
+        ),
         err=True,
     )
     return Principal(

@@ -39,14 +39,17 @@ Roles = Annotated[
     list[str], typer.Option("--role", help=f"{', '.join(ROLES)}; several with several options.")
 ]
 Tenants = Annotated[
-    list[str], typer.Option("--tenant", help="Whose data; several with several options.")
+    list[str],
+    typer.Option("--tenant", help="The tenant whose data the account sees; repeat for several."),
 ]
-Everyone = Annotated[bool, typer.Option("--all-tenants", help="Of all tenants, now and later.")]
+Everyone = Annotated[bool, typer.Option("--all-tenants", help="All tenants, now and later.")]
 FromFile = Annotated[
     Path | None,
     typer.Option(
         "--password-file",
-        help="One line, mode 0600, or - for standard input; without it you are asked.",
+        help=(
+            "A file with one line, mode 0600, or - for standard input; by default you are asked."
+        ),
     ),
 ]
 Own = Annotated[
@@ -54,7 +57,7 @@ Own = Annotated[
     typer.Option(
         "--own",
         help=(
-            "The person chose it. Any other is to be changed at the first login, within"
+            "The person chose it. Any other must be changed at the first login, within"
             f" {UNUSED_HOURS} h."
         ),
     ),
@@ -62,7 +65,7 @@ Own = Annotated[
 LOGIN = re.compile(r"[a-z_][a-z0-9_.-]{0,31}\$?")
 Make = Annotated[
     bool,
-    typer.Option("--make", help="Make a password and print it, once, alone on standard output."),
+    typer.Option("--make", help=("Create a password and print only it, once, on standard output.")),
 ]
 
 
@@ -81,7 +84,9 @@ def add(
         str,
         typer.Option(
             metavar="SUB",
-            help="For whom the identity provider vouches so; there is no password then.",
+            help=(
+                "The person's subject at the identity provider; the account then has no password."
+            ),
         ),
     ] = "",
 ) -> None:
@@ -112,7 +117,7 @@ def list_accounts(
     tokens: Annotated[
         bool,
         typer.Option(
-            "--tokens", help="The tokens of programs instead, never the tokens themselves."
+            "--tokens", help="List the API tokens of programs instead, without their secrets."
         ),
     ] = False,
 ) -> None:
@@ -150,7 +155,7 @@ def change(
         str,
         typer.Option(
             metavar="USER",
-            help="This machine's user whose decisions theirs are: no --by then; - for nobody.",
+            help=("The user of this machine who acts as this account without --by; - for nobody."),
         ),
     ] = "",
     end_sessions: Annotated[
@@ -159,7 +164,7 @@ def change(
     close: Annotated[
         bool | None, typer.Option("--close/--open", help="Close the account, or open it again.")
     ] = None,
-    password: Annotated[bool, typer.Option("--password", help="Ask for another password.")] = False,
+    password: Annotated[bool, typer.Option("--password", help="Set another password.")] = False,
     password_file: FromFile = None,
     own: Own = False,
     make: Make = False,
@@ -212,7 +217,7 @@ def add_token(
         typer.Option("--may", help=f"{', '.join(PERMISSIONS)}; several with several options."),
     ],
     purpose: Annotated[str, typer.Option(help="What it is for.")],
-    days: Annotated[float, typer.Option(help="It expires after so many days, at most 366.")] = 90,
+    days: Annotated[float, typer.Option(help="Days until it expires, at most 366.")] = 90,
     tenants: Tenants = [],  # noqa: B006 - as above
     everyone: Everyone = False,
 ) -> None:

@@ -23,7 +23,7 @@ from ullage.files.atomic_write import write_whole
 from ullage.settings import Context, Language
 
 coverage_app = typer.Typer(help="Show what was seen of each site, hour by hour, and explain gaps.")
-Site = Annotated[str, typer.Option(help="Of this site alone.")]
+Site = Annotated[str, typer.Option(help="Only this site.")]
 Until = Annotated[str, typer.Option(help="To when; now by default.")]
 
 
@@ -39,7 +39,7 @@ def show(
         bool, typer.Option("--all", help="Every site in the table, not only the first 40.")
     ] = False,
     sheet: Annotated[
-        Path | None, typer.Option(help="Write it as a signed page to print as well, one HTML file.")
+        Path | None, typer.Option(help="Also write it as a signed, printable HTML file.")
     ] = None,
     lang: Annotated[
         Literal["zh", "en"] | None,
@@ -84,8 +84,8 @@ def explain(
     ctx: typer.Context,
     since: Annotated[str, typer.Option(help="From when, local, as `coverage` prints it.")],
     until: Annotated[str, typer.Option(help="To when.")],
-    reason: Annotated[str, typer.Option(help="Why nothing was seen; no identifier.")],
-    site: Annotated[str, typer.Option(help="Of this site alone; of all by default.")] = EVERYWHERE,
+    reason: Annotated[str, typer.Option(help="Why nothing was seen, without any identifier.")],
+    site: Annotated[str, typer.Option(help="Only this site; by default all.")] = EVERYWHERE,
     by: By = "",
 ) -> None:
     """Explain a coverage gap.

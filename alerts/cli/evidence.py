@@ -38,7 +38,8 @@ from ullage.phrase import Phrase
 from ullage.settings import Context
 
 OfSighting = Annotated[
-    str, typer.Option(metavar="SIGHTING", help="Of this sighting: its id, or how that begins.")
+    str,
+    typer.Option(metavar="SIGHTING", help="Only this sighting: its id, or the beginning of it."),
 ]
 
 

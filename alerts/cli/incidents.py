@@ -94,7 +94,9 @@ from ullage.security.masking import Secret
 from ullage.settings import Context
 from ullage.verdict import VERDICT
 
-Incidents = Annotated[list[str], typer.Argument(metavar="INCIDENT…", help="One or several.")]
+Incidents = Annotated[
+    list[str], typer.Argument(metavar="INCIDENT…", help="One or several incidents.")
+]
 Remark = Annotated[str, typer.Option("--note", help="A remark, without an identifier.")]
 
 
@@ -162,7 +164,7 @@ def note(
     ctx: typer.Context,
     incident: str,
     text: Annotated[
-        str, typer.Argument(help="What is to be remembered, or why it is undone; no identifier.")
+        str, typer.Argument(help=("The note to add, or why it is undone, without any identifier."))
     ] = "",
     *,
     undo: Annotated[
@@ -201,9 +203,7 @@ def resolve(
     incidents: Incidents,
     as_: Annotated[
         Literal["resolved", "confirmed", "false_positive"],
-        typer.Option(
-            "--as", help="Done with; ours after all, which starts its clocks; or no leak."
-        ),
+        typer.Option("--as", help="Resolved; confirmed, which starts its deadlines; or no leak."),
     ] = "resolved",
     reason: Annotated[
         str, typer.Option(help=f"Why it is a false positive: {', '.join(REASONS)}.")
@@ -286,10 +286,12 @@ def link(
     ctx: typer.Context,
     incident: str,
     other: Annotated[
-        str, typer.Argument(metavar="[OTHER]", help="The incident that it belongs together with.")
+        str, typer.Argument(metavar="[OTHER]", help="The incident that it belongs with.")
     ] = "",
     *,
-    end: Annotated[bool, typer.Option("--end", help="They do not belong together.")] = False,
+    end: Annotated[
+        bool, typer.Option("--end", help="Record that they do not belong together.")
+    ] = False,
     merge: Annotated[bool, typer.Option("--merge", help="OTHER becomes part of INCIDENT.")] = False,
     split: Annotated[
         bool,
@@ -337,9 +339,7 @@ def suppress(
     tenant: Annotated[str, typer.Option(help="The tenant that it is for.")] = "",
     days: Annotated[
         int,
-        typer.Option(
-            min=0, max=MOST_SUPPRESSION_DAYS, help="After so many days it ends by itself."
-        ),
+        typer.Option(min=0, max=MOST_SUPPRESSION_DAYS, help="Days until it ends by itself."),
     ] = 0,
     site: Annotated[str, typer.Option(help="Posts of this site.")] = "",
     channel: Annotated[str, typer.Option(help="Posts of this channel.")] = "",
@@ -477,7 +477,7 @@ def incidents_list(
     flat: Annotated[
         bool, typer.Option("--flat", help="Every incident of a seller, not one for all.")
     ] = False,
-    limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="The largest number to show.")] = 50,
 ) -> None:
     """List incidents: due soonest first, then the most severe and oldest; with --json the newest
     first.
@@ -550,7 +550,7 @@ def _print_queue(
 def _nothing(seller: str, author: str, *, narrowed: bool) -> str:
     if author and not seller:
         return "No post of that seller is in the store"
-    return "No incidents that fit" if narrowed or author else "No incidents"
+    return "No matching incidents" if narrowed or author else "No incidents"
 
 
 def _describe_folded_rows(page: QueuePage) -> Iterator[str]:
@@ -583,7 +583,7 @@ def _seller(context: Context, store: IncidentStore, author: str) -> str:
 @incidents.command("show")
 def incidents_show(
     ctx: typer.Context,
-    incidents: Annotated[list[str], typer.Argument(help="One or several.")],
+    incidents: Annotated[list[str], typer.Argument(help="One or several incidents.")],
     as_json: AsJson = False,
 ) -> None:
     """Show incidents: verdicts with reasons, sightings, and the pseudonyms of their customers."""

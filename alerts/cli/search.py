@@ -39,7 +39,7 @@ def search(ctx: typer.Context) -> None:
         app = create_app(context, store, accounts, registry, hosts)
         typer.echo(f"search page: {address}")
         if first := first_login(accounts, context.trail("search")):
-            typer.echo(f"first login (made now, said once): {first}", err=True)
+            typer.echo(f"first login (created now, shown once): {first}", err=True)
         spare_what_stands()
         serve(app, listener, stop, tls=tls)
 

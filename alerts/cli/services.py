@@ -66,7 +66,7 @@ def log_(
     as_json: AsJson = False,
     outcome: Annotated[str, typer.Option(help="pending, sent, failed or suppressed.")] = "",
     limit: Annotated[
-        int, typer.Option(min=1, max=500, help="At most so many, the latest first.")
+        int, typer.Option(min=1, max=500, help="The largest number to show, newest first.")
     ] = 50,
 ) -> None:
     """Show which messages were sent, are pending, or were given up."""

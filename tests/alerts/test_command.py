@@ -174,7 +174,7 @@ def test_empty_list_is_trusted_when_all_sites_were_read(context, store, run):
         explanation,
     )
     assert (
-        "No incidents that fit; monitoring since"
+        "No matching incidents; monitoring since"
         in run("incidents", "list", "--severity", "high").stdout
     )
     assert run("incidents", "list", "--json").stdout == ""

@@ -89,7 +89,8 @@ def test_search_process_serves_only_loopback_and_logs_no_query(process, data):
     assert (
         len(
             re.findall(
-                r"^first login \(made now, said once\): admin with the password [a-z0-9-]{27}, ",
+                r"^first login \(created now, shown once\): admin with the password"
+                r" [a-z0-9-]{27}, ",
                 err,
                 re.MULTILINE,
             )
