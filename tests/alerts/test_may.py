@@ -29,7 +29,7 @@ def app_with(*dependencies) -> FastAPI:
 
 
 def test_route_without_a_permission_is_rejected_at_start():
-    with pytest.raises(ConfigError, match="/things names no permission"):
+    with pytest.raises(ConfigError, match="/things declares no permission"):
         require_declared(app_with())
 
 

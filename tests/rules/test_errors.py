@@ -227,7 +227,7 @@ def test_few_messages_are_made_where_this_test_does_not_look() -> None:
     ],
 )
 def test_a_bad_message_is_found(message: str, fault: str) -> None:
-    error = Raised("ullage/place.py:1", ConfigError, message, ())
+    error = Raised("the place:1", ConfigError, message, ())
     assert any(fault in each for each in find_faults(error))
 
 
@@ -241,4 +241,4 @@ def test_a_bad_message_is_found(message: str, fault: str) -> None:
     ],
 )
 def test_a_good_message_has_no_fault(message: str) -> None:
-    assert list(find_faults(Raised("ullage/place.py:1", ConfigError, message, ()))) == []
+    assert list(find_faults(Raised("the place:1", ConfigError, message, ()))) == []

@@ -122,7 +122,7 @@ def knob(path: Path, _: KeyStore) -> None:
 BY_SCHEMA, BY_VERSION, BY_NAME, UNKNOWN, BY_MARK = (
     r"has schema 2, and this ullage reads 1: use the ullage that wrote it",
     r"was written by a newer ullage",
-    r"has version \d+, .*this ullage reads",
+    r"has version \d+\b.*this ullage reads",
     r"later: unknown setting",
     r"or written by a newer version: use that version",
 )

@@ -200,6 +200,6 @@ def test_invalid_text_secret_is_rejected_without_showing_it(
     with pytest.raises(ConfigError, match="mode 0640"):
         KeyStore(tmp_path).read_lines("soc")
     (tmp_path / "soc").chmod(0o600)
-    with pytest.raises(ConfigError, match="not text") as caught:
+    with pytest.raises(ConfigError, match="must be text") as caught:
         KeyStore(tmp_path).read_lines("soc")
     assert "hush" not in str(caught.value)
