@@ -181,7 +181,7 @@ def change(
             " --end-sessions, --close or --open"
         )
     if (tenants or everyone) and not roles:
-        raise ConfigError("--tenant needs --role: name the roles too")
+        raise ConfigError("--tenant needs --role: add --role for each role")
     if login not in ("", "-") and not LOGIN.fullmatch(login):
         raise ConfigError("--login: give the name of a user of this machine")
     with _desk(ctx.obj) as desk:

@@ -39,7 +39,7 @@ def rule_kinds() -> dict[str, AnyKind]:
 def get_kind(name: str) -> AnyKind:
     """Return the kind with that name; a ConfigError lists the valid names."""
     if name not in rule_kinds():
-        raise ConfigError(f"unknown kind of rules: use {', '.join(rule_kinds())}")
+        raise ConfigError(f"unknown kind of rules: use one of {', '.join(rule_kinds())}")
     return rule_kinds()[name]
 
 

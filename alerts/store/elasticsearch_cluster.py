@@ -418,7 +418,7 @@ def translate_error(
         )
     if status == 403 or kind == "security_exception":
         return ConfigError(
-            f"{where} denies a right ({kind}):"
+            f"{where} refuses the permission ({kind}):"
             f" {_suggest_processes(find_processes(privilege, kinds) if kinds else ())}"
         )
     if kind in FOREIGN or status == 404:

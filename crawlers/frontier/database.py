@@ -140,8 +140,7 @@ class Frontier:
         if stored not in (None, value):
             self.close()
             raise ConfigError(
-                f"{self._path} was encrypted with another {KEY} than the one here: restore"
-                " that key from its copy"
+                f"{self._path} was encrypted with a different {KEY}: restore that key from a backup"
             )
 
     @property

@@ -225,8 +225,8 @@ class Source:
         ]
         if len(named) > 1:
             raise ConfigError(
-                f"{path}: line 1: more than one column is {REFERENCE}: leave"
-                " out the others with --map COLUMN=-"
+                f"{path}: line 1: more than one column is mapped to {REFERENCE}: exclude"
+                " all but one with --map COLUMN=-"
             )
         words = [form for word in (*REFERENCES, *REFERENCES_SPELT) for form in list_scripts(word)]
         chosen = named or sorted(columns, key=lambda i: words.index(header[i].strip().lower()))[:1]

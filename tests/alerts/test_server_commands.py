@@ -150,7 +150,7 @@ def test_decisions_are_stored_only_where_search_runs(as_process, what):
             refused.output,
             refused.exception,
         )
-        assert "denies a right" in str(refused.exception)
+        assert "refuses the permission" in str(refused.exception)
         if process == "alert":  # which reads what this takes, and is refused when it writes
             assert "the user of search has it, so do this on that host" in str(refused.exception)
         assert "\n" not in str(refused.exception)
@@ -161,7 +161,7 @@ def test_decisions_are_stored_only_where_search_runs(as_process, what):
 def test_sealed_addresses_are_read_by_console_but_not_by_search(as_process):
     words = ("evidence", "open", incident_id("f"), "--case", "2026-7", "--reason", "takedown")
     refused = as_process("search", *words)
-    assert "denies a right" in str(refused.exception)
+    assert "refuses the permission" in str(refused.exception)
     assert "desk has it" in str(refused.exception)
     # which is known from looking
     assert "no encrypted original" in str(as_process("desk", *words).exception)

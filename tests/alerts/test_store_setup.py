@@ -72,7 +72,7 @@ def is_denied(act: Callable[[], object]) -> bool:
     try:
         act()
     except ConfigError as error:
-        return "denies a right" in str(error)
+        return "refuses the permission" in str(error)
     return False
 
 
@@ -152,7 +152,7 @@ def test_planned_rights_are_sufficient_and_minimal(backend: Backend, data: Path,
             assert [what for what, act in denied.items() if not is_denied(act)] == []
             for store in (alert, search):
                 assert isinstance(store, ElasticsearchStore)
-                with pytest.raises(ConfigError, match="denies a right"):
+                with pytest.raises(ConfigError, match="refuses the permission"):
                     store.create_templates()
                 with pytest.raises(Exception, match="security_exception"):
                     store._client.count(index="private")

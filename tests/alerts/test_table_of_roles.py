@@ -194,7 +194,7 @@ def test_every_route_answers_with_the_rights_of_search(desk, things, log_in):
             continue
         thing = things.get(kind, SampleId("", "", ""))
         answer = ask(log_in(role, tenants=["bank"]), route, method, thing.ours or thing.none)
-        if answer.status_code in (403, 500, 503) or "denies a right" in answer.text:
+        if answer.status_code in (403, 500, 503) or "refuses the permission" in answer.text:
             faults.append(
                 f"{role}: {method} {route.path}: {answer.status_code} {answer.text[:300]}"
             )

@@ -160,7 +160,7 @@ FAULTS = {
     "no identifier": (b"customer_ref,name\n1,13800138000\n", "line 1: no identifier column"),
     "two references": (
         b"customer_ref,customer_ref,phone\n1,2,3\n",
-        "line 1: more than one column is customer_ref",
+        "line 1: more than one column is mapped to customer_ref",
     ),
     "headless": (b"13800138000,C1\n13800138000,C2\n", "line 1 has values instead of column names"),
     "ragged": (b"customer_ref,phone\nC1,1\n\nC2,13800138000,x\n", "line 4: 3 columns instead of 2"),

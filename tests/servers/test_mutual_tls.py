@@ -271,7 +271,7 @@ def test_store_accepts_a_password_or_a_certificate(node: Node) -> None:
     ):
         assert store.create([claim]) == [True]
         assert certified.get(Claim, "bank:1") == claim
-        assert "denies a right" in refusal(lambda: unknown.get(Claim, "bank:1"))
+        assert "refuses the permission" in refusal(lambda: unknown.get(Claim, "bank:1"))
     line, certificate = check(node.data, "incident store", "store certificate", store=node.url())
     assert line.startswith("ok     incident store: 0 incidents")
     assert certificate.startswith(

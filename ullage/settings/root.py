@@ -127,7 +127,7 @@ def load(data: Path) -> Settings:
     try:
         content = read_trusted(file)
         if not content.removeprefix(codecs.BOM_UTF8).strip():
-            raise ConfigError(f"{file} is empty: restore it, or remove it to go by the defaults")
+            raise ConfigError(f"{file} is empty: restore it, or remove it to use the defaults")
     except FileNotFoundError:
         content = b""
 

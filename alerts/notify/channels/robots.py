@@ -70,7 +70,7 @@ def sign(secret: str, milliseconds: int) -> str:
 def _open_dingtalk(opening: Opening) -> Channel:
     """Open a robot; requests are signed if the second line has the secret (`SEC…`)."""
     if "access_token=" not in address(opening.address).query:
-        raise ConfigError("the address in the first line must contain access_token=")
+        raise ConfigError("the address in the first line of the secret must contain access_token=")
 
     def sign_url(url: str) -> str:
         now = int(opening.clock.wall() * 1000)

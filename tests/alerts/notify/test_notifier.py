@@ -109,13 +109,13 @@ def test_permanent_error_ends_the_loop(notifier, store, clock, monkeypatch):
 
     def deny(*_):
         failed.set()
-        raise ConfigError("the store denies a right")
+        raise ConfigError("the store refuses the permission")
 
     monkeypatch.setattr(store, "scroll", deny)
     running.start()
     assert failed.wait(60)
     running._running[0].thread.join(60)
-    with pytest.raises(ConfigError, match="denies a right"):
+    with pytest.raises(ConfigError, match="refuses the permission"):
         running.turn()
     running.close()
 

@@ -481,7 +481,7 @@ def test_server_death_during_a_run_is_reported_as_out_of_memory(child) -> None:
 
 def test_server_that_cannot_start_is_an_unavailable_error(child) -> None:
     child("raise SystemExit(1)")
-    with pytest.raises(UnavailableError, match=r"cannot be started|ended during its start"):
+    with pytest.raises(UnavailableError, match=r"cannot be started|exited during startup"):
         out_of(BODY)
 
 

@@ -264,6 +264,7 @@ def _parse_wait(options: str) -> float:
         wait = -1.0
     if parsed or not 0 <= wait < float("inf"):
         raise ConfigError(
-            "bus.url: use no option of a spool but ?wait=SECONDS, the wait for a missing file"
+            "bus.url: the only option for a spool is ?wait=SECONDS, how long to wait for"
+            " a missing file: remove the others"
         )
     return wait
