@@ -522,7 +522,9 @@ class UnpackRun:
             return "damaged"
         if code is None and self._frames.is_first:
             if self._server is None or self._server.has_ended():
-                raise UnavailableError("the unpacking process exited during startup") from None
+                raise UnavailableError(
+                    "the process that reads the file exited during startup: try again"
+                ) from None
             return "unsupported"  # a second server, as it loaded what is needed
         return "memory" if code is None else CAUSES.get(code, "fault")
 

@@ -225,7 +225,7 @@ class Source:
         ]
         if len(named) > 1:
             raise ConfigError(
-                f"{path}: line 1: more than one column is mapped to {REFERENCE}: exclude"
+                f"{path}: line 1: more than one column is mapped to {REFERENCE}: leave out"
                 " all but one with --map COLUMN=-"
             )
         words = [form for word in (*REFERENCES, *REFERENCES_SPELT) for form in list_scripts(word)]
