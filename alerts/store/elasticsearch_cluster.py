@@ -413,8 +413,8 @@ def translate_error(
         return UnavailableError(f"{where} is down, busy or read-only ({status} {kind})")
     if status == 401:
         return ConfigError(
-            f"{where} refuses user or password: look at {USER_FILE} and {PASSWORD_FILE} in the keys"
-            " folder"
+            f"{where} rejected the user name or password: check {USER_FILE} and {PASSWORD_FILE}"
+            " in the keys folder"
         )
     if status == 403 or kind == "security_exception":
         return ConfigError(

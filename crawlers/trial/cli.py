@@ -109,8 +109,8 @@ def _propose(
     file = folder / f"{site.name}.toml"
     if not dry_run and file.exists():
         raise ConfigError(
-            f"{file} already exists: `ullage sites try {site.name}` examines it; or give"
-            " another --name"
+            f"{file} already exists: `ullage sites try {site.name}` examines it; or choose"
+            " a different --name"
         )
     presets = _load_presets(context)
     survey = _run_probe(context, SiteSurvey(site), presets)

@@ -193,7 +193,7 @@ def test_check_explains_wrong_server_certificate_and_login(backend, url, data, p
     assert "cannot be reached" in check_store_line(
         data, url.replace(f":{backend.server.port}", ":1")
     )
-    assert "refuses user or password" in (
+    assert "rejected the user name or password: check" in (
         line := check_store_line(data, url, lambda keys: keep(keys, "guessed"))
     )
     assert "guessed" not in line

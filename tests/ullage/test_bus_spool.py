@@ -492,7 +492,7 @@ def test_poll_on_a_failing_disk_names_the_topic(gap: Gap, monkeypatch: pytest.Mo
 def test_damaged_state_is_named_with_its_remedy(tmp_path: Path) -> None:
     (tmp_path / "state.json").write_text("{}", encoding="utf-8")
     with pytest.raises(
-        CorruptError, match=r"state\.json is damaged: restore it, or remove it to start again"
+        CorruptError, match=r"state\.json is damaged: restore it, or remove it to start over"
     ):
         files.read_state(tmp_path / "state.json")
 

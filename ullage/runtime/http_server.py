@@ -355,7 +355,7 @@ def listening_at(role: str, path: Path) -> Iterator[socket.socket]:
         except OSError as error:
             raise ConfigError(
                 f"{path} cannot be used as the socket of {role} ({error.strerror}): set"
-                f" {role}.socket"
+                f" {role}.socket to another path"
             ) from None
         yield listener
         path.unlink(missing_ok=True)

@@ -42,7 +42,8 @@ def read_key(text: str) -> bytes:
         key = b""
     if not LEAST_BYTES <= len(key) <= MOST_BYTES:
         raise ConfigError(
-            "the second line must be a webhook key, whsec_ and base64 of 24 to 64 bytes"
+            "the second line must be a webhook key: whsec_ followed by the base64"
+            " encoding of 24 to 64 bytes"
         )
     return key
 

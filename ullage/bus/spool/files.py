@@ -277,7 +277,7 @@ def read_state(path: Path) -> Any:
         return None
     except (ValueError, TypeError, KeyError):
         pass
-    raise CorruptError(f"{path} is damaged: restore it, or remove it to start again")
+    raise CorruptError(f"{path} is damaged: restore it, or remove it to start over")
 
 
 def _sum(state: Any) -> int:
