@@ -93,9 +93,11 @@ def merge(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
 
 
 def measure_known_share(new: Sequence[str], old: Sequence[str]) -> Overlap:
-    """Return the share of the values behind the sketch `new` that `old` contains too.
+    """Estimate which share of the values behind the sketch `new` the sketch `old` contains too.
 
-    Unlike in `overlap`, a larger `new` lowers the share. Without values to compare it is 0 of 0.
+    A sketch holds the smallest hashes of a set. Where `old` is full, hashes above its largest are
+    not compared. The result is the share from 0 to 1 and the number of compared hashes; both are 0
+    if nothing can be compared.
     """
     limit = max(old) if len(old) >= SKETCH_SIZE else None
     comparable = {value for value in new if limit is None or value <= limit}

@@ -456,9 +456,11 @@ class Merge:
     _versions: dict[type[Document], dict[str, str]] = field(default_factory=dict)
 
     def mget(self, kind: type[D], ids: Collection[str]) -> dict[str, D]:
-        """Return the documents that exist, by id, and remember their versions.
+        """Return the documents of a class that exist, by id; ids without a document are left out.
 
-        A document that is read twice is written over the version of the first reading.
+        The version of each id at its first reading is remembered, also that it did not exist.
+        `put` succeeds only where the store still has that version. A later call returns the
+        document as it is then, but leaves the remembered version as it was.
         """
         documents, versions = self.store.read(kind, ids), self._versions.setdefault(kind, {})
         for id_ in ids:

@@ -143,9 +143,11 @@ class Posts:
         return bool(is_short)
 
     def collect_gone(self, site: str, series: bytes, now: float) -> int:
-        """Move the missing posts of a completely read thread to the unreported gone ones.
+        """Record the missing posts of the thread `series` as gone, and return their number.
 
-        Returns their number.
+        Does nothing and returns 0 while a page of the thread waits to be read, or if the thread has
+        more than LONGEST_THREAD pages. `now`, in Unix seconds, is stored as the time; the gone
+        posts are reported later.
         """
         if not self._database.execute(SETTLED, (site, series, LONGEST_THREAD)).get:
             return 0

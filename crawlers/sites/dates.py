@@ -150,7 +150,9 @@ class DateFormats:
     def parse(self, text: str, now: datetime | None = None) -> datetime | None:
         """Return the moment that `text` names, with its time zone; None if it names none.
 
-        Relative texts ("yesterday") need `now`, the site's own time.
+        None as well where the moment is out of range. `now`, a moment with any time zone, is what
+        relative texts ("yesterday") and dates without a year refer to; without it, relative texts
+        name no moment.
         """
         text = " ".join(text[:LONGEST].split())
         if not text:

@@ -114,10 +114,11 @@ class Memo(dict[str, str]):
 
 
 def replace_all(pattern: re.Pattern[str], make: Callable[[str], str], text: str) -> str:
-    """Return `text` with each match of `pattern` replaced by `make` of the match.
+    """Return `text` with each match of `pattern` replaced by `make` of the matched text.
 
-    `pattern` must have a single group, around all that it takes. To split and join costs a third of
-    `re.sub`, which calls Python for each match.
+    `pattern` must have a single group, around the whole pattern; that is not checked. `make` is
+    called one time for each distinct match, so it must depend on its argument alone. To split and
+    join costs a third of `re.sub`, which calls Python for each match.
     """
     parts = pattern.split(text)
     parts[1::2] = map(Memo(make).__getitem__, parts[1::2])

@@ -357,11 +357,13 @@ def _importing(folders: list[str]) -> Iterator[None]:
 
 
 def work(libc: ctypes.CDLL, server: int, words: list[str], *, has_namespace: bool) -> None:
-    """Read the container at descriptor 0, and write frames to descriptor 1.
+    """Confine this process, read the container at descriptor 0, and write frames to descriptor 1.
 
-    `matcher.unpack.protocol` explains frames. `words` are its kind and the numbers of the limits. A
-    process that cannot be confined reads nothing and reports `unsupported`; one without memory
-    exits with `OUT_OF_MEMORY`.
+    `matcher.unpack.protocol` explains frames. `words` are the container's kind, then the numbers
+    of the limits; `server` is the parent's process id, with which this process ends. With neither a
+    network namespace (`has_namespace`) nor seccomp, nothing is read and the outcome is
+    `unsupported`. If memory runs out while the container is read, the process exits with
+    `OUT_OF_MEMORY`. Raises ValueError for an empty file.
     """
     kind, *limits = words
     size = os.fstat(0).st_size

@@ -148,9 +148,9 @@ class BoundedProtocol(H11Protocol):
             self._expect()
 
     def on_response_complete(self) -> None:
-        """Wait for the next request.
+        """Count an answer, and start the time limit for the client's next request.
 
-        If the client sent one ahead, uvicorn has handled it.
+        No limit is started if the connection is ending.
         """
         self.app_state[ANSWERED] += 1
         self._extra_seconds = 0.0
