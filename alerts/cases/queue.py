@@ -280,7 +280,7 @@ class IncidentQueue:
     def open_by_severity(self, view: QueueFilter) -> dict[str, int]:
         """Return the number of open incidents by severity, most severe first.
 
-        Only the tenant of `view` is used.
+        Every severity is a key, with 0 where there is none. Of `view` only the tenant counts.
         """
         tallies = self._store.tally(
             WorkItem, self._to_filter(QueueFilter(tenant=view.tenant)), ("severity",)

@@ -88,9 +88,10 @@ def without_sightings(exposure: Exposure, replaced: Collection[str]) -> Exposure
 
 
 def without_replaced(sightings: Sequence[Sighting]) -> list[Sighting]:
-    """Return the sightings that no other of them replaces.
+    """Leave out each incomplete sighting whose complete successor is among `sightings`.
 
-    Until the last part of a complete finding has arrived, both are in the store.
+    A successor names in `served` the id of the sighting that it completes. The order stays. Both
+    are in the store until the last part of the complete finding has arrived.
     """
     whole = {sighting.served for sighting in sightings if not sighting.incomplete}
     return [

@@ -225,7 +225,10 @@ class SqliteStore:
     def counts(
         self, kind: type[Document], where: DocumentFilter, parts: Sequence[DocumentFilter]
     ) -> list[int]:
-        """Count in one pass over an index; see `IncidentStore.counts`."""
+        """Return how many documents match `where` and each of `parts`, in their order.
+
+        `parts` must not be empty. All are counted in one pass.
+        """
         plan = plan_read(self._read, kind, table_name(kind), where)
         chosen = [build_condition(kind, table_name(kind), part, leads="time") for part in parts]
         columns = ", ".join(f"count(*) filter (where {condition})" for condition, _ in chosen)

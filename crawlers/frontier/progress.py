@@ -35,7 +35,10 @@ class Progress:
         self._database, self._path, self._clock = database, Path(database.filename), clock
 
     def load(self) -> dict[int, PartitionProgress]:
-        """Return how far match had read at the last check, by partition."""
+        """Return how far match had read each partition, by its number, at crawl's last check.
+
+        Empty before the first check.
+        """
         with sqlite_errors(self._path):
             rows: Any = self._database.execute(
                 "select partition, position, until from reading"

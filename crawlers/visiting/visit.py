@@ -60,7 +60,7 @@ def revisit_seconds(site: Site, arrivals: Mapping[int, int], now: float) -> floa
 def reading_seconds(site: Site, pages: int) -> float:
     """Return the least seconds that reading so many pages takes at the site's pace.
 
-    They consist of the pauses between pages, and between the visits that are needed.
+    That is one pause a page, and the time between the visits that are needed, at least one.
     """
     visits = max(1, math.ceil(pages / site.max_pages))
     return pages * site.delay_seconds + (visits - 1) * site.revisit_seconds

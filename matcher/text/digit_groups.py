@@ -226,7 +226,8 @@ def have_gap(data: Bytes, place: Places, gap_start: Places, gap: Places, sign: W
 def signs_at(data: Bytes, place: Places, gap: Places) -> Words:
     """Return the first `gap` bytes from each place on as one little-endian number: u64[n].
 
-    At most eight bytes count.
+    `place` and `gap` are i64[n]; of a gap at most eight bytes count. Eight bytes must exist from
+    each place on, or IndexError is raised.
     """
     octets: Words = np.ndarray((len(data) - 7,), "<u8", data.data, 0, (1,))[place]
     return octets & under(np.minimum(8 * gap, 64))

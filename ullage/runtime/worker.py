@@ -108,9 +108,11 @@ def reach(
     once: bool,
     reached: Callable[[bool], None] = lambda _answers: None,
 ) -> T | None:
-    """Return what `act` opens when a service starts.
+    """Call `act`, which opens a dependency when a service starts, until it succeeds.
 
-    While it is down, waits, unless `once`. None if told to stop meanwhile.
+    Returns the result of `act`, or None if `stop` is set first. Errors that a retry may mend are
+    logged, and `reached` is called after each attempt with whether it succeeded. With `once`, `act`
+    is called one time and its error is raised; `stop` and `reached` are then unused.
     """
     if once:
         return act()

@@ -568,9 +568,10 @@ def workbook(walk: Walk, body: Body, path: str) -> None:
 
 
 def clear_strings(body: Body) -> Iterator[bytes]:
-    r"""Yield strings of at least four characters in UTF-16, or six bytes, as lines of UTF-8.
+    r"""Yield the strings of a binary file as lines of UTF-8, in pieces of at most `LINES` lines.
 
-    Each piece has `LINES` of them.
+    A string is at least four characters of UTF-16, or six of ASCII and GBK. Bytes that cannot be
+    decoded become U+FFFD.
 
     >>> b"".join(clear_strings(b"\0\1" + "手机15400000001".encode("utf-16-le"))).decode()
     '手机15400000001\n'

@@ -91,7 +91,11 @@ class Topic:
         return state.stream, Position(state.number, state.offset)
 
     def write_stream(self, stream: str, position: Position) -> None:
-        """Make it durable that every number below `position` is spent."""
+        """Store durably which stream the folder publishes, and where it continues.
+
+        Replaces what was stored; everything before `position` counts as published. A file that is
+        new is entered in the inventory.
+        """
         state, path = (
             Publishing(stream, *position, self.path.stat().st_ino),
             self._streams / f"{self.name}.json",
