@@ -39,7 +39,7 @@ from ullage.audit.trail import FOLDER
 from ullage.display import moment, safe
 from ullage.files.rule_files import load_shipped
 from ullage.settings import Context, Tenant
-from ullage.vocabulary.fields import HIGHEST
+from ullage.vocabulary.fields import C3
 
 
 class ReportField(Frozen):
@@ -257,7 +257,7 @@ def _people(case: Case) -> Iterator[tuple[str, tuple[Text, ...]]]:
     categories_ = [(name, categories()[name]) for name in incident.fields if name in categories()]
     yield "categories", tuple(Text(kind.title, kind.title_zh) for _, kind in categories_)
     if categories_:
-        c3 = [kind for name, kind in categories_ if name in HIGHEST]
+        c3 = [kind for name, kind in categories_ if name in C3]
         yield (
             "c3_present",
             (

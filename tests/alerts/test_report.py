@@ -310,6 +310,8 @@ def test_kinds_of_information_are_named_with_the_highest_class(case):
     )
     assert lines(case, "c3_present") == ("卡片验证码",)
     assert lines(with_incident(case, fields=("PHONE",)), "c3_present") == ("未发现",)
+    expiry = categories()["EXPIRY"].title_zh
+    assert lines(with_incident(case, fields=("CARD", "EXPIRY")), "c3_present") == (expiry,)
     assert set(categories()) == {field.value for field in FieldLabel}
 
 

@@ -4,8 +4,8 @@ A leaked row is never stored; what is stored is which fields it had, by label, a
 LOAN. Three questions are answered from a set of labels alone: `classify` gives its class in
 法释〔2017〕10 art. 5, `shows` what somebody could do to the person, and `SENSITIVE` which labels
 PIPL 28 calls sensitive. Classes are A (tracks, communication, credit, property), B (lodging, call
-records, health, transactions) and C (all other). JR/T 0171-2020 puts PASSWORD, CVV and EXPIRY in
-its highest class. Unknown labels count as class C and never raise.
+records, health, transactions) and C (all other). JR/T 0171-2020 puts the fields of `C3` in its
+highest class. Unknown labels count as class C and never raise.
 """
 
 from __future__ import annotations
@@ -77,9 +77,12 @@ CLASS = {
 """Fields of classes A and B; every other field is of class C."""
 
 HIGHEST = frozenset((FieldLabel.PASSWORD, FieldLabel.CVV, FieldLabel.OTP))
-"""Fields that let one act in a customer's name at once.
+"""Fields that let one act in a customer's name at once."""
+C3 = HIGHEST | {FieldLabel.EXPIRY}
+"""Fields of the highest class of JR/T 0171-2020, C3: information that authenticates a customer.
 
-They are JR/T 0171-2020 class C3; that of one-time codes, when combined, is unverified.
+A card's expiry date is named there; for one-time codes, which are C3 when combined with a login,
+this is unverified.
 """
 
 SENSITIVE = frozenset(
