@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -90,8 +91,8 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> PostResponse:
     """Post `body` and return the answer, whatever its status.
 
-    `timeout` is in seconds and applies to each step. Raises UndeliveredError if there is no
-    answer.
+    `timeout` is in seconds and applies to each step. Of a refusal whose body breaks off, the body
+    is empty. Raises UndeliveredError if there is no answer, or if that of a success breaks off.
     """
     parts = address(url)
     handlers: list[Any] = [_NoRedirect()]
@@ -101,19 +102,27 @@ def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> P
     # `address` has checked the scheme
     request = urllib.request.Request(url, body, with_agent, method="POST")  # noqa: S310
     try:
-        with urllib.request.build_opener(*handlers).open(request, timeout=timeout) as response:
-            return PostResponse(response.status, _read(response, timeout), None)
-    except urllib.error.HTTPError as error:
-        with error:
-            return PostResponse(
-                error.code, _read(error, timeout), _seconds(error.headers.get("Retry-After"))
-            )
+        response = urllib.request.build_opener(*handlers).open(request, timeout=timeout)
+    except urllib.error.HTTPError as error:  # an answer too, whose body may break off as any other
+        response = error
     except urllib.error.URLError as error:  # before the request was sent: name, connection, TLS
         raise UndeliveredError(f"cannot be reached ({_describe_reason(error.reason)})") from None
     except (OSError, http.client.HTTPException) as error:
-        raise UndeliveredError(
-            f"broke off before it answered ({type(error).__name__})", maybe=True
-        ) from None
+        raise _make_broken_off(error) from None
+    with response:
+        is_refusal = response.status >= HTTPStatus.MULTIPLE_CHOICES
+        retry_after = _seconds(response.headers.get("Retry-After")) if is_refusal else None
+        try:
+            body = _read(response, timeout)
+        except (OSError, http.client.HTTPException) as error:
+            if not is_refusal:
+                raise _make_broken_off(error) from None
+            body = b""  # the status says enough
+        return PostResponse(response.status, body, retry_after)
+
+
+def _make_broken_off(error: Exception) -> UndeliveredError:
+    return UndeliveredError(f"broke off before it answered ({type(error).__name__})", maybe=True)
 
 
 def _read(response: Any, timeout: float) -> bytes:

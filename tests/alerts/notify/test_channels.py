@@ -8,7 +8,7 @@ import socket
 import socketserver
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from urllib.parse import parse_qs, urlsplit
 
@@ -149,6 +149,44 @@ def hangs_up() -> Iterator[str]:
 def test_disconnect_after_the_request_is_an_uncertain_failure(tmp_path, hangs_up):
     with pytest.raises(UndeliveredError, match="broke off") as failed:
         open_soc(tmp_path, "webhook", hangs_up, KEY).send(TOLD)
+    assert failed.value.maybe
+
+
+@pytest.fixture
+def answers_in_part() -> Iterator[Callable[[str], str]]:
+    """Yield what starts a receiver that sends its headers and one byte of its body."""
+    servers = list[socketserver.ThreadingTCPServer]()
+
+    def start(status: str) -> str:
+        class InPart(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                self.connection.recv(1 << 16)
+                head = f"HTTP/1.1 {status}\r\nRetry-After: 7\r\nContent-Length: 9\r\n\r\n{{"
+                self.connection.sendall(head.encode())
+                ended.wait(30)
+
+        server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), InPart)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{server.server_address[1]}/hook"
+
+    ended = threading.Event()
+    yield start
+    ended.set()
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("status", ["429 Too Many", "400 Bad", "503 Busy"])
+def test_refusal_whose_body_never_ends_is_known_by_its_status(answers_in_part, status: str) -> None:
+    answer = post(answers_in_part(status), b"{}", {}, 0.2)
+    assert (answer.status, answer.body, answer.retry_after) == (int(status[:3]), b"", 7.0)
+
+
+def test_success_whose_body_never_ends_is_an_uncertain_failure(answers_in_part) -> None:
+    with pytest.raises(UndeliveredError, match="broke off") as failed:
+        post(answers_in_part("200 OK"), b"{}", {}, 0.2)
     assert failed.value.maybe
 
 
