@@ -99,7 +99,7 @@ class Period:
         return "the same day" if self.unit is Unit.SAME_DAY else f"{self.amount} {self.unit}"
 
     def in_chinese(self) -> str:
-        """Return the period in Chinese."""
+        """Return the period in Chinese, such as `4小时` or `5个工作日`; `当日` for the same day."""
         return "当日" if self.unit is Unit.SAME_DAY else f"{self.amount}{UNITS_ZH[self.unit]}"
 
 
@@ -117,15 +117,18 @@ class Deadline:
 def acknowledgement_period(time_left: timedelta) -> timedelta:
     """Return how long people have to acknowledge an incident whose next deadline is in `time_left`.
 
-    It is half of that time, and at least five minutes.
+    It is half of that time, and at least five minutes, also if the deadline has passed already.
     """
     return max(SOONEST, time_left / 2)
 
 
 def compute_deadline(start: datetime, within: Period, zone: tzinfo, calendar: Calendar) -> Deadline:
-    """Return when the period `within` from the aware moment `start` ends.
+    """Return when the period `within` ends that begins at the aware moment `start`.
 
-    Days are those of `zone`; `calendar` says which of them are working days.
+    Minutes and hours are added to `start` as absolute time. Days are counted in `zone` from the day
+    after `start`, and the deadline is 23:59:59 of the last one; for "same day" it is 23:59:59 of
+    the day of `start`. `calendar` says which days are working days. The result is in UTC. It names
+    the years of counted working days that the calendar does not cover.
     """
     if within.unit in (Unit.MINUTES, Unit.HOURS):
         seconds = within.amount * (60 if within.unit is Unit.MINUTES else 3600)
@@ -160,7 +163,11 @@ class Conditions(Frozen):
     critical_infrastructure: bool | None = None
 
     def find_met(self, incident: Incident, tenant: Tenant) -> tuple[str, ...]:
-        """Return the names of the conditions that `incident` of `tenant` meets; () for none."""
+        """Return the names of the conditions that `incident` of `tenant` meets; () for none.
+
+        The names are those of the fields, in their order. A condition that the regime does not set
+        is met by every incident.
+        """
         holds = {
             "people_from": incident.customers >= self.people_from,
             "severity_from": (
@@ -171,7 +178,7 @@ class Conditions(Frozen):
         return tuple(name for name, is_met in holds.items() if is_met)
 
     def hold(self, incident: Incident, tenant: Tenant) -> bool:
-        """Return whether all conditions are met.
+        """Return whether `incident` of `tenant` meets all conditions.
 
         Whether the incident starts deadlines at all is a separate question.
         """
@@ -198,7 +205,11 @@ class Stage(Frozen):
 
 
 class Regime(Frozen):
-    """A rule of notification; `verified` says whether somebody read the text of the rule itself."""
+    """A rule of notification, with the reports that it requires (`stages`) in their order.
+
+    `verified` says whether somebody read the text of the rule itself. `to` is the receiver of the
+    reports.
+    """
 
     id: str
     title: str
@@ -232,14 +243,15 @@ def _file() -> _File:
 
 
 def regimes() -> dict[str, Regime]:
-    """Return every regime, by id."""
+    """Return all regimes of the shipped `regimes.toml` by id, in the order of the file."""
     return {regime.id: regime for regime in _file().regime}
 
 
 def find_grade(people: int) -> Grade:
-    """Return the grade of a leak of so many people, by the annex of CAC's measures.
+    """Return the grade of a leak that affects `people` people, by the annex of CAC's measures.
 
-    The other criteria of a grade are for a person to judge.
+    It is the first grade of `regimes.toml` whose `people_from` is not above `people`; the file
+    lists the highest grade first. The other criteria of a grade are for a person to judge.
     """
     return next(grade for grade in _file().grade if people >= grade.people_from)
 
@@ -282,9 +294,10 @@ def get_sent_at(report: Decision) -> datetime:
 
 
 def parse_sent_at(typed: str, zone: tzinfo, now: datetime) -> datetime | None:
-    """Return the time that somebody typed, in the zone of `now`; None if nothing was typed.
+    """Parse the time of a report that somebody typed; return None if nothing was typed.
 
-    It is in `zone` unless it names its own. Raises QueryError if it is invalid or later than `now`.
+    `typed` is an ISO 8601 time, in `zone` unless it names its own. The result has the time zone of
+    `now`. Raises QueryError if the text is not a time or the time is later than `now`.
     """
     if not typed.strip():
         return None
@@ -299,7 +312,7 @@ def parse_sent_at(typed: str, zone: tzinfo, now: datetime) -> datetime | None:
 
 
 def validate_channel(channel: str) -> str:
-    """Return `channel` if it is empty or in `CHANNELS`; raise QueryError otherwise."""
+    """Return `channel` if it is empty or a key of `CHANNELS`; raise QueryError otherwise."""
     if channel and channel not in CHANNELS:
         raise QueryError(
             Phrase("a report's channel must be one of %(known)s", known=", ".join(CHANNELS)),
@@ -309,9 +322,10 @@ def validate_channel(channel: str) -> str:
 
 
 def validate_reference(reference: str) -> str:
-    """Return the authority's reference without surrounding spaces.
+    """Return the authority's reference of a report without surrounding spaces; it may be empty.
 
-    Raises QueryError if it is too long or looks like a personal identifier.
+    Raises QueryError if it has more than 64 characters, the surrounding spaces included, or looks
+    like a personal identifier. A long number alone is allowed.
     """
     if len(reference) > MAX_REFERENCE or identifier_in(reference, numbers=False):
         raise QueryError(
@@ -326,9 +340,13 @@ def validate_reference(reference: str) -> str:
 
 
 def find_report(regime: Regime, stage: Stage, decisions: Iterable[Decision]) -> Decision | None:
-    """Return the first report that meets `stage`, as last corrected; None if there is none.
+    """Return the report that meets `stage` of `regime`; None if there is none.
 
-    It is for this stage or a later one, or for all regimes.
+    `decisions` are reports and rulings: each has a regime, or the status `reported`. Of several for
+    the same incident, regime and stage only the latest counts, because it corrects the earlier
+    ones. `stage` is met by a report of this or a later stage of `regime`, and, unless it is
+    `final`, by a decision `reported` without a regime. Of those that meet it, the one that was sent
+    first is returned.
     """
     recorded = {
         (decision.incident, decision.regime, decision.stage): decision

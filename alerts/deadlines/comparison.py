@@ -47,7 +47,14 @@ class EndedDuty:
 
 
 def find_ended(duties: Duties, change: DutyChange) -> tuple[EndedDuty, ...]:
-    """Return the duties that `change` ends, each once, in the order of the settings."""
+    """Return the deadlines that the act `change` ends, as duties, without writing anything.
+
+    Each name (`REGIME STAGE`) appears one time. First come deadlines that run now, in the order of
+    `change.before` and then of the settings, with the time at which they are due. Then come duties
+    that the act records as met or waived although their deadline does not run; their `due` is None.
+    Incidents that are parts are judged with their heads. Raises ConfigError if a tenant names an
+    unknown regime.
+    """
     known_at = max([duties.clock.now(), *(item.at for item in change.decisions)])
     former = duties.find_deadlines(change.before, known_at=known_at)
     later = duties.find_deadlines(change.after, change.decisions, known_at, changed=change.after)

@@ -64,10 +64,11 @@ EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """The moments from which deadlines count, aware and in UTC; None if it has not happened.
+    """The moments from which deadlines count, aware and in UTC; None if one has not come.
 
-    `acknowledged` is the first decision that shows that a person knows of the incident,
-    `determined` the first that confirmed it.
+    `alerted` is when the first notification was sent, `acknowledged` the first decision that shows
+    that a person knows of the incident, `determined` the first that confirmed it, and `resolved`
+    the last that resolved it.
     """
 
     first_seen: datetime
@@ -80,7 +81,12 @@ class Moments:
     def from_records(
         cls, incident: Incident, decisions: Iterable[Decision], sent: Iterable[Notification]
     ) -> Moments:
-        """Return the moments of an incident; `sent` are the notifications that were sent."""
+        """Return the moments of `incident`, from the decisions and notifications that count for it.
+
+        `decisions` may be in any order. `sent` are notifications that were sent; those without
+        `sent_at` are ignored. A decision acknowledges if its status is acknowledged, confirmed,
+        reported or resolved, or if it has a regime.
+        """
         decided = sorted(decisions, key=lambda d: (d.at, d.id))
         knowing = {"acknowledged", "confirmed", "reported", "resolved"}
         return cls(
@@ -97,7 +103,7 @@ class Moments:
         return min((m for m in (self.alerted, self.acknowledged) if m), default=None)
 
     def get(self, since: Since) -> datetime | None:
-        """Return the moment from which a stage with `since` counts; None if it has not come."""
+        """Return the moment that `since` names; None if it has not come."""
         moment: datetime | None = getattr(self, since)
         return moment
 
@@ -111,9 +117,10 @@ RANKS: tuple[State, ...] = ("running", "waiting", "conditional", "met", "waived"
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """A report that is required.
+    """A report that a rule (`regime`) requires of an incident, as one of the rule's stages.
 
-    `since` and `due` are None while it waits; `report` is the decision that met it.
+    `since` is when its time began and `due` when it ends; both are None while that moment has not
+    come. `report` is the decision that met it.
     """
 
     regime: Regime
@@ -130,10 +137,10 @@ class Duty:
     unknown_years: tuple[int, ...] = ()
 
     def seconds_left(self, now: datetime) -> float | None:
-        """Return the seconds until it is due, negative if it is overdue; None if no deadline runs.
+        """Return the seconds until it is due, negative if it is overdue; None if no time runs.
 
-        Also None after a time has passed that may not apply: that of an unverified rule, or one
-        that waits for a person to confirm.
+        A time runs in the states `running` and `conditional`. After it has passed, the result is
+        None for an unverified rule and for the state `conditional`, because the duty may not exist.
         """
         if self.due is None or self.state not in ("running", "conditional"):
             return None
@@ -144,7 +151,11 @@ class Duty:
 
     @property
     def is_waiver_over(self) -> bool:
-        """Whether it was waived, and the incident has gone beyond the facts of that waiver."""
+        """Whether the latest decision waived its regime, but the duty is not waived any more.
+
+        The incident has gone beyond the facts of that waiver. A duty that was met has the value
+        False.
+        """
         return (
             self.state in ("running", "waiting", "conditional")
             and self.ruling is not None
@@ -153,7 +164,7 @@ class Duty:
 
     @property
     def is_by_one_person(self) -> bool:
-        """Whether one person decided that it does not run any more."""
+        """Whether one person alone ended its deadline, by recording a report or a waiver."""
         decided = (
             self.report if self.state == "met" else self.ruling if self.state == "waived" else None
         )
@@ -172,7 +183,10 @@ class Duty:
 
 @dataclass(frozen=True, slots=True)
 class IncidentDeadlines:
-    """The duties of one incident, and the decisions on it, newest last."""
+    """The duties of one incident, parts included, and the decisions on the incident, newest last.
+
+    Decisions on its parts are not in `decisions`.
+    """
 
     decisions: tuple[Decision, ...]
     duties: tuple[Duty, ...]
@@ -214,7 +228,7 @@ class Duties:
     _warned: set[int] = field(default_factory=set)
 
     def find_duties(self, incident: Incident, decisions: Sequence[Decision]) -> tuple[Duty, ...]:
-        """Return the duties of one incident, parts included.
+        """Return the duties of one incident, parts included, one per regime and stage.
 
         `decisions` are further ones that a search may not show yet. Raises ConfigError if the
         tenant names an unknown regime.
@@ -229,11 +243,13 @@ class Duties:
         *,
         changed: Iterable[Incident] = (),
     ) -> dict[str, IncidentDeadlines]:
-        """Return the deadlines of each of `incidents`, by id.
+        """Return the deadlines of each of `incidents`, by id, computed from what the store has.
 
-        `made` are decisions that a search may not show yet. With `known_at`, the result is as if
-        somebody had acknowledged all unacknowledged incidents then. `changed` are incidents that
-        replace those in the store.
+        Decisions, sent notifications and parts are read from the store. `made` are further
+        decisions, which a search may not show yet. With `known_at`, an incident that nobody
+        acknowledged counts as acknowledged at that moment. Incidents in `changed` are used instead
+        of stored parts with the same id; parts that are in neither are ignored. Raises ConfigError
+        if a tenant names an unknown regime.
         """
         ids = [id_ for incident in incidents for id_ in incident.family]
         decided: dict[str, dict[str, Decision]] = {}
@@ -286,8 +302,8 @@ class Duties:
     def running(self, incidents: Sequence[Incident]) -> dict[str, tuple[Duty, ...]]:
         """Return the running duties of each of `incidents` that has any, by id.
 
-        Whoever closes or silences an incident is bound by them and knows of it, so duties that only
-        waited for somebody to know run as well.
+        Incidents that nobody acknowledged count as acknowledged now, because whoever closes or
+        silences one knows of it. So duties run that would otherwise wait for somebody to know.
         """
         deadlines = self.find_deadlines(incidents, known_at=self.clock.now())
         return {
@@ -299,8 +315,8 @@ class Duties:
     def statuses(self, ids: Iterable[str] | None = None) -> dict[str, Status]:
         """Return the status of each incident that a person has decided on, by id.
 
-        All others are open. `ids` limits the search, None means all. See
-        `IncidentDeadlines.status`.
+        Incidents without such a decision are left out: they are open. `ids` limits the search; None
+        means all incidents. A reported incident for which a further deadline runs is `confirmed`.
         """
         by_id = statuses(self.store, ids)
         reported = self.store.mget(
@@ -311,10 +327,12 @@ class Duties:
         }
 
     def time_left(self, incidents: Sequence[Incident], now: datetime) -> dict[str, timedelta]:
-        """Return the time from `now` until the next thing is due, by id.
+        """Return the time from `now` until the next thing is due, by incident id.
 
-        Only incidents whose deadlines run, or that a person must decide on in time, are in it. If
-        nobody was notified yet, the time counts from now. Decisions are ignored.
+        It is negative if that is late. Incidents that neither start deadlines (`clock` is `run`)
+        nor wait for a decision in time are left out. A time that counts from the notification
+        counts from `now` where nobody was notified. Decisions and parts are ignored. Where no
+        report has a time, the standard time for a decision applies.
         """
         clocked = [
             incident for incident in incidents if incident.clock == "run" or incident.decide_minutes
@@ -329,9 +347,11 @@ class Duties:
     def find_decision_deadlines(
         self, incidents: Sequence[Incident], notified: datetime | None = None
     ) -> dict[str, Decide]:
-        """Return by when a person must decide, for each incident that waits for a decision, by id.
+        """Return by when a person must decide on each incident that waits for it, by id.
 
-        `notified` stands for the time of notification where nobody was notified yet.
+        Incidents that do not wait are left out. The time counts from the first notification or
+        acknowledgement, and from `notified` where there is neither. If that is None, the result's
+        `by` is None.
         """
         ids = [incident.id for incident in incidents if incident.decide_minutes]
         decided: dict[str, list[Decision]] = {id_: [] for id_ in ids}
@@ -353,9 +373,10 @@ class Duties:
     def find_acknowledgement_deadlines(self, incidents: Sequence[Incident]) -> dict[str, datetime]:
         """Return when each of `incidents` should be acknowledged, by id.
 
-        Nobody has acknowledged them. That is after half of the time until the next thing is due,
-        and at least five minutes. If no channel accepted the notification, the time counts from
-        when it was due.
+        The caller passes incidents that nobody has acknowledged; decisions are not read. It is
+        after half of the time from the notification until the next thing is due, and at least five
+        minutes after the notification. If no channel accepted one, the time counts from when it was
+        due, or else from when the incident was opened.
         """
         where = DocumentFilter({"incident": [incident.id for incident in incidents]})
         notifications = (
@@ -415,10 +436,14 @@ class Duties:
         moments: Moments,
         family: Sequence[Decision] = (),
     ) -> tuple[Duty, ...]:
-        """Return the duties of one incident without its parts, by regime in order of the settings.
+        """Return the duties of one incident without its parts, in the order of the settings.
 
-        `own_decisions` are those that count for it; `family` are those on everything that it is
-        judged together with: whoever confirms a part confirms the whole.
+        `own_decisions` are those that count for it. `family` are those on all incidents that are
+        judged together with it, so that confirming a part confirms the whole; () means
+        `own_decisions`. A regime that requires nothing and has no report yields no duty. `since`
+        and `due` are None while the stage's moment has not come or nobody knows of the incident.
+        Logs a warning once per year that the calendar does not cover. Raises ConfigError if the
+        tenant names an unknown regime.
         """
         tenant, status, learned = (
             self.tenant(incident.tenant),
@@ -469,9 +494,9 @@ class Duties:
 
 
 def last_ruling(regime: Regime, decisions: Iterable[Decision]) -> Decision | None:
-    """Return the last decision on whether a regime applies, or None if nobody decided.
+    """Return the last decision on whether `regime` applies or is waived; None if nobody decided.
 
-    `decisions` are those on one incident.
+    `decisions` are those on one incident, in any order.
     """
     rulings = (
         decision
@@ -482,7 +507,7 @@ def last_ruling(regime: Regime, decisions: Iterable[Decision]) -> Decision | Non
 
 
 def waiver_facts(regime: Regime, incident: Incident, tenant: Tenant) -> WaiverFacts:
-    """Return the facts that a waiver of `regime` rests on if it is decided now."""
+    """Return the facts that a waiver of `regime` would rest on if it were decided now."""
     conditions = regime.applies_if.find_met(incident, tenant)
     return WaiverFacts(
         customers=incident.customers,
@@ -493,9 +518,10 @@ def waiver_facts(regime: Regime, incident: Incident, tenant: Tenant) -> WaiverFa
 
 
 def waiver_holds(ruling: Decision, regime: Regime, incident: Incident, tenant: Tenant) -> bool:
-    """Return whether the incident stays within the facts that a waiver rests on.
+    """Return whether `incident` stays within the facts that the waiver `ruling` rests on.
 
-    A waiver without recorded facts never holds.
+    It does not if it has more customers, further kinds, a higher severity or further conditions
+    met. A waiver without recorded facts never holds.
     """
     facts, now = ruling.facts, waiver_facts(regime, incident, tenant)
     return (

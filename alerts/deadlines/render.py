@@ -23,10 +23,10 @@ from ullage.phrase import Phrase, mark_for_translation
 
 
 def duration(seconds: float | None) -> Phrase:
-    """Format a duration to about two digits.
+    """Format a number of seconds in seconds, minutes, hours or days; `–` for None.
 
-    >>> [str(duration(s)) for s in (None, 0.4, 42, 95, 7300, 200000)]
-    ['–', '0.4 s', '42 s', '2 min', '2.0 h', '2.3 d']
+    >>> [str(duration(s)) for s in (None, 0.4, 42, 95, 7300, 200000)] ['–', '0.4 s', '42 s', '2
+    min', '2.0 h', '2.3 d']
     """
     if seconds is None:
         return Phrase("–")
@@ -60,13 +60,19 @@ BY_ONE_PERSON = ("decided by one person", "由一人决定")
 
 
 def name_regime(regime: str) -> Phrase | str:
-    """Return the title of a rule by its id; the id if the rule no longer exists."""
+    """Return the English title of the rule with the id `regime`, to be translated.
+
+    If the rule no longer exists, the id is returned.
+    """
     rule = regimes().get(regime)
     return Phrase(rule.title) if rule else regime
 
 
 def name_report(what: str) -> Phrase | str:
-    """Return the name of a report, from the ids of its rule and stage, separated by a space."""
+    """Return the name of a report; `what` is the ids of its rule and stage, `RULE STAGE`.
+
+    Anything that does not end in the id of a stage is returned unchanged.
+    """
     rule, _, stage = what.partition(" ")
     return (
         Phrase("%(rule)s (%(stage)s)", rule=name_regime(rule), stage=Phrase(STAGES[stage][0]))
@@ -78,7 +84,7 @@ def name_report(what: str) -> Phrase | str:
 def limit(stage: Stage) -> tuple[str, str]:
     """Return the time limit of a stage in words: (English, Chinese).
 
-    A target of ours is marked as such.
+    If the rule states none, its own words are returned with our target after them.
     """
     if stage.ours:
         return (
@@ -89,7 +95,7 @@ def limit(stage: Stage) -> tuple[str, str]:
 
 
 def state(duty: Duty, now: datetime) -> tuple[str, str]:
-    """Return the state of a duty in words: (English, Chinese)."""
+    """Return the state of a duty at `now` in words: (English, Chinese)."""
     seconds = duty.seconds_left(now)
     if duty.state == "waived":
         facts = duty.ruling.facts if duty.ruling else None
@@ -114,9 +120,9 @@ def state(duty: Duty, now: datetime) -> tuple[str, str]:
 
 
 def warning(duty: Duty) -> tuple[str, str]:
-    """Return what else a person must know of a duty, in English and Chinese; "" for nothing.
+    """Return what else a person must know of a duty: (English, Chinese), or ("", "") for nothing.
 
-    That is a waiver that ended, or a reason why the time is uncertain.
+    That is that its waiver ended or, if not, that the calendar lacks a year in which it counts.
     """
     if duty.is_waiver_over:
         return (
@@ -133,7 +139,10 @@ def warning(duty: Duty) -> tuple[str, str]:
 
 
 def remaining(duty: Duty, now: datetime) -> Phrase:
-    """Return the time left, or how much overdue the duty is; "–" if no deadline runs."""
+    """Return the time left at `now`, or how much overdue the duty is; `–` if no time runs.
+
+    No time runs either once a deadline has passed that may not apply (`Duty.seconds_left`).
+    """
     seconds = duty.seconds_left(now)
     return (
         Phrase("%(time)s overdue", time=duration(-seconds))
@@ -143,7 +152,12 @@ def remaining(duty: Duty, now: datetime) -> Phrase:
 
 
 def clocks_as_json(duties: Iterable[Duty], now: datetime) -> list[dict[str, Any]]:
-    """Return one JSON object per duty."""
+    """Return one JSON object per duty, in the same order.
+
+    Each has the rule, the stage, its limit in words, the state, the report that met it, and the
+    last ruling. Times are ISO 8601 in UTC, or null; `left_seconds` is negative if the duty is
+    overdue at `now`.
+    """
     return [_as_json(duty, now) for duty in duties]
 
 
@@ -190,7 +204,11 @@ def _ruling_as_json(ruling: Decision) -> dict[str, Any]:
 
 
 def decide_as_json(decide: Decide | None, now: datetime, zone: tzinfo) -> dict[str, Any] | None:
-    """Return by when a person must decide on an incident; None if nobody has to."""
+    """Return a JSON object that says by when a person must decide; None if `decide` is None.
+
+    `by` is ISO 8601 in UTC, or null while nobody was notified. `minutes` is the period. `text` and
+    `text_zh` are a sentence in English and Chinese with the time in `zone`.
+    """
     if decide is None:
         return None
     text, text_zh = decide.words(now, zone)
@@ -202,7 +220,12 @@ def _utc(when: datetime | None) -> str | None:
 
 
 def clock_words(duty: Duty, now: datetime, zone: tzinfo) -> dict[str, Any]:
-    """Return what the page shows of a duty; pairs are English and Chinese."""
+    """Return what a page shows of a duty, by name in the page's template.
+
+    Pairs are (English, Chinese). Times are text in `zone`: `due` is `–` without a deadline, `sent`
+    is "" without a report. `urgent` marks a running deadline, `is_late` an overdue one, and
+    `is_soon` one with less than two hours left at `now`.
+    """
     seconds = duty.seconds_left(now)
     return {
         "duty": duty,
@@ -221,7 +244,11 @@ def clock_words(duty: Duty, now: datetime, zone: tzinfo) -> dict[str, Any]:
 
 
 def clocks_table(duties: Sequence[Duty], now: datetime, zone: tzinfo) -> Table:
-    """Return a table for the terminal with one line per duty."""
+    """Return a table for the terminal with one line per duty, without a head.
+
+    The columns are rule and stage, time limit, due time in `zone`, time left at `now`, and the
+    state with warnings and the authority's reference.
+    """
     grid = Table.grid(padding=(0, 2, 0, 0))
     for narrow in (True, False, True, True, False):
         grid.add_column(no_wrap=narrow)

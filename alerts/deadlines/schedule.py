@@ -59,7 +59,11 @@ DECIDE = "decide"
 
 
 class Due(NamedTuple):
-    """The next thing that is due: when, what, and whether it is late after that."""
+    """The next thing that is due: when, what, and whether it counts as late after that time.
+
+    `what` is `REGIME STAGE` of a report, `decide`, or `task` for a date that a person set.
+    `is_sure` is False for a report under a rule whose text nobody verified.
+    """
 
     at: datetime
     what: str
@@ -72,19 +76,29 @@ def format_duty(duty: Duty) -> str:
 
 
 def find_assignee(decisions: Iterable[Decision]) -> str:
-    """Return who the incident is assigned to; "" for nobody."""
+    """Return the name of the person whom the incident is assigned to; "" for nobody.
+
+    It is the latest assignment among `decisions` that nobody has undone.
+    """
     last = _last(decisions, "assigned")
     return last.value if last else ""
 
 
 def find_task_date(decisions: Iterable[Decision]) -> datetime | None:
-    """Return the date that a person set last; None if nobody did or it was taken back."""
+    """Return the due date that a person set for the incident; None if there is none.
+
+    It is that of the latest act `due` among `decisions` that nobody has undone. If that act cleared
+    the date, the result is None.
+    """
     last = _last(decisions, "due")
     return last.until if last else None
 
 
 def find_takedown_state(decisions: Iterable[Decision]) -> str:
-    """Return the state that the takedown has reached; "" if nobody requested one."""
+    """Return the state that the takedown of the post has reached; "" if nobody requested one.
+
+    It is that of the latest act `takedown` among `decisions` that nobody has undone.
+    """
     last = _last(decisions, "takedown")
     return last.value if last else ""
 
@@ -98,10 +112,11 @@ def _last(decisions: Iterable[Decision], act: str) -> Decision | None:
 
 
 def find_next_due(deadlines: IncidentDeadlines) -> Due | None:
-    """Return what is due next of an incident, or None if nothing is.
+    """Return what is due first for an incident, overdue or not; None if nothing is due.
 
     It may be a report whose deadline runs, a decision that a deadline waits for, or, until the
-    incident is closed, a date that a person set.
+    incident is closed, a date that a person set. A decision without a time, because nobody was
+    notified yet, does not count.
     """
     candidates = [
         Due(duty.due, format_duty(duty), duty.regime.verified)
@@ -117,7 +132,11 @@ def find_next_due(deadlines: IncidentDeadlines) -> Due | None:
 
 
 def build_item(incident: Incident, deadlines: IncidentDeadlines) -> WorkItem:
-    """Return the work item of one incident."""
+    """Return the work item of `incident`, without writing it.
+
+    `deadlines` are those of the same incident. Its stage is `part` if the incident is part of
+    another one, `closed` if the incident is closed and no deadline runs, and `open` otherwise.
+    """
     due = find_next_due(deadlines)
     is_done = deadlines.status in CLOSED and not deadlines.running
     return WorkItem(
@@ -157,9 +176,11 @@ class Work:
     def write(
         self, incidents: Sequence[Incident], made: Iterable[Decision] = ()
     ) -> dict[str, WorkItem]:
-        """Compute the work items of `incidents`, write them, and return them by id.
+        """Compute the work items of `incidents`, write them, and return them by incident id.
 
-        `made` are decisions that a search may not show yet.
+        They replace stored items. `made` are decisions that a search may not show yet; they count
+        like stored ones. A search shows the items only after the next refresh. Raises ConfigError
+        if a tenant names an unknown regime.
         """
         deadlines = self.duties.find_deadlines(incidents, made)
         items = {
@@ -169,19 +190,21 @@ class Work:
         return items
 
     def renew(self, ids: Collection[str]) -> None:
-        """Write the items of these incidents again, after making recent writes searchable.
+        """Compute and write the items of these incidents again.
 
-        Ids without an incident are skipped.
+        The store is refreshed first, so that all decisions count. Ids without an incident are
+        skipped.
         """
         self.store.refresh()
         for batch in _batches(ids):
             self.write([*self.store.mget(Incident, batch).values()])
 
     def complete(self) -> int:
-        """Make the missing items and make them searchable; return how many were made.
+        """Write the items that are missing, make them searchable, and return how many were written.
 
-        Missing items are mostly those of the newest incidents, which alert is about to file. So
-        these are examined first, and only until as many items were made as are missing.
+        The number of missing items is that of incidents minus that of items. If it is 0 or less,
+        nothing is written. Otherwise incidents are examined from the newest on, until as many items
+        were written as are missing.
         """
         if not self._count_missing():
             return 0
@@ -273,12 +296,22 @@ class Book:
         return self.duties.store
 
     def mark_changed(self, ids: Collection[str]) -> None:
-        """Note that these incidents were written or that somebody was notified of them."""
+        """Note in memory that the duty records of these incidents have to be written again.
+
+        Call it when an incident was written or somebody was notified of it. `turn` and `step` write
+        the records.
+        """
         with self._lock:
             self._changed |= {*ids}
 
     def turn(self) -> None:
-        """Examine recent decisions and write one step; call it once a minute."""
+        """Queue incidents with recent decisions, and write a slice of the queue.
+
+        Call it once a minute. If this process is in charge (`holds`), decisions are searched from
+        an hour before the last search on. A slice has at most 200 incidents. A process that is not
+        in charge searches no decisions and forgets how far it had come, but writes what is queued.
+        When the queue is empty, the mark moves, if all incidents were gone through.
+        """
         if self.holds():
             now = self.duties.clock.now()
             self.store.refresh(Decision)
@@ -301,9 +334,10 @@ class Book:
         self._write_changed()
 
     def step(self) -> None:
-        """Write some of the changed incidents, or else a slice of the round if one is due.
+        """Write up to 200 queued incidents, or continue the round through all of them if due.
 
-        Call it in every turn of the main loop.
+        A round begins every hour and processes 200 documents per call. Call it in every turn of the
+        main loop.
         """
         if self._changed:
             self._write_changed()
@@ -311,7 +345,10 @@ class Book:
             self._continue_round()
 
     def complete(self) -> None:
-        """Write all changes and go through all incidents, for a process that ends."""
+        """Go through all incidents, then write all queued changes, for a process that ends.
+
+        A process that is not in charge writes only the queued changes.
+        """
         self._after = None
         while self._continue_round():
             pass
@@ -414,10 +451,11 @@ class Book:
 
 
 def build_records(duties: Duties, incidents: Sequence[Incident]) -> Iterator[DutyRecord]:
-    """Yield the duty records of these incidents.
+    """Yield the duty records of these incidents, computed from the store; nothing is written.
 
-    There is one per report, and one for an acknowledgement that is still missing. A part yields
-    none, because its head has them.
+    There is one for each duty. There is another one for the acknowledgement of an open incident of
+    severity `low` or above whose severity row starts deadlines (`clock` is `run`). A part yields
+    none, because its head has the records.
     """
     heads = [incident for incident in incidents if not incident.part_of]
     deadlines = duties.find_deadlines(heads)
@@ -466,9 +504,9 @@ def _needs_acknowledgement(incident: Incident, deadlines: IncidentDeadlines) -> 
 
 
 def read_known_until(store: IncidentStore) -> datetime | None:
-    """Return until when all notifications and decisions are in the records.
+    """Return the moment up to which all notifications and decisions are in the duty records.
 
-    None until alert has gone through all incidents once.
+    Returns None until alert has gone through all incidents one time.
     """
     mark = store.get(DutiesKnown, THE_MARK)
     return mark.at if mark else None
@@ -477,10 +515,11 @@ def read_known_until(store: IncidentStore) -> datetime | None:
 def find_earliest(
     store: IncidentStore, tenant: str, regimes: Iterable[str], now: datetime
 ) -> dict[str, float]:
-    """Return when the earliest running report of a tenant is due, by regime, in Unix seconds.
+    """Return when the first running report of a tenant is due, in Unix seconds, by regime id.
 
-    A regime without a running report is missing. For an unverified rule it is the earliest that is
-    still to come, because such a rule is never overdue.
+    A time in the past is an overdue report. Reports under a rule that nobody verified are never
+    overdue: for such a rule it is the first time from `now` on. A regime without such a report is
+    left out.
     """
     by_regime = dict[str, float]()
     for regime in regimes:
@@ -496,7 +535,11 @@ def find_earliest(
 
 
 def find_running(store: IncidentStore) -> set[str]:
-    """Return the ids of the incidents with a running deadline, as far as duty records say."""
+    """Return the ids of the incidents with a report that is due, by the duty records.
+
+    Missing acknowledgements do not count. Parts are not included, because their heads have the
+    records.
+    """
     clocks = {item.values[0] for item in store.tally(DutyRecord, DocumentFilter(), ("runs",))} - {
         ""
     }
@@ -511,10 +554,11 @@ def find_running(store: IncidentStore) -> set[str]:
 def count_unacknowledged(
     store: IncidentStore, tenant: str, silent: Collection[str], now: datetime
 ) -> int:
-    """Return how many incidents of a tenant nobody acknowledged within half of the time left.
+    """Return how many incidents of a tenant should have been acknowledged by `now` and were not.
 
-    Only incidents with running deadlines count. Those in `silent`, by id, do not: whoever silenced
-    one knows of it.
+    Their duty records say so: an acknowledgement is due after half of the time until the next
+    deadline. Incidents whose ids are in `silent` do not count, because whoever silenced one knows
+    of it.
     """
     late = DocumentFilter(
         {"runs": (clock_of(tenant, HEARD),)}, before=now + timedelta(microseconds=1)
@@ -523,10 +567,11 @@ def count_unacknowledged(
 
 
 def count_reports(store: IncidentStore, since: datetime, until: datetime) -> dict[str, int]:
-    """Return how many reports fell due from `since` until `until`, by what became of them.
+    """Return how many reports fell due from `since` until before `until`, by outcome.
 
-    The keys are `kept`, `late` and `missed`; one without a report is missing. Only verified rules
-    count.
+    The keys are `kept` (sent in time), `late` (sent after that) and `missed` (not sent yet); an
+    outcome without reports is left out. Only reports under verified rules count. If `until` is in
+    the future, reports that are not due yet and not sent count as `missed`.
     """
     where = DocumentFilter({"counts": ("kept", "late", "missed")}, since=since, before=until)
     return {row.values[0]: row.count for row in store.tally(DutyRecord, where, ("counts",))}
