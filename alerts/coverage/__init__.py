@@ -72,7 +72,11 @@ class CoverageLog:
     _day: str = ""
 
     def __call__(self, beat: Heartbeat) -> None:
-        """Record the hours that a heartbeat reports."""
+        """Record the hours that a heartbeat reports, and the end of removed sites.
+
+        A heartbeat from the future is logged and ignored. One that is older than a previous one of
+        the same host is ignored. Hours that are not credible are left out.
+        """
         now, at = self.clock.now(), beat.inserted_at
         ahead = now + timedelta(seconds=AHEAD_SECONDS)
         if at > ahead:
@@ -94,9 +98,11 @@ class CoverageLog:
         self._last[beat.origin] = at
 
     def begin_day(self) -> None:
-        """Begin a new day for every site, if it has begun.
+        """Write an empty day for every site, if a UTC day has begun since the last call.
 
-        A site that nobody reports on then has a day without reports.
+        Days between the last recorded one and today are written as well. Days that exist are left
+        as they are. Sites that have ended, and the canary site, get none. So a site that nobody
+        reports on has a day without reports.
         """
         today = format_day(self.clock.now())
         if today == self._day:
@@ -114,7 +120,10 @@ class CoverageLog:
         self._day = today
 
     def record_canary(self, published: datetime) -> None:
-        """Record that a canary post published at that time was reported."""
+        """Record in the coverage log that a canary post published at that time was reported.
+
+        It marks the five minutes in which the post was published. A time in the future is ignored.
+        """
         if published <= self.clock.now() + timedelta(seconds=AHEAD_SECONDS):
             merge(self.store, partial(self._write_canary, published))
 
@@ -230,8 +239,8 @@ def find_last_days(
 ) -> Iterator[SiteDay]:
     """Yield the last known day of each site that `among` selects.
 
-    `newest` is the last day that was begun, if only for some of the sites; for the others it is the
-    day before.
+    `newest` is the beginning of the newest UTC day in the log. A site without a document for that
+    day is yielded with the day before. A site that has neither is left out.
     """
     days = list(store.scroll(SiteDay, replace(among, since=newest - DAY, before=newest + DAY)))
     begun = {day.site for day in days if day.at == newest}

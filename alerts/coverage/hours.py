@@ -70,9 +70,11 @@ IMPORTED = UNWATCHED["i"]
 
 
 class CoverageHour(NamedTuple):
-    """One hour of one site; `why` are uncovered minutes by reason.
+    """One hour of one site, beginning `at`.
 
-    A page may have a hundred thousand of them.
+    `seen` is the number of covered minutes, and `why` maps the letter of each reason to the minutes
+    that were not covered because of it. `posts` is the number of new posts. `explained` says that
+    every gap in the hour has an explanation. A page may have a hundred thousand of these hours.
     """
 
     at: datetime
@@ -114,13 +116,13 @@ class CoverageHour(NamedTuple):
 
     @property
     def blind(self) -> int:
-        """The number of minutes that were not covered."""
+        """The number of minutes that were not covered although the site was scheduled."""
         return sum(self.why.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A time in which `site` was not read; `why` are the letters of the reasons.
+    """A time in which `site` was not read; `why` are the letters of the reasons, most common first.
 
     `explained` is the explanation, if somebody gave one.
     """
@@ -133,15 +135,20 @@ class Gap:
 
     @property
     def is_first_reading(self) -> bool:
-        """Whether the first reading of the site was the only reason."""
+        """Whether the site is new: the first reading took place, and there is no other reason.
+
+        That it was not visited yet does not count as another reason.
+        """
         return FIRST_READING in self.why and not set(self.why) - {FIRST_READING, UNVISITED}
 
 
 @dataclass(frozen=True, slots=True)
 class SiteCoverage:
-    """A site in the window.
+    """The coverage of a site in a window: its hours, oldest first, and its gaps.
 
     `unwatched` is the reason why it is not read at the end of the window, "" for a site that is.
+    `revisit` is the time between two visits and `lives` how long a post stays up, both in seconds,
+    or 0 if unknown.
     """
 
     site: str
@@ -155,9 +162,11 @@ class SiteCoverage:
 
     @property
     def level_now(self) -> Level:
-        """Whether the site is read at present.
+        """How the site is covered at the end of the window.
 
-        This is the latest report of the last minutes, or else the last assessed hour.
+        A site that is not read is `imported` or `nothing`. For others the last letter of `pending`
+        decides between `covered` and `uncovered`. Without such a letter it is `pending` if the last
+        assessed hour has covered minutes or there is none, and `uncovered` or `nothing` otherwise.
         """
         if self.unwatched:
             return judge(CoverageEvidence(imported=int(self.unwatched == IMPORTED)))
@@ -174,7 +183,7 @@ class SiteCoverage:
 
     @property
     def last_assessed(self) -> CoverageHour | None:
-        """Return the latest hour whose coverage is known; None if there is none."""
+        """The latest hour whose coverage is known, scheduled or not; None for none."""
         return next((cell for cell in reversed(self.cells) if not is_pending(cell.level)), None)
 
     @property
@@ -189,16 +198,20 @@ class SiteCoverage:
 
     @property
     def was_read(self) -> bool:
-        """Whether the site was to be read in any hour; mostly it was in the last ones."""
+        """Whether any hour is assessed in which the site was to be read, with or without success.
+
+        It is False if the window was read without hours.
+        """
         return any(cell.is_scheduled for cell in reversed(self.cells))
 
 
 @dataclass(frozen=True, slots=True)
 class CoverageWindow:
-    """The coverage of a time, assessed until `judged`.
+    """The coverage of the time from `since` until before `until`, assessed until `judged`.
 
-    `begins` is the beginning of the log where that is after `since`, `NEVER` where it has not
-    begun. `canaries` are hours in which a canary post was reported.
+    `rows` are the sites by name, and `days` the UTC days of the time (2026-11-25). `begins` is the
+    beginning of the log where that is after `since`, `NEVER` where it has not begun, and None where
+    it began earlier. `canaries` are hours in which a canary post was reported.
     """
 
     since: datetime
@@ -215,28 +228,31 @@ class CoverageWindow:
         return self.begins is None or self.begins < self.until
 
     def gaps(self) -> list[Gap]:
-        """Return all gaps, in order of time."""
+        """Return the gaps of all sites, by their beginning and then by site."""
         return sorted(
             (gap for row in self.rows for gap in row.gaps), key=lambda gap: (gap.since, gap.site)
         )
 
     def find_unexplained(self) -> list[Gap]:
-        """Return the gaps without an explanation."""
+        """Return the gaps without an explanation, by their beginning and then by site."""
         return [gap for gap in self.gaps() if gap.explained is None]
 
     def pending(self) -> list[SiteCoverage]:
-        """Return the sites whose coverage cannot be assessed yet.
+        """Return the sites with reports whose coverage cannot be assessed yet.
 
-        These have a recent report of not being read, or no site has an assessed hour.
+        A site is among them if one of these reports says that it was not read, or if no site has an
+        assessed hour or a gap.
         """
         has_assessed = any(row.was_read for row in self.rows) or bool(self.gaps())
         return [row for row in self.rows if row.pending and (row.is_blind_now or not has_assessed)]
 
     @property
     def level(self) -> Level:
-        """Whether the window was covered, by minutes.
+        """The level of the whole window.
 
-        Explained gaps are not missed.
+        Unexplained gaps are missed, and the sites of `pending()` are pending. It is covered if
+        there are neither and any site has covered minutes. A window that was read without hours has
+        none.
         """
         cells = [cell for row in self.rows for cell in row.cells]
         return judge(
@@ -250,7 +266,11 @@ class CoverageWindow:
 
     @property
     def is_accounted_for(self) -> bool:
-        """Whether all of it is covered, or every gap is explained."""
+        """Whether the whole time is covered, or every gap in it is explained.
+
+        It is False if the log begins within the time or later, or if a recent report says that a
+        site was not read.
+        """
         is_known = self.begins is None and not any(row.is_blind_now for row in self.rows)
         return is_known and (
             is_covered(self.level) or (bool(self.gaps()) and not self.find_unexplained())
@@ -300,10 +320,12 @@ def read_coverage(
     *,
     cells: bool = True,
 ) -> CoverageWindow:
-    """Return the coverage from `since` until `until`, of one site or, for "", of all.
+    """Return the coverage of one site, or of all sites for "", from `since` until before `until`.
 
-    Both are widened to whole hours, and `until` is limited to the present one. With `cells` off,
-    rows contain only gaps and no hours.
+    The time is widened to whole UTC hours and ends with the present hour at the latest. It is
+    assessed until 15 minutes before `now`. Rows are sorted by site name; the canary site has none.
+    A site that was not scheduled in that time and is not listed as unwatched has no row. If `cells`
+    is False, rows contain only gaps and no hours, and none is left out. The store is only read.
     """
     since, until = (
         _to_hour(since),
@@ -351,7 +373,10 @@ class Recount:
     _due: float = float("-inf")
 
     def __call__(self) -> None:
-        """Count if it is due; this reads two days of every site."""
+        """Count if 15 minutes have passed since the last count, and pass the number to `tell`.
+
+        It reads the coverage log of all sites for the last day.
+        """
         if self.clock.monotonic() < self._due:
             return
         self._due = self.clock.monotonic() + RECOUNT_SECONDS

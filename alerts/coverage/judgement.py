@@ -28,12 +28,14 @@ class CoverageEvidence(NamedTuple):
 
 
 def judge(evidence: CoverageEvidence) -> Level:
-    """Return the level that `evidence` proves; missed weighs more than not yet known.
+    """Return the level that `evidence` proves.
+
+    Anything missed gives `partly` or `uncovered`, even if something is pending. Otherwise anything
+    pending gives `pending`, then anything covered gives `covered`. Imports count only without all
+    of these.
 
     >>> judge(CoverageEvidence(covered=57, missed=3)), judge(CoverageEvidence(imported=9))
-    ('partly', 'imported')
-    >>> judge(CoverageEvidence())
-    'nothing'
+    ('partly', 'imported') >>> judge(CoverageEvidence()) 'nothing'
     """
     if evidence.missed:
         return "partly" if evidence.covered else "uncovered"

@@ -48,9 +48,10 @@ class HeartbeatRecorder:
     """Hour, slot and letter of the latest report, by host and site."""
 
     def __call__(self, beat: Heartbeat) -> None:
-        """Store a heartbeat if it changes something or the stored one is a minute old.
+        """Store a heartbeat if its content changed or the stored one is a minute old.
 
-        Raises UnavailableError while the store is down.
+        A time in the future is stored as the present. The time of the host's first heartbeat is
+        kept. Raises UnavailableError while the store is down.
         """
         # a host's clock that is ahead must not promise a time to come
         at = min(beat.inserted_at, self.clock.now())
@@ -98,7 +99,8 @@ class HeartbeatRecorder:
 class MonitoringStatus:
     """How complete monitoring is at present; `said` gives the reason in words.
 
-    Where it `is_trusted`, an empty list means that nothing was found.
+    `since` is the first heartbeat of any crawl host, and `last` the latest; both are None if there
+    was none. Where it `is_trusted`, an empty list means that nothing was found.
     """
 
     level: Level
@@ -123,14 +125,20 @@ class MonitoringStatus:
 
     @property
     def has_collected(self) -> bool:
-        """Whether anything was collected or imported that an incident could come from."""
+        """Whether anything was collected or imported that an incident could come from.
+
+        It is True also if the last heartbeat is too old, and False if no site can be read.
+        """
         return WORTH[self.level] is not WORTH["nothing"]
 
 
 def monitoring_status(store: IncidentStore, now: datetime) -> MonitoringStatus:
     """Return how complete the monitoring is at `now`, and why, from the stored heartbeats.
 
-    Raises UnavailableError while the store is down.
+    It is `pending` if the last heartbeat is over an hour old, `uncovered` if no site is read,
+    `partly` if some are not or another fault is known, and `covered` otherwise. Without any
+    heartbeat it is `imported` if there are incidents or findings, else `nothing`. Raises
+    UnavailableError while the store is down.
     """
     hosts = list(store.scroll(CollectorHeartbeat, DocumentFilter()))
     if not hosts:

@@ -56,7 +56,11 @@ class ReportOrigin:
 
 
 def format_organizations(settings: Settings, tenants: Iterable[str], language: Language) -> str:
-    """Join the registered names of `tenants`, of those that have one."""
+    """Join the registered names of `tenants`, sorted by tenant, in the given language.
+
+    If a name is missing in that language, the name in the other one is used. Tenants that have none
+    or are not in `settings` are left out; the result is "" if no name is left.
+    """
     entities = [
         settings.tenants[name].entity for name in sorted(tenants) if name in settings.tenants
     ]
@@ -68,10 +72,9 @@ def format_organizations(settings: Settings, tenants: Iterable[str], language: L
 
 
 def css_text(text: str) -> Markup:
-    r"""Escape `text` as a string of a style sheet that cannot be ended from within.
+    r"""Return `text` as a quoted string of a style sheet that cannot be ended from within.
 
-    >>> css_text('A "bank" </style>')
-    Markup('"A \\22 bank\\22  \\3c \\2f style\\3e "')
+    >>> css_text('A "bank" </style>') Markup('"A \\22 bank\\22 \\3c \\2f style\\3e "')
     """
     signs = (sign if sign.isalnum() or sign in " .,:-–·" else f"\\{ord(sign):x} " for sign in text)
     return Markup(f'"{"".join(signs)}"')  # noqa: S704  every sign that could end it is escaped
@@ -80,7 +83,11 @@ def css_text(text: str) -> Markup:
 def render_report(
     window: CoverageWindow, sheets: Sequence[DayCheck], origin: ReportOrigin, signer: Signer | None
 ) -> str:
-    """Render the report as HTML; without a signer it states that it is not signed."""
+    """Render the report as one HTML file, with its signature at the end.
+
+    `sheets` are the checked days of the window. Without a signer the report states that it is not
+    signed.
+    """
     pages = Environment(
         loader=PackageLoader("alerts.coverage"),
         autoescape=True,
@@ -153,9 +160,12 @@ class CoverageVerdict:
 
 
 def verdict(window: CoverageWindow, sheets: Sequence[DayCheck]) -> CoverageVerdict:
-    """Return whether there were coverage gaps, in one sentence with the numbers.
+    """Return whether there were coverage gaps, in one sentence, with the numbers.
 
-    No verdict is given before the log begins, unless a signed day was changed.
+    It is bad if a signed day was changed, a gap is unexplained, or no site was to be read. It is
+    open if sites cannot be assessed yet, if all gaps are explained, if there are only imports, or
+    if the log begins within the time. If the log had not begun by the end of the time and no signed
+    day was changed, the result is open, and its text makes no claim.
     """
     beginning = view.describe_beginning(window)
     if beginning and not window.has_begun and all(sheet.holds for sheet in sheets):
@@ -280,9 +290,10 @@ class _NightIncident(Excerpt):
 
 
 def summarize_night(store: IncidentStore, since: datetime, until: datetime, now: datetime) -> Night:
-    """Return the incidents opened and the reports due from `since` until `until`, in numbers.
+    """Count the incidents opened and the reports due from `since` until before `until`.
 
-    Reports are counted only as far as alert has computed them (`Night.known`).
+    Reports are counted only as far as alert has computed them (`Night.known`). `Night.is_fresh`
+    says whether that is at most five minutes before `now`.
     """
     opened = list(
         store.excerpts(Incident, DocumentFilter(since=since, before=until), _NightIncident)
@@ -324,9 +335,11 @@ class CoverageReader:
         return ZoneInfo(self.context.settings.coverage.zone)
 
     def read_window(self, since: str, until: str = "", site: str = "") -> CoverageWindow:
-        """Return the coverage of one site or all, for a time as people type it.
+        """Return the coverage of one site, or of all for "", in a time as people type it.
 
-        Raises ConfigError for an invalid time or an unknown site.
+        For the formats, see `alerts.coverage.view.read_time`; an empty `until` is the present.
+        Raises ConfigError for an invalid time, one of over 62 days, an end that is before the start
+        or more than an hour ahead, or a site that the log does not have.
         """
         now = self.context.clock.now()
         began = read_time(since, now, self.zone)
@@ -342,7 +355,11 @@ class CoverageReader:
         return read_coverage(self.store, began, min(ended, now), now, site)
 
     def check_days(self, window: CoverageWindow) -> list[DayCheck]:
-        """Check each day of a window against the sheets that alert signed."""
+        """Check each day of a window against what alert signed, in the same order.
+
+        Raises ConfigError if a signer's public key is damaged, or if the time-stamping authority of
+        the settings cannot be used.
+        """
         now = self.context.clock.now()
         return check_days(
             self.store,
@@ -363,10 +380,13 @@ class CoverageReader:
         by: str,
         tenants: Collection[str] = (),
     ) -> GapReason:
-        """Record the reason of a gap, first in the audit log.
+        """Record the reason of the gaps in a time, and return it.
 
-        `tenants` are those that the explaining person may see, () for all. Raises
-        ConfigError or QueryError for invalid values.
+        It is written to the audit log first, then to the store. `since` and `until` are as people
+        type them, at most 31 days apart. `site` "" stands for all sites. `by` is the person's name.
+        `tenants` are those that this person may see, () for all. No gap needs to exist. Raises
+        ConfigError for an invalid time or an unknown site, and QueryError for a reason that is
+        empty, too long or contains an identifier; then nothing is recorded.
         """
         now = self.context.clock.now()
         began, ended = read_time(since, now, self.zone), read_time(until, now, self.zone, ends=True)
@@ -402,10 +422,10 @@ class CoverageReader:
         language: Language,
         tenants: Iterable[str] = (),
     ) -> tuple[str, bool]:
-        """Return the page to print, and whether it is signed.
+        """Return the report as HTML, and whether it is signed.
 
-        Without the key of alert it is not signed, and states so. Its head names the
-        organisations of `tenants`.
+        `by` is the name of its author. The head names the organisations of `tenants`. Without the
+        key of alert it is not signed, and states so; no key is made here.
         """
         key_store = self.context.keys
         # requesting a missing key elsewhere would make one
@@ -425,5 +445,5 @@ class CoverageReader:
 
 
 def to_typed(at: datetime, zone: ZoneInfo) -> str:
-    """Format a moment as people type it."""
+    """Format a moment in `zone` as people type it: 2026-11-25T18:00."""
     return at.astimezone(zone).strftime("%Y-%m-%dT%H:%M")

@@ -46,12 +46,12 @@ class Stamper(Protocol):
     """A time-stamping authority."""
 
     def stamp(self, data: bytes) -> bytes:
-        """Return a time-stamp token on `data`; raises UndeliveredError if none is valid."""
+        """Return an RFC 3161 token on `data`; raise UndeliveredError if none is valid."""
 
     def check(self, token: bytes, data: bytes) -> datetime:
-        """Return when the authority saw `data`.
+        """Return the UTC time at which the authority saw `data`, according to `token`.
 
-        Raises RecordError where the token does not prove it.
+        Raises RecordError if the token does not prove it.
         """
 
 
@@ -63,7 +63,11 @@ class Authority:
     root: x509.Certificate
 
     def stamp(self, data: bytes) -> bytes:
-        """Request a token; see `Stamper.stamp`."""
+        """Request a token on the SHA-256 of `data` over HTTP, and return it after checking it.
+
+        Raises UndeliveredError if the authority cannot be reached, answers with an error, or
+        returns a token that cannot be verified.
+        """
         from rfc3161_client import (  # noqa: PLC0415 - an extra
             HashAlgorithm,
             TimestampRequestBuilder,
@@ -88,7 +92,11 @@ class Authority:
         return answer.body
 
     def check(self, token: bytes, data: bytes) -> datetime:
-        """Verify a token; see `Stamper.check`."""
+        """Return the UTC time in `token`, after verifying it for `data` with the root certificate.
+
+        Raises RecordError if the token is damaged, is for other data or was not issued under the
+        certificate.
+        """
         from rfc3161_client import (  # noqa: PLC0415
             VerificationError,
             VerifierBuilder,
@@ -105,9 +113,11 @@ class Authority:
 
 
 def open_sheets(context: Context, store: IncidentStore) -> Sheets | None:
-    """Return the signer of days, or log and return None if an external source gives alert no key.
+    """Return the signer of days; log a warning and return None if alert's key cannot be had.
 
-    Raises ConfigError for a local key that has changed.
+    If keys are local files, a missing key is made. Raises ConfigError if the key is invalid and
+    keys do not come from a command, or if the time-stamping authority of the settings cannot be
+    used.
     """
     try:
         signer = keys.load_signer(context.keys, ROLE)
@@ -120,9 +130,10 @@ def open_sheets(context: Context, store: IncidentStore) -> Sheets | None:
 
 
 def open_stamper(context: Context) -> Stamper | None:
-    """Return the authority of the settings, None for none.
+    """Return the time-stamping authority of the settings; None if they name none.
 
-    Raises ConfigError for a missing package or certificate.
+    Raises ConfigError if the package rfc3161-client is missing, or if the certificate is missing or
+    invalid.
     """
     settings = context.settings.coverage
     if not settings.timestamp_url:
@@ -153,14 +164,25 @@ class Sheets:
     _last: dict[str, tuple[int, DaySheet | None]] = field(default_factory=dict)
 
     def reopen(self, days: Collection[str]) -> None:
-        """Mark these days as open, because more is about to be written of them."""
+        """Write a signed sheet that marks each of these days as open.
+
+        Call it before more is written about them. Days that were never signed, or are open already,
+        are left as they are.
+        """
         for day in sorted(days):
             last = self._find_newest(day)
             if last is not None and last.digest != OPEN:
                 self._append(day, OPEN, 0, stamped=False)
 
     def sign_due(self) -> None:
-        """Sign the days that are due."""
+        """Sign the days that are due, of the last eight, and write a sheet for each.
+
+        A day is due an hour after its end, and not within an hour of its last sheet. It must be
+        unsigned, open again, or lack a time stamp although an authority is configured. If a signed
+        day was changed, that is logged as an error and the day is not signed. Days without sites
+        are skipped. If the authority cannot stamp, that is logged and the sheet is written without
+        a stamp.
+        """
         now = self.clock.now()
         for day in (format_day(now - timedelta(days=n)) for n in range(DAYS, 0, -1)):
             last, over = self._find_newest(day), _day_end(day) + LATE
@@ -211,7 +233,10 @@ class Sheets:
 
 @dataclass(frozen=True, slots=True)
 class DayCheck:
-    """The result of checking a day: `holds` is False if it was changed; `said` says it in words."""
+    """The result of checking a day: `holds` is False if it was changed; `said` says it in words.
+
+    A day that is not signed, or is open again, holds. Then `digest` is "".
+    """
 
     day: str
     holds: bool
@@ -230,7 +255,10 @@ def check_days(
 ) -> list[DayCheck]:
     """Return for each day whether the log still says what alert signed, in the same order.
 
-    `verifier` knows the signers, `stamper` checks time stamps, None for none.
+    A day is YYYY-MM-DD. A day that was never signed, or that alert opened again, holds. One with an
+    unknown signer, an invalid signature or an invalid time stamp does not. `verifier` knows the
+    signers. If `stamper` is None, time stamps are not checked. Whether an unsigned day is over is
+    judged by `now`.
     """
     return [_check_day(store, day, verifier, stamper, now) for day in days]
 
@@ -289,9 +317,10 @@ def _check_day(
 
 
 def compute_digest(store: IncidentStore, day: str) -> tuple[str, int]:
-    """Return the SHA-256 (hex) of a day's coverage log, and its number of sites.
+    """Return the SHA-256 (hex) of a day's coverage log, and the number of sites in it.
 
-    `day` is 2026-11-25. A day without reports has the digest of an empty day.
+    `day` is YYYY-MM-DD. A day without sites has a digest of its own date alone. The store is
+    refreshed first.
     """
     store.refresh()
     days = {
@@ -318,7 +347,10 @@ def _serialize(day: SiteDay) -> bytes:
 
 
 def serialize_for_stamp(sheet: DaySheet) -> bytes:
-    """Return the bytes that an authority stamps: the signature and the signed parts."""
+    """Return the bytes that an authority stamps: the signed parts, the signer and the signature.
+
+    They are UTF-8, separated by newlines.
+    """
     return b"\n".join((*_parts_to_sign(sheet), sheet.signer.encode(), sheet.signature.encode()))
 
 

@@ -37,10 +37,13 @@ TIME = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
 
 
 def read_time(typed: str, now: datetime, zone: ZoneInfo, *, ends: bool = False) -> datetime:
-    """Parse a moment that a person typed; `ends` if it is the end of a time.
+    """Parse a moment that a person typed; the result is in the time zone of `now`.
 
-    Where clocks are set back an hour occurs twice, and the first of the two is meant; a skipped
-    hour is read as if it existed. Raises ConfigError that explains the format.
+    Formats are `12h` or `3d` (before `now`), `today` or `yesterday` with or without a time, a time
+    such as `18:00` (the latest one that has passed), and ISO 8601; all but the first are in `zone`
+    unless they name their own. An hour that occurs twice because clocks are set back means the
+    first one; a skipped hour is read as if it existed. Raises ConfigError for anything else, which
+    explains the formats; `ends` says that its message is about an end.
     """
     words, local = typed.strip().split(), now.astimezone(zone)
     if len(words) == 1 and (ago := AGO.fullmatch(words[0])):
@@ -95,7 +98,11 @@ class SharedGap:
 def build_tables(
     window: CoverageWindow, zone: tzinfo, rows: Sequence[SiteCoverage]
 ) -> Iterator[Table]:
-    """Yield tables for a terminal: 24 hours each, with a row per site and one for canary posts."""
+    """Yield one table for the terminal per 24 hours, with a row per site and a column per hour.
+
+    Hours are shown in `zone`. If the window has canary posts, a last row marks their hours. Without
+    rows or hours, nothing is yielded.
+    """
     hours = [cell.at for cell in rows[0].cells] if rows else []
     for first in range(0, len(hours), COLUMNS):
         block = hours[first : first + COLUMNS]
@@ -147,9 +154,10 @@ def _format_cell(cell: CoverageHour) -> Text:
 
 
 def select_rows(window: CoverageWindow, everything: bool) -> Sequence[SiteCoverage]:
-    """Return the sites to show in the table; all of them with `everything` or if they are few.
+    """Return the sites to show in the table: at most 40 of them, or all with `everything`.
 
-    Of many, those with unexplained gaps come first, then those with explained ones.
+    If there are more than 40, sites with unexplained gaps come first, then those with explained
+    gaps, then the others, each by name.
     """
     if everything or len(window.rows) <= SHOWN:
         return window.rows
@@ -160,7 +168,10 @@ def select_rows(window: CoverageWindow, everything: bool) -> Sequence[SiteCovera
 
 
 def merge_gaps(gaps: Iterable[Gap], zone: tzinfo | None = None) -> list[SharedGap]:
-    """Return the gaps with those of several sites merged that have the same time and reasons."""
+    """Return the gaps, merged where several sites have the same time, reasons and explanation.
+
+    They are sorted by their beginning. `zone` is that of the moment in an explanation's text.
+    """
     sites = defaultdict[tuple[datetime, datetime, str, str], list[str]](list)
     for gap in gaps:
         explanation = gap.explained
@@ -174,7 +185,10 @@ def merge_gaps(gaps: Iterable[Gap], zone: tzinfo | None = None) -> list[SharedGa
 
 
 def format_gaps(window: CoverageWindow, zone: tzinfo) -> Iterator[str]:
-    """Yield one line of text per gap, with its sites, time, reasons and explanation."""
+    """Yield a line of text for all sites that share a gap: time, sites, reasons, explanation.
+
+    Times are in `zone`. Lines are sorted by the beginning of the gap.
+    """
     for gap in merge_gaps(window.gaps(), zone):
         end = f"explained: {gap.explained}" if gap.explained else "NOT EXPLAINED"
         why = ", ".join(map(str, list_reasons(gap)))
@@ -185,7 +199,10 @@ def format_gaps(window: CoverageWindow, zone: tzinfo) -> Iterator[str]:
 
 
 def name_sites(gap: SharedGap, sites: int, most: int) -> Phrase | str:
-    """Name the sites of a gap, or give their number if they are more than `most`."""
+    """Return the names of the sites with a gap, or only their number if they are more than `most`.
+
+    `sites` is the number of all sites, which is stated beside that number.
+    """
     if len(gap.sites) > most:
         return Phrase("%(some)s of %(sites)s sites", some=len(gap.sites), sites=sites)
     return ", ".join(map(safe, gap.sites))
@@ -197,7 +214,10 @@ def list_reasons(gap: SharedGap) -> tuple[Phrase, ...]:
 
 
 def format_span(since: datetime, until: datetime, zone: tzinfo) -> Phrase:
-    """Format a time in the local zone, with its length."""
+    """Format a time in `zone` with its length: `2026-11-25 18:00–20:30 (2 h 30)`.
+
+    An end on another day has its month and day.
+    """
     start, end_ = since.astimezone(zone), until.astimezone(zone)
     hours, minutes = divmod(round((until - since) / timedelta(minutes=1)), 60)
     minutes_text, end = (
@@ -231,9 +251,10 @@ def build_legend(rows: Sequence[SiteCoverage]) -> str:
 
 
 def describe_beginning(window: CoverageWindow) -> Phrase | None:
-    """Describe the part without claims, because the log begins within the time or has not begun.
+    """Describe the part of the window about which the log makes no claim.
 
-    Returns None where the log begins before.
+    That is the time before the log begins, or all of it. Returns None if the log began before the
+    window.
     """
     if window.begins is None:
         return None
@@ -246,15 +267,19 @@ def describe_beginning(window: CoverageWindow) -> Phrase | None:
 
 
 def begins_as_json(window: CoverageWindow) -> str | None:
-    """Return the moment from which the log makes claims within the time.
+    """Return the moment from which the log makes claims within the window, as ISO 8601.
 
-    Returns None where it has not begun, because then having no gap is no claim.
+    Returns None if the log had not begun by the end, because then having no gap is no claim.
     """
     return (window.begins or window.since).isoformat() if window.has_begun else None
 
 
 def describe_exceptions(window: CoverageWindow) -> Iterator[Phrase]:
-    """Yield lines about unmonitored, pending and short-lived sites."""
+    """Yield lines about sites that are not monitored, then pending sites, then short-lived posts.
+
+    Sites with the same reason share a line, except that each site with short-lived posts has its
+    own.
+    """
     why = sorted((row.unwatched, row.site) for row in window.rows if row.unwatched)
     for reason, group in groupby(why, key=lambda pair: pair[0]):
         sites = ", ".join(safe(site) for _, site in group)
@@ -281,7 +306,11 @@ def describe_exceptions(window: CoverageWindow) -> Iterator[Phrase]:
 def compute_totals(window: CoverageWindow) -> Mapping[str, Any]:
     """Return the numbers of sites, hours, minutes, posts and gaps of a window, by name, for JSON.
 
-    `hours_seen` counts hours that were covered for all their minutes.
+    Hours and minutes are summed over sites. `hours_scheduled` and the minutes are of assessed hours
+    in which a site was to be read. `hours_seen` are those that were covered for all 60 minutes,
+    `hours_with_gaps` those without a covered minute, and `hours_partly` those that a gap covers in
+    part. `pending` and `short_lived` are lists of site names; `unwatched` maps a site to the
+    reason.
     """
     cells = [cell for row in window.rows for cell in row.cells]
     states, scheduled = (
@@ -339,7 +368,11 @@ def format_totals(window: CoverageWindow) -> str:
 
 
 def gap_as_json(gap: Gap) -> dict[str, Any]:
-    """Return a gap as a JSON object; `site` null stands for every site."""
+    """Return a gap as a JSON object; `site` null stands for every site.
+
+    Times are ISO 8601, `why` is a list of reasons in English, and `explained` is null without an
+    explanation.
+    """
     explanation = gap.explained
     return {
         "site": gap.site or None,
@@ -360,7 +393,11 @@ def gap_as_json(gap: Gap) -> dict[str, Any]:
 
 
 def as_json(coverage: CoverageWindow, sheets: Iterable[DayCheck]) -> Iterator[Mapping[str, Any]]:
-    """Yield JSON objects, one per line: sites, gaps and sheets, the total last."""
+    """Yield JSON objects whose `type` is `site`, `gap` or `sheet`, and at last one that is `total`.
+
+    A site has its hours in `cells`, oldest first. A sheet is a checked day of `sheets`. Times are
+    ISO 8601 or null. `gap_minutes` of an hour maps each reason, in English, to minutes.
+    """
     for row in coverage.rows:
         cells = [
             {

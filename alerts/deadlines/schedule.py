@@ -535,10 +535,10 @@ def find_earliest(
 
 
 def find_running(store: IncidentStore) -> set[str]:
-    """Return the ids of the incidents with a report that is due, by the duty records.
+    """Return the ids of the incidents for which a reporting deadline runs.
 
-    Missing acknowledgements do not count. Parts are not included, because their heads have the
-    records.
+    Duty records say so, which may be about a minute old. Missing acknowledgements do not count.
+    Parts are not included, because their heads have the records.
     """
     clocks = {item.values[0] for item in store.tally(DutyRecord, DocumentFilter(), ("runs",))} - {
         ""
