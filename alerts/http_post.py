@@ -44,14 +44,18 @@ MOST_BYTES = 65_536
 
 @dataclass(frozen=True, slots=True)
 class PostResponse:
-    """The answer of the server."""
+    """The answer of the server: its status, and at most 65,536 bytes of its body.
+
+    `retry_after` is the number of seconds that an error status asked to wait; None if it asked for
+    none.
+    """
 
     status: int
     body: bytes
     retry_after: float | None
 
     def field(self, name: str) -> Any:
-        """Return a field of the answer's JSON object, or None if it has none."""
+        """Return a field of the answer's JSON object; None without the field or the object."""
         try:
             found = read_json(self.body)
         except ValueError:
@@ -62,7 +66,8 @@ class PostResponse:
 def address(url: str) -> SplitResult:
     """Return the parts of `url` if messages may be sent there: https, or http on loopback.
 
-    Raises ConfigError, without repeating `url`, for anything else.
+    Raises ConfigError, without repeating `url`, for anything else, and for a URL with a user name
+    or a fragment.
     """
     try:
         parts = urlsplit(url)
@@ -89,10 +94,12 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> PostResponse:
-    """Post `body` and return the answer, whatever its status.
+    """Send one POST request with `body` and return the answer, whatever its status.
 
-    `timeout` is in seconds and applies to each step. Of a refusal whose body breaks off, the body
-    is empty. Raises UndeliveredError if there is no answer, or if that of a success breaks off.
+    A redirect is returned and not followed. `timeout` is in seconds and applies to each step. A
+    body that is long or slow is cut off, at 65,536 bytes or after `timeout`; of a refusal whose body
+    breaks off, the body is empty. Raises ConfigError if nothing may be sent to `url`, and
+    UndeliveredError if there is no answer, or if that of a success breaks off.
     """
     parts = address(url)
     handlers: list[Any] = [_NoRedirect()]
@@ -162,9 +169,10 @@ def require_success(answer: PostResponse) -> PostResponse:
 
 
 def handshake(host: str, port: int, *, tls: bool, timeout: float) -> str:
-    """Connect to a host, with TLS if `tls` is set, and return one phrase on the connection.
+    """Connect to a host, with TLS if `tls` is set, close the connection, and describe it.
 
-    Raises UndeliveredError if the host cannot be reached.
+    The result is one English phrase. `timeout` is in seconds. Raises UndeliveredError if the host
+    cannot be reached or its certificate is not trusted.
     """
     try:
         with socket.create_connection((host, port), timeout) as plain:
@@ -179,7 +187,11 @@ def handshake(host: str, port: int, *, tls: bool, timeout: float) -> str:
 
 
 def reach(url: str, timeout: float) -> str:
-    """Connect to the host of `url` as `handshake` does, and return its phrase."""
+    """Connect to the host of `url`, with TLS for https, and describe the connection in a phrase.
+
+    Nothing is sent. `timeout` is in seconds. Raises ConfigError if messages may not be sent to
+    `url`, and UndeliveredError if the host cannot be reached.
+    """
     parts = address(url)
     tls = parts.scheme == "https"
     return handshake(

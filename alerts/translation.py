@@ -93,7 +93,7 @@ TAGS = {"zh": "zh-Hans", "en": "en"}
 
 @cache
 def catalogue(language: Language) -> NullTranslations:
-    """Return the translations of all messages into a language.
+    """Return the translations of all messages into a language, loaded once per process.
 
     They include the nouns of identifier kinds and the titles of reporting rules. English messages
     stay as they are.
@@ -131,10 +131,11 @@ def house_language(settings: Settings) -> Language:
 
 
 def translated(text: object, translate: Callable[[str], str], zone: tzinfo | None = None) -> str:
-    """Return a phrase, an error, a message, or a list of these, translated.
+    """Return `text` translated: a phrase, an error, a message, or a list or tuple of these.
 
-    `translate` is the `gettext` of a catalogue. Moments in it are shown in `zone`. The items of a
-    list are joined with commas. Any other object is shown as `str` shows it.
+    `translate` is the `gettext` of a catalogue. Moments in a phrase are shown in `zone`. An error
+    is shown by its first argument. The items of a list are joined with commas. Any other object is
+    shown as `str` shows it.
     """
     if isinstance(text, Phrase):
         return text.render(translate, zone)
@@ -148,8 +149,8 @@ def translated(text: object, translate: Callable[[str], str], zone: tzinfo | Non
 def named(name: str, of: str, language: Language) -> str:
     """Return the display name, in a language, of the code word `name`.
 
-    `of` names the closed list that it is from, a key of `NAMES`. An unknown word is returned as it
-    is, in English with spaces for its underscores.
+    `of` names the closed list that it is from, a key of `NAMES`. A word without a Chinese name is
+    returned as it is. A word without an English one is returned with spaces for its underscores.
     """
     if language == "zh":
         return NAMES[of].get(name, name)
@@ -168,10 +169,11 @@ def name_labels(skeleton: str, language: Language) -> str:
 
 
 def sentence(text: str, stop: str) -> str:
-    """Return `text` as a sentence: with a capital first letter, and ending in `stop`.
+    """Return `text` as a sentence, with a capital first letter and `stop` at its end.
 
-    >>> sentence("it is lifted already", ".")
-    'It is lifted already.'
+    `stop` is not added if the text already ends with a full stop, `!` or `?`.
+
+    >>> sentence("it is lifted already", ".") 'It is lifted already.'
     """
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "。", "!", "?")) else stop)
 

@@ -47,20 +47,23 @@ class SiteDay(Document):
     """
 
     def slots(self, hour: int) -> str:
-        """Return the letters of an hour as they were reported."""
+        """Return the twelve letters of an hour (0 to 23), one for every five minutes."""
         cell = self.cells[hour]
         return cell * SLOTS if len(cell) == 1 else cell
 
     def fill_letters(self) -> str:
-        """Return all letters of the day; states that last are carried on until the next report."""
+        """Return the 288 letters of the day, one for every five minutes.
+
+        A state that lasts, such as "switched off", replaces missing reports until the next report.
+        """
         letters = "".join([cell * SLOTS if len(cell) == 1 else cell for cell in self.cells])
         filled = STAYED.sub(lambda found: found[1] * len(found[0]), self.before + letters)
         return filled[len(self.before) :]
 
     def with_hour(self, hour: int, slots: str, posts: int) -> SiteDay:
-        """Return a copy with letters and number of posts for one hour (0 to 23) of the day.
+        """Return a copy in which one hour (0 to 23) has these letters and this number of posts.
 
-        `slots` has twelve letters; equal ones are stored as one.
+        They replace what the hour had. `slots` has twelve letters; equal ones are stored as one.
         """
         cell = slots[0] if slots == slots[0] * SLOTS else slots
         cells = (*self.cells[:hour], cell, *self.cells[hour + 1 :])
@@ -74,11 +77,14 @@ class SiteDay(Document):
         return last if last in STAYS else ""
 
     def is_over(self) -> bool:
-        """Return whether the site is not read here any more."""
+        """Return whether the day ends with the site not being read on this machine any more."""
         return self.lasting_state() == ELSEWHERE
 
     def next_day(self) -> SiteDay:
-        """Return the following day, without any reports."""
+        """Return the following day without any reports, in the state in which this one ends.
+
+        `origin`, `revisit` and `lives` are those of this day.
+        """
         carried = {"origin": self.origin, "revisit": self.revisit, "lives": self.lives}
         return new_day(
             self.site, self.at + timedelta(days=1), before=self.lasting_state()
@@ -91,12 +97,15 @@ def format_day(at: datetime) -> str:
 
 
 def site_day_id(day: str, site: str) -> str:
-    """Return the id of a site's day."""
+    """Return the id of a site's day, `DAY:SITE`; `day` is YYYY-MM-DD."""
     return f"{day}:{site}"
 
 
 def new_day(site: str, at: datetime, before: str = "") -> SiteDay:
-    """Return the site's day that contains `at`, without any reports."""
+    """Return the site's UTC day that contains the moment `at`, without any reports.
+
+    `before` is the letter that applied when the day began, "" for a site that is read.
+    """
     day = format_day(at)
     return SiteDay(
         id=site_day_id(day, site),

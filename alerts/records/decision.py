@@ -43,7 +43,7 @@ def validate_name(who: str, *members: str) -> str:
     """Return a person's name, stripped.
 
     Raises QueryError about the fields `members` if it is empty, malformed or looks like an
-    identifier.
+    identifier. A number of nine or more digits counts as one.
     """
     if not NAME.fullmatch(who.strip()) or identifier_in(who):
         raise QueryError("your name is missing or invalid: enter it for the record", *members)
@@ -51,7 +51,11 @@ def validate_name(who: str, *members: str) -> str:
 
 
 def validate_note(note: str) -> str:
-    """Return a note, stripped. Raises QueryError if it is too long or contains an identifier."""
+    """Return a note, stripped; it may be empty.
+
+    Raises QueryError if it has more than 500 characters or contains an identifier or a number of
+    nine or more digits.
+    """
     if len(note) > MAX_NOTE:
         raise QueryError(
             Phrase("a note must have at most %(most)s characters", most=MAX_NOTE), "note"
@@ -152,7 +156,11 @@ class Decision(Document):
 
 
 def in_force(decisions: Iterable[Decision]) -> list[Decision]:
-    """Return the decisions that nobody has undone, in the same order."""
+    """Return the decisions that nobody has undone, in the same order.
+
+    The acts `undone` are among them, unless they were undone too. Undoing such an act does not
+    bring back the decision that it undid.
+    """
     all_decisions = list(decisions)
     undone = {decision.about for decision in all_decisions if decision.act == "undone"}
     return [decision for decision in all_decisions if decision.id not in undone]

@@ -127,7 +127,7 @@ R = TypeVar("R", bound=StoredRecord)
 def parse_stored(
     kind: type[Document], id_: str, content: str | Mapping[str, Any], where: str, read_as: type[R]
 ) -> R:
-    """Return the document `id_` of class `kind`, parsed from `content` as `read_as`.
+    """Return the stored document `id_` of class `kind`, parsed from `content` as `read_as`.
 
     `content` is JSON, as text or parsed; `read_as` is the class itself or an excerpt of it. Raises
     CorruptError, which names the store `where`, if the content is invalid or has another id.

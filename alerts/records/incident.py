@@ -186,7 +186,11 @@ class Incident(Document):
         return f"≥ {self.customers:,}" if self.incomplete else f"{self.customers:,}"
 
     def words(self) -> Iterable[str]:
-        """Return the words for free-text search: titles, authors' tokens, sites and terms."""
+        """Return the texts for free-text search.
+
+        They are the id, titles, authors' tokens, sites, lists, terms, brands and names of the
+        scenario.
+        """
         return (
             self.id,
             *self.titles,
@@ -202,9 +206,10 @@ class Incident(Document):
 
 
 def incident_id(finding: str) -> str:
-    """Return the id of the incident that `finding` opens; it is the same at every replay.
+    """Return the id of the incident that `finding` opens: INC- and 10 characters.
 
-    A finding's id is already a keyed digest.
+    `finding` is the finding's id. The result is the same at every replay. A finding's id is already
+    a keyed digest.
     """
     digest = hashlib.sha256(b"ullage incident\x1f" + finding.encode()).digest()
     return "INC-" + base64.b32encode(digest).decode()[:10]
@@ -298,7 +303,7 @@ This deadline follows from no regulation.
 
 
 def clock_of(tenant: str, which: str) -> str:
-    """Return the key of a tenant's deadlines under one regime, or for `HEARD`."""
+    """Return the key of a tenant's deadlines under a regime: `TENANT REGIME`, or `TENANT heard`."""
     return f"{tenant} {which}"
 
 
@@ -342,9 +347,10 @@ class DutyRecord(Document):
 
     @property
     def counts(self) -> Literal["", "kept", "late", "missed"]:
-        """How it counts in statistics once it is due.
+        """How it counts in statistics once it is due, by its present state.
 
-        It is "" if no due date is known, if no report was required, or if the rule is not verified.
+        A running one is `missed` here even before it is due. It is "" if no due date is known, if
+        no report was required, or if the rule is not verified.
         """
         if self.due is None or not self.verified:
             return ""

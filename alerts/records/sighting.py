@@ -51,7 +51,10 @@ class Traits(Frozen):
 
     @classmethod
     def from_finding(cls, finding: Finding) -> Traits:
-        """Build the traits of `finding`, which must be complete (one part)."""
+        """Build the traits of `finding`, from its matches and statistics.
+
+        The finding must be complete, in one part; this is not checked.
+        """
         statistics, fields_by_subject = finding.statistics, defaultdict[str, set[str]](set)
         for match in finding.matches:
             fields_by_subject[match.subject].update(
@@ -364,22 +367,28 @@ class KeyCheck(Document):
 
 
 def section_of(url: str) -> str:
-    """Return the configured list that a post was in, from a sighting's `url`; "" if unknown."""
+    """Return the configured list that a post was in, from a sighting's `url`; "" if unknown.
+
+    Only a `url` that ends in `…` names a list; the result is what stands before it.
+    """
     return url.removesuffix(GAP) if url.endswith(GAP) else ""
 
 
 def exposure_id(incident: str, subject: str) -> str:
-    """Return the id of the exposure of `subject` in `incident`."""
+    """Return the id of the exposure of a customer in an incident, `INCIDENT:SUBJECT`."""
     return f"{incident}:{subject}"
 
 
 def presence_id(tenant: str, post: str) -> str:
-    """Return the id of the presence of one post, by its token."""
+    """Return the id of the presence of one post, `TENANT:POST`; `post` is the post's token."""
     return f"{tenant}:{post}"
 
 
 def claim_id(tenant: str, of: str, value: str) -> str:
-    """Return the id of a claim or a grouping value: a sketch value, a set of subjects, a tie."""
+    """Return the id of a claim or a grouping value, `TENANT:OF:VALUE`.
+
+    `of` says what the value is, such as a sketch value, a set of subjects or a tie.
+    """
     return f"{tenant}:{of}:{value}"
 
 
@@ -404,9 +413,11 @@ def build_holding(
     at: datetime,
     before: Collection[Holding] = (),
 ) -> Holding:
-    """Return the holding of these values that follows those in `before`.
+    """Return the holding of these values that follows those in `before`; nothing is written.
 
-    Its id follows from the arguments, so repeating it gives the same document.
+    Its `turn` is one more than the highest of `before`, or 0 without any. Values are sorted. Its id
+    follows from tenant, incident, values and the ids of `before`, so repeating it gives the same
+    id.
     """
     sorted_values = tuple(sorted(values))
     identity = "\x1f".join((*sorted_values, *sorted(holding.id for holding in before)))
