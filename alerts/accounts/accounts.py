@@ -4,10 +4,10 @@ A person logs in with a password, or through an identity provider that vouches f
 sends a token. Both are rows of `DIR/accounts.sqlite` (mode 0600), which holds only the Argon2id
 digest of a password and the SHA-256 of a token: neither can be read back, and a token is shown
 once, when it is created. `User.principal` and `Token.principal` say what each may do
-(`alerts.accounts`). Every change of an account increases its change counter, which ends the
-sessions that began before. The file belongs to the user that runs search: whoever can write it can
-grant any right. Methods that change something raise ConfigError, with a message for the user, if it
-is invalid; a damaged file raises CorruptError.
+(`alerts.accounts`). A change of password, roles, tenants or state increases the change counter of
+an account, which ends the sessions that began before. The file belongs to the user that runs
+search: whoever can write it can grant any right. Methods that change something raise ConfigError,
+with a message for the user, if it is invalid; a damaged file raises CorruptError.
 """
 
 # ruff: noqa: S608  names of columns are ours, values are bound
@@ -186,7 +186,7 @@ class Accounts:
             check_database(self._connection, self._path)
 
     def user(self, name: str) -> User | None:
-        """Return the account of that name in any spelling, or None if there is none."""
+        """Return the account of that name in any spelling, disabled or not; None for none."""
         rows = self._rows(f"select {_USER} from users where key = ?", normalize_name(name))
         return _user(rows[0]) if rows else None
 
@@ -205,7 +205,10 @@ class Accounts:
         return [_user(row) for row in self._rows(f"select {_USER} from users order by key")]
 
     def list_names_with(self, permission: str, tenant: str) -> list[str]:
-        """Return the names of the enabled accounts that have `permission` and see `tenant`."""
+        """Return the names of the enabled accounts that have `permission` and see `tenant`, sorted.
+
+        Accounts whose password is still to be changed are included.
+        """
         open_ = [
             user
             for user in self.users()
@@ -228,9 +231,10 @@ class Accounts:
     ) -> User:
         """Create an account and return it.
 
-        `digest` is that of the password, None for one that an identity provider vouches for. Unless
-        `is_own`, the password must be changed within `hours`. Raises ConfigError if the name, roles
-        or tenants are invalid, or the name or the subject is taken.
+        `digest` is that of the password, None for an account that an identity provider vouches for
+        as `subject`. Unless `is_own`, the password must be changed within `hours`. `by` is recorded
+        as the maker. Raises ConfigError if the name, roles or tenants are invalid, or the name or
+        the subject is taken.
         """
         validate_home(validate_name(name), tenants)
         now = self._clock.wall()
@@ -274,8 +278,9 @@ class Accounts:
     def set_password(self, name: str, digest: str, *, is_own: bool, by: str = "") -> None:
         """Replace the password, by its digest, and end the account's sessions.
 
-        One that is not the person's own must be changed within `UNUSED_HOURS`. Raises ConfigError
-        if there is no such account, or an identity provider vouches for it.
+        One that is not the person's own must be changed within 72 hours. `by` is recorded as
+        somebody who may be able to use the account. Raises ConfigError if there is no such account,
+        or an identity provider vouches for it.
         """
         if self.get_user(name).digest is None:
             raise ConfigError(NO_PASSWORD)
@@ -287,7 +292,10 @@ class Accounts:
         )
 
     def rehash_password(self, name: str, digest: str) -> None:
-        """Replace the digest of an unchanged password; sessions go on."""
+        """Replace the digest of an unchanged password; sessions go on.
+
+        An unknown name changes nothing.
+        """
         with self._write_transaction():
             self._connection.execute(
                 "update users set digest = ? where key = ?", (digest, normalize_name(name))
@@ -315,8 +323,8 @@ class Accounts:
     def set_login(self, name: str, login: str | None, *, by: str = "") -> None:
         """Link an account to a user of this machine, or to none if `login` is None.
 
-        An account that had this login before loses it. Raises ConfigError if there is no such
-        account.
+        Another account that had this login loses it. Sessions go on. Raises ConfigError if there is
+        no such account.
         """
         changed = _words({*self.get_user(name).changed_by, *filter(None, [by if login else ""])})
         with self._write_transaction():
@@ -360,7 +368,8 @@ class Accounts:
     def save_filter(self, name: str, title: str, query: str) -> None:
         """Save a query under a title and replace one with the same title.
 
-        Raises ConfigError if the title is invalid or there are too many filters.
+        Raises ConfigError if the title is empty, has more than 40 characters or contains an
+        identifier, or if the account would have more than 20 filters.
         """
         if not title.strip() or len(title) > MAX_TITLE or identifier_in(title):
             raise ConfigError(
@@ -404,8 +413,9 @@ class Accounts:
     ) -> tuple[Token, str]:
         """Create a token and return it with its secret.
 
-        The secret is returned only here; the file contains its digest. `days` are those until it
-        expires. Raises ConfigError if the name, purpose, permissions, tenants or days are invalid.
+        The secret is returned only here; the file contains its digest. The token expires after
+        `days`, at most 366. Raises ConfigError if the name, purpose, permissions, tenants or days
+        are invalid.
         """
         validate_name(name)
         if not purpose.strip() or len(purpose) > MAX_PURPOSE or identifier_in(purpose):
@@ -467,7 +477,11 @@ class Accounts:
 
 
 def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
-    """Yield the checks of accounts for `ullage check`, if there is an account file."""
+    """Yield the checks of accounts and of second persons for `ullage check`, each with its name.
+
+    A check returns one line or raises an error. Without an account file there is only the warning
+    about tenants that require no second person, if there are any.
+    """
 
     def check_accounts() -> str:
         with contextlib.closing(
@@ -513,9 +527,10 @@ def normalize_name(name: str) -> str:
 
 
 def validate_name(name: str) -> str:
-    """Return `name` if an account may have it.
+    """Return `name` unchanged if an account may have it.
 
-    Raises ConfigError if it is malformed or looks like an identifier.
+    Raises ConfigError if it is malformed, looks like an identifier or contains a number of nine or
+    more digits.
     """
     if not NAME.fullmatch(name) or identifier_in(name):
         raise ConfigError(
@@ -530,16 +545,16 @@ def validate_name(name: str) -> str:
 def qualify_name(name: str, tenants: Collection[str]) -> str:
     """Return the name with a tenant appended, as in `wang.fang@bank`.
 
-    A name that has a tenant already, or is for somebody who sees all tenants, is returned
-    unchanged.
+    It is the first of `tenants` in alphabetical order. A name that has a tenant already, or is for
+    somebody who sees all tenants, is returned unchanged.
     """
     return name if "@" in name or ALL in tenants or not tenants else f"{name}@{min(tenants)}"
 
 
 def validate_home(name: str, tenants: Collection[str]) -> None:
-    """Raise ConfigError if a name contains a tenant that the account does not see.
+    """Raise ConfigError if the name contains a tenant (after the `@`) that is not among `tenants`.
 
-    Only that tenant's operators may assign such a name.
+    Only that tenant's operators may assign such a name. A name without a tenant is always valid.
     """
     home = name.partition("@")[2]
     if home and not {home, ALL} & {*tenants}:
@@ -549,7 +564,7 @@ def validate_home(name: str, tenants: Collection[str]) -> None:
 
 
 def validate_roles(roles: Collection[str]) -> tuple[str, ...]:
-    """Return the roles in the order of `ROLES`.
+    """Return the roles in the order of `ROLES`, each one time.
 
     Raises ConfigError if a role is unknown, there is none, or two exclude each other.
     """
@@ -575,9 +590,10 @@ def validate_roles(roles: Collection[str]) -> tuple[str, ...]:
 
 
 def validate_tenants(tenants: Collection[str]) -> tuple[str, ...]:
-    """Return the tenants sorted, or `*` alone if it is among them.
+    """Return the tenants sorted, each one time, or `*` alone if it is among them.
 
-    Raises ConfigError if there is none or a name is malformed.
+    Raises ConfigError if there is none or a name is malformed. Whether a tenant exists is not
+    checked.
     """
     if not tenants or not all(name == ALL or TENANT.fullmatch(name) for name in tenants):
         raise ConfigError(Phrase("choose whose data they may see: tenants by name, or all"))

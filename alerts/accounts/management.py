@@ -1,4 +1,4 @@
-"""Change accounts and tokens; each change is written to the audit log first."""
+"""Change accounts and tokens; each change is in the audit log first, a new token right after."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ HOURS = 24
 
 
 def first_login(accounts: Accounts, trail: Trail) -> str | None:
-    """Create the first account and return its name and password in one line.
+    """Create the first account and return its name and password in one line, in English.
 
-    Returns None if there is an account already. The password is valid for `HOURS` and only for
-    logging in and changing it.
+    Returns None if there is an account already. The creation is written to the audit log first. The
+    password is valid for 24 hours and only for logging in and changing it.
     """
     if accounts.users():
         return None
@@ -84,7 +84,7 @@ class AccountDesk:
         return [token for token in self.accounts.tokens() if self._sees(token.tenants)]
 
     def get_user(self, name: str) -> User:
-        """Return a visible account by name; raise ConfigError if there is none."""
+        """Return the visible account of that name; raise ConfigError if there is none."""
         user = self.accounts.get_user(name)
         if not self._sees(user.tenants):
             raise ConfigError(NONE)
@@ -99,7 +99,12 @@ class AccountDesk:
         *,
         is_own: bool,
     ) -> User:
-        """Create an account and return it; see `qualify_name` for its full name."""
+        """Create an account and return it; see `qualify_name` for its full name.
+
+        Unless the password `is_own`, it must be changed within 72 hours. Raises ConfigError if the
+        name, roles or tenants are invalid, the name is taken or the principal may not grant the
+        tenants, and PasswordError if the password is invalid.
+        """
         name, whose = self.check_new(name, roles, tenants)
         validate_password(password, name.partition("@")[0])
         self._record("account.add", f"account {name}: {whose}")
@@ -110,9 +115,10 @@ class AccountDesk:
     def check_new(
         self, name: str, roles: Collection[str], tenants: Collection[str]
     ) -> tuple[str, str]:
-        """Return the full name and a description of a new account without creating it.
+        """Return the full name of a new account and a description of its scope.
 
-        Raises ConfigError if `add` would.
+        The account is not created. Raises ConfigError if `add` would because of the name, roles or
+        tenants.
         """
         name = self._full_name(name, tenants)
         return name, self._describe_new(name, roles, tenants)
@@ -143,8 +149,9 @@ class AccountDesk:
     def set_password(self, name: str, password: str, *, is_own: bool) -> None:
         """Replace the password of an account, which ends its sessions.
 
-        Raises ConfigError if there is no such account, it has no password here, the password is
-        invalid, or nobody else could manage accounts until it is changed.
+        Unless it `is_own`, it must be changed within 72 hours. Raises ConfigError if there is no
+        such account, it has no password here, or nobody else could manage accounts until the
+        password is changed. Raises PasswordError if the new password is invalid.
         """
         user = self.get_user(name)
         if user.digest is None:
@@ -194,9 +201,11 @@ class AccountDesk:
         self.accounts.set_disabled(user.name, is_disabled=not undo, by=self.by)
 
     def set_login(self, name: str, login: str | None) -> None:
-        """Link an account to a user of this machine, or to none.
+        """Link an account to a user of this machine, or to none if `login` is None.
 
         Decisions that this user makes on a terminal are then recorded under the account's name.
+        Another account that had this login loses it. Sessions go on. Raises ConfigError if there is
+        no such account.
         """
         user = self.get_user(name)
         self._record(
@@ -206,7 +215,7 @@ class AccountDesk:
         self.accounts.set_login(user.name, login, by=self.by)
 
     def end_sessions(self, name: str) -> None:
-        """End the sessions of an account now."""
+        """End the sessions of an account now; raise ConfigError if there is no such account."""
         user = self.get_user(name)
         self._record("account.sessions", f"account {user.name}: its sessions end")
         self.accounts.end_sessions(user.name)
@@ -220,9 +229,10 @@ class AccountDesk:
         purpose: str,
         days: float,
     ) -> tuple[Token, str]:
-        """Create a token; return it and the secret, which is shown once.
+        """Create a token; return it and its secret, which cannot be read again.
 
-        It is logged once it is stored, before anybody receives it.
+        It expires after `days`. It is logged when it is stored, before anybody receives it. Raises
+        ConfigError if a value is invalid or the principal may not grant the tenants.
         """
         validate_scope(permissions, purpose)
         self._require(validate_tenants(tenants))
@@ -237,7 +247,10 @@ class AccountDesk:
         return token, secret
 
     def revoke(self, id_: str) -> None:
-        """Revoke a visible token; raise ConfigError if there is none with that id."""
+        """Revoke a visible token, which may have expired.
+
+        Raises ConfigError if there is none with that id, or it is revoked already.
+        """
         match = next(
             (token for token in self.tokens() if token.id == id_ and token.revoked is None), None
         )

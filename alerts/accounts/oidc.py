@@ -62,9 +62,12 @@ class Fetching:
         token: str = "",
         refusals: tuple[int, ...] = (),
     ) -> Mapping[str, Any]:
-        """Return the JSON object that an address answers with.
+        """Send a request to the provider and return the JSON object that it answers with.
 
-        An answer of status 200 or in `refusals` counts. Raises UnavailableError for anything else.
+        `form` is the body, `basic` a user name and password, and `token` a bearer token. An answer
+        of status 200 or in `refusals` counts; redirects are not followed. Raises UnavailableError
+        for any other answer, one that is too long or slow, or if eight requests are in progress
+        already.
         """
         client = httpx.Client(
             transport=self.transport, timeout=self.seconds, follow_redirects=False, trust_env=False
@@ -136,7 +139,7 @@ def _headers(token: str) -> dict[str, str]:
 
 
 def open_fetching(settings: OidcSettings, data: Path, clock: Clock) -> Fetching:
-    """Create the HTTP client of the configured provider.
+    """Return the HTTP client of the configured provider; nothing is sent yet.
 
     If `search.oidc.ca` is set, only its certificates are trusted; if `search.oidc.proxy` is set,
     all requests go through it. Raises ConfigError if the certificates cannot be read.
@@ -208,17 +211,20 @@ class Provider:
     def logout_address(self, back: str) -> str:
         """Return where to log out of the provider, or "" if it has no such address.
 
-        The provider then sends the browser to `back`.
+        The provider then sends the browser to `back`. Raises UnavailableError while the provider's
+        metadata cannot be fetched.
         """
         place = self.get_metadata().get("end_session_endpoint", "")
         query = {"client_id": self.settings.client_id, "post_logout_redirect_uri": back}
         return str(add_params_to_uri(place, query.items())) if place else ""
 
     def claims(self, journey: Journey, code: str, issuer: str | None) -> Mapping[str, Any]:
-        """Exchange `code` and return the verified claims of the person.
+        """Exchange `code` for an ID token and return the verified claims of the person.
 
-        `issuer` is the issuer that the answer names (RFC 9207), or None. Raises LoginRefusedError
-        if anything does not verify, UnavailableError while the provider cannot be reached.
+        They always include `sub`. If the claim with the person's groups is missing and groups grant
+        something here, the claims of the userinfo endpoint are added. `issuer` is the issuer that
+        the browser's answer names (RFC 9207), or None. Raises LoginRefusedError if anything does
+        not verify, UnavailableError while the provider cannot be reached.
         """
         metadata = self.get_metadata()
         promised = metadata.get("authorization_response_iss_parameter_supported") is True
@@ -242,9 +248,10 @@ class Provider:
         return {**userinfo, **claims}
 
     def get_metadata(self) -> Mapping[str, Any]:
-        """Return the provider's metadata, fetched at most once in `KEPT_SECONDS`.
+        """Return the provider's metadata, which are fetched again after an hour.
 
-        Raises UnavailableError if it cannot be fetched or is invalid.
+        Raises UnavailableError if they cannot be fetched or are invalid; the next call then tries
+        again.
         """
         now, cached = self._clock.monotonic(), self._known
         if cached is None or now - cached[0] > KEPT_SECONDS:
@@ -346,7 +353,7 @@ def _validate_metadata(metadata: Mapping[str, Any], issuer: str) -> Mapping[str,
 
 
 def is_safe(address: str) -> bool:
-    """Return whether an address uses TLS or is on this machine."""
+    """Return whether an address is https, or http on this machine."""
     try:
         parts = urlsplit(address)
         return bool(parts.hostname) and (

@@ -31,7 +31,12 @@ class Actor:
     users: tuple[User, ...] = ()
 
     def proposers(self, by: str) -> tuple[str, ...]:
-        """Return every name, of accounts and logins, that the person acting as `by` may have."""
+        """Return all names that the person acting as `by` may have, sorted.
+
+        They are names of accounts and of this machine's users. `by` is a person's name, or `PERSON
+        via PROGRAM`. The names are those in it, those of the principal, and the names and logins of
+        every account that has one of them in any spelling.
+        """
         names = {*by.split(" via "), self.principal.name, *self.principal.behind} - {""}
         keys = {*map(normalize_name, names)}
         for user in self.users:
@@ -42,8 +47,10 @@ class Actor:
     def second_persons(self, tenant: str, by: str, proposers: Collection[str]) -> tuple[str, ...]:
         """Return the names of the accounts that may confirm an act for `tenant`.
 
-        () if there is none. The act was proposed under the name `by`, which belongs to one of
-        `proposers`.
+        () if there is none. The act was proposed under the name `by`, by somebody with one of the
+        names `proposers`. An account may confirm it if it is enabled, has a password of its own or
+        none, may waive reports, sees the tenant and has none of these names. Neither account may
+        have made or changed the other, directly or through a chain of accounts.
         """
         keys, names = {*map(normalize_name, proposers)}, by.split(" via ")
         return tuple(
@@ -59,9 +66,10 @@ class Actor:
         )
 
     def require_second(self, tenant: str, by: str, proposers: Collection[str]) -> None:
-        """Raise ForbiddenError unless the actor is a second person to the proposer.
+        """Raise ForbiddenError unless the principal may confirm an act that `by` proposed.
 
-        See `second_persons` for the rule.
+        The principal must be a person whose identity is proven, not a program or a typed name, and
+        have one of the accounts that `second_persons` returns for the same arguments.
         """
         who = self.principal
         who.require(CONFIRM)
@@ -108,5 +116,5 @@ def _names(user: User) -> set[str]:
 
 
 def list_names(names: Iterable[str]) -> Phrase | str:
-    """Return the names of second persons in one line, or a phrase that there is nobody."""
+    """Return the names of second persons, joined by commas, or a phrase that there is nobody."""
     return ", ".join(names) or Phrase("nobody: add an account with role lead or dpo")

@@ -96,9 +96,10 @@ class Passwords:
 
 
 def validate_password(password: str, name: str) -> str:
-    """Return `password` if account `name` may use it.
+    """Return `password` unchanged if the account `name` may use it.
 
-    Raises PasswordError with the reason otherwise.
+    It must have 15 to 256 characters, 5 different ones, and must not contain the account's name in
+    any case. Raises PasswordError with the reason otherwise.
     """
     text = _normal(password)
     if not SHORTEST <= len(text) <= LONGEST:
@@ -120,7 +121,7 @@ def validate_password(password: str, name: str) -> str:
 
 
 def generate_password() -> str:
-    """Generate a password of 24 characters in readable groups (118 bits)."""
+    """Return a random password: four groups of six characters, joined by hyphens (118 bits)."""
     return "-".join("".join(secrets.choice(ALPHABET) for _ in range(6)) for _ in range(4))
 
 
@@ -149,13 +150,16 @@ LONGEST_DEVICE = 200
 
 
 def new_device(user: User) -> str:
-    """Return a new device cookie for a login of `user`."""
+    """Return a new device cookie, `NAME.MAC`, for `user`, who must have a password here."""
     name = secrets.token_urlsafe(16)
     return f"{name}.{_mac(user, name)}"
 
 
 def verify_device(user: User | None, cookie: str) -> str:
-    """Return the device name in a cookie of `user`, or "" if the cookie is invalid."""
+    """Return the device name in a cookie of `user`; "" if the cookie is not valid for this account.
+
+    It is not valid after the password was changed, nor for None or an account without a password.
+    """
     name, _, mac = cookie[:LONGEST_DEVICE].partition(".")
     if (
         user is None
@@ -201,7 +205,10 @@ class Attempt:
     is_made: bool = False
 
     def counters(self) -> Iterator[tuple[str, str, int]]:
-        """Yield the kind, the key and the free attempts of each counter that applies."""
+        """Yield the kind, the key and the free attempts of each counter that applies.
+
+        An attempt from a known device has only the device's counter.
+        """
         if self.device:
             yield "device", f"{self.account}\n{self.device}", OF_ACCOUNT
             return
@@ -227,10 +234,11 @@ class Attempts:
         self._tries: dict[str, dict[str, _Tries]] = {}
 
     def begin(self, attempt: Attempt) -> None:
-        """Count an attempt.
+        """Count an attempt, before the password is checked.
 
-        Raises LimitedError if one of its counters has to wait; no counter is increased then. Its
-        `is_first` is true once for each wait.
+        From the last free attempt of a counter on, each attempt makes it wait: 15 s, then twice as
+        long each time, up to 15 minutes. Raises LimitedError if one of the attempt's counters has
+        to wait; no counter is increased then. Its `is_first` is true one time for each wait.
         """
         now = self._clock.monotonic()
         with self._lock:
@@ -318,11 +326,11 @@ class Sessions:
         self._lock = threading.Lock()
 
     def open(self, user: str, change: int, vouched_seconds: float | None = None) -> str:
-        """Start a session and return its id.
+        """Start a session of the account `user` and return its id, the cookie's secret.
 
-        `vouched_seconds` is how long an identity provider's statement is believed, None for a
-        password. If there are too many sessions, of the account or in all, the least recently used
-        one ends.
+        `change` is the account's change counter. `vouched_seconds` is how long an identity
+        provider's statement is believed, None for a password. If the account has 20 sessions, or
+        there are 1,000, the least recently used one of these ends.
         """
         id_, now = secrets.token_urlsafe(32), self._clock.monotonic()
         name = digest(id_)
@@ -350,7 +358,10 @@ class Sessions:
         return id_
 
     def find(self, id_: str) -> Session | None:
-        """Return the session of that id and mark it used; None if it is unknown or over."""
+        """Return the session with that id and mark it used; None if there is none or it is over.
+
+        A session that is over is removed. Whether the account has changed is not checked here.
+        """
         name, now = digest(id_), self._clock.monotonic()
         with self._lock:
             session = self._sessions.get(name)
@@ -369,12 +380,12 @@ class Sessions:
     def needs_vouching(self, id_: str) -> bool:
         """Return whether a session in use ended because the identity provider must be asked again.
 
-        The answer is given once for each session.
+        True is returned one time for each such session.
         """
         with self._lock:
             return self._to_vouch.pop(digest(id_), True) is None
 
     def end(self, name: str) -> None:
-        """End the session of that name."""
+        """End the session with that `Session.name`, not id; do nothing if there is none."""
         with self._lock:
             self._sessions.pop(name, None)

@@ -78,7 +78,11 @@ class Journeys:
         self._journeys: dict[str, Journey] = {}
 
     def begin(self, redirect: str, then: str) -> tuple[Journey, str]:
-        """Start a login; return it and the secret that identifies its browser."""
+        """Start a login; return it and the secret for a cookie, by which its browser is recognised.
+
+        `redirect` is where the provider sends the browser back, and `then` the page to show
+        afterwards. If there are over 2,000 logins in progress, the oldest is dropped.
+        """
         browser, until = secrets.token_urlsafe(32), self._clock.monotonic() + JOURNEY_SECONDS
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
         journey = Journey(state, nonce, verifier, digest(browser), redirect, then, until)
@@ -89,9 +93,10 @@ class Journeys:
         return journey, browser
 
     def end(self, state: str, browser: str) -> Journey:
-        """Remove and return the login with that state.
+        """Remove and return the login with that state, which thus works only one time.
 
-        Raises LoginRefusedError if it is unknown, expired, or was begun in another browser.
+        Raises LoginRefusedError if it is unknown, expired, or was begun in another browser. In the
+        last case it is removed too.
         """
         with self._lock:
             journey = self._journeys.pop(state, None)
@@ -122,14 +127,15 @@ TOGETHER = Phrase(
 
 
 def subject_of(settings: OidcSettings, sub: str) -> str:
-    """Return the stored form of a subject, which includes the issuer."""
+    """Return the stored form of the subject `sub`: `ISSUER SUB`."""
     return f"{settings.issuer} {sub}"
 
 
 def validate_subject(settings: OidcSettings, sub: str) -> str:
-    """Return the stored form of a subject that an operator entered.
+    """Return the stored form, `ISSUER SUB`, of a subject that an operator entered.
 
-    Raises ConfigError if it is invalid or no provider is configured.
+    Raises ConfigError if it is empty, longer than 255 characters or not printable, or if no
+    provider is configured.
     """
     if not settings.issuer:
         raise ConfigError("no identity provider is configured: set search.oidc in ullage.toml")
@@ -155,7 +161,10 @@ class OidcAccounts:
     def user(self, claims: Mapping[str, Any]) -> User:
         """Return the account of the claims' subject, created or updated from its groups.
 
-        Raises LoginRefusedError if the person has no account and no group grants one.
+        An account that an operator made keeps its roles and tenants. Changes are written to the
+        audit log first. Raises LoginRefusedError if the account is disabled, no group grants
+        anything, the groups do not add up to one account, or the name for a new account is invalid
+        or taken. The sessions of an account whose groups no longer grant it end.
         """
         subject = subject_of(self.settings, claims["sub"])
         user = self.accounts.find_by_subject(subject)
@@ -257,7 +266,7 @@ def combine_grants(grants: Iterable[GrantSettings]) -> tuple[tuple[str, ...], tu
     """Return the roles and tenants of one account that has all these grants.
 
     An account has each of its roles for each of its tenants. Raises ConfigError if that would grant
-    more than the grants do.
+    more than the grants do, if two roles exclude each other, or if there is no grant.
     """
     scopes = [(validate_roles(grant.roles), validate_tenants(grant.tenants)) for grant in grants]
     roles = validate_roles({role for grant_roles, _ in scopes for role in grant_roles})
@@ -316,8 +325,9 @@ class SignOn:
     def begin(self, redirect: str, then: str, source: str) -> tuple[str, str]:
         """Start a login; return the address for the browser and the secret that identifies it.
 
-        `redirect` is where the provider sends it back. Raises LimitedError after too many logins of
-        one source, LoginRefusedError while the provider cannot be reached.
+        `redirect` is where the provider sends it back, `then` the page to show afterwards. Raises
+        LimitedError after 60 logins of one source within a minute, and LoginRefusedError while the
+        provider cannot be reached, which is recorded in the audit log.
         """
         self.begun.take(source)
         journey, browser = self.journeys.begin(redirect, then)
@@ -327,7 +337,10 @@ class SignOn:
     def finish(self, sent: Mapping[str, str], browser: str) -> tuple[User, str]:
         """Return the account that logged in, and the page to show.
 
-        `sent` is the query with which the browser came back. Raises LoginRefusedError.
+        `sent` is the query with which the browser came back, and `browser` the secret of its
+        cookie. The login cannot be finished again. Raises LoginRefusedError, after recording it in
+        the audit log, if the login is not valid, the provider did not log the person in or cannot
+        be reached, or the person has no account.
         """
         with self._record_refusals():
             journey = self.journeys.end(sent.get("state", ""), browser)
@@ -339,7 +352,11 @@ class SignOn:
             )
 
     def logout_address(self, back: str) -> str:
-        """Return where to log out of the provider too, or "" if unknown."""
+        """Return where to log out of the provider too, or "" if that is not possible.
+
+        It is not if the provider has no such address or cannot be reached. The provider then sends
+        the browser to `back`.
+        """
         try:
             return self.provider.logout_address(back)
         except UnavailableError:
@@ -362,9 +379,10 @@ class SignOn:
 
 
 def open_sign_on(context: Context, accounts: Accounts, trail: Trail) -> SignOn | None:
-    """Return the login through the provider of `search.oidc`, None without an issuer.
+    """Return the login through the provider of `search.oidc`; None if that has no issuer.
 
-    Nothing is sent yet. Raises ConfigError with what is wrong or missing.
+    Nothing is sent yet. Raises ConfigError if a package, the client's secret or a certificate is
+    missing, or a grant is invalid.
     """
     settings = context.settings.search.oidc
     if not settings.issuer:
@@ -400,7 +418,11 @@ def _secret(context: Context) -> str:
 
 
 def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
-    """Yield the check of the identity provider for `ullage check`, if there is one."""
+    """Yield the check of a configured identity provider for `ullage check`, with its name.
+
+    The check fetches the provider's metadata and returns one line. It raises ConfigError if the
+    settings are wrong or the provider does not answer.
+    """
 
     def check_provider() -> str:
         with contextlib.closing(
