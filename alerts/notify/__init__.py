@@ -77,7 +77,8 @@ class IncidentSummary:
     ) -> IncidentSummary:
         """Summarise an incident.
 
-        `decide` says until when a person must decide. Unconfigured sites are called `other`.
+        `decide` says, in English and Chinese, until when a person must decide. A site whose name
+        has not the form of a configured one is called `other`.
         """
         return cls(
             incident.tenant,
@@ -91,9 +92,10 @@ class IncidentSummary:
         )
 
     def to_phrase(self, language: Language) -> Phrase:
-        """Return the summary in one line: tenant, customers, scenario and sites.
+        """Return the summary in one line: tenant, customers, scenario, sites and messages.
 
-        `language` chooses the name of the scenario; the rest is translated when it is shown.
+        `language` chooses the name of the scenario; the rest is translated when it is shown. The
+        number of messages is left out if the incident is not joined from several.
         """
         count = f"{self.customers:,}"
         facts = Phrase(
@@ -132,7 +134,10 @@ class MessageEntry:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Some incidents, most severe first, for one channel."""
+    """Some incidents, most severe first, for one channel; `entries` must not be empty.
+
+    `page` is the console's address without a trailing slash.
+    """
 
     id: str
     entries: tuple[MessageEntry, ...]
@@ -140,7 +145,7 @@ class Message:
 
     @property
     def language(self) -> Language:
-        """Return the language of the message."""
+        """Return the language of the message, that of its most severe incident's tenant."""
         return self.entries[0].language
 
     def say(self, text: object) -> str:
@@ -178,8 +183,9 @@ class Message:
     def text(self, most_bytes: int = MOST_BYTES) -> str:
         """Return the body for people.
 
-        It names the ten most severe incidents, or as many as fit 20 lines and `most_bytes` of
-        UTF-8, and the number of the others. Incidents of one seller form one item.
+        It names the ten most severe incidents, or fewer, so that it fits 20 lines and `most_bytes`
+        of UTF-8, and the number of those left out. Incidents of one seller count as one. The most
+        severe one is named even if it alone does not fit.
         """
         sellers = self._group_by_seller()
         shown = min(SHOWN, len(sellers))
@@ -216,7 +222,11 @@ class Message:
         return named(severity, "severity", self.language).upper()
 
     def payload(self) -> dict[str, Any]:
-        """Return the body for programs, with all incidents."""
+        """Return the body for programs, a JSON object with all incidents in `incidents`.
+
+        Each has its id, severity, reason (`why`) and address, and further facts where the channel
+        shows them.
+        """
         shown = [_as_json(entry, self.language) for entry in self.entries]
         return {
             "type": "ullage.incidents",
@@ -233,16 +243,16 @@ def choose_language(pair: tuple[str, str], language: Language) -> str:
 
 
 def message_id(notifications: Collection[str]) -> str:
-    """Return the id of the message for these notifications.
+    """Return the id of the message for the notifications with these ids, `msg_` and 24 hex digits.
 
-    The same notifications give the same id, so that receivers recognise a repeat.
+    The same notifications, in any order, give the same id, so that receivers recognise a repeat.
     """
     digest = hashlib.sha256("\x1f".join(("ullage message", *sorted(notifications))).encode())
     return f"msg_{digest.hexdigest()[:24]}"
 
 
 def compose_message(id_: str, entries: Iterable[MessageEntry], page: str) -> Message:
-    """Compose a message of `entries`, sorted by severity."""
+    """Return a message of `entries`, most severe first, then by incident id."""
     return Message(
         id_, tuple(sorted(entries, key=lambda e: (-SEVERITIES.index(e.severity), e.incident))), page
     )

@@ -44,9 +44,10 @@ class GuardedChannel:
     _check_at: float = field(default=float("-inf"))
 
     def send(self, message: Message) -> None:
-        """Deliver as `Channel.send` does.
+        """Deliver a message; raise UndeliveredError unless the receiver confirms it.
 
-        Raises UndeliveredError while the channel cannot be opened.
+        Raises it also while the channel cannot be opened. After a failure the channel is opened
+        anew, with the secret as it is then.
         """
         channel = self._open()
         try:
@@ -56,11 +57,17 @@ class GuardedChannel:
             raise
 
     def reach(self) -> str:
-        """Connect as `Channel.reach` does."""
+        """Connect without sending anything and describe the connection in a phrase.
+
+        Raises UndeliveredError if nobody answers or the channel cannot be opened.
+        """
         return self._open().reach()
 
     def check(self) -> None:
-        """Try to open the channel, at most once in `CHECK_SECONDS`, and update the metric."""
+        """Try to open the channel, at most once in `CHECK_SECONDS`, and update the metric.
+
+        A new fault is logged. No error is raised, and nothing is sent.
+        """
         if self.clock.monotonic() < self._check_at:
             return
         self._check_at = self.clock.monotonic() + CHECK_SECONDS
@@ -106,7 +113,10 @@ class GuardedChannel:
 
 
 def find_unusable(store: IncidentStore, channels: Collection[str]) -> dict[str, str]:
-    """Return the reported faults of those `channels` that alert cannot open, by name."""
+    """Return the stored faults of those `channels` that alert cannot open, by channel name.
+
+    Usable channels are left out.
+    """
     claims = store.mget(Claim, [_fault_id(name) for name in channels])
     return {name: claims[id_].incident for name in channels if (id_ := _fault_id(name)) in claims}
 

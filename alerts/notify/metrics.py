@@ -69,7 +69,7 @@ class NotifyMetrics:
     def set_recipients(self, channels: Callable[[str], Collection[str]]) -> None:
         """Set the function that returns the channels notified of a tenant's deadlines.
 
-        The metric counts the usable ones.
+        The metric, which is updated at once, is the number of these channels that are usable.
         """
         self._recipients = channels
         for tenant in self._tenants[:-1] or (OTHER,):
@@ -93,5 +93,8 @@ class NotifyMetrics:
         self._oldest.labels(channel).set(since)
 
     def observe_delay(self, tenant: str, seconds: float) -> None:
-        """Record the seconds from a post to its first notification."""
+        """Record the seconds from a post to its first notification; a negative number counts as 0.
+
+        A tenant that is not configured counts as `other`.
+        """
         self._delay.labels(limit_label(tenant, self._tenants)).observe(max(0.0, seconds))

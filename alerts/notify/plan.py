@@ -34,15 +34,15 @@ many.
 
 
 def notification_id(incident: str, channel: str, what: str) -> str:
-    """Return the log id of one message about an incident to one channel."""
+    """Return the log id of one message about an incident to a channel, `INCIDENT:CHANNEL:WHAT`."""
     return f"{incident}:{channel}:{what}"
 
 
 def find_channels(notify: NotifySettings, tenant: str) -> tuple[str, ...]:
     """Return the channels that are notified of a tenant's incidents with a reporting deadline.
 
-    They are those of all its routes, whatever severity the routes name; () if nobody can be
-    notified.
+    They are those of all its routes, whatever severity the routes name, each one time. Without any
+    route they are all channels with minimal detail; () if there are none.
     """
     return tuple(
         dict.fromkeys(name for route in _find_routes(notify, tenant) for name in route.channels)
@@ -77,10 +77,10 @@ def matches_route(route: RouteSettings, incident: Incident) -> bool:
 
 
 def find_routes(notify: NotifySettings, incident: Incident) -> list[RouteSettings]:
-    """Return the routes that `incident` takes.
+    """Return the routes that `incident` takes, in the order of the settings; [] for none.
 
-    If none fits and a reporting deadline runs, it takes all routes of its tenant: nobody may miss a
-    legal deadline.
+    If none fits and a reporting deadline runs, it takes all routes of its tenant, or else one to
+    all channels with minimal detail: nobody may miss a legal deadline.
     """
     fitting = [route for route in notify.routes.values() if matches_route(route, incident)]
     return fitting or (_find_routes(notify, incident.tenant) if incident.clock == "run" else [])
@@ -89,7 +89,8 @@ def find_routes(notify: NotifySettings, incident: Incident) -> list[RouteSetting
 def needs_escalation(incident: Incident) -> bool:
     """Return whether an unacknowledged incident is repeated and escalated.
 
-    Less urgent incidents wait in the list.
+    That is so for severity `high` and `statutory`, if a reporting deadline runs, and if a person
+    must decide in time. Other incidents wait in the list.
     """
     return incident.severity in URGENT or incident.clock == "run" or incident.decide_minutes > 0
 
@@ -106,8 +107,9 @@ def count_doublings(incident: Incident) -> int:
 def max_wait(route: RouteSettings, incident: Incident, left: timedelta | None) -> timedelta:
     """Return how long `incident` may stay unacknowledged before it is escalated.
 
-    `left` is the time until its next deadline. Without one (None) it is what the route allows; else
-    it is half of that time, for urgent incidents at most what the route allows.
+    `left` is the time until its next deadline. If it is None, the route says how long. Otherwise it
+    is half of that time and at least five minutes; for an urgent incident or one whose reporting
+    deadline runs, it is at most what the route says.
     """
     allowed = timedelta(minutes=route.escalate_minutes)
     if left is None:
@@ -119,10 +121,11 @@ def max_wait(route: RouteSettings, incident: Incident, left: timedelta | None) -
 def build_notifications(
     notify: NotifySettings, incident: Incident, now: datetime, left: timedelta | None
 ) -> dict[str, Notification]:
-    """Build all notifications that `incident` calls for, now or later, by id.
+    """Build all notifications that `incident` calls for, now or later, by id; nothing is written.
 
     `left` is the time until its next deadline, None without one. With a deadline it is escalated
-    even if the route names nobody for that: then to the route's own channels.
+    even if the route names nobody for that: then to the route's own channels. Of several routes to
+    one channel, the earliest time counts.
     """
     by_id: dict[str, Notification] = {}
     for route in find_routes(notify, incident):
@@ -169,9 +172,9 @@ def _notification(
 
 
 def list_log_ids(notification: Notification) -> dict[Severity, str]:
-    """Return the log ids of the same news about the same incident, by severity.
+    """Return the log ids that the same news about the same incident has, by severity.
 
-    Growth has one id for every severity.
+    The news is a new incident, an escalation or growth. Growth has one id for every severity.
     """
     if notification.what.startswith(GROWN):
         return dict.fromkeys(SEVERITIES, notification.id)
@@ -185,7 +188,8 @@ def list_log_ids(notification: Notification) -> dict[Severity, str]:
 def drop_known(notification: Notification, log: Collection[str]) -> Notification | None:
     """Return the notification, or None if the log has it with the same or a higher severity.
 
-    A lower severity is no news; a higher one is marked as raised.
+    `log` are the ids in the log. If the log has a new incident only with a lower severity, a copy
+    is returned whose `why` is `raised`.
     """
     ids, at = list_log_ids(notification), SEVERITIES.index(notification.severity)
     if any(ids[severity] in log for severity in SEVERITIES[at:]):
@@ -206,10 +210,11 @@ def plan(
     muted: Muted,
     left: Left,
 ) -> list[Notification]:
-    """Write the notifications that `incidents` call for to the log, and return the new ones.
+    """Log the notifications that `incidents` call for, and return the new pending ones.
 
-    Incidents that `muted` returns get none, and what was notified before is no news, so repeating
-    the call writes nothing. `left` returns the time until the next deadline by incident.
+    Incidents that `muted` returns get none, and what the log has already is no news, so repeating
+    the call writes nothing. `left` returns the time until the next deadline by incident. Growth
+    that says nothing new is written as suppressed and not returned.
     """
     planned, remaining = dict[str, Notification](), left(incidents, now)
     for incident in incidents:
@@ -255,8 +260,9 @@ def plan_second_person(
 ) -> list[Notification]:
     """Write notifications about acts that wait for a second person; return the new ones.
 
-    The incident's channels are notified at once; those it escalates to, at half of the
-    remaining time.
+    The incident's channels are notified at once. Those that it escalates to, or else the same, are
+    notified after half of the time until the deadline, if there is one, and at least five minutes
+    after the act. Notifications in the log are not written again.
     """
     planned: dict[str, Notification] = {}
     for incident, pending in waiting:
@@ -289,7 +295,7 @@ def plan_second_person(
 
 
 def name_second_person_news(pending: PendingDecision) -> str:
-    """Return the log's name for the news that an act waits."""
+    """Return the log's name, `second-` and 16 hex digits, for the news that an act waits."""
     return f"{SECOND}{hashlib.sha256(pending.id.encode()).hexdigest()[:16]}"
 
 
@@ -331,9 +337,11 @@ def _step(grown: Notification) -> int:
 def plan_repeat(
     notify: NotifySettings, sent: Notification, incident: Incident, now: datetime
 ) -> Notification | None:
-    """Return the reminder that follows `sent` if nobody acknowledges the incident.
+    """Return the reminder that follows `sent` if nobody acknowledges the incident; write nothing.
 
-    It is None if no route repeats it.
+    It is due after the shortest `repeat_hours` of the routes to that channel. The result is None if
+    no route repeats it, the incident is not urgent, or `sent` is an escalation or about a second
+    person.
     """
     if not needs_escalation(incident) or sent.why in ("escalated", "second_person", "unconfirmed"):
         return None
@@ -353,10 +361,10 @@ def plan_repeat(
 
 
 def group_by_message(due: Sequence[Notification]) -> Iterator[tuple[str, list[Notification]]]:
-    """Yield due notifications by message.
+    """Yield due notifications in groups, each to be one message, with the message's id.
 
-    First those that were sent together before, with the message's id; then new ones by tenant,
-    with "".
+    First come those that were sent together before. Then come new ones, a group for each tenant,
+    with "" instead of an id. Both are sorted by the earliest due time of the group.
     """
     groups: dict[tuple[str, str], list[Notification]] = {}
     for notification in due:

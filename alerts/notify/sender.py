@@ -72,7 +72,8 @@ class Lease:
     def acquire(self) -> bool:
         """Claim the channel for an attempt that starts now; return whether this process has it.
 
-        It is False while another process holds a part of that time.
+        Claims are written to the store for every minute that the attempt may take, and past ones
+        are deleted. It is False while another process has a part of that time.
         """
         now = self.clock.wall()
         slots = range(
@@ -164,8 +165,10 @@ class Sender:
     def send_due(self, *, flush: bool = False) -> float:
         """Send what is due and return after how many seconds to look again.
 
-        With `flush`, groups are sent without waiting for more. Raises UnavailableError while the
-        store is down; the call can simply be repeated.
+        With `flush`, groups are sent without waiting for more. Each attempt and its outcome are
+        written to the log; a failed one is tried again later, for a day. Nothing is sent while
+        another process may send. Raises UnavailableError while the store is down; the call can
+        simply be repeated.
         """
         self.report()
         if self._last is None:
@@ -224,13 +227,16 @@ class Sender:
         self._heard.update(ids)
 
     def add_new(self, notifications: Sequence[Notification]) -> None:
-        """Take note of notifications that another thread just wrote to the log."""
+        """Note the ids of notifications that were just written to the log, of this channel only.
+
+        A search of the store may not find them yet.
+        """
         self._heard.update(
             [notification.id for notification in notifications if notification.channel == self.name]
         )
 
     def has_due(self) -> bool:
-        """Return whether anything is due now."""
+        """Return whether the log has a pending notification of this channel that is due now."""
         return bool(self._find_due(self.setup.clock.now()))
 
     def _find_due(self, now: datetime) -> list[Notification]:
@@ -507,7 +513,10 @@ STEPS = 3
 
 
 def page_address(settings: Settings) -> str:
-    """Return the console's address as messages show it."""
+    """Return the console's address, without a trailing slash, as messages show it.
+
+    It is `notify.page`, or else `http://HOST:PORT` of the search settings.
+    """
     return (
         settings.notify.page.rstrip("/") or f"http://{settings.search.host}:{settings.search.port}"
     )
@@ -532,7 +541,10 @@ class Notifier:
     _failed: list[UllageError] = field(default_factory=list)
 
     def plan(self, incidents: Sequence[Incident]) -> None:
-        """Plan the notifications of incidents that were just stored."""
+        """Log the notifications of incidents that were just stored, and wake the senders.
+
+        Without a configured channel nothing is written.
+        """
         setup = self.setup
         planned: list[Notification] = []
         if setup.notify.channels:
@@ -547,7 +559,10 @@ class Notifier:
         self._wake_senders(planned)
 
     def plan_second_person(self, waiting: Sequence[tuple[Incident, PendingDecision]]) -> None:
-        """Plan the notifications about acts that wait for a second person."""
+        """Write notifications about acts that wait for a second person, and wake the senders.
+
+        Without a configured channel nothing is written.
+        """
         if self.setup.notify.channels:
             self._wake_senders(
                 plan_second_person(
@@ -563,7 +578,7 @@ class Notifier:
             running.wake.set()
 
     def start(self) -> None:
-        """Start the threads."""
+        """Start one thread per channel, which sends what is due until `close` is called."""
         self._running = [_Running(sender) for sender in self.senders]
         self.turn()
 
@@ -583,7 +598,9 @@ class Notifier:
     def flush(self) -> None:
         """Send what is due now, without threads.
 
-        A channel that is down is not waited for; it is tried again next time.
+        Each channel gets up to three turns, with pauses of at most five seconds. If something is
+        still due then, that is logged, and it stays in the log for the next time. Raises
+        UnavailableError while the store is down.
         """
         for sender in self.senders:
             for _ in range(FLUSH_TRIES):
@@ -594,7 +611,7 @@ class Notifier:
                 log.get("alert").warning("notifications_left", part=sender.name)
 
     def close(self) -> None:
-        """Stop the threads; an attempt in progress gets a few seconds to finish."""
+        """Stop the threads, waiting up to 15 seconds for attempts, and release the leases."""
         self._stop.set()
         for running in self._running:
             running.wake.set()
@@ -625,10 +642,12 @@ def open_notifier(
     muted: Muted,
     told: Callable[[Collection[str]], None] = lambda _: None,
 ) -> Notifier:
-    """Create the senders of the configured channels.
+    """Create the senders of the configured channels; nothing is sent and no thread starts yet.
 
-    A channel with an unusable secret starts all the same, see `alerts.notify.guarded_channel`.
-    `told` receives the ids of incidents that somebody was just notified of.
+    A channel with an unusable secret gets a sender all the same, see
+    `alerts.notify.guarded_channel`. Incidents that `muted` selects get no notifications. `told`
+    receives the ids of incidents that somebody was just notified of; then their work items are
+    written again. Unless the bus is embedded, the senders of several processes take turns.
     """
     settings, clock = context.settings, context.clock
     metrics = NotifyMetrics(registry, settings.notify.channels, settings.tenants)

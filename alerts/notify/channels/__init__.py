@@ -75,7 +75,7 @@ class ChannelKind:
 
 @cache
 def load_kinds() -> Mapping[str, ChannelKind]:
-    """Return all kinds by name."""
+    """Return all kinds of channels by name, sorted; each module of this package is imported."""
     by_name = dict[str, ChannelKind]()
     for module in pkgutil.iter_modules(__path__):
         by_name |= importlib.import_module(f"{__name__}.{module.name}").KINDS
@@ -83,7 +83,7 @@ def load_kinds() -> Mapping[str, ChannelKind]:
 
 
 def open_channel(name: str, settings: NotifySettings, keys: KeyStore, clock: Clock) -> Channel:
-    """Open a configured channel.
+    """Open the channel `name` of the settings; nothing is sent yet.
 
     Raises ConfigError, which names the wrong file or setting but not its content.
     """

@@ -35,7 +35,7 @@ class ByApprise:
     timeout: float
 
     def send(self, message: Message) -> None:
-        """See `Channel.send`."""
+        """Deliver a message as text; raise UndeliveredError if it is not accepted."""
         try:
             is_accepted = self.service.notify(
                 body=message.text(), title=message.subject(), body_format="text"
@@ -47,7 +47,10 @@ class ByApprise:
             raise UndeliveredError("did not accept the message: unreachable, or refused")
 
     def reach(self) -> str:
-        """See `Channel.reach`."""
+        """Connect to the host without sending anything and describe the connection in a phrase.
+
+        Raises UndeliveredError if it cannot be reached.
+        """
         return handshake(self.host, self.port, tls=self.tls, timeout=self.timeout)
 
 

@@ -33,7 +33,10 @@ class Robot:
     signed: Callable[[str], str] = lambda url: url
 
     def send(self, message: Message) -> None:
-        """See `Channel.send`."""
+        """Deliver a message as text, of at most 2,048 bytes unless one item is longer.
+
+        Raises UndeliveredError unless the status is 2xx and the answer has `errcode` 0.
+        """
         head = message.subject()
         words = f"{head}\n{message.text(MOST_TEXT_BYTES - len(head.encode()) - 1)}"
         body: dict[str, Any] = {"msgtype": "text", "text": {"content": words}}
@@ -52,7 +55,10 @@ class Robot:
             raise UndeliveredError(f"answers {answer.status} with {shown}")
 
     def reach(self) -> str:
-        """See `Channel.reach`."""
+        """Connect to the robot's host without sending anything and describe the connection.
+
+        Raises UndeliveredError if it cannot be reached.
+        """
         return reach(self.url, self.timeout)
 
 

@@ -31,7 +31,10 @@ LEAST_BYTES, MOST_BYTES = 24, 64
 
 
 def read_key(text: str) -> bytes:
-    """Decode a webhook key; raise ConfigError, without repeating it, if it is malformed."""
+    """Decode a webhook key, `whsec_` and base64 of 24 to 64 bytes.
+
+    Raises ConfigError, without repeating it, if it is malformed.
+    """
     try:
         key = (
             base64.b64decode(text.removeprefix(MARK), validate=True)
@@ -49,7 +52,10 @@ def read_key(text: str) -> bytes:
 
 
 def signature(key: bytes, id_: str, timestamp: str, body: bytes) -> str:
-    """Return the header that proves that a message comes from a holder of `key`."""
+    """Return the value of the header that proves that a message comes from a holder of `key`.
+
+    It is `v1,` and the base64 of HMAC-SHA256 over `ID.TIMESTAMP.BODY`.
+    """
     signed = b".".join((id_.encode(), timestamp.encode(), body))
     return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
 
@@ -64,7 +70,10 @@ class Webhook:
     clock: Clock
 
     def send(self, message: Message) -> None:
-        """See `Channel.send`."""
+        """Deliver a message as signed JSON with all its incidents.
+
+        Raises UndeliveredError unless the status is 2xx and the answer does not say `"ok": false`.
+        """
         body = json.dumps(message.payload(), ensure_ascii=False, separators=(",", ":")).encode()
         timestamp = str(int(self.clock.wall()))
         headers = {
@@ -78,7 +87,10 @@ class Webhook:
             raise UndeliveredError(f'answers {answer.status} with "ok": false')
 
     def reach(self) -> str:
-        """See `Channel.reach`."""
+        """Connect to the receiver's host, send nothing, and describe the connection.
+
+        Raises UndeliveredError if it cannot be reached.
+        """
         return reach(self.url, self.timeout)
 
 
