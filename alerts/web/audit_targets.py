@@ -251,10 +251,11 @@ Translate = Callable[[str], str]
 
 
 def translate_target(target: str, translate: Translate) -> str:
-    """Return the target of an entry, translated if its form is known.
+    """Return the target of an audit entry translated, or unchanged if its form is unknown.
 
-    >>> translate_target("the data folder", {"the data folder": "数据目录"}.__getitem__)
-    '数据目录'
+    `translate` returns the translation of a message.
+
+    >>> translate_target("the data folder", {"the data folder": "数据目录"}.__getitem__) '数据目录'
     """
     return _translate_form(target, TARGETS, translate) or target
 

@@ -88,7 +88,10 @@ class Reach:
 
     @classmethod
     def from_settings(cls, settings: Settings, hosts: Iterable[str]) -> Reach:
-        """Create it from the settings; `hosts` are the `name:port` that it listens on."""
+        """Return the configured addresses; `hosts` are the `name:port` that it listens on.
+
+        An https address in `notify.page` counts as public too.
+        """
         search = settings.search
         page = urlsplit(settings.notify.page)
         pages = (settings.notify.page,) if page.scheme == "https" and page.hostname else ()
@@ -117,8 +120,9 @@ class Reach:
     def read_source(self, scope: Scope, headers: Mapping[str, str]) -> RequestSource:
         """Return where a request came from: its host, client address, and whether it was encrypted.
 
-        Headers that a proxy adds are believed only from a trusted proxy. The host is "" if it is
-        none of the console's.
+        `headers` have lower-case names. Those that a proxy adds are believed only from a trusted
+        proxy; from any other sender they make the request forged. The host is "" if it is none of
+        the console's.
         """
         peer = scope["client"][0] if scope.get("client") else UNIX
         host, source = headers.get("host", ""), peer
@@ -167,7 +171,9 @@ class Reach:
 
 
 def host_of(url: str) -> str:
-    """Return the host of an address as browsers send it, without the scheme's default port.
+    """Return the host of a URL as browsers send it, without the scheme's default port.
+
+    An IPv6 address is in brackets.
 
     >>> host_of("https://ullage.bank.example:443/"), host_of("https://desk.example:8443")
     ('ullage.bank.example', 'desk.example:8443')
@@ -239,10 +245,12 @@ class Authenticator:
         )
 
     def log_in(self, name: str, password: str, source: str, device: str = "") -> str | None:
-        """Log in with a password and return the id of a new session, or None if it is refused.
+        """Check a password, open a session and return its id; None if the login is refused.
 
-        `device` is the device cookie of an earlier login. Raises LimitedError after too
-        many attempts.
+        It is refused if the name or password is wrong, the account is disabled, or a password made
+        by somebody else was not changed in time. `source` is the client's address, `device` the
+        device cookie of an earlier login. The outcome is counted and written to the audit log. A
+        digest of outdated cost is replaced. Raises LimitedError after too many attempts.
         """
         user = self.accounts.user(name)
         is_made = user is not None and user.until is not None
@@ -260,7 +268,7 @@ class Authenticator:
         return self.open(user, "password")
 
     def open(self, user: User, by: str) -> str:
-        """Start a session of an authenticated person and return its id.
+        """Open a session of an authenticated person and return its id; count and log the login.
 
         `by` says how the person was authenticated, for the audit log.
         """
@@ -271,20 +279,29 @@ class Authenticator:
         )
 
     def needs_vouching(self, headers: Mapping[str, str], request_source: RequestSource) -> bool:
-        """Return whether the identity provider must be asked again about a sender."""
+        """Return whether the identity provider must be asked again about the sender.
+
+        That is so if the sender's session in use ended for that reason. True is returned one time
+        for each such session.
+        """
         return self.sessions.needs_vouching(
             _cookie(headers, SECURE_COOKIE if request_source.is_secure else COOKIE)
         )
 
     def device(self, name: str) -> str:
-        """Return a new device cookie for somebody who just logged in with a password."""
+        """Return a new device cookie for the account `name`, which just logged in with a password.
+
+        Raises ConfigError if there is no such account.
+        """
         return new_device(self.accounts.get_user(name))
 
     def change(self, principal: Principal, old: str, new: str, source: str) -> str | None:
         """Change the principal's own password, which ends its sessions, and open a new one.
 
-        Returns the new session's id, or None if the old password is wrong. Raises PasswordError if
-        the new one is rejected.
+        Returns the new session's id, or None if the old password is wrong. `source` is the client's
+        address. The outcome is written to the audit log. Raises PasswordError if the new password
+        is invalid or the old one, or the account has none here, and LimitedError after too many
+        attempts.
         """
         user = self.accounts.get_user(principal.name)
         if user.digest is None:
@@ -308,14 +325,16 @@ class Authenticator:
         return self.sessions.open(user.name, self.accounts.get_user(user.name).changes)
 
     def leave(self, principal: Principal) -> None:
-        """End the principal's session."""
+        """Write the logout to the audit log and end the principal's session."""
         self.trail.append("account.logout", f"account {principal.name}", actor=principal.name)
         self.sessions.end(principal.session)
 
     def principal(self, headers: Mapping[str, str], request_source: RequestSource) -> Principal:
-        """Return the sender of a request, NOBODY if it is unknown.
+        """Return the sender of a request, by its bearer token or session cookie; NOBODY if unknown.
 
-        Raises LimitedError after too many wrong tokens from one source.
+        A session that is found counts as used now; one whose account has changed is ended. A wrong
+        token is written to the audit log. Raises LimitedError after too many wrong tokens from one
+        source.
         """
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() == BEARER:

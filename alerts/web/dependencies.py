@@ -101,7 +101,11 @@ class Turns(Generic[Q, A]):
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def ask(self, question: Q, size: int = 1) -> A:
-        """Return the answer to `question`, or raise its error or that of its whole batch."""
+        """Return the answer to `question`, which is processed in a batch with others that wait.
+
+        `size` counts towards the limit of a batch. Raises the error of this question, or that of
+        its whole batch.
+        """
         pending = _PendingRequest[Q, A](question, size)
         self._waiting.append(pending)
         async with self._turn:
@@ -154,9 +158,10 @@ Asked = Annotated[Filters, Depends(_filters)]
 
 
 def redact_form(typed: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a form as they may be shown again.
+    """Return the fields of a form as they may be shown again, by name.
 
-    A text that contains an identifier is replaced by "", since pages never repeat one.
+    A text that contains an identifier or a long number is replaced by "", since pages never repeat
+    one. Values that are not text are unchanged.
     """
     return {
         name: "" if isinstance(value, str) and identifier_in(value) else value
@@ -297,9 +302,9 @@ class Console:
     """Whether single sign-on is configured but unusable, for example without its secret."""
 
     def restrict_to(self, principal: Principal) -> Console:
-        """Return this console for `principal`.
+        """Return a copy of this console for `principal`.
 
-        Its store, lookup and tenants contain only what the principal may see.
+        Its store, lookup, deadlines and tenants contain only what the principal may see.
         """
         if principal.sees_all:
             return replace(self, principal=principal)
@@ -318,8 +323,9 @@ class Console:
     def actor(self, typed: str = "", *members: str) -> str:
         """Return the name under which an act is recorded.
 
-        For a person it is their own, whatever was `typed`; for a program the typed name and its
-        own. Raises QueryError about the fields `members` if the typed name is invalid.
+        For a person it is their own, whatever was `typed`. For a program it is `TYPED via PROGRAM`,
+        or its own name if nothing was typed. Raises QueryError about the fields `members` if a
+        program's typed name is invalid.
         """
         if not self.principal.is_program or not typed:
             return self.principal.name
@@ -338,7 +344,8 @@ class Console:
     def page(self, name: str, status: int = 200, **values: Any) -> HTMLResponse:
         """Return a page: the template `name`, rendered in the reader's language with `values`.
 
-        The template also receives `principal`, `tenants` and the menu. `status` is the HTTP status.
+        The template also receives `principal`, `tenants`, `untold`, `place`, `path` and `menu`.
+        `status` is the HTTP status; from 400 on the query of the request is not repeated.
         """
         reader = READER.get()
         # what is refused is not repeated
@@ -361,7 +368,7 @@ class Console:
     def question(
         self, value: str, who: str, purpose: str, case: str, *, kind: str = "", pseudonym: str = ""
     ) -> LookupRequest:
-        """Return the lookup request of a form, validated.
+        """Return the validated lookup request of a form; nothing is looked up.
 
         Raises QueryError, which names the faulty field and repeats no value.
         """
@@ -389,7 +396,7 @@ def _redact_place(place: str) -> str:
 
 
 def choose_zone(context: Context, principal: Principal | None = None) -> ZoneInfo:
-    """Return the time zone for the pages of `principal`, or of everybody for None.
+    """Return the time zone for the pages of `principal`; for None, for those of everybody.
 
     It is the zone of all visible tenants if they share one, otherwise `coverage.zone`.
     """
@@ -472,9 +479,10 @@ class Needs:
 
     # in the loop: a thread would cost more than what it does
     async def __call__(self, request: Request) -> Console:
-        """Return the console restricted to the principal.
+        """Return the console restricted to the principal of the request.
 
         Raises ForbiddenError without the permission, QueryError for an unknown query parameter.
+        That somebody is logged in has been checked before (`alerts.web.middleware`).
         """
         principal = request.state.principal
         if self.permission in PERMISSIONS:
@@ -508,9 +516,9 @@ def require_login() -> Any:
 
 
 def list_permissions(route: APIRoute) -> frozenset[str]:
-    """Return what a route needs: permissions, `ANYBODY` or `LOGGED_IN`.
+    """Return what a route needs, by its dependencies: permissions, `ANYBODY` or `LOGGED_IN`.
 
-    Empty if it declares nothing.
+    The set is empty if the route declares nothing.
     """
     return frozenset(
         dependency.call.permission
@@ -534,7 +542,7 @@ def list_routes(app: FastAPI) -> Iterator[APIRoute]:
 
 
 def require_declared(app: FastAPI) -> frozenset[str]:
-    """Return the paths that need no login.
+    """Check that every route declares what it needs, and return the paths that need no login.
 
     Raises ConfigError if a route declares nothing, or is of a kind that cannot.
     """
@@ -550,7 +558,7 @@ def require_declared(app: FastAPI) -> frozenset[str]:
 
 
 def walk_dependencies(dependant: Dependant) -> Iterator[Dependant]:
-    """Yield the dependencies of a route, including nested ones."""
+    """Yield the dependencies of a route, including nested ones, each before those that it has."""
     for nested in dependant.dependencies:
         yield nested
         yield from walk_dependencies(nested)

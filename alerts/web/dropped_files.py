@@ -123,7 +123,7 @@ class Judge:
     async def count_waiting(self, tenants: tuple[str, ...] | None) -> int:
         """Return how many files of those who see `tenants` (None: all) are being assessed or wait.
 
-        Raises NotJudgedError if match does not run.
+        Raises NotJudgedError if match does not run or does not answer within two seconds.
         """
         async with self._connect(assessing.AssessmentRequest(verb="status", tenants=tenants)) as (
             reader,
@@ -134,9 +134,10 @@ class Judge:
     async def judge(
         self, question: assessing.AssessmentRequest, chunks: AsyncIterator[bytes]
     ) -> FileAssessment:
-        """Have the file in `chunks` assessed; it is read once there is room.
+        """Have match assess the file in `chunks` and return the result.
 
-        Raises BusyError if there is no room in time, NotJudgedError if there is no verdict.
+        `chunks` is read once match has room. Raises BusyError if there is no room within a minute,
+        NotJudgedError if match does not run or gives no verdict.
         """
 
         async def send(writer: asyncio.StreamWriter) -> None:
@@ -149,7 +150,11 @@ class Judge:
     async def open(
         self, findings: Sequence[dict[str, Any]], tenants: tuple[str, ...] | None
     ) -> dict[str, str]:
-        """Put findings of an earlier assessment on the bus; return tenants by finding id."""
+        """Put findings of an earlier assessment on the bus; return tenants by finding id.
+
+        `tenants` are those of the principal, None for all. Match does it. Raises BusyError if match
+        has no room within a minute, NotJudgedError if it does not run or fails.
+        """
 
         async def send(writer: asyncio.StreamWriter) -> None:
             for finding in findings:
@@ -175,9 +180,10 @@ class Judge:
     async def resolve(
         self, tenant: str, approval: assessing.ReferenceApproval, pseudonyms: Sequence[str]
     ) -> dict[str, str]:
-        """Return the customer references by pseudonym.
+        """Have match resolve pseudonyms; return the customer references by pseudonym.
 
-        Raises NotResolvedError with the reason if there are none.
+        Those that match sends no reference for are left out. Raises NotResolvedError with the
+        reason if match refuses, is busy or does not run.
         """
         question, references = (
             assessing.AssessmentRequest(verb="resolve", tenants=(tenant,), approval=approval),
@@ -350,7 +356,11 @@ class AssessmentCache:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def keep(self, dropped: DroppedFile, principal: Principal) -> str:
-        """Store a file for `principal` and return its name; evict the oldest."""
+        """Store a file for `principal` and return the unguessable name under which `get` finds it.
+
+        Of those who see the same tenants, the oldest files are removed until 16 are left that fit
+        the memory; this one stays, however large.
+        """
         name, whose, room = (
             secrets.token_urlsafe(24),
             principal.whose,
@@ -374,9 +384,9 @@ class AssessmentCache:
         return name
 
     def get(self, name: str, principal: Principal) -> DroppedFile | None:
-        """Return the file of that name.
+        """Return the file of that name; None if there is none for this session of `principal`.
 
-        It is None if the file expired, was evicted, or belongs to somebody else.
+        Files older than half an hour are removed first.
         """
         now = self.clock.monotonic()
         with self._lock:
@@ -431,9 +441,10 @@ class Upload:
         )
 
     async def fields(self) -> dict[str, str]:
-        """Return the form's fields that come before the file, by name.
+        """Read the form up to the file, and return the fields that come before it, by name.
 
-        Raises QueryError if one is not UTF-8.
+        Raises QueryError if the form is malformed, the fields are too long together, or one is not
+        UTF-8.
         """
         while not self._has_file and await self._read():
             pass
@@ -443,7 +454,10 @@ class Upload:
             raise QueryError("the form contains invalid text: send it in UTF-8") from None
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the file as it arrives; raise QueryError if it is cut off."""
+        """Yield the file as it arrives, after `fields` was awaited.
+
+        Raises QueryError if the form is malformed or cut off.
+        """
         more = True
         while more:
             while self._held:

@@ -92,7 +92,7 @@ CHANGES: Mapping[str, IncidentChange] = {
 
 
 def find_permission(status: str) -> str:
-    """Return the name of the permission that a change or a decision needs.
+    """Return the name of the permission that a change or a decision needs; nothing is checked.
 
     `status` is the name of a change, or a choice as `alerts.cases.decisions` takes it.
     """
@@ -115,7 +115,10 @@ def find_actor(site: Console) -> Actor:
 
 
 def validate_token(token: str) -> str:
-    """Return the token that makes a form idempotent; raise QueryError if it is malformed."""
+    """Return `token`, which makes a form idempotent; raise QueryError if it is malformed.
+
+    It must have 16 lower-case hexadecimal digits.
+    """
     if len(token) != 2 * TOKEN_BYTES or not set(token) <= set("0123456789abcdef"):
         raise QueryError("invalid form: open the incident again")
     return token
@@ -131,11 +134,11 @@ def version_of(incident: Incident, decisions: Iterable[str]) -> str:
 
 
 def carry_out(site: Console, id_: str, typed: Mapping[str, str], by: str) -> None:
-    """Make the requested change.
+    """Make the requested change of the incident `id_`, recorded under the name `by`.
 
-    `typed` has `status`, a `note` and a `token`; a token takes effect once, however often it is
+    `typed` has `status`, a `note` and a `token`; a token takes effect one time, however often it is
     sent. The other fields depend on the status. Raises QueryError if the change is invalid,
-    ForbiddenError if it is not allowed.
+    ForbiddenError if the principal may not make it.
     """
     status, token = typed["status"], typed["token"]
     validate_token(token)
@@ -156,10 +159,11 @@ def carry_out(site: Console, id_: str, typed: Mapping[str, str], by: str) -> Non
 def record_reports(
     site: Console, id_: str, typed: Mapping[str, str], by: str, joint_reports: Iterable[str]
 ) -> None:
-    """Record a report that also counts for `joint_reports`, each a `REGIME STAGE`.
+    """Record a report on the incident `id_` that also counts for `joint_reports`.
 
-    Each gets a record of its own. Raises QueryError, and records nothing, if the incident does not
-    owe one of them under the same rule and from the same moment.
+    Each of these is a `REGIME STAGE` and gets a record of its own, after that of the report in
+    `typed`. Raises QueryError, and records nothing, if the incident does not require one of them
+    under the same rule and from the same moment.
     """
     cases, joint_reports = open_cases(site), dict.fromkeys(joint_reports)
     duties = cases.find_deadlines(cases.incident(id_)).duties
@@ -182,9 +186,10 @@ def record_reports(
 
 
 def list_joint_reports(name: str, names: Iterable[str]) -> list[str]:
-    """Return those of `names` for which a report of `name` may count too.
+    """Return those of `names` for which a report of `name` may count too, in the same order.
 
     Names are `REGIME STAGE`. Both must follow from the same rule and count from the same moment.
+    `name` itself and names that no rule has are left out.
     """
     stages = {
         f"{regime.id} {stage.id}": (regime.id, stage.since)

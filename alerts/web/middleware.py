@@ -64,12 +64,12 @@ def limit_body(most: int) -> Any:
 
 
 def list_body_limits(app: FastAPI) -> Mapping[str, int]:
-    """Return the paths with a body limit of their own, and the limits in bytes."""
+    """Return the limits, in bytes, of the routes with `limit_body`, by path as declared."""
     return _collect_limits(app, streams=False)
 
 
 def list_stream_limits(app: FastAPI) -> Mapping[str, int]:
-    """Return the paths whose bodies stream, and their limits in bytes."""
+    """Return the limits, in bytes, of the routes with `stream_body`, by path as declared."""
     return _collect_limits(app, streams=True)
 
 
@@ -117,9 +117,10 @@ OWN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def choose_request_id(caller_id: str) -> str:
-    """Return the caller's request id if it is short and contains no identifier.
+    """Return the caller's request id if it is valid, else 20 random letters.
 
-    Otherwise return 20 random letters, which can never look like somebody's number.
+    It is valid if it has 1 to 64 letters, digits, `_` and `-`, and contains no identifier or long
+    number. Random letters can never look like somebody's number.
     """
     if OWN_ID.fullmatch(caller_id) and not identifier_in(caller_id):
         return caller_id

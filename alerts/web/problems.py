@@ -165,14 +165,17 @@ def is_api_path(path: str) -> bool:
 
 
 def missing(what: str) -> ProblemError:
-    """Return the problem of an unknown id, or of one that only another tenant owns."""
+    """Return the problem of an unknown id, or of one that only another tenant owns.
+
+    It is not raised here. `what` is what the id should belong to, such as `incident`.
+    """
     return ProblemError("not_found", f"no {what} has this id: check the id")
 
 
 def convert_error(error: UllageError) -> ProblemError:
     """Return the problem document for an error of ullage; nothing that was sent is repeated in it.
 
-    An error without a code of its own is `internal_error`.
+    A ProblemError is returned as it is. An error without a code of its own is `internal_error`.
     """
     if isinstance(error, ProblemError):
         return error
@@ -205,7 +208,11 @@ UNREACHABLE = Phrase("the incident store cannot be reached; try again soon")
 def convert_status(
     status: int, detail: str | Phrase, headers: Mapping[str, str] | None = None
 ) -> ProblemError:
-    """Convert a status that the framework answers with to a problem."""
+    """Return the problem for an HTTP status that the framework answers with.
+
+    Its code is the first one with that status, or else `invalid_request` below 500 and
+    `internal_error` from there on. An empty `detail` becomes the code's title.
+    """
     code = next((code for code, kind in CODES.items() if kind.status == status), None)
     return ProblemError(
         code or ("invalid_request" if status < 500 else "internal_error"),
@@ -218,7 +225,11 @@ def convert_status(
 def convert_validation_faults(
     faults: Sequence[Mapping[str, Any]], dependant: Dependant
 ) -> ProblemError:
-    """Convert a failed validation of a request to a problem."""
+    """Return the problem for a failed validation of a request.
+
+    `faults` are the validator's errors, and `dependant` declares the route's parameters; only names
+    that it declares are repeated.
+    """
     declared = frozenset(list_members(dependant))
     errors = [_convert_fault(fault, declared) for fault in faults]
     names = sorted({error.member.partition(".")[0] for error in errors if error.member})

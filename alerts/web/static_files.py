@@ -66,5 +66,8 @@ def load_static_file(name: str) -> StaticFile:
 
 
 def find_static_path(name: str) -> str:
-    """Return the path, with a digest, at which the console serves the file `name`."""
+    """Return the path, with a digest of the content, at which the console serves the file `name`.
+
+    Raises FileNotFoundError or KeyError for an unknown name.
+    """
     return load_static_file(name).path

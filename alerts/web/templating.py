@@ -153,7 +153,10 @@ class InLanguage:
 
 
 def speaker() -> Callable[[object], str]:
-    """Return a function that translates a phrase, an error or a message for the current reader."""
+    """Return a function that translates a text for the reader of the current request.
+
+    The text may be a phrase, an error, a message, or a list of these.
+    """
     translate = catalogue(READER.get().language).gettext
     return lambda text: translated(text, translate)
 
@@ -238,9 +241,10 @@ class MenuEntry:
 def build_menu(
     entries: tuple[MenuEntry, ...], principal: Principal
 ) -> list[tuple[Phrase, list[MenuEntry]]]:
-    """Return the entries that `principal` may open, in order, by the name of their group.
+    """Return the entries that `principal` may open, as pairs of a group's name and its entries.
 
-    Groups without such an entry are left out.
+    Groups are in the order of `GROUPS`, entries by their `order`. Groups without an entry are left
+    out.
     """
     allowed = sorted(
         (entry for entry in entries if all(map(principal.can, entry.needs.split()))),

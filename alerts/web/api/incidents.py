@@ -331,7 +331,7 @@ def _exports(router: APIRouter) -> None:
 
 
 def get_incident(site: Console, id_: str) -> Incident:
-    """Return a visible incident; raise ProblemError if there is none with that id."""
+    """Return a visible incident; raise ProblemError (404) if there is none with that id."""
     incident = site.store.get(Incident, id_)
     if incident is None:
         raise missing("incident")

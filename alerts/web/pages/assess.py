@@ -151,10 +151,13 @@ async def _drop(site: Console, request: Request) -> Response:
 async def receive_file(
     site: Console, request: Request, *, to_open: bool | None = None
 ) -> tuple[str, Mapping[str, str], dict[str, object]]:
-    """Receive a form with a file and assess the file.
+    """Read a form with a file and have the file assessed.
 
-    Returns the name of the cached result, the form's values, and the errors by field. `to_open`
-    says whether to open incidents; None leaves that to the form.
+    Returns the name of the cached result, the form's values, and the errors by field. If there are
+    errors, the name is "" and the rest of the form was read and discarded. `to_open` says whether
+    to open incidents; None leaves that to the form. The assessment is recorded in the audit log.
+    Raises QueryError if the form is malformed before its file, and ClientDisconnect if the sender
+    leaves.
     """
     upload = Upload(request, "file")
     values = {**NOTHING, **await upload.fields()}
@@ -176,9 +179,10 @@ async def receive_file(
 
 
 def describe_refusal(refused: Mapping[str, object]) -> tuple[int, dict[str, str]]:
-    """Return the status and headers of a refusal.
+    """Return the status and headers of the answer to a form with the errors `refused`, by field.
 
-    The form may be wrong, or match may be busy or not running.
+    The status is 503 if match is busy (then with Retry-After) or gives no verdict, and 400 if the
+    form is wrong.
     """
     error = refused.get("file")
     headers = {"retry-after": str(error.retry_after)} if isinstance(error, BusyError) else {}
@@ -223,7 +227,7 @@ def _export_customers(site: Console, dropped: DroppedFile) -> Response:
 
 
 def record_export(site: Console, dropped: DroppedFile) -> None:
-    """Record in the audit log that the customers in a file are exported."""
+    """Record in the audit log that the customers in a file are exported, with their number."""
     count = dropped.judged.customers.count("\n") - 1
     site.trail.append(
         "customers.export",

@@ -111,7 +111,7 @@ DID: Mapping[str, Phrase] = {
 
 
 def describe_action(action: str) -> TableCell:
-    """Return the table cell of an action, in words where there are some."""
+    """Return the table cell of an action, in words, or as its code if there are none."""
     return TableCell(DID[action]) if action in DID else TableCell(action, code=True)
 
 
@@ -217,7 +217,10 @@ def _contains(entry: AuditEntry, words: str) -> bool:
 
 
 def show_target(entry: AuditEntry) -> str:
-    """Return the target of an entry in the reader's language."""
+    """Return the target of an audit entry in the language of the request's reader.
+
+    A target that cannot be translated is returned in English, as it is stored.
+    """
     language = READER.get().language
     return (
         entry.object

@@ -59,9 +59,10 @@ def draw_heat_map(
     heads: Sequence[str],
     lines: Sequence[HeatMapRow],
 ) -> Markup:
-    """Draw a heat map as SVG.
+    """Return a heat map as SVG, with a row per element of `lines` and a column per head.
 
-    `days` are names, each with the number of columns it spans, in their order.
+    `title` and `said` describe it to screen readers. `days` are names, each with the number of
+    columns it spans, in their order. Texts are escaped here.
     """
     width, height = NAME + WIDTH * len(heads) + 1, HEAD + HEIGHT * len(lines)
     parts = [
@@ -316,7 +317,12 @@ def _list_letters(rows: Sequence[SiteCoverage]) -> dict[str, None]:
 def describe_gap(
     gap: view.SharedGap, seen: CoverageWindow, ledger: CoverageReader
 ) -> dict[str, Any]:
-    """Return a gap, of one site or several, with what the form to explain it needs."""
+    """Return what a page shows of a gap, by name, and what the form to explain it needs.
+
+    `many` says that it is a gap of several sites and all in the window. `since` and `until` are as
+    people type them, in the zone of the coverage log; `site_names` are for the form and `sites` for
+    display.
+    """
     return {
         "when": view.format_span(gap.since, gap.until, ledger.zone),
         "sites": [safe(name) for name in gap.sites],

@@ -43,7 +43,11 @@ class Bar:
 
 
 def draw_scenarios(title: str, said: str, bars: Sequence[Bar]) -> Markup:
-    """Draw the bar chart; a name is above its bar, so that the chart fits a phone."""
+    """Return a bar chart as SVG, with a bar per element of `bars`, from top to bottom.
+
+    `title` and `said` describe it to screen readers. A name is above its bar, so that the chart
+    fits a phone.
+    """
     most, height = max((bar.amount for bar in bars), default=0), ROW * len(bars)
     head = Markup(
         '<svg class="bars" viewBox="0 0 {0} {1}" width="{0}" height="{1}" role="img"'
@@ -92,7 +96,10 @@ class Day:
 
 
 def draw_timeline(title: str, said: str, names: tuple[str, str], days: Sequence[Day]) -> Markup:
-    """Draw the timeline; `names` are the titles of its two rows of bars."""
+    """Return the timeline as SVG: bars of incidents by severity, and below them bars of sightings.
+
+    `names` are the titles of these two rows. `days` are from left to right.
+    """
     width, height = LEFT * 2 + DAY_WIDTH * len(days), TOP + TALL + GAP + SHORT + FOOT
     most = max((sum(day.incidents.values()) for day in days), default=0)
     most_seen = max((day.sightings for day in days), default=0)
@@ -193,9 +200,9 @@ class Month:
 
 
 def summarize_month(site: Console, tenant: str = "") -> Month:
-    """Summarise the last 30 days of a tenant, or of all visible tenants for "".
+    """Return charts and data of the last 30 days of a tenant, or of all visible tenants for "".
 
-    False positives are left out.
+    Texts are in the reader's language. False positives are left out.
     """
     say = speaker()
     recent_incidents = count_recent(site.store, site.clock.now(), site.zone or UTC, tenant)

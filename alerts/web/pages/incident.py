@@ -476,9 +476,11 @@ def show_incident(
     kind: str = "",
     revealed: Mapping[str, str] | None = None,
 ) -> HTMLResponse:
-    """Show one incident.
+    """Return the page of one incident; a page with status 404 if there is none with that id.
 
-    Its customers are listed after the cursor `after`, or only those of one `kind`.
+    `sent` is a form that was refused. Customers are listed after the cursor `after`; with `kind`,
+    only those with an identifier of that kind. `revealed` are addresses of posts to show, by
+    sighting id.
     """
     details, sent = (
         load_details(site.store, id_, after="" if kind else after),

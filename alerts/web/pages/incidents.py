@@ -87,7 +87,11 @@ class QueueForm:
     flat: Text = ""
 
     def to_filter(self, site: Console) -> QueueFilter:
-        """Return the filter of the queue; raise QueryError if a field is invalid."""
+        """Return the filter of the queue, with times in the tenant's zone.
+
+        Raises QueryError if a time is invalid, and UnknownTenantError if times are given for an
+        unknown tenant. Other fields are not checked here.
+        """
         since, until = (
             self._moment(site, name) if getattr(self, name) else None for name in ("since", "until")
         )
@@ -115,7 +119,10 @@ class QueueForm:
         )
 
     def query(self, **changes: str) -> str:
-        """Return the query string with some fields changed; defaults are left out."""
+        """Return the query string, `?…`, with some fields changed; defaults are left out.
+
+        It is "" if no field is left.
+        """
         fields = {name: getattr(self, name) for name in self.__slots__} | changes
         non_default = {
             name: value for name, value in fields.items() if value != getattr(PLAIN, name, "")
@@ -123,7 +130,10 @@ class QueueForm:
         return f"?{urlencode(non_default)}" if non_default else ""
 
     def export_query(self) -> str:
-        """Return the query string for an export, which knows fewer filters than the queue."""
+        """Return the query string, `?…`, for an export, which knows fewer filters than the queue.
+
+        It is "" if none of these is set.
+        """
         fields = {
             "tenant": self.tenant,
             "severity": self.severity,
@@ -276,10 +286,10 @@ def show_queue(
     unsaved: Exception | None = None,
     status: int = 400,
 ) -> HTMLResponse:
-    """Show the incident list.
+    """Return the page of the incident list for the filters `asked`, from the cursor `after` on.
 
-    `refused_` replaces the rows by the reason why there are none and is sent with `status`;
-    `unsaved` is the error of a filter that could not be saved.
+    `refused_` replaces the rows by the reason why there are none. The page has status 200, or
+    `status` if the filters, a form (`done`) or a filter to be saved (`unsaved`) were refused.
     """
     queue = IncidentQueue(Work(site.duties), site.principal.name, site.shifts)
     queue_result, view = QueuePage(()), QueueFilter()
@@ -368,9 +378,11 @@ def _list_scenarios() -> dict[str, tuple[str, str]]:
 
 
 def find_seller_tokens(site: Console, name: Secret) -> tuple[str, ...]:
-    """Return the tokens of authors with that name, empty if there is none.
+    """Return the tokens of the authors with that name; () if there is none.
 
-    The search is logged without the name, and limited like checks of a person.
+    The search is written to the audit log without the name. Raises LimitedError after too many
+    searches and lookups of the principal, QueryError for an invalid name, and ConfigError if this
+    machine has no key to search by.
     """
     site.allowed.take(site.principal)
     tokens = find_tokens(site.store, site.lookup.keys, site.lookup.everyone(), name)

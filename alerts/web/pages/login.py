@@ -110,9 +110,11 @@ def set_session_cookie(request: Request, session: str, answer: Response) -> Resp
 
 
 def deny_access(site: Console, scope: Scope, error: UllageError | None) -> Response:
-    """Answer a request without access: lead a person to the login, refuse a program.
+    """Return the answer to a request that may not pass: a login page, a redirect or a problem.
 
-    After logging in, the person returns to the requested page.
+    A program gets a problem document. A person who must change the password is led there, one for
+    whom the identity provider must vouch again is led to the provider, and others get the login
+    form, or the page of `error`. After logging in, the person returns to the requested page.
     """
     path, principal = scope["path"], scope["state"].get("principal", NOBODY)
     if is_api_path(path):
@@ -161,7 +163,7 @@ def show_login(
     crossed: bool = False,
     has_left: bool = False,
 ) -> HTMLResponse:
-    """Show the login form.
+    """Return the login form with the HTTP `status`; it leads to `place` and shows `refused`.
 
     `crossed` says that a link of another site led here, for which browsers withhold the session
     cookie. `has_left` says that somebody logged out here, but perhaps not of the identity provider.
@@ -177,7 +179,7 @@ def show_login(
 
 
 def show_limit(site: Console, error: LimitedError, place: str) -> HTMLResponse:
-    """Show the login form to somebody who has to wait."""
+    """Return the login form for somebody who has to wait, with status 429 and Retry-After."""
     answer = show_login(site, 429, place, error)
     answer.headers["retry-after"] = str(error.retry_after)
     return answer

@@ -94,9 +94,10 @@ def _show_page(
 
 
 def look_up(site: Console, question: LookupRequest) -> LookupResult:
-    """Answer a lookup and count its outcome.
+    """Answer a lookup, count its outcome, and write it to the audit log.
 
-    Raises LimitedError after too many lookups, which is recorded in the audit log.
+    A series of many values of one range is recorded too, and answered. Raises LimitedError after
+    too many lookups of the principal; the first refusal is recorded.
     """
     try:
         site.allowed.take(site.principal)
