@@ -52,18 +52,19 @@ Case = Annotated[str, typer.Option(help="The case's number.")]
 
 
 def name_of(by: str) -> str:
-    """Return the name given in `by`, or that of this machine's user.
+    """Return the name given in `by`, stripped, or that of this machine's user if it is empty.
 
-    Raises QueryError if it is invalid.
+    Raises QueryError if it is not valid as a person's name.
     """
     return validate_name(by or current_user())
 
 
 def decider(context: Context, by: str, permission: str) -> Principal:
-    """Return the account `by`, or that of this machine's user, if it has the permission.
+    """Return the principal of the account `by`, or for "" of this machine's user.
 
-    ConfigError and ForbiddenError say why not. Without any account nobody is checked, and a note
-    says so, because such a machine is not set up yet.
+    Raises ConfigError if there is no such account or it cannot be used, and ForbiddenError if it
+    lacks the permission. If the machine has no account at all, nothing is checked: a note on stderr
+    says so, and the principal has all permissions.
     """
     name = name_of(by)
     if not (context.data / FILE).exists():
@@ -105,9 +106,9 @@ def actor_of(context: Context, principal: Principal) -> Actor:
 def deciding(
     context: Context, by: str, permission: str
 ) -> Iterator[tuple[IncidentStore, Principal]]:
-    """Yield the incident store as the deciding person may see it, and that person.
+    """Yield the incident store as the deciding person may see it, and that person's principal.
 
-    The arguments are those of `decider`.
+    The arguments and errors are those of `decider`. The store is closed at the end of the block.
     """
     principal = decider(context, by, permission)
     with contextlib.closing(open_configured_store(context)) as store:

@@ -62,7 +62,11 @@ def hand_over(
 
 
 def handover_as_json(found: Handover) -> dict[str, Any]:
-    """Return a handover as a JSON object."""
+    """Return a handover as a JSON object.
+
+    `new`, `undecided`, `due` and `unassigned` each have a `count` of all incidents, and some of
+    these in `incidents`. Times are ISO 8601. `blind` are the coverage gaps.
+    """
     named = {
         "new": found.new,
         "undecided": found.undecided,
@@ -117,7 +121,7 @@ def _rows_table(
 
 
 def format_time_left(time_left: timedelta | None) -> str:
-    """Return the time left, or by how much it has passed; "–" if nothing is due."""
+    """Return the time left, such as `2.0 h`, or `past 2.0 h` if it is negative; `–` for None."""
     if time_left is None:
         return "–"
     seconds = time_left.total_seconds()
@@ -125,7 +129,7 @@ def format_time_left(time_left: timedelta | None) -> str:
 
 
 def row_as_json(row: QueueRow) -> dict[str, Any]:
-    """Return a row of the queue as a JSON object."""
+    """Return a row of the queue as a JSON object: incident, owner, and what is due."""
     incident, identity = (
         row.incident,
         {"id": row.incident.id, "tenant": row.incident.tenant, "status": row.item.status},
@@ -139,7 +143,10 @@ def row_as_json(row: QueueRow) -> dict[str, Any]:
 
 
 def work_as_json(row: QueueRow) -> dict[str, Any]:
-    """Return an incident's owner, and what is due when, as a JSON object."""
+    """Return an incident's owner, and what is due when, as a JSON object.
+
+    `due` is ISO 8601 or null; `running` are the reports whose deadlines run, each `REGIME STAGE`.
+    """
     item = row.item
     due = {
         "due": item.due_at.isoformat() if item.due_at else None,

@@ -44,12 +44,15 @@ Pair = tuple[Suppression, Suppression | None]
 
 
 def state(one: Suppression, lifted: Suppression | None, now: datetime) -> State:
-    """Return whether a suppression is in force, ended or lifted."""
+    """Return whether a suppression is in force, ended (it expired by `now`) or lifted.
+
+    `lifted` is the document that lifted it, or None.
+    """
     return "lifted" if lifted else "ended" if one.expires <= now else IN_FORCE
 
 
 def line(one: Suppression, zone: tzinfo | None = None) -> str:
-    """Return who suppressed an incident, until when and why, in one line."""
+    """Return one line that says who suppressed an incident, until when (in `zone`) and why."""
     return (
         f"suppressed by {safe(one.by)} until {moment(one.expires, zone)}: {safe(one.reason)}"
         f" ({one.id})"
@@ -57,7 +60,10 @@ def line(one: Suppression, zone: tzinfo | None = None) -> str:
 
 
 def as_json(one: Suppression, lifted: Suppression | None, now: datetime) -> dict[str, Any]:
-    """Return a suppression as a JSON object, without the sketch, which is for machines."""
+    """Return a suppression as a JSON object, with its state and who lifted it (or null).
+
+    The sketch is left out. `lifted` is the document that lifted it, or None.
+    """
     ended = lifted.model_dump(mode="json", include={"at", "by", "reason"}) if lifted else None
     return {
         **one.model_dump(mode="json", exclude={"sketch", "sketch_of", "lifts"}),
@@ -67,7 +73,10 @@ def as_json(one: Suppression, lifted: Suppression | None, now: datetime) -> dict
 
 
 def suppressions_table(pairs: Sequence[Pair], now: datetime, zone: tzinfo | None = None) -> Table:
-    """Return a table of suppressions, one per row."""
+    """Return a table of suppressions, one per row; those that are not in force are dim.
+
+    Each pair is a suppression and the document that lifted it, or None. Times are in `zone`.
+    """
     table = make_table(
         "suppression", "tenant", "silences", "by", "why", "until", whole=("suppression",)
     )
@@ -93,7 +102,10 @@ def suppressions_table(pairs: Sequence[Pair], now: datetime, zone: tzinfo | None
 
 
 def background_table(counts: Sequence[BenignCount], rules: BenignRules) -> Table:
-    """Return a table of benign posts, one row per site and rule, with the sum."""
+    """Return a table of benign posts, one row per count, with the number of all posts below.
+
+    `rules` give the titles of the rules.
+    """
     titles = {rule.id: rule.title for rule in rules.rule}
     table = make_table("tenant", "site", "rule", "posts", "customers", right=("posts", "customers"))
     for count in counts:
@@ -156,9 +168,9 @@ def incidents_table(
 
 
 def offers_table(rows: Sequence[tuple[Incident, Status]]) -> RenderableType:
-    """Return a table of what is offered, for display below the list.
+    """Return a table of what is offered in the incidents that offer something, or "" for none.
 
-    It has known words, claims, newest date, seller and section.
+    The columns are the offer (words, claims, newest date), the seller and the section.
     """
     table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
     table.add_column("incident", no_wrap=True)
@@ -183,9 +195,11 @@ def incident_in_full(
     silence: Suppression | None = None,
     decide: tuple[str, str] = ("", ""),
 ) -> RenderableType:
-    """Return an incident with everything that a first look needs.
+    """Return an incident for the terminal, with everything that a first look needs.
 
-    That is: verdicts with reasons, where it was seen, and the customers in it.
+    That is: verdicts with reasons, where it was seen, and the customers in it. Times are in `zone`.
+    `clocks` is the table of deadlines, `silence` its suppression, and `decide` by when a person
+    must decide, in English and Chinese.
     """
     incident = found.incident
     head = Text.assemble(
@@ -303,7 +317,7 @@ def _note_truncation(shown: int, all_: int) -> str:
 
 
 def customers_table(exposures: Iterable[Exposure]) -> Table:
-    """Return a table of customers by pseudonym, whose columns align with those of the next one."""
+    """Return a table of customers: pseudonym, kinds, fields and confidence, without a head."""
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column(min_width=KINDS_WIDTH)
@@ -346,7 +360,10 @@ def _counts_table(counts: Sequence[RuleCount]) -> Table:
 
 
 def replay_as_json(replay: RuleReplay, counts: Sequence[RuleCount]) -> dict[str, Any]:
-    """Return the whole outcome of a replay as one JSON object."""
+    """Return the whole outcome of a replay as one JSON object, with `counts` as `rules`.
+
+    `changed` is the number of incidents and benign posts that would be judged otherwise.
+    """
     changes = [
         {
             "incident": c.incident,
@@ -375,7 +392,10 @@ def replay_as_json(replay: RuleReplay, counts: Sequence[RuleCount]) -> dict[str,
 
 
 def replay_in_full(replay: RuleReplay, counts: Sequence[RuleCount]) -> RenderableType:
-    """Return the outcome of a replay: counts per rule, the largest changes first, and the sums."""
+    """Return the outcome of a replay for the terminal: counts per rule, changes, and the sums.
+
+    Only the first 50 changed incidents are listed.
+    """
     parts: list[RenderableType] = [_counts_table(counts)]
     if replay.changes:
         parts.append(_changes_table(replay))
