@@ -267,10 +267,10 @@ def _begin_days(last: SiteDay, today: str) -> Iterator[SiteDay]:
 
 
 def _accept_slots(hour: SiteHour, beat: Heartbeat) -> str | None:
-    """Return the credible slots of an hour, or None.
+    """Return the credible letters of an hour, one per slot; None if the hour is not credible.
 
-    Hours long past or in the future are not credible, and a match without a customer list has
-    covered nothing.
+    Hours in the future, or over three hours before the heartbeat, are not. Slots after the
+    heartbeat have no report. If match has no customer list, nothing counts as covered.
     """
     at = beat.inserted_at.timestamp()
     until = to_slot(at) - hour.hour * SLOTS
@@ -287,7 +287,11 @@ def _new_day_of(hour: SiteHour, stored: dict[str, SiteDay]) -> SiteDay:
 
 
 def _with_slots(day: SiteDay, hour: int, slots: str, posts: int) -> SiteDay:
-    """Return the day with more slots of an hour reported."""
+    """Return the day with a further report on an hour (0 to 23).
+
+    Of two letters for a slot the more informative one is kept, and of two numbers of posts the
+    higher.
+    """
     return day.with_hour(hour, merge_slots(day.slots(hour), slots), max(posts, day.posts[hour]))
 
 

@@ -106,7 +106,10 @@ class CoverageHour(NamedTuple):
 
     @property
     def is_covered(self) -> bool:
-        """Whether the site was read without a gap that counts; the minutes are `seen`."""
+        """Whether the site was read and no gap reaches into the hour.
+
+        Single minutes may be missing; `seen` is the number of covered ones.
+        """
         return is_covered(self.level)
 
     @property
@@ -452,7 +455,10 @@ def _build_row(
     reasons: Sequence[GapReason],
     cell: Callable[[datetime, str, int, bool, bool], CoverageHour],
 ) -> SiteCoverage:
-    """Return a site's coverage in the window."""
+    """Return a site's coverage in the window (since, until, assessed until, hours).
+
+    Without hours the row has only gaps. `cell` builds an hour.
+    """
     since, until, judged, hours = window
     until_slot = _to_slot(judged) - slots.first
     letters = slots.letters[: max(0, until_slot)]
@@ -525,7 +531,11 @@ def _count_minutes(letters: str) -> tuple[int, Mapping[str, int]]:
 
 
 def _find_gap_slots(letters: str, first: int) -> set[int]:
-    """Return the slots that belong to a gap."""
+    """Return the indexes of the letters that belong to a gap; `first` is the slot of index 0.
+
+    A gap is a run of uncovered slots of ten minutes or more. If the uncovered slots of one hour add
+    up to that, all from the first to the last of them belong to a gap.
+    """
     slots, least, hours = set[int](), GAP_MINUTES / MINUTES, dict[int, list[int]]()
     for run in BLIND.finditer(letters):
         if run.end() - run.start() >= least:
@@ -555,7 +565,10 @@ def _iterate_gaps(name: str, letters: str, gap_slots: set[int], first: int) -> I
 
 
 def _split_by_explanation(gap: Gap, reasons: Iterable[GapReason]) -> Iterator[Gap]:
-    """Yield `gap` in pieces: the explained ones, and the remaining ones."""
+    """Yield `gap` in pieces, by time: those that a reason explains, and the remaining ones.
+
+    Where reasons overlap, the one that begins first explains the time.
+    """
     since = gap.since
     applicable = sorted(
         (r for r in reasons if r.site in {EVERYWHERE, gap.site}), key=lambda r: (r.since, r.at)

@@ -44,7 +44,10 @@ from ullage.settings import Context, Language, Settings
 
 @dataclass(frozen=True, slots=True)
 class ReportOrigin:
-    """When and by whom a report was made, its time zone and its language."""
+    """When and by whom a report was made, its time zone and its language.
+
+    `zone_name` is the name of `zone` that the report prints.
+    """
 
     at: datetime
     by: str

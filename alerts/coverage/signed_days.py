@@ -155,7 +155,10 @@ def open_stamper(context: Context) -> Stamper | None:
 
 @dataclass(slots=True)
 class Sheets:
-    """Signs days; see the module."""
+    """Signs days of the coverage log, and writes the result as sheets, which are never changed.
+
+    Without a `stamper`, sheets have no time stamp.
+    """
 
     store: IncidentStore
     clock: Clock

@@ -86,7 +86,11 @@ CANARY = "canary posts reported"
 
 @dataclass(frozen=True, slots=True)
 class SharedGap:
-    """Gaps of several sites with the same time, reason and explanation."""
+    """Gaps of several sites with the same time, reasons and explanation.
+
+    `why` are the letters of the reasons. `explained` is a text with the author and time of the
+    explanation, "" without one.
+    """
 
     since: datetime
     until: datetime
@@ -209,7 +213,7 @@ def name_sites(gap: SharedGap, sites: int, most: int) -> Phrase | str:
 
 
 def list_reasons(gap: SharedGap) -> tuple[Phrase, ...]:
-    """Return the reasons of a coverage gap in words, one phrase each."""
+    """Return the reasons of a coverage gap in words, one phrase each, most common first."""
     return tuple(Phrase(WHY[letter]) for letter in gap.why)
 
 
@@ -238,7 +242,10 @@ def format_span(since: datetime, until: datetime, zone: tzinfo) -> Phrase:
 
 
 def build_legend(rows: Sequence[SiteCoverage]) -> str:
-    """Return in one line what the marks and letters in the table of these sites mean."""
+    """Return in one line of English what the marks and letters in the table of these sites mean.
+
+    Only letters that occur in the table are explained.
+    """
     letters = dict.fromkeys(
         letter for row in rows for cell in row.cells if cell.has_gap for letter in cell.why
     )

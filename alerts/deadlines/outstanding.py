@@ -201,16 +201,19 @@ class IncidentDeadlines:
 
     @property
     def status(self) -> Status:
-        """The status to show: `confirmed` instead of `reported` while another report is due.
+        """The status to show: `confirmed`, not `reported`, while a report's deadline runs.
 
-        Whoever reports a part confirms the whole.
+        The deadlines of parts count too.
         """
         status = compute_status(self.decisions)
         return "confirmed" if status == "reported" and self.running else status
 
 
 def status_with_report(status: Status) -> Literal["reported", "note"]:
-    """Return the status of a decision that records a report; a closed incident stays closed."""
+    """Return the status of a decision that records a report on an incident with this `status`.
+
+    It is `note` for a closed incident, which so stays closed, and `reported` otherwise.
+    """
     return "note" if status in CLOSED else "reported"
 
 
@@ -536,7 +539,11 @@ def waiver_holds(ruling: Decision, regime: Regime, incident: Incident, tenant: T
 def _decisions_for_part(
     part: Incident, whole: Incident, parts: Mapping[str, Incident], decisions: Iterable[Decision]
 ) -> list[Decision]:
-    """Return the decisions on `part`, and on its heads since it belonged to them."""
+    """Return the decisions on `part`, and those on its heads since it joined them.
+
+    `whole` is the incident at the top, `parts` its parts by id, and `decisions` those on all of
+    them.
+    """
     joined, ancestor = {part.id: EARLIEST}, part
     while ancestor.part_of and ancestor.part_of not in joined:
         joined[ancestor.part_of] = max(joined[ancestor.id], ancestor.part_since or EARLIEST)
@@ -549,7 +556,7 @@ def _decisions_for_part(
 
 
 def _moments_of_part(moments: Moments, whole: Moments) -> Moments:
-    """Return the moments of a part.
+    """Return the moments of a part, completed by those of the whole where the part has none.
 
     Whoever knows of the whole, or decided on it, did so for the part.
     """
@@ -592,7 +599,11 @@ def _state(
     ruling: Decision | None,
     decisions: Sequence[Decision],
 ) -> State | None:
-    """Return the state of a regime's duties for an incident; None if it requires nothing."""
+    """Return the state of a regime's duties for an incident; None if it requires nothing.
+
+    Reports and moments are not considered. `ruling` is the last decision on whether the regime
+    applies, and `decisions` are those by which the incident may be confirmed.
+    """
     if status == "false_positive":
         return None
     if ruling is not None and ruling.stage == "applies":
@@ -612,7 +623,10 @@ def _state(
 
 
 def _waits(incident: Incident, decisions: Sequence[Decision]) -> bool:
-    """Return whether its deadlines wait for a person's decision."""
+    """Return whether an incident's deadlines wait for a person's decision.
+
+    They do if its severity row says "if confirmed" and nobody confirmed, reported or closed it.
+    """
     is_decided = any(decision.status in ("confirmed", "reported") for decision in decisions)
     return (
         incident.clock == "if confirmed"

@@ -368,9 +368,9 @@ class Book:
             self._decided_until = None
 
     def _continue_round(self) -> bool:
-        """Process a slice of the round.
+        """Process a slice of the round through all incidents, and begin a round if there is none.
 
-        Return False if it was the last one, or if another process goes through all incidents.
+        Returns False if it was the last one, or if another process goes through all incidents.
         """
         now = self.duties.clock.monotonic()
         if not self.holds():
@@ -428,10 +428,10 @@ class Book:
             self._whole, self._refused = False, True  # the mark stands still
 
     def _update(self, ids: Collection[str], merging: Merge) -> None:
-        """Write and remove records so that they match the facts.
+        """Write and remove the duty records of the incidents `ids` so that they match the facts.
 
         The records' versions are read before the facts, so a result from older facts never replaces
-        one from newer facts.
+        one from newer facts. Records of a tenant that is deleted meanwhile are removed again.
         """
         self.store.refresh(Decision, Notification, DutyRecord)
         excerpts = self.store.excerpts(DutyRecord, DocumentFilter({"incident": [*ids]}), Excerpt)
@@ -496,7 +496,7 @@ def _record(incident: Incident, duty: Duty) -> DutyRecord:
 
 
 def _needs_acknowledgement(incident: Incident, deadlines: IncidentDeadlines) -> bool:
-    """Return whether its deadline runs and nobody has decided anything."""
+    """Return whether an incident starts deadlines, is at least `low`, and is undecided."""
     is_severe = SEVERITIES.index(incident.severity) >= SEVERITIES.index("low")
     return (
         incident.clock == "run" and is_severe and compute_status(deadlines.decisions) == UNDECIDED

@@ -72,7 +72,10 @@ class SiteDay(Document):
         )
 
     def lasting_state(self) -> str:
-        """Return the letter that carries on to the next day; "" for a site that is read."""
+        """Return the letter of the state in which the day ends; "" for a site that is read.
+
+        It is a state that lasts without reports, such as "switched off".
+        """
         last = (self.before + "".join(self.cells)).rstrip(UNHEARD)[-1:]
         return last if last in STAYS else ""
 

@@ -149,7 +149,7 @@ def parse_stored(
 
 
 class QueryError(UllageError):
-    """A query that cannot be answered, raised before anything is read.
+    """A query or a form that is not valid.
 
     The message says why and never repeats the query. `members` are the names of the faulty fields,
     so that a form can mark them. A command exits with code 2.
