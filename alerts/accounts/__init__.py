@@ -179,7 +179,7 @@ class Principal:
 
     @property
     def whose(self) -> str:
-        """Return the visible tenants as one string.
+        """Return the visible tenants as one string, sorted and separated by spaces.
 
         Counters and caches use it as a key, so that they are not shared between different views.
         """

@@ -134,7 +134,11 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What a program may do, for which purpose, until when (seconds since 1970)."""
+    """What a program may do, for which purpose, and until when.
+
+    `made_at`, `expires` and `revoked` are in Unix seconds; `revoked` is None for a token that is
+    not revoked. The secret is not here.
+    """
 
     id: str
     name: str
@@ -306,7 +310,8 @@ class Accounts:
     ) -> None:
         """Replace the roles and tenants of an account, and end its sessions.
 
-        Raises ConfigError if there is no such account, or roles or tenants are invalid.
+        `by` is recorded as somebody who may be able to use the account. Raises ConfigError if there
+        is no such account, or roles or tenants are invalid.
         """
         validate_home(self.get_user(name).name, tenants)
         self._change(
@@ -316,7 +321,8 @@ class Accounts:
     def set_disabled(self, name: str, *, is_disabled: bool, by: str = "") -> None:
         """Disable an account, or enable it again, and end its sessions.
 
-        Raises ConfigError if there is no such account.
+        If it is enabled, `by` is recorded as somebody who may be able to use it. Raises ConfigError
+        if there is no such account.
         """
         self._change(name, "" if is_disabled else by, disabled=int(is_disabled))
 
@@ -357,7 +363,10 @@ class Accounts:
             )
 
     def list_filters(self, name: str) -> dict[str, str]:
-        """Return the saved queries of the incident list of an account, by title."""
+        """Return the saved query strings of the incident list of an account, by title, sorted.
+
+        An unknown name has none.
+        """
         return dict(
             self._rows(
                 "select title, query from saved_filters where key = ? order by title",

@@ -317,5 +317,5 @@ def _manages(user: User) -> bool:
 
 
 def describe_scope(roles: Collection[str], tenants: Collection[str]) -> str:
-    """Describe roles or permissions and tenants in one phrase for the audit log."""
+    """Return roles or permissions, and tenants, as an English phrase: `ROLES of TENANTS`."""
     return f"{', '.join(roles)} of {'all tenants' if ALL in tenants else ', '.join(tenants)}"

@@ -267,7 +267,8 @@ class Attempts:
     def forgive(self, attempt: Attempt) -> None:
         """Take back an attempt whose password was right.
 
-        The counters of the account are reset, that of the source is decreased by one.
+        The counters of its account, or of its device, are reset. That of its source is decreased by
+        one, and its wait ends if the count is then below the limit.
         """
         with self._lock:
             for kind, name, free in attempt.counters():
@@ -304,7 +305,8 @@ Somebody who logs in repeatedly ends their own sessions.
 class Session:
     """A session of account `user`, begun at its change counter `change`.
 
-    `name` identifies the session and cannot be used to log in.
+    `name` identifies the session and cannot be used to log in. Times are monotonic seconds;
+    `longest` is the greatest lifetime in seconds.
     """
 
     name: str

@@ -285,7 +285,7 @@ def combine_grants(grants: Iterable[GrantSettings]) -> tuple[tuple[str, ...], tu
 
 
 def check_grants(settings: OidcSettings, tenants: Collection[str]) -> None:
-    """Raise ConfigError if a configured grant can never be used.
+    """Raise ConfigError if a configured grant can never be used; `tenants` are those that exist.
 
     That is the case with an unknown role or tenant, or two roles that exclude each other.
     """

@@ -309,7 +309,7 @@ def _user_row(one: User) -> dict[str, object]:
 
 
 def state_of(one: User) -> str:
-    """Return whether an account is open, closed, or waits for a new password."""
+    """Return `open`, `closed` or `password to be changed`, the state of an account."""
     if one.is_disabled:
         return "closed"
     return "open" if one.until is None else "password to be changed"

@@ -137,7 +137,8 @@ def incidents_table(
 ) -> Table:
     """Return a table of incidents, one per row; columns with lists are wrapped first.
 
-    `silent` are the ids of suppressed incidents.
+    Times are in `zone`. Incidents whose ids are in `silent` are suppressed: they are dim and
+    marked.
     """
     table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
     table.add_column("incident", no_wrap=True)

@@ -115,7 +115,10 @@ class IncidentSummary:
 
 @dataclass(frozen=True, slots=True)
 class MessageEntry:
-    """One incident in a message."""
+    """One incident in a message, why it is there, and the address of its page.
+
+    `facts` is None for a channel that shows no facts.
+    """
 
     incident: str
     severity: Severity
@@ -238,7 +241,7 @@ class Message:
 
 
 def choose_language(pair: tuple[str, str], language: Language) -> str:
-    """Return the English or the Chinese text of a pair."""
+    """Return the text in `language` of a pair (English, Chinese)."""
     return pair[1] if language == "zh" else pair[0]
 
 

@@ -76,7 +76,7 @@ class NotifyMetrics:
             self._channels.labels(tenant).set(len({*channels(tenant)} - self._unusable))
 
     def set_usable(self, channel: str, is_usable: bool) -> None:
-        """Record whether a channel can be opened."""
+        """Record whether a channel can be opened, and update the tenants' usable channels."""
         self._usable.labels(channel).set(is_usable)
         (self._unusable.discard if is_usable else self._unusable.add)(channel)
         self.set_recipients(self._recipients)

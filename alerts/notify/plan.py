@@ -66,7 +66,8 @@ def _find_routes(notify: NotifySettings, tenant: str) -> list[RouteSettings]:
 def matches_route(route: RouteSettings, incident: Incident) -> bool:
     """Return whether `incident` takes `route`, by severity, tenant, scenario and leak source.
 
-    A route that names none of a kind takes any.
+    It does if it is at least as severe as the route says, and each of the other three is one that
+    the route names. A route that names no tenant, scenario or source takes any.
     """
     return (
         SEVERITIES.index(incident.severity) >= SEVERITIES.index(route.severity)
@@ -300,9 +301,9 @@ def name_second_person_news(pending: PendingDecision) -> str:
 
 
 def _suppress_redundant_growth(fresh: Sequence[Notification]) -> list[Notification]:
-    """Mark growth notifications as suppressed that say nothing new.
+    """Return the notifications, with the outcome `suppressed` for growth that says nothing new.
 
-    Those are sent to a channel that hears of the incident anyway, or together with a later step.
+    That is growth on a channel that is notified of the incident anyway, or of a later step.
     """
     notified = {
         (notification.incident, notification.channel)

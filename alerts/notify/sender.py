@@ -141,7 +141,7 @@ class Setup:
 
 @dataclass(slots=True)
 class Sender:
-    """Sends the notifications of one channel.
+    """Sends the notifications of one channel; one thread calls `send_due`.
 
     `holds` says whether this process may send on it now; see `alerts.notify.sender`.
     """
@@ -333,7 +333,9 @@ class Sender:
     def _deliver(self, notifications: Sequence[Notification]) -> bool:
         """Send one message and return whether it was delivered.
 
-        The attempt and its outcome are written to the log.
+        The attempt is written to the log before, and its outcome after. If it failed and nobody can
+        have received it, a first attempt's message id is removed, so that later notifications join
+        it.
         """
         now, store = self.setup.clock.now(), self.setup.store
         incidents = store.mget(Incident, {notification.incident for notification in notifications})
@@ -444,9 +446,9 @@ class Sender:
         log.get("alert").info("notified", part=self.name, count=len(sending))
 
     def _find_sent(self) -> set[str]:
-        """Return the incidents that this channel notified of last.
+        """Return the incidents of the last 500 notifications that this channel sent.
 
-        A process may have ended before it reported that.
+        A process may have ended before it reported them.
         """
         self.setup.store.refresh(Notification)
         where = DocumentFilter({"channel": (self.name,), "outcome": ("sent",)})
@@ -463,7 +465,10 @@ class Sender:
             self._untold.clear()
 
     def _write(self, changed: Collection[Notification]) -> None:
-        """Write `changed` and everything that could not be written before."""
+        """Write `changed` to the log, and everything that could not be written before.
+
+        Notifications without an attempt are only created; others replace what is stored.
+        """
         self._unwritten += changed
         if self._unwritten:
             # what follows, which may be there
@@ -583,7 +588,10 @@ class Notifier:
         self.turn()
 
     def turn(self) -> None:
-        """Raise the error of a sender that cannot go on, and restart threads that died."""
+        """Raise the error of a sender that cannot go on; otherwise start threads that do not run.
+
+        A thread that died is logged as an error.
+        """
         if self._failed:
             raise self._failed[0]
         for running in self._running:

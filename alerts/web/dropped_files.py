@@ -116,7 +116,7 @@ class FileAssessment:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Sends requests to the match process of this data folder."""
+    """Sends requests to the match process of the data folder `data`, over its socket."""
 
     data: Path
 
@@ -315,7 +315,7 @@ Larger ones are opened when the file is uploaded, or not at all.
 
 @dataclass(slots=True)
 class DroppedFile:
-    """An assessed file: its name, how it was submitted and by whom.
+    """An assessed file: its name, how it was submitted and who provided it (`giver`).
 
     `opened` is the incident opened for each tenant.
     """

@@ -54,12 +54,15 @@ class Body:
 
 
 def stream_body(most: int) -> Any:
-    """Return the dependency of a route that reads a body of up to `most` bytes itself."""
+    """Return the dependency of a route that reads a body of up to `most` bytes itself.
+
+    The guard checks only the declared length.
+    """
     return Depends(Body(most, streams=True))
 
 
 def limit_body(most: int) -> Any:
-    """Return the dependency of a route whose body has up to `most` bytes."""
+    """Return the dependency of a route whose body has up to `most` bytes; the guard reads it."""
     return Depends(Body(most, streams=False))
 
 

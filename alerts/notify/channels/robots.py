@@ -65,8 +65,8 @@ class Robot:
 def sign(secret: str, milliseconds: int) -> str:
     r"""Return the signature with which DingTalk accepts an attempt for an hour.
 
-    Base64 of HMAC-SHA256 over `TIMESTAMP\nSECRET` under the secret (DingTalk open platform, custom
-    robot access).
+    It is the base64 of HMAC-SHA256 over `TIMESTAMP\nSECRET` under the secret; the timestamp is in
+    Unix milliseconds (DingTalk open platform, custom robot access).
     """
     return base64.b64encode(
         hmac.digest(secret.encode(), f"{milliseconds}\n{secret}".encode(), hashlib.sha256)

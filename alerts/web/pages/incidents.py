@@ -149,7 +149,7 @@ class QueueForm:
         return f"?{urlencode(filled)}" if filled else ""
 
     def reverse_query(self, order: str) -> str:
-        """Return the query string for `order`, reversed if it is the order now."""
+        """Return the query string for `order`, or for the reverse of it if it is the order now."""
         return self.query(order=f"-{order}" if self.order == order else order)
 
 
@@ -249,7 +249,7 @@ class Done:
 
 
 def _apply_bulk(site: Console, typed: Mapping[str, Any]) -> list[ActionResult]:
-    """Apply the chosen action to each incident.
+    """Apply the chosen action to each incident, and return what became of each.
 
     Raises QueryError if the choice is invalid, ForbiddenError if it is not allowed.
     """

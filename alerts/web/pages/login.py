@@ -73,7 +73,7 @@ def _add_login(router: APIRouter) -> None:
 
 
 def complete_login(request: Request, session: str, place: str, device: str) -> Response:
-    """Redirect somebody who has logged in to `place`, and set the cookies of session and device.
+    """Return a redirect to `place` that sets the cookies of session and device.
 
     On an encrypted connection the cookies are sent over encrypted connections only.
     """
