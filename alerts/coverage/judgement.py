@@ -17,7 +17,10 @@ nothing was to be read.
 
 
 class CoverageEvidence(NamedTuple):
-    """The known facts about a place and interval, all in the same unit."""
+    """The known facts about a place and interval, as counts.
+
+    Only whether a count is 0 matters to `judge`.
+    """
 
     covered: int = 0
     """Read, as a heartbeat of that time reported."""

@@ -136,9 +136,9 @@ def monitoring_status(store: IncidentStore, now: datetime) -> MonitoringStatus:
     """Return how complete the monitoring is at `now`, and why, from the stored heartbeats.
 
     It is `pending` if the last heartbeat is over an hour old, `uncovered` if no site is read,
-    `partly` if some are not or another fault is known, and `covered` otherwise. Without any
-    heartbeat it is `imported` if there are incidents or findings, else `nothing`. Raises
-    UnavailableError while the store is down.
+    `partly` if some are not or another fault is known, and `covered` otherwise. Without a known
+    site or a fault it is `nothing`. Without any heartbeat it is `imported` if there are incidents
+    or findings, else `nothing`. Raises UnavailableError while the store is down.
     """
     hosts = list(store.scroll(CollectorHeartbeat, DocumentFilter()))
     if not hosts:
