@@ -150,10 +150,11 @@ class Judge:
     async def open(
         self, findings: Sequence[dict[str, Any]], tenants: tuple[str, ...] | None
     ) -> dict[str, str]:
-        """Put findings of an earlier assessment on the bus; return tenants by finding id.
+        """Send findings of an earlier assessment to match, which puts them on the bus.
 
-        `tenants` are those of the principal, None for all. Match does it. Raises BusyError if match
-        has no room within a minute, NotJudgedError if it does not run or fails.
+        Returns the tenants by finding id. `tenants` are those of the principal, None for all.
+        Raises BusyError if match has no room within a minute, NotJudgedError if it does not run or
+        fails.
         """
 
         async def send(writer: asyncio.StreamWriter) -> None:
