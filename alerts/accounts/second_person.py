@@ -69,7 +69,8 @@ class Actor:
         """Raise ForbiddenError unless the principal may confirm an act that `by` proposed.
 
         The principal must be a person whose identity is proven, not a program or a typed name, and
-        have one of the accounts that `second_persons` returns for the same arguments.
+        have one of the accounts that `second_persons` returns for the same arguments. None of the
+        principal's other names may be among `proposers`.
         """
         who = self.principal
         who.require(CONFIRM)
