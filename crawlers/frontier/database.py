@@ -57,11 +57,11 @@ SHOWN = "select series, shown_at, state from pages where site = ? and name = ?"
 
 @dataclass(frozen=True, slots=True)
 class VisitResult:
-    """The result of a page: `new` counts posts and pages that are new or changed, `edited`
-    edited posts.
+    """What changed when one page was finished.
 
-    `gone` counts deleted posts of its thread. `unread` has the reasons why files of new posts
-    were not read.
+    `new` counts new and edited posts, plus linked threads and items that are new or whose stamp has
+    changed. `edited` counts edited posts, `gone` the deleted posts of the page's thread. `unread`
+    counts the unread attached files of new and edited posts, by reason.
     """
 
     new: int = 0
@@ -72,10 +72,12 @@ class VisitResult:
 
 @dataclass(frozen=True, slots=True)
 class Visits:
-    """When a site is due and when a visit last succeeded (Unix seconds, 0 for never), and failures.
+    """The visits of a site until now; times are Unix seconds, 0 for never.
 
-    `count` visits have ended; `whole_at` is when a visit first left nothing to read, 0 while
-    the site's past is still being read.
+    The site is due at `due_at`; `success_at` is the end of its last successful visit. `failures`
+    counts the failed visits since then that were blamed on the site, `count` all visits that ended.
+    `whole_at` is when a successful visit first left no page due, 0 while the site's past is still
+    being read.
     """
 
     due_at: float = 0.0
@@ -94,7 +96,10 @@ class Visits:
 
 
 def open_frontier(context: Context) -> Frontier:
-    """Open the frontier of the data folder, after checking that the key is its own."""
+    """Open the frontier of the data folder, and create the file if it is missing.
+
+    Raises ConfigError if the file was made under a different `frontier.key`.
+    """
     key = context.keys.read(KEY)
     frontier = Frontier(context.data, key, context.clock, inventory=context.inventory)
     frontier.check_key(compute_check_value(key, KEY))
@@ -129,9 +134,10 @@ class Frontier:
         self._next: dict[str, NextPages] = {}
 
     def check_key(self, value: str) -> None:
-        """Raise ConfigError unless the file was made under the key with this check value.
+        """Compare `value` with the check value of the key under which the file was made.
 
-        A new file stores the value.
+        A file without a value stores this one. If the values differ, the file is closed and ConfigError
+        is raised.
         """
         with self._change() as database:
             stored = database.execute("select value from key_check").get
@@ -153,7 +159,12 @@ class Frontier:
         return self._cipher.name("", "") == other._cipher.name("", "")
 
     def adopt(self, other: Frontier, row: Mapping[str, Any]) -> None:
-        """Add a page of `other`, a row by column, under this key; within a transaction."""
+        """Insert a row of the table `pages` of `other`, encrypted again under this frontier's key.
+
+        `row` maps column names to values. The digest of the page's content cannot be converted and is
+        stored empty. The caller must have opened a transaction. Raises CorruptError if the row cannot be
+        decrypted under the key of `other`.
+        """
         site = row["site"]
         page = other._cipher.open(site, row["name"], row["sealed"])
         validators = row["validators"] and other._cipher.open_bytes(
@@ -184,16 +195,21 @@ class Frontier:
         check_database(self._database, self._path)
 
     def recover(self, site: str) -> int:
-        """Release the leases of an interrupted visit; return the number of pages."""
+        """Drop the leases of `site` that this process still holds from an interrupted visit.
+
+        The pages are still due in the file. Returns the number of dropped leases, 0 after a restart.
+        """
         self._next.pop(site, None)
         return len(self._held.pop(site, ()))
 
     def begin_visit(self, site: str, starts: Sequence[PageAddress], walk: int = 0) -> float:
-        """Make the heads of all lists due, `starts` among them; return the moment, for `finish`.
+        """Make the first pages of all lists of `site` due, and add the pages `starts` if they are new.
 
-        Pages that a wrong clock postponed become due too. Of the older pages of the lists,
-        `walk` near ones and as many that were read the longest ago are due too, and as many
-        of threads.
+        Due pages whose time is more than a day ahead were stored under a wrong clock and become due now.
+        With `walk`, read pages become due again: of later list pages, the `walk` with the lowest numbers
+        and the `walk` that were read the longest ago; of thread pages, the `walk` that changed last and
+        the `walk` that were read the longest ago. Returns the time in Unix seconds, which `finish` needs
+        as `began`.
         """
         now = self._clock.wall()
         with self._change() as database:
@@ -216,7 +232,12 @@ class Frontier:
         return now
 
     def lease(self, site: str) -> PageLease | None:
-        """Lease the page that is most worth fetching; return None when nothing is due."""
+        """Lease one page of `site` whose time has come; return None if no page is due.
+
+        First pages of lists go first, then threads and items, then later pages of lists; of equals, the
+        one that became due last goes first. The lease is in memory only. It ends with `finish`,
+        `finish_unchanged`, `postpone`, `postpone_missing`, `park` or `recover`.
+        """
         leased, pages = self._held.setdefault(site, set()), self._next.setdefault(site, NextPages())
         if not pages.rows:
             pages.grow()
@@ -238,27 +259,34 @@ class Frontier:
         return PageLease(site, name, page, stamp, attempts, entries, size, validators_)
 
     def unseen(self, site: str, posts: Sequence[Post]) -> tuple[Post, ...]:
-        """Return the posts that are new, and with `edited` those with a new version."""
+        """Return, in order, the posts of which this version was not recorded yet.
+
+        A post of which an earlier version is recorded is returned as a copy with `edited` set to True.
+        Nothing is stored: `finish` records posts.
+        """
         with sqlite_errors(self._path):
             return self._posts.unseen(site, posts)
 
     def post_name(self, site: str, post: Post) -> str:
-        """Return the keyed name of a post, regardless of its content.
+        """Return the keyed name of a post in hexadecimal, which stays the same when its text changes.
 
-        It is "" where nothing permanent identifies the post.
+        Returns "" if the post's id is not permanent (`Post.lasting`).
         """
         return self._cipher.digest_post(site, post).hex()
 
     def find_unreported_gone(self, site: str, most: int) -> list[tuple[bytes, float]]:
-        """Return at most `most` posts of `site` that are gone and not yet reported.
+        """Return at most `most` deleted posts of `site` that were not yet reported, oldest first.
 
-        Each is its name, and when that was found out (Unix seconds).
+        Each is (keyed name of the post, Unix seconds when its deletion was noticed).
         """
         with sqlite_errors(self._path):
             return self._posts.find_unreported_gone(site, most)
 
     def mark_reported_gone(self, site: str, taken: Sequence[tuple[bytes, float]]) -> None:
-        """Record that the bus durably holds the report that these posts are gone."""
+        """Delete these entries of `find_unreported_gone`, so that it does not return them again.
+
+        Call it only when the bus durably holds the report of each deletion.
+        """
         with self._change(is_apart=True):
             self._posts.mark_reported_gone(site, taken)
 
@@ -272,13 +300,14 @@ class Frontier:
         *,
         deep: bool = False,
     ) -> VisitResult:
-        """Record a fetched page as done, its posts as read and its links as pages; return
-        what was new.
+        """Record a fetched page as done, with its posts and links, and return what was new.
 
-        Call it only when every unseen post is durable on the bus. `began` is when the visit
-        began: a list page that was read since then is not read again, so that circular
-        lists end. `size` is the page's, in bytes. With `deep`, threads whose lists never
-        show replies are read again.
+        Call it only when every unseen post is durable on the bus. The change survives kill -9, but a
+        power cut may undo it. `began` is the result of `begin_visit`: a list page that was read since
+        then is not made due again, so that circular lists end. `size` is the page's size in bytes; it is
+        stored only if the page has entries. With `deep`, threads without a stamp are read again too, if
+        their last page was not read since `began`. The page stays due if its stamp changed since it was
+        leased.
         """
         site, now = leased.site, self._clock.wall()
         is_apart = not parsed.pages and leased.page.role != "thread"
@@ -358,7 +387,7 @@ class Frontier:
     def finish_unchanged(self, leased: PageLease) -> None:
         """Record a page as done that the site reports as unchanged since it was last read.
 
-        Its links are known already.
+        The posts, links and validators that are stored of it stay.
         """
         with self._change(durable=False, is_apart=True) as database:
             database.execute(
@@ -376,12 +405,12 @@ class Frontier:
         at_least: float = 0.0,
         waits: bool = False,
     ) -> str:
-        """Have a page fetched again later, and return its new state.
+        """Release a page so that it is fetched again later; return its new state, `due` or `parked`.
 
-        That is `due`, or `parked` if it is given up. With `seconds` it is after so many seconds.
-        Without, it is after waits that grow with each failure and have at least `at_least` seconds,
-        and the page is parked after `MAX_ATTEMPTS` failures. With `waits`, it counts as waiting,
-        since the reason for the failure will pass.
+        With `seconds`, the page is due after that time, and no failure is counted. Without, a failure is
+        counted: the wait doubles with each, from 2 minutes to at most 6 hours, and after `MAX_ATTEMPTS`
+        failures the page is parked, that is, given up. The wait is never below `at_least` seconds.
+        `waits` says that the reason will pass: `count_waiting` then counts the page.
         """
         attempts = leased.attempts + 1 if seconds is None else max(leased.attempts, int(waits))
         state = "parked" if attempts >= MAX_ATTEMPTS else "due"
@@ -396,13 +425,16 @@ class Frontier:
         return state
 
     def count_entries(self, leased: PageLease) -> int:
-        """Count the entries of all read pages in the series of a page."""
+        """Return the sum of entries over all stored pages of the leased page's list or thread.
+
+        Entries are posts and linked threads or items; an unread page counts 0.
+        """
         return self._query_series(
             "select sum(entries) from pages where site = ? and series = ?", leased
         )
 
     def count_announced_posts(self, leased: PageLease) -> int:
-        """Return the thread's number of posts according to its list, or 0."""
+        """Return how many posts the list states for the leased page's thread, or 0 if it states none."""
         return self._query_series(
             "select counted from pages where site = ? and series = ? and number = 1", leased
         )
@@ -413,9 +445,10 @@ class Frontier:
             return int(self._database.execute(query, (leased.site, series)).get or 0)
 
     def postpone_missing(self, leased: PageLease, seconds: float) -> None:
-        """Postpone a page that does not exist yet by `seconds`, where pages appear one by one.
+        """Postpone by `seconds` a page that the site does not have yet, where ids are counted upwards.
 
-        It is done if a later page of the series exists.
+        The page becomes done instead if a page with a higher number in its series was read and had
+        entries: then its number was skipped. Its attempts are reset.
         """
         query = (
             "select 1 from pages where site = ? and series = ? and number > ? and entries > 0"
@@ -429,13 +462,14 @@ class Frontier:
         self._set_state(leased, "done" if passed else "due", self._clock.wall() + seconds, 0)
 
     def park(self, leased: PageLease) -> None:
-        """Give a page up: only a change of the site or of its file would help."""
+        """Give a leased page up; it is not fetched again until `retry_parked` makes it due."""
         self._set_state(leased, "parked", self._clock.wall(), leased.attempts)
 
     def retry_parked(self, site: str, most: int = -1) -> int:
-        """Make parked pages due after the site or the egress has changed; return their number.
+        """Make at most `most` parked pages of `site` due now, and return how many were.
 
-        At most `most` are made due, those that were parked the longest ago.
+        The pages with the earliest stored time go first; a negative `most` means all. Their attempts are
+        reset.
         """
         with self._change() as database:
             database.execute(
@@ -447,9 +481,10 @@ class Frontier:
             return database.changes()
 
     def end_visit(self, site: str, due_at: float, succeeded: bool, *, counts: bool = True) -> None:
-        """Record when `site` is due again, and how this visit went.
+        """Record the end of a visit, and that `site` is due again at `due_at` (Unix seconds).
 
-        A failure that does not count leaves no trace.
+        A success resets the count of failures. A failure adds one to it only if `counts`. The number of
+        visits grows in every case.
         """
         now = self._clock.wall()
         with self._change() as database:
@@ -475,9 +510,9 @@ class Frontier:
         return Visits(*row) if row else Visits()
 
     def count_waiting(self, site: str, *, untried: bool) -> int:
-        """Count the pages of `site` that failed and wait.
+        """Count the due pages of `site` that failed for a reason that will pass.
 
-        With `untried`, due pages that were never read count too.
+        With `untried`, pages that were never read and whose time has come count too.
         """
         with sqlite_errors(self._path):
             return int(
@@ -485,7 +520,10 @@ class Frontier:
             )
 
     def count_pages(self, site: str) -> Mapping[str, int]:
-        """Return how many pages of `site` there are in each state."""
+        """Return the number of pages of `site` by state: `due`, `leased`, `done` and `parked`.
+
+        All four keys are present, with 0 for none. A leased page is not counted as due.
+        """
         with sqlite_errors(self._path):
             rows: Any = self._database.execute(
                 "select state, count(*) from pages where site = ? group by state", (site,)
@@ -634,6 +672,9 @@ class Frontier:
 
 
 def parse_post_count(page: PageAddress) -> int:
-    """Return the thread's number of posts according to a list entry, or 0."""
+    """Return the number of posts that a list states for the thread `page`, from its fact `posts`.
+
+    Only the first nine digits are used. Returns 0 if the fact is missing or is not a plain number.
+    """
     text = page.facts.get("posts", "")
     return int(text[:9]) if text.isdecimal() else 0

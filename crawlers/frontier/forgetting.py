@@ -54,9 +54,10 @@ class Forgetting:
         self._rest_until = float("-inf")
 
     def turn(self) -> int:
-        """Examine the next rows, unless the whole file was examined today.
+        """Examine the next `ROWS` rows, and delete those that are old and no longer shown.
 
-        Returns the number of deleted pages and posts.
+        Returns the number of deleted pages and posts. After the end of the file nothing happens for
+        `REST_SECONDS`, and the result is 0.
         """
         if self._clock.monotonic() < self._rest_until:
             return 0
@@ -65,7 +66,10 @@ class Forgetting:
             return self._forget_posts(before) if self._pages_done else self._forget_pages(before)
 
     def forget_all(self) -> int:
-        """Examine the whole file; return the number of deleted pages and posts."""
+        """Examine the file to its end, without a pause; return the number of deleted pages and posts.
+
+        A pass that `turn` has begun is continued, not restarted. `turn` then rests for `REST_SECONDS`.
+        """
         deleted, self._rest_until = 0, float("-inf")
         while self._clock.monotonic() >= self._rest_until:
             deleted += self.turn()

@@ -86,11 +86,11 @@ class SiteHistory:
 
 
 def estimate_arrival(post: Post, now: float, *, known: bool) -> float | None:
-    """Estimate when a newly read post arrived, in Unix seconds; None where nobody can tell.
+    """Estimate when a newly read post arrived, in Unix seconds; return None if that is unknown.
 
-    On a site that was `known` before, a post without a date, or dated about now or in the
-    future, arrived now. On a new site dates are trusted, and a post without one may be of any
-    age.
+    `known` is whether a visit to the site succeeded before. If so, a post without a date, or dated
+    less than 26 hours ago or in the future, arrived at `now`. Otherwise the result is the post's
+    date, at most `now`, or None for a post without one.
     """
     if post.published_at is None:
         return now if known else None
@@ -114,9 +114,12 @@ class History:
         """
 
     def note_posts(self, site: str, posts: Sequence[Post], *, known: bool) -> None:
-        """Record new posts; called within the frontier's transaction.
+        """Count new posts by the hour of their arrival, and add their fields to the site's profile.
 
-        `known` is that of `estimate_arrival`. Hours before the rhythm's window are deleted.
+        `known` is whether a visit to the site succeeded before (`estimate_arrival`); a post whose arrival
+        is unknown adds to the profile only. Once an hour, arrivals older than `WINDOW_DAYS` of running
+        time are deleted. Call it within the frontier's transaction and with at least one post: ValueError
+        otherwise.
         """
         now = self._clock.wall()
         arrivals = [
@@ -138,9 +141,9 @@ class History:
         )
 
     def add_counts(self, site: str, counts: Mapping[str, int]) -> None:
-        """Add to the permanent counts of a site, by word.
+        """Add `counts` to the permanent counts of a site, each under its word; zeros are not stored.
 
-        It runs within the frontier's transaction, or in one of its own.
+        It runs within the frontier's transaction if one is open, otherwise each word is stored alone.
         """
         with sqlite_errors(self._path):
             self._database.executemany(
@@ -192,7 +195,10 @@ class History:
         )
 
     def save(self, site: str, standing: SiteHistory) -> None:
-        """Store state, reason, doubt and unread streak of `site`; ignore the remaining fields."""
+        """Store `standing` durably as the history of `site`, except `last_new` and `profile`.
+
+        These two change with `note_posts` only.
+        """
         s = standing
         with sqlite_errors(self._path), transaction(self._database):
             values = (
@@ -208,9 +214,10 @@ class History:
             self._database.execute(KEEP, (site, *values))
 
     def arrivals(self, site: str) -> dict[int, int]:
-        """Return how many posts arrived in each hour (Unix seconds // 3600) of the rhythm's window.
+        """Return how many posts of `site` arrived, by hour (Unix seconds // 3600).
 
-        Hours without posts are missing.
+        The hours are those of the last `WINDOW_DAYS`, up to the present one. Hours without posts are left
+        out.
         """
         with sqlite_errors(self._path):
             query = "select hour, posts from arrivals where site = ? and hour between ? and ?"
@@ -220,7 +227,7 @@ class History:
         return dict(rows)
 
     def count_arrivals(self, site: str, hour: int) -> int:
-        """Return the number of posts of one hour."""
+        """Return the number of posts of `site` that arrived in `hour` (Unix seconds // 3600), or 0."""
         with sqlite_errors(self._path):
             return int(
                 self._database.execute(
@@ -230,7 +237,7 @@ class History:
             )
 
     def names(self) -> set[str]:
-        """Return the names of all sites with a history."""
+        """Return the names of all sites of which a state or a post was ever stored."""
         with sqlite_errors(self._path):
             return {
                 str(name)
@@ -238,10 +245,11 @@ class History:
             }
 
     def estimate_lifetime(self, site: str) -> float:
-        """Estimate the seconds for which a post was visible in the last day's busiest hour, or 0.
+        """Estimate for how many seconds a post stays on the lists of `site`, at its busiest.
 
-        A post leaves its list after as many new posts as the list holds; it never leaves a
-        list of several pages.
+        A post leaves a list after as many new posts as the list holds, so the result is the entries of
+        the lists divided by the rate of the busiest hour of the last day. Returns 0.0 if there were no
+        posts, if the lists are empty, or if a list has several pages, which posts never leave.
         """
         with sqlite_errors(self._path):
             since = int(self._clock.wall() // HOUR) - DAY_HOURS
@@ -264,9 +272,10 @@ class History:
         return self._running.look().older(WINDOW_DAYS * DAY_SECONDS).before
 
     def record_unreachable(self, site: str, began: float, ended: float) -> None:
-        """Record that `site` (or `EVERYWHERE`) could not be read from `began` to `ended`.
+        """Record durably that `site` (or `EVERYWHERE`) could not be read from `began` to `ended`.
 
-        Times before the window are deleted.
+        Both are Unix seconds. Spans of any site that ended more than `WINDOW_DAYS` of running time ago
+        are deleted.
         """
         with sqlite_errors(self._path), transaction(self._database):
             self._database.execute(
@@ -275,7 +284,10 @@ class History:
             self._database.execute("delete from blind where ended < ?", (self._window_start(),))
 
     def find_unreachable(self, site: str) -> list[Span]:
-        """Return the disjoint times, in order, when `site` or all sites could not be read."""
+        """Return when `site`, or all sites together, could not be read, as (begin, end) in Unix seconds.
+
+        The spans are disjoint and in order. Spans that end in the future are ignored.
+        """
         with sqlite_errors(self._path):
             query = (
                 "select began, ended from blind where site in (?, ?) and ended <= ? order by began,"
@@ -286,7 +298,10 @@ class History:
             )
 
     def record_heartbeat(self, at: float, keep_seconds: float) -> None:
-        """Record a heartbeat that was written to every partition of the bus."""
+        """Record that at `at` (Unix seconds) a heartbeat was written to every partition of the bus.
+
+        Records older than `keep_seconds` of running time are deleted.
+        """
         with sqlite_errors(self._path), transaction(self._database):
             self._database.execute("insert or ignore into beats values (?)", (at,))
             self._database.execute(
@@ -294,7 +309,7 @@ class History:
             )
 
     def count_heartbeats(self, since: float, until: float) -> int:
-        """Count the heartbeats written to each partition from `since` until before `until`."""
+        """Count the recorded heartbeats from `since` (included) to `until` (excluded), in Unix seconds."""
         with sqlite_errors(self._path):
             return int(
                 self._database.execute(
@@ -304,7 +319,7 @@ class History:
 
 
 def present_fields(post: Post) -> tuple[bool, ...]:
-    """Return for each of `FIELDS`, in order, whether a post has it."""
+    """Return whether a post has an author, a date and a title, in this order (that of `FIELDS`)."""
     return bool(post.author), post.published_at is not None, bool(post.title)
 
 

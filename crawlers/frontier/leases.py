@@ -12,7 +12,11 @@ MOST_AHEAD = 64
 
 @dataclass(frozen=True, slots=True)
 class PageLease:
-    """A page that is being fetched."""
+    """A page that one visit may fetch now.
+
+    `name` is the keyed digest under which the frontier stores the page, `stamp` the digest of its
+    stamp when it was leased, and `attempts` the number of failures in succession until now.
+    """
 
     site: str
     name: bytes

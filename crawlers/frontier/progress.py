@@ -18,10 +18,12 @@ from ullage.files.database import sqlite_errors, transaction
 
 @dataclass(frozen=True, slots=True)
 class PartitionProgress:
-    """How far match had read a partition of the bus at the last check.
+    """Where match stood in one partition of the bus when crawl last checked the bus.
 
-    `position` is the oldest offset that it had not processed; `until` is when the bus received
-    that record, or the time of the check when nothing waited (Unix seconds).
+    `position` is the offset of the first record that match had not processed or, if later, of the
+    first record that the bus still kept. `until` is in Unix seconds: when the bus received the
+    oldest unprocessed record, or the time of the check if there was none. A later check that finds
+    records after `position` expired treats captures from `until` on as lost.
     """
 
     position: int
@@ -29,15 +31,18 @@ class PartitionProgress:
 
 
 class Progress:
-    """Stores the progress of match; see the module."""
+    """Stores, across restarts, how far match had read each partition when crawl last checked.
+
+    It also makes pages due again whose captures expired on the bus before match read them.
+    """
 
     def __init__(self, database: apsw.Connection, clock: Clock) -> None:
         self._database, self._path, self._clock = database, Path(database.filename), clock
 
     def load(self) -> dict[int, PartitionProgress]:
-        """Return how far match had read each partition, by its number, at crawl's last check.
+        """Return the positions that the last `save` of each partition stored, by partition number.
 
-        Empty before the first check.
+        The result is empty if none was ever saved.
         """
         with sqlite_errors(self._path):
             rows: Any = self._database.execute(
@@ -49,7 +54,11 @@ class Progress:
         }
 
     def save(self, places: Mapping[int, PartitionProgress]) -> None:
-        """Store how far match has read, for the next check."""
+        """Store durably how far match has read, by partition number.
+
+        A stored value of the same partition is overwritten; partitions that are not in `places` keep
+        theirs.
+        """
         rows = [
             (str(partition), place.position, place.until) for partition, place in places.items()
         ]
@@ -61,9 +70,10 @@ class Progress:
             )
 
     def read_again(self, since: float, until: float) -> int:
-        """Delete the posts captured between two moments (Unix seconds) and make their pages due.
+        """Forget the posts of all sites read from `since` to `until`, and make their pages due now.
 
-        Returns the number of pages.
+        Both limits are in Unix seconds and inclusive. Only pages that are done become due; their
+        attempts and validators are reset. Returns the number of pages that became due.
         """
         with sqlite_errors(self._path), transaction(self._database):
             self._database.execute(
