@@ -136,8 +136,8 @@ class Frontier:
     def check_key(self, value: str) -> None:
         """Compare `value` with the check value of the key under which the file was made.
 
-        A file without a value stores this one. If the values differ, the file is closed and ConfigError
-        is raised.
+        A file without a value stores this one. If the values differ, the file is closed and
+        ConfigError is raised.
         """
         with self._change() as database:
             stored = database.execute("select value from key_check").get
@@ -161,9 +161,9 @@ class Frontier:
     def adopt(self, other: Frontier, row: Mapping[str, Any]) -> None:
         """Insert a row of the table `pages` of `other`, encrypted again under this frontier's key.
 
-        `row` maps column names to values. The digest of the page's content cannot be converted and is
-        stored empty. The caller must have opened a transaction. Raises CorruptError if the row cannot be
-        decrypted under the key of `other`.
+        `row` maps column names to values. The digest of the page's content cannot be converted and
+        is stored empty. The caller must have opened a transaction. Raises CorruptError if the row
+        cannot be decrypted under the key of `other`.
         """
         site = row["site"]
         page = other._cipher.open(site, row["name"], row["sealed"])
@@ -197,19 +197,20 @@ class Frontier:
     def recover(self, site: str) -> int:
         """Drop the leases of `site` that this process still holds from an interrupted visit.
 
-        The pages are still due in the file. Returns the number of dropped leases, 0 after a restart.
+        The pages are still due in the file. Returns the number of dropped leases, 0 after a
+        restart.
         """
         self._next.pop(site, None)
         return len(self._held.pop(site, ()))
 
     def begin_visit(self, site: str, starts: Sequence[PageAddress], walk: int = 0) -> float:
-        """Make the first pages of all lists of `site` due, and add the pages `starts` if they are new.
+        """Make the first pages of all lists of `site` due, and add those of `starts` that are new.
 
-        Due pages whose time is more than a day ahead were stored under a wrong clock and become due now.
-        With `walk`, read pages become due again: of later list pages, the `walk` with the lowest numbers
-        and the `walk` that were read the longest ago; of thread pages, the `walk` that changed last and
-        the `walk` that were read the longest ago. Returns the time in Unix seconds, which `finish` needs
-        as `began`.
+        Due pages whose time is more than a day ahead were stored under a wrong clock and become due
+        now. With `walk`, read pages become due again: of later list pages, the `walk` with the
+        lowest numbers and the `walk` that were read the longest ago; of thread pages, the `walk`
+        that changed last and the `walk` that were read the longest ago. Returns the time in Unix
+        seconds, which `finish` needs as `began`.
         """
         now = self._clock.wall()
         with self._change() as database:
@@ -234,8 +235,8 @@ class Frontier:
     def lease(self, site: str) -> PageLease | None:
         """Lease one page of `site` whose time has come; return None if no page is due.
 
-        First pages of lists go first, then threads and items, then later pages of lists; of equals, the
-        one that became due last goes first. The lease is in memory only. It ends with `finish`,
+        First pages of lists go first, then threads and items, then later pages of lists; of equals,
+        the one that became due last goes first. The lease is in memory only. It ends with `finish`,
         `finish_unchanged`, `postpone`, `postpone_missing`, `park` or `recover`.
         """
         leased, pages = self._held.setdefault(site, set()), self._next.setdefault(site, NextPages())
@@ -261,14 +262,14 @@ class Frontier:
     def unseen(self, site: str, posts: Sequence[Post]) -> tuple[Post, ...]:
         """Return, in order, the posts of which this version was not recorded yet.
 
-        A post of which an earlier version is recorded is returned as a copy with `edited` set to True.
-        Nothing is stored: `finish` records posts.
+        A post of which an earlier version is recorded is returned as a copy with `edited` set to
+        True. Nothing is stored: `finish` records posts.
         """
         with sqlite_errors(self._path):
             return self._posts.unseen(site, posts)
 
     def post_name(self, site: str, post: Post) -> str:
-        """Return the keyed name of a post in hexadecimal, which stays the same when its text changes.
+        """Return the keyed name of a post in hexadecimal, which an edit does not change.
 
         Returns "" if the post's id is not permanent (`Post.lasting`).
         """
@@ -302,12 +303,12 @@ class Frontier:
     ) -> VisitResult:
         """Record a fetched page as done, with its posts and links, and return what was new.
 
-        Call it only when every unseen post is durable on the bus. The change survives kill -9, but a
-        power cut may undo it. `began` is the result of `begin_visit`: a list page that was read since
-        then is not made due again, so that circular lists end. `size` is the page's size in bytes; it is
-        stored only if the page has entries. With `deep`, threads without a stamp are read again too, if
-        their last page was not read since `began`. The page stays due if its stamp changed since it was
-        leased.
+        Call it only when every unseen post is durable on the bus. The change survives kill -9, but
+        a power cut may undo it. `began` is the result of `begin_visit`: a list page that was read
+        since then is not made due again, so that circular lists end. `size` is the page's size in
+        bytes; it is stored only if the page has entries. With `deep`, a linked thread without a
+        stamp is read again too, if its last page was not read since `began`. The page stays due if
+        its stamp changed since it was leased.
         """
         site, now = leased.site, self._clock.wall()
         is_apart = not parsed.pages and leased.page.role != "thread"
@@ -405,10 +406,10 @@ class Frontier:
         at_least: float = 0.0,
         waits: bool = False,
     ) -> str:
-        """Release a page so that it is fetched again later; return its new state, `due` or `parked`.
+        """Release a page to be fetched again later; return its new state, `due` or `parked`.
 
-        With `seconds`, the page is due after that time, and no failure is counted. Without, a failure is
-        counted: the wait doubles with each, from 2 minutes to at most 6 hours, and after `MAX_ATTEMPTS`
+        With `seconds`, the page is due after that time, and no failure is added. Without, a failure
+        is added: the wait starts at 2 minutes and doubles with each, and after `MAX_ATTEMPTS`
         failures the page is parked, that is, given up. The wait is never below `at_least` seconds.
         `waits` says that the reason will pass: `count_waiting` then counts the page.
         """
@@ -434,7 +435,7 @@ class Frontier:
         )
 
     def count_announced_posts(self, leased: PageLease) -> int:
-        """Return how many posts the list states for the leased page's thread, or 0 if it states none."""
+        """Return how many posts the list states for the leased page's thread, 0 for none."""
         return self._query_series(
             "select counted from pages where site = ? and series = ? and number = 1", leased
         )
@@ -445,7 +446,7 @@ class Frontier:
             return int(self._database.execute(query, (leased.site, series)).get or 0)
 
     def postpone_missing(self, leased: PageLease, seconds: float) -> None:
-        """Postpone by `seconds` a page that the site does not have yet, where ids are counted upwards.
+        """Postpone by `seconds` a page that does not exist yet, on a site with ascending ids.
 
         The page becomes done instead if a page with a higher number in its series was read and had
         entries: then its number was skipped. Its attempts are reset.
@@ -468,8 +469,8 @@ class Frontier:
     def retry_parked(self, site: str, most: int = -1) -> int:
         """Make at most `most` parked pages of `site` due now, and return how many were.
 
-        The pages with the earliest stored time go first; a negative `most` means all. Their attempts are
-        reset.
+        The pages with the earliest stored time go first; a negative `most` means all. Their
+        attempts are reset.
         """
         with self._change() as database:
             database.execute(
@@ -483,8 +484,8 @@ class Frontier:
     def end_visit(self, site: str, due_at: float, succeeded: bool, *, counts: bool = True) -> None:
         """Record the end of a visit, and that `site` is due again at `due_at` (Unix seconds).
 
-        A success resets the count of failures. A failure adds one to it only if `counts`. The number of
-        visits grows in every case.
+        A success resets the count of failures. A failure adds one to it only if `counts`. The
+        number of visits grows in every case.
         """
         now = self._clock.wall()
         with self._change() as database:

@@ -66,9 +66,10 @@ class Forgetting:
             return self._forget_posts(before) if self._pages_done else self._forget_pages(before)
 
     def forget_all(self) -> int:
-        """Examine the file to its end, without a pause; return the number of deleted pages and posts.
+        """Examine the file to its end now; return the number of deleted pages and posts.
 
-        A pass that `turn` has begun is continued, not restarted. `turn` then rests for `REST_SECONDS`.
+        A pass that `turn` has begun is continued, not restarted. `turn` then rests for
+        `REST_SECONDS`.
         """
         deleted, self._rest_until = 0, float("-inf")
         while self._clock.monotonic() >= self._rest_until:

@@ -89,7 +89,7 @@ def estimate_arrival(post: Post, now: float, *, known: bool) -> float | None:
     """Estimate when a newly read post arrived, in Unix seconds; return None if that is unknown.
 
     `known` is whether a visit to the site succeeded before. If so, a post without a date, or dated
-    less than 26 hours ago or in the future, arrived at `now`. Otherwise the result is the post's
+    at most 26 hours ago or in the future, arrived at `now`. Otherwise the result is the post's
     date, at most `now`, or None for a post without one.
     """
     if post.published_at is None:
@@ -116,10 +116,10 @@ class History:
     def note_posts(self, site: str, posts: Sequence[Post], *, known: bool) -> None:
         """Count new posts by the hour of their arrival, and add their fields to the site's profile.
 
-        `known` is whether a visit to the site succeeded before (`estimate_arrival`); a post whose arrival
-        is unknown adds to the profile only. Once an hour, arrivals older than `WINDOW_DAYS` of running
-        time are deleted. Call it within the frontier's transaction and with at least one post: ValueError
-        otherwise.
+        `known` is whether a visit to the site succeeded before (`estimate_arrival`); a post whose
+        arrival is unknown adds to the profile only. Once an hour, arrivals older than `WINDOW_DAYS`
+        of running time are deleted. Call it within the frontier's transaction and with at least one
+        post.
         """
         now = self._clock.wall()
         arrivals = [
@@ -141,9 +141,10 @@ class History:
         )
 
     def add_counts(self, site: str, counts: Mapping[str, int]) -> None:
-        """Add `counts` to the permanent counts of a site, each under its word; zeros are not stored.
+        """Add `counts`, by word, to the permanent counts of a site; zeros are not stored.
 
-        It runs within the frontier's transaction if one is open, otherwise each word is stored alone.
+        It runs within the frontier's transaction if one is open, otherwise each word is stored
+        alone.
         """
         with sqlite_errors(self._path):
             self._database.executemany(
@@ -216,8 +217,8 @@ class History:
     def arrivals(self, site: str) -> dict[int, int]:
         """Return how many posts of `site` arrived, by hour (Unix seconds // 3600).
 
-        The hours are those of the last `WINDOW_DAYS`, up to the present one. Hours without posts are left
-        out.
+        The hours are those of the last `WINDOW_DAYS`, up to the present one. Hours without posts
+        are left out.
         """
         with sqlite_errors(self._path):
             query = "select hour, posts from arrivals where site = ? and hour between ? and ?"
@@ -227,7 +228,7 @@ class History:
         return dict(rows)
 
     def count_arrivals(self, site: str, hour: int) -> int:
-        """Return the number of posts of `site` that arrived in `hour` (Unix seconds // 3600), or 0."""
+        """Return how many posts of `site` arrived in `hour` (Unix seconds // 3600), or 0."""
         with sqlite_errors(self._path):
             return int(
                 self._database.execute(
@@ -247,9 +248,10 @@ class History:
     def estimate_lifetime(self, site: str) -> float:
         """Estimate for how many seconds a post stays on the lists of `site`, at its busiest.
 
-        A post leaves a list after as many new posts as the list holds, so the result is the entries of
-        the lists divided by the rate of the busiest hour of the last day. Returns 0.0 if there were no
-        posts, if the lists are empty, or if a list has several pages, which posts never leave.
+        A post leaves a list after as many new posts as the list holds, so the result is the entries
+        of the lists divided by the rate of the busiest hour of the last day. Returns 0.0 if there
+        were no posts, if the lists are empty, or if a list has several pages, which posts never
+        leave.
         """
         with sqlite_errors(self._path):
             since = int(self._clock.wall() // HOUR) - DAY_HOURS
@@ -274,8 +276,8 @@ class History:
     def record_unreachable(self, site: str, began: float, ended: float) -> None:
         """Record durably that `site` (or `EVERYWHERE`) could not be read from `began` to `ended`.
 
-        Both are Unix seconds. Spans of any site that ended more than `WINDOW_DAYS` of running time ago
-        are deleted.
+        Both are Unix seconds. Spans of any site that ended more than `WINDOW_DAYS` of running time
+        ago are deleted.
         """
         with sqlite_errors(self._path), transaction(self._database):
             self._database.execute(
@@ -284,7 +286,7 @@ class History:
             self._database.execute("delete from blind where ended < ?", (self._window_start(),))
 
     def find_unreachable(self, site: str) -> list[Span]:
-        """Return when `site`, or all sites together, could not be read, as (begin, end) in Unix seconds.
+        """Return when `site` or all sites could not be read, as (begin, end) in Unix seconds.
 
         The spans are disjoint and in order. Spans that end in the future are ignored.
         """
@@ -309,7 +311,7 @@ class History:
             )
 
     def count_heartbeats(self, since: float, until: float) -> int:
-        """Count the recorded heartbeats from `since` (included) to `until` (excluded), in Unix seconds."""
+        """Count the heartbeats from `since` (included) to `until` (excluded), in Unix seconds."""
         with sqlite_errors(self._path):
             return int(
                 self._database.execute(

@@ -15,7 +15,8 @@ class PageLease:
     """A page that one visit may fetch now.
 
     `name` is the keyed digest under which the frontier stores the page, `stamp` the digest of its
-    stamp when it was leased, and `attempts` the number of failures in succession until now.
+    stamp when it was leased, and `attempts` the number of failures that are stored since the page
+    was last read.
     """
 
     site: str

@@ -22,8 +22,8 @@ class PartitionProgress:
 
     `position` is the offset of the first record that match had not processed or, if later, of the
     first record that the bus still kept. `until` is in Unix seconds: when the bus received the
-    oldest unprocessed record, or the time of the check if there was none. A later check that finds
-    records after `position` expired treats captures from `until` on as lost.
+    oldest unprocessed record, or the time of the check if there was none. If a later check finds
+    that records after `position` expired, pages read since about `until` become due again.
     """
 
     position: int
@@ -56,8 +56,8 @@ class Progress:
     def save(self, places: Mapping[int, PartitionProgress]) -> None:
         """Store durably how far match has read, by partition number.
 
-        A stored value of the same partition is overwritten; partitions that are not in `places` keep
-        theirs.
+        A stored value of the same partition is overwritten; partitions that are not in `places`
+        keep theirs.
         """
         rows = [
             (str(partition), place.position, place.until) for partition, place in places.items()
