@@ -92,11 +92,12 @@ class SiteList:
         return len(self._folder.refused)
 
     def read(self, *, strict: bool, once: bool) -> None:
-        """Read the files.
+        """Read the site files again, lock the sites to crawl, and update all public attributes.
 
-        A faulty file stops no further site: it is reported in `faults`, in the log and as
-        an unseen site. With `strict`, raises ConfigError for a named site that does not
-        exist.
+        A faulty file stops no other site: it is logged and listed in `faults`. With `strict`,
+        raises ConfigError for a named site that is missing, faulty or not crawled. With `strict`,
+        or while no lock is held yet, also for a site that another process crawls; later such a site
+        is left out. With `once`, raises if there is no site at all.
         """
         sites, faults = self._folder.read()
         self._metrics.site_faults.set(len(faults))

@@ -53,7 +53,10 @@ class Egress:
         return self.total >= LEAST_SITES
 
     def note(self, site: str, answered: bool, now: float) -> None:
-        """Record the end of a visit; `answered` when anything at all came back."""
+        """Record the end of a visit to `site` at `now` (Unix seconds), and update `down_since`.
+
+        `answered` is whether any response arrived.
+        """
         before = self._looks.get(site)
         since = (
             None
@@ -66,12 +69,15 @@ class Egress:
         self._update(now)
 
     def probed(self, reached: bool, now: float) -> None:
-        """Record whether the probe reached its address."""
+        """Record whether the probe reached its address, and update `down_since`.
+
+        A failed probe alone means that the egress is down. `now` is in Unix seconds.
+        """
         self.probe_failed = not reached
         self._update(now)
 
     def failing(self) -> list[str]:
-        """List the sites whose last visit reached nothing."""
+        """List, by name, the sites whose last recorded visit got no answer."""
         return sorted(name for name, look in self._looks.items() if look.failing_since is not None)
 
     def _update(self, now: float) -> None:

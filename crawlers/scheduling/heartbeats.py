@@ -58,9 +58,11 @@ class HoursSeen:
     _last: tuple[float, float] | None = None
 
     def note(self, wall: float, monotonic: float, letters: Mapping[str, str], reach: float) -> None:
-        """Record the present letters of sites.
+        """Record the present status letter of each site, by name, for the current slot.
 
-        They also apply to the slots since the last record, if that is at most `reach` seconds ago.
+        The letters also apply to the slots since the previous call, if that was at most `reach`
+        seconds ago. `wall` and `monotonic` are the two clocks in seconds; if their difference has
+        changed by over `JUMP_SECONDS`, all unsent slots are discarded.
         """
         first = now = to_slot(wall)
         if self._last is not None:
@@ -83,21 +85,28 @@ class HoursSeen:
                 hours[hour] = merge_slots(hours.get(hour, NOTHING), masks[letter])
 
     def forget(self) -> None:
-        """Discard unsent slots: the bus took no heartbeat, so nobody may claim this time later."""
+        """Discard all unsent slots, and do not fill the time before the next `note`.
+
+        Called when the bus took no heartbeat, because coverage is never claimed later.
+        """
         self._waiting.clear()
         self._last = None
 
     def files(self, names: Collection[str]) -> None:
-        """Set which sites have a file now."""
+        """Set the names of the sites that have a file now.
+
+        Sites that were known and have none are reported as gone, unless their file returns before.
+        """
         self._gone.update(dict.fromkeys(sorted(self.known - {*names})))
         for name in names:
             self._gone.pop(name, None)
         self.known = {*names}
 
     def told(self, most: int) -> tuple[list[Told], tuple[str, ...]]:
-        """Return at most `most` hours to report, and at most as many sites that are gone.
+        """Return at most `most` unsent (site, hour, slots), and at most `most` gone sites.
 
-        They remain stored until `sent` says that they are on the bus.
+        Sites whose slots wait the longest go first, hours ascending. Nothing is removed: see
+        `sent`.
         """
         hours = (
             (site, hour, slots)
@@ -109,7 +118,10 @@ class HoursSeen:
         )[:most]
 
     def sent(self, hours: Iterable[Told], gone: Iterable[str]) -> None:
-        """Forget these hours and sites, because the bus holds the heartbeat with them."""
+        """Remove hours and gone sites that `told` returned; the bus now holds them durably.
+
+        Raises KeyError for others.
+        """
         for site, hour, _ in hours:
             self._waiting[site].pop(hour)
             if not self._waiting[site]:
@@ -186,7 +198,10 @@ class Heartbeats:
             log.get("crawl").warning("heartbeat_skipped", error=str(error))
 
     async def send(self, sites: Collection[Site]) -> None:
-        """Append a heartbeat to every partition; durable on return."""
+        """Record the present letters, and append one heartbeat durably to every partition.
+
+        Raises UnavailableError if the bus is down; the unsent slots are then discarded.
+        """
         clock, sealer = self.site_states.clock, self.sealer()
         letters = {site.name: self.site_states.letter(site) for site in sites} | dict(
             self.unwatched()

@@ -112,9 +112,10 @@ class SiteStates:
         return self._adopt(site.name, replace(standing, doubted=0.0), judged, since)
 
     def expected_by(self, site: Site) -> float | None:
-        """Predict when new posts are overdue by the site's own rhythm, in Unix seconds.
+        """Predict, in Unix seconds, when a lack of new posts becomes unusual for the site.
 
-        Returns None while the rhythm is not known.
+        Returns None while the site's rhythm is not known, if it never had a post, or if the time is
+        too far ahead to predict.
         """
         last = self.frontier.history.load(site.name).last_new
         model = self.learn_rhythm(site)
@@ -154,7 +155,11 @@ class SiteStates:
         self._update_egress(lambda now: self.egress.probed(reached, now))
 
     def coverage(self, sites: Collection[Site]) -> Coverage:
-        """Return the counts of all `sites` and the reports of the watched ones."""
+        """Return how many of `sites` are in each state, and the reports of the watched ones.
+
+        `unseen` counts sites without a state and site files that cannot be read. At most
+        `MAX_WATCHED` reports are included.
+        """
         states = Counter(state for site in sites if (state := self._load(site.name).state))
         unseen = len(sites) - states.total() + self.unreadable
         watched = [self.report(site) for site in sites if site.watch]
@@ -171,9 +176,11 @@ class SiteStates:
         return self._standings[site]
 
     def letter(self, site: Site) -> str:
-        """Return the letter of `site` for the coverage log.
+        """Return the status letter of `site` at present for the coverage log.
 
-        A visit that is overdue by more than the revisit time no longer counts as reading.
+        "e" while the egress is down, then the letter of night hours, of a first reading, or of the
+        stored state (`LETTERS`). A site that would count as read is "p" if its visit is overdue by
+        more than its `revisit_seconds` and more than `REVISITS` slots.
         """
         if not self.egress.up:
             return "e"
@@ -198,7 +205,11 @@ class SiteStates:
                 cache.pop(site, None)
 
     def report(self, site: Site) -> SiteReport:
-        """Return the report of one site, as it was after its last visit."""
+        """Return the report of one site after its last visit.
+
+        Times are Unix seconds, 0 for never or unknown. It is cached until the next visit to the
+        site, or a change of the egress.
+        """
         if site.name not in self._reports:
             self._reports[site.name] = self._build_report(site)
         return self._reports[site.name]

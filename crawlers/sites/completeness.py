@@ -42,7 +42,10 @@ class Absent:
     words: tuple[bytes | None, ...]
 
     def is_like(self, body: bytes, number: str) -> bool:
-        """Return whether an answer for `number` has the same words."""
+        """Return whether the answer `body` for the id `number` looks like that for a missing id.
+
+        It must have as many words, and the same ones wherever the two known answers agreed.
+        """
         words = _split_words(body, number)
         return (
             bool(words)
@@ -52,7 +55,12 @@ class Absent:
 
 
 def learn_absent(answers: Sequence[tuple[bytes, str]]) -> Absent | None:
-    """Return what the answers for two missing ids have in common; None if they differ."""
+    """Return the words that a site's answers for two missing ids share, by position.
+
+    `answers` are (body, id) for each; the id is left out of its body. Returns None for fewer than
+    two, for a body longer than `LONGEST`, or if the numbers of words differ. Raises ValueError for
+    more than two.
+    """
     if len(answers) < 2 or any(len(body) > LONGEST for body, _ in answers):
         return None
     first, second = (_split_words(body, number) for body, number in answers)

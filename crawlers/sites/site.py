@@ -325,7 +325,7 @@ class Site(BaseModel):
 
 
 def split_url(url: str) -> SplitResult | None:
-    """Return the parts of `url`, or None if its host or port cannot be read."""
+    """Return the parts of `url`; None if it has no host, or if its host or port is invalid."""
     try:
         parts = urlsplit(url)
         is_valid = parts.hostname and parts.port != 0

@@ -171,7 +171,10 @@ def explain_reasons(rows: Iterable[SiteRow], refused: Collection[str] = ()) -> l
 
 
 def describe_session_ends(ends: Mapping[str, float], now: float) -> list[str]:
-    """Return a line for each site whose session ends soon, with the time left."""
+    """Return a line for each site in `ends` with the time left, or that its session has expired.
+
+    `ends` maps names to Unix seconds. The caller chooses which sites to list.
+    """
     return [
         (
             f"{name}: its session"
@@ -183,7 +186,7 @@ def describe_session_ends(ends: Mapping[str, float], now: float) -> list[str]:
 
 
 def describe_first_readings(rows: Iterable[SiteRow]) -> list[str]:
-    """Return how long the first reading of new sites will take, one line each."""
+    """Return a line for each row with `left_seconds`: its due pages and the time they take."""
     return [
         f"{row.site.name}: first reading, {row.pages['due']} known pages left:"
         f" at least {_format_duration(row.left_seconds)}"

@@ -92,9 +92,10 @@ def to_reason(outcome: str, cause: str = "") -> str:
 
 
 def to_post_reason(outcome: str, cause: str = "") -> str:
-    """Return the reason word of the outcome of a page behind the lists, as a thread.
+    """Return the reason word of the outcome of a page behind the lists, such as a thread.
 
-    `cause` is as in `to_reason`.
+    The outcomes in `OF_POST` have a word of their own, whatever the `cause`; all others are as in
+    `to_reason`.
     """
     return OF_POST.get(outcome) or to_reason(outcome, cause)
 
@@ -178,9 +179,10 @@ class Profile:
     fields: dict[str, int] = field(default_factory=dict)
 
     def find_lost_fields(self, now: Profile) -> tuple[str, ...]:
-        """Return the fields that nearly every earlier post had and no post of `now` has.
+        """Return the fields that at least 95 % of earlier posts had and no post of `now` has.
 
-        The page then probably names them differently.
+        The result is empty with fewer than `LEAST_POSTS_BEFORE` earlier posts or `LEAST_POSTS_NOW`
+        in `now`.
         """
         if self.posts < LEAST_POSTS_BEFORE or now.posts < LEAST_POSTS_NOW:
             return ()

@@ -27,9 +27,10 @@ AT_ONCE = 500
 
 
 async def tell_taken(visit: Visit) -> None:
-    """Publish the deletions that `visit` and earlier visits found.
+    """Publish, for each deleted post that was not yet reported, a capture with `deleted` set.
 
-    Those that the bus does not accept now are left to the next visit.
+    Includes deletions that earlier visits found. While the bus is down this logs a warning and
+    returns; the rest is published after the next visit.
     """
     site = visit.site
     while gone := visit.frontier.find_unreported_gone(site.name, AT_ONCE):
@@ -70,7 +71,10 @@ class SeenPipeline:
         return cls(crawler.spider.visit)  # type: ignore[union-attr]
 
     def process_item(self, item: PageRead) -> PageRead:
-        """Keep the new posts of a page, each one time."""
+        """Set `item.posts` to the page's posts that the frontier does not know; return `item`.
+
+        Equal posts are kept one time. A new version of a known post is kept, with `edited` set.
+        """
         name = self._visit.site.name
         item.posts = self._visit.frontier.unseen(name, tuple(dict.fromkeys(item.parsed.posts)))
         self._visit.metrics.seen.inc(len(item.parsed.posts) - len(item.posts))
@@ -100,7 +104,10 @@ class PublishPipeline:
         return cls(crawler.spider.visit)  # type: ignore[union-attr]
 
     async def process_item(self, item: PageRead) -> PageRead:
-        """Publish every post of the page, then record the page as done."""
+        """Publish `item.posts`, record the page as read in the visit, and return `item`.
+
+        While the bus is down, it tries again after growing pauses, without end.
+        """
         captures = [self._capture(post, item) for post in item.posts]
         await self._append(captures)
         for post in item.posts:

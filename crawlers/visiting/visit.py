@@ -44,10 +44,12 @@ POSTS_A_VISIT = 5.0
 
 
 def revisit_seconds(site: Site, arrivals: Mapping[int, int], now: float) -> float:
-    """Return the seconds until the next visit, by how many posts arrived in each recent hour.
+    """Return for how many seconds the site rests after a successful visit.
 
-    `arrivals` counts posts by hour. The result is the site's `revisit_seconds` where few posts
-    arrive, and down to its `revisit_min_seconds` where many do.
+    `arrivals` counts posts by hour (Unix seconds // 3600); the present hour and the five before it
+    are used. The result is the time in which `POSTS_A_VISIT` posts arrive at that rate, but at
+    least `site.shortest_revisit` and at most `site.revisit_seconds`. Without posts it is
+    `site.revisit_seconds`.
     """
     this = int(now // HOUR)
     posts = sum(arrivals.get(hour, 0) for hour in range(this - RATE_HOURS + 1, this + 1))
@@ -58,9 +60,11 @@ def revisit_seconds(site: Site, arrivals: Mapping[int, int], now: float) -> floa
 
 
 def reading_seconds(site: Site, pages: int) -> float:
-    """Return the least seconds that reading so many pages takes at the site's pace.
+    """Return an estimate of the seconds that reading `pages` pages takes at the site's pace.
 
-    That is one pause a page, and the time between the visits that are needed, at least one.
+    It adds one `delay_seconds` for every page, the first included, and one `revisit_seconds`
+    between any two successive visits of `max_pages` pages. The time for downloading is not
+    included.
     """
     visits = max(1, math.ceil(pages / site.max_pages))
     return pages * site.delay_seconds + (visits - 1) * site.revisit_seconds
@@ -151,7 +155,11 @@ class Visit:
         return with_preset_options(self.site, self.platform)
 
     def begin(self) -> None:
-        """Make the first pages of the lists due."""
+        """Start the visit in the frontier: the first pages of the site's lists become due.
+
+        Sets `profile`, `first`, `deep` and `began`. A deep visit makes some older pages due too.
+        After many unread pages, up to `LEAST_PAGES` parked pages are tried again.
+        """
         standing = self.frontier.history.load(self.site.name)
         self.profile = standing.profile
         if standing.unread.speaks:
@@ -165,7 +173,9 @@ class Visit:
     async def next_page(self) -> PageLease | None:
         """Lease the next page; return None when the visit is over.
 
-        While pages are in progress, this waits for them to turn up more.
+        Waits while `concurrency` pages are in progress, or while no page is due but one in progress
+        may link to more. Also waits for one of `permits`, which the page returns when it ends or
+        after `SLOW_SECONDS`.
         """
         while self.wants_more():
             if len(self._held) < self.site.concurrency:
@@ -187,7 +197,11 @@ class Visit:
         return None
 
     def wants_more(self) -> bool:
-        """Return whether another page may be leased."""
+        """Return whether another page may be leased now.
+
+        It may not after the visit was broken off, at night, after `max_pages` leased pages, or
+        while `may_lease` returns False. Raises UnavailableError if `may_lease` does.
+        """
         now = self.clock.wall()
         is_night = self.site.find_next_allowed(now) > now
         return (
@@ -205,9 +219,11 @@ class Visit:
         outcome: str = "ok",
         validators: bytes = b"",
     ) -> None:
-        """Record a page that was read and whose captures are durable.
+        """Record a page that was read and whose captures are durable, and end its lease.
 
-        This includes a list that leads to no post. `size` is in bytes.
+        `captured` is the number of its captures, `size` its bytes. `outcome` is "ok", or the
+        outcome of a list that leads to no post. The page's posts and links go to the frontier; the
+        count of failures in succession is reset.
         """
         self._note(
             self.frontier.finish(leased, parsed, self.began, size, validators, deep=self.deep)
@@ -257,13 +273,16 @@ class Visit:
             self.seen.note_thread(counted, self.frontier.count_entries(leased), page.number)
 
     def unchanged(self, leased: PageLease) -> None:
-        """Record a list that the site reports as unchanged; it counts as read."""
+        """Count a list that the site reports as unchanged as read, and end its lease."""
         self.frontier.finish_unchanged(leased)
         self.read, self._failures = self.read + 1, 0
         self._release(leased, "unchanged")
 
     def tell_left(self) -> None:
-        """Log how many pages of a new site are left to read, and the least time needed."""
+        """Log how many pages of the site are due, and an estimate of the seconds to read them.
+
+        Nothing is logged if no page is due.
+        """
         if pages := self.frontier.count_pages(self.site.name)["due"]:
             seconds = round(reading_seconds(self.site, pages))
             log.get("crawl").info(
@@ -273,10 +292,14 @@ class Visit:
     def failed(
         self, leased: PageLease, outcome: str, wait: float | None = None, cause: str = ""
     ) -> None:
-        """Record a page that was not read, and decide when it is tried again.
+        """Record a page that was not read, end its lease, and decide when it is tried again.
 
-        `wait` is how many seconds the site asked for. `cause` is a word of
-        `crawlers.sites.visit_verdict` that is more specific than the outcome.
+        `outcome` is a key of `FATES`: the page is gone, given up, or due again later. `wait` is how
+        many seconds the site asked for, None if it did not. `cause` is a more specific reason word
+        of `crawlers.sites.visit_verdict`, or "". The visit ends after `MAX_FAILURES_IN_A_ROW`
+        failures in succession that can be retried. It ends at once if the site is busy or a browser
+        is missing, or if the first page of a list is blocked or unavailable. A page that is not
+        leased by this visit is ignored.
         """
         if leased.name not in self._held:
             return
@@ -322,7 +345,7 @@ class Visit:
             self._never_read.append(leased)
 
     def break_off(self, fault: Exception) -> None:
-        """End the visit because of an error that the process cannot recover from."""
+        """Lease no more pages, and let `Visitor.run` raise `fault` at the end of the visit."""
         self.fault, self._broken_off = fault, True
         self._changed.set()
 
@@ -331,10 +354,11 @@ class Visit:
         self._changed.set()
 
     def count_waiting(self) -> None:
-        """Record how many pages are waiting to be read.
+        """Set `seen.waiting` and `seen.unread_past`, the numbers of known pages that were not read.
 
-        These are the pages that failed and, where a visit should read everything, all others. While
-        the past of a site is still being read, the others are counted separately.
+        `waiting` counts due pages whose failure will pass, and also pages that were never read,
+        except in a visit that still reads the site's past and was not broken off. `unread_past`
+        counts both kinds while the past is being read, and is 0 afterwards.
         """
         self.seen.waiting = self.frontier.count_waiting(
             self.site.name, untried=self._broken_off or not self.first
@@ -342,9 +366,9 @@ class Visit:
         self.seen.unread_past = self._unread_past()
 
     def so_far(self) -> Evidence:
-        """Return what the pages have shown until now.
+        """Return a copy of `seen` while the visit goes on, with its counts of unread pages.
 
-        While no post was read, all due pages count as waiting.
+        `waiting` is the number of due pages as long as no post was read, and 0 afterwards.
         """
         due = 0 if self.seen.posts else self.frontier.count_pages(self.site.name)["due"]
         return replace(self.seen, waiting=due, unread_past=self._unread_past())
@@ -353,10 +377,12 @@ class Visit:
         return self.frontier.count_waiting(self.site.name, untried=True) if self.first else 0
 
     def end(self, *, blamed: bool = True) -> bool:
-        """Set when the site is due next; return whether the visit succeeded.
+        """Store when the site is due next; return whether the visit succeeded.
 
-        A visit succeeds if it read something and was not broken off. A failure that is not `blamed`
-        on the site does not make its visits rarer.
+        A visit succeeds if it read a page and was not broken off. After a failure the pause doubles
+        with each earlier failure in succession, up to a day; if it is not `blamed` on the site, the
+        pause is `revisit_seconds` and the failure is not counted. A longer pause that the site
+        asked for is kept. If no post was read, missing pages that never held a post are given up.
         """
         succeeded = self.read > 0 and not self._broken_off
         for leased in () if self.seen.posts else self._never_read:

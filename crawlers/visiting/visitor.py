@@ -39,7 +39,7 @@ ROBOTS_SECONDS = 3600.0
 
 
 async def by_scrapy(crawl: CrawlSettings, visit: Visit) -> None:
-    """Read the pages of a visit over the network."""
+    """Fetch the pages of `visit` with Scrapy until the visit is over."""
     crawler = Crawler(PageSpider, OfOneVisit(build_settings(crawl, visit.site)))
     await crawler.crawl_async(name=visit.site.name, visit=visit)
 
@@ -83,7 +83,8 @@ class Visitor:
     def prepare(self, site: Site) -> Visit:
         """Return a visit to `site` that has not begun.
 
-        The sealing key is loaded each time, because keys are replaced over time.
+        Loads the sealing key again, because keys are rotated, and sets the metric of the session's
+        end. A missing session is logged and does not raise.
         """
         session = self._session(site)
         self._metrics.set_session_end(site.name, session.ends_at if session else 0.0)
@@ -133,7 +134,11 @@ class Visitor:
         return session
 
     async def run(self, visit: Visit) -> None:
-        """Crawl until no page is left to lease; raise the error that broke the visit off."""
+        """Run a visit until no page is left to lease, then publish the deletions it found.
+
+        Leases of an interrupted earlier visit are dropped first. Raises the error that broke the
+        visit off, if any. `Visit.end` is left to the caller.
+        """
         site = visit.site
         if again := self._frontier.recover(site.name):
             log.get("crawl").info("leased_pages_due_again", site=site.name, pages=again)
