@@ -30,9 +30,10 @@ PAGES = "select rowid, * from pages where site = ? and rowid > ? order by rowid 
 
 
 def export(frontier: Frontier, path: Path, sites: Sequence[str]) -> int:
-    """Write the state of `sites`, or of all if none is named, into a new file.
+    """Copy the state of `sites`, or of all if none is named, into a new frontier file at `path`.
 
-    Returns the number of pages in it. Raises ConfigError if the file exists.
+    Nothing is removed from `frontier`. A named site without any state adds nothing. Returns the
+    number of copied pages. Raises ConfigError if the file exists.
     """
     if path.exists():
         raise ConfigError(f"{path} already exists: name a new file")
@@ -58,7 +59,9 @@ def export(frontier: Frontier, path: Path, sites: Sequence[str]) -> int:
 def take_in(frontier: Frontier, other: Frontier, sites: Sequence[str] = ()) -> int:
     """Add the state of `sites` in `other`, or of all if none is named; return the number of pages.
 
-    Raises ConfigError where a site is known here already: nobody could say which state is right.
+    Each site is added in a transaction of its own. If `other` has a different key, the records of
+    its known and deleted posts are left out. Raises ConfigError, before anything is added, if a
+    site is not in `other`, or already has pages here.
     """
     source, target = other.connection, frontier.connection
     stored = [name for (name,) in source.execute("select distinct site from pages order by site")]

@@ -49,7 +49,11 @@ class Posts:
         self._database, self._cipher = database, cipher
 
     def unseen(self, site: str, posts: Sequence[Post]) -> tuple[Post, ...]:
-        """Return the posts that are new, and with `edited` those with a new version."""
+        """Return, in order, the posts of which this version was not recorded yet.
+
+        A post of which an earlier version is recorded is returned as a copy with `edited` set to
+        True.
+        """
         unseen = []
         for post in posts:
             if not self._has("post", site, self._cipher.digest_version(site, post)):
@@ -93,9 +97,10 @@ class Posts:
         return news
 
     def miss(self, site: str, posts: Iterable[Post], page: bytes, now: float) -> bool:
-        """Mark posts as missing that were on `page` of a thread and are not among today's `posts`.
+        """Mark posts as missing that were on `page` of a thread and are not among `posts`.
 
-        Returns whether there are any.
+        `now` is stored with them (Unix seconds). Posts without a permanent id are ignored. Returns
+        whether any was newly marked.
         """
         present = {self._cipher.digest_post(site, post) for post in posts}
         query = (
@@ -126,10 +131,10 @@ class Posts:
     def make_thread_due(
         self, site: str, series: bytes, now: float, since: float = FOREVER, before: int = 0
     ) -> bool:
-        """Make every page of a thread due that was not read `since`, in order, and the one
-        before `before`.
+        """Make the pages of a thread due that were not read at or after `since` (Unix seconds).
 
-        Returns whether the thread is short enough for that.
+        The page before number `before` becomes due too. Returns False, and changes nothing, if the
+        thread has more than `LONGEST_THREAD` pages.
         """
         length = "select count(*) from pages where site = ? and series = ?"
         is_short = self._database.execute(length, (site, series)).get <= LONGEST_THREAD
@@ -143,11 +148,10 @@ class Posts:
         return bool(is_short)
 
     def collect_gone(self, site: str, series: bytes, now: float) -> int:
-        """Record the missing posts of the thread `series` as gone, and return their number.
+        """Record the missing posts of a thread as deleted, and forget them; return their number.
 
-        Does nothing and returns 0 while a page of the thread waits to be read, or if the thread has
-        more than LONGEST_THREAD pages. `now`, in Unix seconds, is stored as the time; the gone
-        posts are reported later.
+        Returns 0 while a page of the thread is due or parked, or if it has over `LONGEST_THREAD`
+        pages.
         """
         if not self._database.execute(SETTLED, (site, series, LONGEST_THREAD)).get:
             return 0

@@ -32,9 +32,10 @@ class SiteLocks:
         return bool(self._held)
 
     def take(self, sites: dict[str, Site]) -> list[ConfigError]:
-        """Lock those of `sites` that are not locked yet.
+        """Lock those of `sites` that this process has not locked yet.
 
-        Removes sites that another process holds from `sites`, and returns an error for each.
+        A site that cannot be locked, as another process crawls it, is removed from `sites`; one
+        error is returned for each.
         """
         faults = []
         for name in sites.keys() - self._held.keys():

@@ -259,7 +259,10 @@ class Heartbeats:
 
 
 def sum_samples(counter: Counter) -> Iterator[SiteCounter]:
-    """Yield a counter's samples summed over sites, without canary posts."""
+    """Yield the totals of a counter, summed over all sites except the canary site.
+
+    There is one for each combination of the remaining labels.
+    """
     sums: dict[tuple[tuple[str, str], ...], float] = {}
     (family,) = counter.collect()
     for sample in family.samples:

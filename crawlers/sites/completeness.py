@@ -31,7 +31,10 @@ LONGEST = 256 * 1024
 
 
 def pick_absent_ids(number: int) -> tuple[int, int]:
-    """Return two ids that do not exist, where `number` is about the latest one."""
+    """Return two ids that do not exist on the site, both at least `FAR` above `number`.
+
+    `number` must be about the latest id of the site.
+    """
     return number + FAR, number + 2 * FAR + 7
 
 
@@ -44,7 +47,8 @@ class Absent:
     def is_like(self, body: bytes, number: str) -> bool:
         """Return whether the answer `body` for the id `number` looks like that for a missing id.
 
-        It must have as many words, and the same ones wherever the two known answers agreed.
+        It must have as many words and separators, and the same ones wherever the two answers
+        agreed. An empty body, or one longer than `LONGEST` bytes, never does.
         """
         words = _split_words(body, number)
         return (
@@ -55,11 +59,11 @@ class Absent:
 
 
 def learn_absent(answers: Sequence[tuple[bytes, str]]) -> Absent | None:
-    """Return the words that a site's answers for two missing ids share, by position.
+    """Return the words and separators that a site's answers for two missing ids share, by place.
 
-    `answers` are (body, id) for each; the id is left out of its body. Returns None for fewer than
-    two, for a body longer than `LONGEST`, or if the numbers of words differ. Raises ValueError for
-    more than two.
+    Each of `answers` is (body, id); the id is left out of its body. Returns None for fewer than
+    two, for a body longer than `LONGEST` bytes, or if the numbers of words differ. Raises
+    ValueError for more than two.
     """
     if len(answers) < 2 or any(len(body) > LONGEST for body, _ in answers):
         return None
@@ -201,10 +205,10 @@ def parse_post_count(text: str, *, by_thread: bool = False) -> int | None:
 
 
 def find_post_count(texts: Iterable[str], title: str, *, by_thread: bool = False) -> int | None:
-    """Return how many posts these texts of a page claim; None if they claim none.
+    """Return how many posts these texts of a page state for a thread; None for no count or several.
 
-    They are read by `parse_post_count`. The title and dates are left out: in "Lot 25", "Comments"
-    the number is no count of comments.
+    The texts are joined and read by `parse_post_count`, with the same `by_thread`. Texts that equal
+    `title` or end in a date are left out: in "Lot 25", "Comments" the number is no count.
     """
     plain = (" ".join(text.split()) for text in texts)
     return parse_post_count(
@@ -214,9 +218,10 @@ def find_post_count(texts: Iterable[str], title: str, *, by_thread: bool = False
 
 
 def find_page_post_count(layout: SiteLayout, root: Node, title: str) -> int | None:
-    """Return how many posts a thread's page claims to have, in texts outside of its posts.
+    """Return how many posts a thread's page states, in texts outside of its posts.
 
-    None if it claims none or is no HTML.
+    Returns None for no count or several, or if `root` is no HTML. About the first `LONGEST_TOLD`
+    characters are searched.
     """
     if not is_element(root):
         return None

@@ -83,10 +83,12 @@ class SilenceModel:
     def predict_next(
         self, last_new: float, blind: Sequence[Span], quiet_days: float, floor: float
     ) -> float | None:
-        """Return when something new is overdue after `last_new` (Unix seconds).
+        """Return when the lack of a new post since `last_new` becomes unusual, in Unix seconds.
 
-        Returns None if that is beyond `HORIZON_HOURS`. `blind` are the times, in order, in
-        which the site could not be seen; `floor` is in seconds.
+        `blind` are disjoint (begin, end) in Unix seconds, in order: hours that overlap one are
+        skipped. A silence is unusual if one so long is expected less than once in `quiet_days`; it
+        must also last `floor` seconds, an hour, and `LONGER` times the longest earlier silence. The
+        result is the end of an hour; None if that is over `HORIZON_HOURS` away.
         """
         per_period = self.silences * quiet_days
         least = max(FLOOR_SECONDS, floor, self.longest * LONGER * HOUR)
@@ -122,10 +124,12 @@ class _Dark:
 
 
 def learn(arrivals: Mapping[int, int], blind: Sequence[Span], now: float) -> SilenceModel | None:
-    """Return the rhythm of a site from its posts by hour (Unix seconds // 3600).
+    """Learn the rhythm of a site from its number of posts by hour (Unix seconds // 3600).
 
-    Returns None while the site is too new. `blind` is as for `SilenceModel.predict_next`. Posts
-    before the window are ignored.
+    `blind` are disjoint (begin, end) in Unix seconds, in order, when the site could not be read.
+    Hours before the last `WINDOW_DAYS` and hours of public holidays are not learnt from. Returns
+    None if fewer than `LEAST_ARRIVALS` hours with posts remain, or if they span less than
+    `LEARN_DAYS`.
     """
     begin = int(now // HOUR) - WINDOW_DAYS * DAY_HOURS
     hours = sorted(hour for hour, posts in arrivals.items() if hour >= begin and posts > 0)
@@ -161,7 +165,10 @@ def learn(arrivals: Mapping[int, int], blind: Sequence[Span], now: float) -> Sil
 
 
 def describe(rhythm: SilenceModel | None) -> str:
-    """Describe in a few words how often something new appears."""
+    """Describe how often hours with new posts occur, such as `every hour` or `every 3 days`.
+
+    Returns `not known yet` for None.
+    """
     if rhythm is None:
         return "not known yet"
     if rhythm.silences >= 20.0:

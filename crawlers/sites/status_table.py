@@ -159,7 +159,11 @@ def _describe_state(row: SiteRow) -> str:
 
 
 def explain_reasons(rows: Iterable[SiteRow], refused: Collection[str] = ()) -> list[str]:
-    """Return what the reasons in the table mean, one line each."""
+    """Return `REASON: MEANING`, one line for each reason in the table, in the order of `MEANING`.
+
+    Rows in a state of `SEEN` and sites that are not crawled are left out. If there are `refused`
+    files, the reason `file` is explained too.
+    """
     reasons = {
         row.reason
         for row in rows

@@ -251,7 +251,11 @@ class Evidence:
     """Known pages that should have been read and were not when the visit ended."""
 
     def note_thread(self, counted: int, read: int, pages: int) -> None:
-        """Record a thread that was read to its end, with the posts its list counts."""
+        """Count a thread that was read to its end, on `pages` pages.
+
+        `counted` is the number of posts that its list or its own page states, `read` the number
+        found.
+        """
         self.expected += counted
         self.missing += max(0, counted - read)
         self.short += read < counted
@@ -271,10 +275,11 @@ class Evidence:
         return self.short >= LEAST_PAGES and self.missing >= MISSING_SHARE * self.expected
 
     def note(self, outcome: str, *, head: bool, cause: str = "") -> None:
-        """Record the outcome of a page (`crawlers.fetching.outcomes`).
+        """Count the outcome of one page, and update `asked`, `answered` and `causes`.
 
-        `head` says whether it is the first page of a list, where new posts appear. `cause` is a
-        more precise reason word, if one is known.
+        `outcome` is a word of `crawlers.fetching.outcomes`. `head` says whether the page is the
+        first of a list, where new posts appear. `cause` is a more precise reason word, or ""; it
+        replaces the cause of earlier pages with this outcome.
         """
         (self.heads if head else self.behind)[outcome] += 1
         self.causes[outcome] = cause
@@ -282,7 +287,11 @@ class Evidence:
         self.answered = self.answered or outcome not in NO_ANSWER
 
     def note_posts(self, had: Iterable[Sequence[bool]]) -> None:
-        """Record posts that were read; `had` holds the fields of each, among `FIELDS`."""
+        """Count posts that were read.
+
+        `had` holds for each post whether it has an author, a date and a title (the order of
+        `FIELDS`).
+        """
         for fields in had:
             self.posts += 1
             self.fields.update(name for name, has in zip(FIELDS, fields, strict=True) if has)
@@ -293,7 +302,12 @@ class Evidence:
 
 
 def update_streak(evidence: Evidence, before: UnreadStreak) -> UnreadStreak:
-    """Return the streak of unread pages after a visit; `before` is the one until then."""
+    """Return the streak of unread pages after a visit; `before` is the streak before it.
+
+    A visit that read posts ends the streak, unless one text stands in place of all posts: the
+    outcome is then `login`. Otherwise pages that were given up add to the streak, and an outcome
+    that refuses most pages raises it to at least `LEAST_PAGES`.
+    """
     if evidence.texts.stands_for_posts:
         return UnreadStreak(max(LEAST_PAGES, before.pages), "login")
     if evidence.posts:
@@ -328,9 +342,10 @@ def judge(
 def explain_state(
     evidence: Evidence, shown: State | None, until_now: UnreadStreak = NONE_UNREAD
 ) -> str:
-    """Return the reason word of a visit with this state (`judge`).
+    """Return the reason word (a key of `MEANING`) of a visit that was judged as `shown`.
 
-    It says why the site could not be read; "" if it could.
+    `until_now` is the streak of unread pages before the visit. Returns "" where no page explains
+    the state, as for `ok`.
     """
     heads = Counter(
         {
