@@ -33,9 +33,10 @@ class FrontierCipher:
         return self._names.tag_one(f"{site}\x1f{text}".encode("utf-8", "surrogatepass"))
 
     def digest_version(self, site: str, post: Post) -> bytes:
-        """Return the keyed digest of a post with its content; it changes when the post is edited.
+        """Return the keyed digest (16 bytes) of a post and its text; an edit changes it.
 
-        The content goes through SHA-256 first, which is faster; the plain hash never leaves here.
+        The text is `wording`, or `body` if that is empty. It goes through SHA-256 first, which is
+        faster; the plain hash is not stored.
         """
         content = hashlib.sha256(post.wording or post.body).digest()
         return self._posts.tag_one(
@@ -43,9 +44,9 @@ class FrontierCipher:
         )
 
     def digest_post(self, site: str, post: Post) -> bytes:
-        """Return the keyed digest of a post, regardless of its content.
+        """Return the keyed digest (16 bytes) of a post's thread and id, which an edit does not change.
 
-        It is b"" where nothing permanent identifies the post.
+        Returns b"" if the post's id is not permanent (`Post.lasting`).
         """
         return self.name(site, f"\x1d{post.thread}\x1f{post.post_id}") if post.lasting else b""
 
@@ -61,12 +62,18 @@ class FrontierCipher:
         return PageAddress(**json.loads(self.open_bytes(site, name, sealed)))
 
     def seal_bytes(self, site: str, name: bytes, plain: bytes) -> bytes:
-        """Encrypt data that belongs to a page, as `seal` does."""
+        """Encrypt data that belongs to the page `name` of `site`; return nonce, ciphertext and tag.
+
+        The result can be decrypted only with the same site and name.
+        """
         nonce = secrets.token_bytes(NONCE_BYTES)
         return nonce + self._aead.encrypt(nonce, plain, site.encode() + name)
 
     def open_bytes(self, site: str, name: bytes, sealed: bytes) -> bytes:
-        """Decrypt the data of `seal_bytes`; raises CorruptError as `open` does."""
+        """Decrypt a result of `seal_bytes` for the same site and name.
+
+        Raises CorruptError if the key, site or name is a different one, or the data is damaged.
+        """
         try:
             return self._aead.decrypt(
                 sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], site.encode() + name

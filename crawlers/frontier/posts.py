@@ -66,9 +66,11 @@ class Posts:
         return tuple(unseen)
 
     def record(self, site: str, post: Post, page: bytes, now: float) -> News:
-        """Record a post that was read on `page`, and return `new`, `edited`, or "" if it is known.
+        """Store that this version of a post was read on `page`, and that the post is not missing.
 
-        A post without a lasting id is `new` when it is edited.
+        `now` (Unix seconds) is stored for a new version. Returns "" if this version is known
+        already, `edited` if an earlier one is, otherwise `new`. An edited post without a permanent
+        id is `new`.
         """
         version, named = (
             self._cipher.digest_version(site, post),
@@ -117,9 +119,10 @@ class Posts:
         return bool(lost)
 
     def miss_all(self, site: str, series: bytes, now: float) -> None:
-        """Mark all posts of a deleted thread as missing.
+        """Mark all posts of a deleted thread as missing, except those without a permanent id.
 
-        No further page of it needs to be read.
+        `now` is stored with them (Unix seconds). Due pages of the thread behind its first become
+        done.
         """
         self._database.execute(MISS_ALL, (site, series, now))
         behind = (
@@ -177,7 +180,7 @@ class Posts:
         return list(rows)
 
     def mark_reported_gone(self, site: str, taken: Iterable[tuple[bytes, float]]) -> None:
-        """Record that these posts were reported gone."""
+        """Delete these entries of `find_unreported_gone`, as their report is durable on the bus."""
         reported = [(site, named, at) for named, at in taken]
         self._database.executemany(
             "delete from taken where site = ? and named = ? and at = ?", reported

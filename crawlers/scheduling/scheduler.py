@@ -136,9 +136,12 @@ class Scheduler:
         return self._sites.faults
 
     async def run(self, stopped: asyncio.Event, once: bool) -> None:
-        """Visit sites until `stopped`; with `once`, visit every site one time and return.
+        """Visit sites until `stopped` is set; with `once`, visit every site one time and return.
 
-        Raises the error that ends the process.
+        With `once`, `unread` holds afterwards the names of sites that no visit has read. Leased
+        pages get `DRAIN_SECONDS` to end; then the bus is closed, so an instance runs one time only.
+        Raises the error of a failed visit; without `once`, an unreachable bus is logged and tried
+        again instead.
         """
         self._canary.open()
         self._canary.turn()

@@ -130,7 +130,10 @@ class SiteStates:
         return model.predict_next(last, blind, QUIET_DAYS, site.revisit_seconds * REVISITS)
 
     def learn_rhythm(self, site: Site) -> SilenceModel | None:
-        """Return the site's own rhythm, None while it is too new to have one."""
+        """Return the rhythm of the site's posts; None while it has too few posts to learn from.
+
+        Nights and times when the site could not be read are left out.
+        """
         history = self.frontier.history
         now = self.clock.wall()
         return learn(

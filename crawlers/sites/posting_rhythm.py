@@ -128,8 +128,8 @@ def learn(arrivals: Mapping[int, int], blind: Sequence[Span], now: float) -> Sil
 
     `blind` are disjoint (begin, end) in Unix seconds, in order, when the site could not be read.
     Hours before the last `WINDOW_DAYS` and hours of public holidays are not learnt from. Returns
-    None if fewer than `LEAST_ARRIVALS` hours with posts remain, or if they span less than
-    `LEARN_DAYS`.
+    None if the hours with posts span less than `LEARN_DAYS`, holidays included, or if fewer than
+    `LEAST_ARRIVALS` of them are outside of holidays.
     """
     begin = int(now // HOUR) - WINDOW_DAYS * DAY_HOURS
     hours = sorted(hour for hour, posts in arrivals.items() if hour >= begin and posts > 0)

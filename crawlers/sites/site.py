@@ -255,13 +255,17 @@ class Site(BaseModel):
         return self
 
     def find_next_allowed(self, at: float) -> float:
-        """Return when the site may be visited next, from `at` on (Unix seconds)."""
+        """Return the earliest time, from `at` on, that is outside of the site's night hours.
+
+        Both are Unix seconds. The result is `at` if no night is going on then.
+        """
         return find_night_end(self.night, self.time_zone, at)
 
     def list_nights(self, since: float, until: float) -> list[tuple[float, float]]:
-        """Return the hours without visits that overlap a period, as (begin, end).
+        """Return the nights of the site that overlap a period, as (begin, end), ordered by begin.
 
-        All times are Unix seconds.
+        All times are Unix seconds. The nights are not cut to the period; the list is empty for a
+        site without night hours.
         """
         return list_nights(self.night, self.time_zone, since, until) if self.night else []
 

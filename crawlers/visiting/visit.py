@@ -2,8 +2,8 @@
 
 The spider, middlewares and pipelines share it. A visit ends when no page is due, when it has
 read `max_pages`, when the site asks for a pause (429, or 503 for the first page of a list),
-when a browser is needed and not available, after five failures in succession, or when the
-process is told to stop. The remaining pages stay due. A 503 for any other page concerns that
+when the first page of a list is blocked, when a browser is needed and not available, after five
+failures in succession, when the site's night begins, or when the process is told to stop. The remaining pages stay due. A 503 for any other page concerns that
 page only: it is postponed for as long as the site asks, and the others are read.
 """
 
