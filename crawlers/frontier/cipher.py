@@ -44,7 +44,7 @@ class FrontierCipher:
         )
 
     def digest_post(self, site: str, post: Post) -> bytes:
-        """Return the keyed digest (16 bytes) of a post's thread and id, which an edit does not change.
+        """Return the keyed digest (16 bytes) of a post's thread and id; an edit does not change it.
 
         Returns b"" if the post's id is not permanent (`Post.lasting`).
         """

@@ -134,10 +134,11 @@ class Posts:
     def make_thread_due(
         self, site: str, series: bytes, now: float, since: float = FOREVER, before: int = 0
     ) -> bool:
-        """Make the pages of a thread due that were not read at or after `since` (Unix seconds).
+        """Make the done pages of a thread due that were last read before `since`, in order.
 
-        The page before number `before` becomes due too. Returns False, and changes nothing, if the
-        thread has more than `LONGEST_THREAD` pages.
+        The page before number `before` becomes due too. By default all done pages do. Times are
+        Unix seconds. Returns False, and changes nothing, if the thread has more than
+        `LONGEST_THREAD` pages.
         """
         length = "select count(*) from pages where site = ? and series = ?"
         is_short = self._database.execute(length, (site, series)).get <= LONGEST_THREAD

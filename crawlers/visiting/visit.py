@@ -1,10 +1,11 @@
 """The state of one visit to one site: leased pages, results, and when to stop.
 
-The spider, middlewares and pipelines share it. A visit ends when no page is due, when it has
-read `max_pages`, when the site asks for a pause (429, or 503 for the first page of a list),
-when the first page of a list is blocked, when a browser is needed and not available, after five
-failures in succession, when the site's night begins, or when the process is told to stop. The remaining pages stay due. A 503 for any other page concerns that
-page only: it is postponed for as long as the site asks, and the others are read.
+The spider, middlewares and pipelines share it. A visit ends when no page is due, when it has read
+`max_pages`, when the site asks for a pause (429, or 503 for the first page of a list), when the
+first page of a list is blocked, when a browser is needed and not available, after five failures in
+succession, when the site's night begins, or when the process is told to stop. The remaining pages
+stay due. A 503 for any other page concerns that page only: it is postponed for as long as the site
+asks, and the others are read.
 """
 
 from __future__ import annotations
