@@ -98,8 +98,8 @@ def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> P
 
     A redirect is returned and not followed. `timeout` is in seconds and applies to each step. A
     body that is long or slow is cut off, at 65,536 bytes or after `timeout`. Raises ConfigError if
-    nothing may be sent to `url`, and UndeliveredError if there is no answer. If reading the body of
-    an error status fails, OSError or HTTPException is raised as it is.
+    nothing may be sent to `url`, and UndeliveredError if there is no answer, or if that of a
+    success breaks off; of a refusal that breaks off, the body is empty.
     """
     parts = address(url)
     handlers: list[Any] = [_NoRedirect()]

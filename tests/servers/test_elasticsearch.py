@@ -254,7 +254,7 @@ def test_missing_indexes_are_an_error_and_not_created(
             lambda: missing.get(Claim, "x"),
             lambda: missing.count(Claim, DocumentFilter()),
         ):
-            with pytest.raises(ConfigError, match=r"templates|right"):
+            with pytest.raises(ConfigError, match=r"templates|permission"):
                 call()
     assert backend.server
     with contextlib.closing(backend.server.client()) as admin:

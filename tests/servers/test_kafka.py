@@ -306,7 +306,7 @@ def test_record_over_the_limit_is_rejected_and_the_next_passes(
 ) -> None:
     bus = open_again()
     publisher = bus.publisher(CAPTURES)
-    with pytest.raises(RecordError, match="larger than 34 MiB") as refused:
+    with pytest.raises(RecordError, match="at most 34 MiB") as refused:
         publisher.append([Outgoing("large", bytes(35 * 2**20), {})])
     assert refused.value.reason == "oversize"
     large = os.urandom(2**20) * 33

@@ -185,7 +185,7 @@ def test_bus_identifies_users_by_their_certificates(kafka: Kafka) -> None:
                 reader.commit(record)
         assert bus.lag(CAPTURES, "match").records == 0
     brokers, certificate, *topics = kafka.check()
-    assert brokers == "ok     bus brokers: 1 answer"
+    assert brokers == "ok     bus brokers: 1 available"
     assert certificate.startswith(
         f"ok     bus certificate: {kafka.data}/operator.pem is good until "
     )

@@ -106,7 +106,7 @@ class Examiner:
         with kafka_errors(f"brokers {','.join(address.servers)}"):
             admin = KafkaAdminClient(**client_settings(address))
             self._connect = address, admin
-            return f"{len(admin.describe_cluster()['brokers'])} respond"
+            return f"{len(admin.describe_cluster()['brokers'])} available"
 
     @property
     def trust(self) -> Trust | None:
