@@ -60,10 +60,10 @@ class Bug:
 
 
 def attempt(act: Callable[[], T]) -> T | Bug:
-    """Return the result of `act`, or the bug that ended it.
+    """Return the result of `act`, or a `Bug` with the exception that ended it.
 
-    The one broad except: a bug must stop neither other records nor more important work. Errors that
-    define what happens to a record, and a lack of memory, are raised.
+    UllageError and MemoryError pass through: they decide what happens to a record. Every other
+    Exception is caught, because a bug must stop neither other records nor more important work.
     """
     try:
         return act()
@@ -80,9 +80,11 @@ def run_until_answered(
     backoff: Backoff,
     reached: Callable[[bool], None] = lambda _answers: None,
 ) -> bool:
-    """Repeat `act` while a dependency is down; return False if told to stop meanwhile.
+    """Call `act` until it succeeds and return True; return False if `stop` is set during a wait.
 
-    `reached` is told after each try whether the dependency answers.
+    Only an UllageError with the action RETRY is retried, after the next wait of `backoff`, and is
+    logged under `stage`; every other exception passes through. `reached` is called with False after
+    each failure that is retried and with True after the success, which also resets `backoff`.
     """
     while True:
         try:
@@ -108,11 +110,12 @@ def reach(
     once: bool,
     reached: Callable[[bool], None] = lambda _answers: None,
 ) -> T | None:
-    """Call `act`, which opens a dependency when a service starts, until it succeeds.
+    """Open a dependency of a service by calling `act`, and return the result of `act`.
 
-    Returns the result of `act`, or None if `stop` is set first. Errors that a retry may mend are
-    logged, and `reached` is called after each attempt with whether it succeeded. With `once`, `act`
-    is called one time and its error is raised; `stop` and `reached` are then unused.
+    While the dependency is down (an UllageError with the action RETRY), the call is repeated with
+    growing waits, and `reached` is called after each try with whether it answered. None if `stop`
+    is set during a wait. With `once`, `act` is called one time, its error passes through, and
+    `stop` and `reached` are not used.
     """
     if once:
         return act()
@@ -164,15 +167,20 @@ class Worker:
     _dropped_for: str = field(default="", init=False)
 
     def fault(self) -> str:
-        """Return that the latest records all became dead letters, and why; "" otherwise."""
+        """Describe the latest failed records in a row, now dead letters; "" if fewer than 3.
+
+        The text gives their number and the latest reason.
+        """
         if self._dropped_in_row < MANY_IN_ROW:
             return ""
         return f"the last {self._dropped_in_row} records became dead letters ({self._dropped_for})"
 
     def run(self, once: bool = False) -> int:
-        """Work until `stop` is set, or with `once` until no records remain; return their number.
+        """Process records until `stop` is set; return the number committed, dead letters included.
 
-        The current batch is finished first, unless it waits for a dependency that is down.
+        With `once`, it also ends when the group has no lag, or after EMPTY_POLLS polls without a
+        record. The current batch is finished first, unless it waits for a dependency that is down.
+        Raises ExhaustedError if a batch runs out of memory, and errors that are not to be retried.
         """
         processed, empty, wait = 0, 0, 0.0 if once else POLL_SECONDS
         while not self.stop.is_set():

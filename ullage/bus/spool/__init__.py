@@ -51,16 +51,11 @@ WAIT_SECONDS = 60.0
 
 
 class SpoolPublisher:
-    """Appends as completed files.
+    """Appends records to a spool topic as completed files, and never uses a file number twice.
 
-    Before a file gets its name its number is spent, so no number is ever used twice.
-
-    1. files are written as `.partial` and synced; 2. the stream's next number is made durable;
-    3. the
-       files get their names.
-    So a `.partial` below the next number is complete and gets its name after a crash; one
-    beyond it was
-    never counted.
+    1. The files are written as `.partial` and synced. 2. The stream's next number is stored
+    durably. 3. The files get their names. So after a crash a `.partial` below the next number is
+    complete and gets its name; one at or above it was never counted and is deleted.
     """
 
     def __init__(self, topic: Topic, clock: Clock, running: RunningTime) -> None:
@@ -70,7 +65,12 @@ class SpoolPublisher:
             self._topic.make()
 
     def append(self, records: Sequence[Outgoing]) -> None:
-        """Append all of `records` or none, durably and in completed files."""
+        """Append all of `records`, durably and in completed files, while holding the topic's lock.
+
+        If it fails before the next number is stored, none are appended; after that, those without a
+        name get it at the next append. Raises RecordError `too_large` for a record that fits no
+        file, and UnavailableError if the disk fails.
+        """
         self._running.turn()
         now = self._clock.wall()
         groups = list(group_frames([frame(record, now) for record in records]))
@@ -159,7 +159,11 @@ class SpoolSubscription:
                 return records
 
     def commit(self, record: Record) -> None:
-        """See `Subscription.commit`."""
+        """Store the position after `record` for its stream, durably.
+
+        Does nothing if this or a later record of the stream is committed already. `poll` must have
+        returned the record. Raises UnavailableError if the disk fails.
+        """
         stream = f"{record.partition:016x}"
         if record.offset + 1 <= self._committed.get(stream, Position()).offset:
             return
@@ -242,7 +246,10 @@ class SpoolBus:
             opened.check()
 
     def expire(self) -> int:
-        """Delete files by age, then by size, oldest first; return how many records."""
+        """Delete files of each topic by age and by size, and return the number of records in them.
+
+        Topics without a folder are skipped. Raises UnavailableError if the disk fails.
+        """
         gone, reading = 0, self._running.read()
         for name, keep in self._retention.items():
             topic = Topic(self._folder, name)

@@ -107,7 +107,7 @@ class SegmentHeader:
 
 
 def file_name(number: int, stream: str) -> str:
-    """Return the name of a completed file."""
+    """Return the name of a completed record file: 20 digits of `number`, `-`, `stream`, `.spool`."""
     return f"{number:020d}-{stream}.spool"
 
 
@@ -118,9 +118,10 @@ def parse_name(name: str) -> tuple[str, int] | None:
 
 
 def frame(record: Outgoing, timestamp: float) -> bytes:
-    """Return one record as bytes, with its lengths and checksum.
+    """Return a record as bytes: two lengths, description, value, and a CRC-32 of all these.
 
-    Raises RecordError `too_large` if it does not fit into a file.
+    The description is JSON with key, headers and `timestamp` (Unix seconds). Raises RecordError
+    `too_large` if the record and a file header exceed LARGEST_BYTES.
     """
     described = json.dumps(
         {"key": record.key, "headers": dict(record.headers), "timestamp": timestamp}
@@ -135,9 +136,10 @@ def frame(record: Outgoing, timestamp: float) -> bytes:
 
 
 def group_frames(frames: Sequence[bytes]) -> Iterator[list[bytes]]:
-    """Yield the frames in order, in groups that make one file each.
+    """Yield lists of consecutive frames, in order, that make one record file each.
 
-    A frame that is larger than FILE_BYTES is a group of its own.
+    A file of these frames has at most FILE_BYTES with its header, unless it has only one frame.
+    Nothing is yielded for no frames.
     """
     group: list[bytes] = []
     size = HEADER_BYTES
@@ -154,7 +156,8 @@ def group_frames(frames: Sequence[bytes]) -> Iterator[list[bytes]]:
 def pack(stream: str, position: Position, frames: Sequence[bytes], timestamp: float) -> bytes:
     """Return the bytes of a record file that begins at `position` of `stream`.
 
-    `frames` are records as `frame` returns them; `timestamp` is in Unix seconds.
+    `stream` is 16 ASCII characters, `frames` are records as `frame` returns them, and `timestamp`
+    is when the file is written, in Unix seconds.
     """
     size = HEADER_BYTES + sum(map(len, frames))
     head = _HEADER.pack(MAGIC, stream.encode(), *position, len(frames), timestamp, size)
@@ -162,17 +165,19 @@ def pack(stream: str, position: Position, frames: Sequence[bytes], timestamp: fl
 
 
 def read_header(path: Path) -> SegmentHeader:
-    """Return the header of the file at `path`.
+    """Return the header of the record file at `path`, without reading its records.
 
-    Raises DamagedFileError if it is incomplete or does not fit the name.
+    Raises DamagedFileError if the header is incomplete, damaged, of a newer version or does not fit
+    the file's name, or if this is no regular file; FileNotFoundError if there is none.
     """
     return _header(_read(path, HEADER_BYTES), path)
 
 
 def read_file(path: Path, topic: str) -> tuple[SegmentHeader, list[Record]]:
-    """Return the header and all records of the file at `path`.
+    """Return the header and all records of the record file at `path`, in order of offset.
 
-    Raises DamagedFileError unless the whole file is intact.
+    The records get `topic`, and the stream's hexadecimal id as partition. Raises DamagedFileError
+    unless the whole file is intact, and FileNotFoundError if there is none.
     """
     content = _read(path, LARGEST_BYTES + 1)
     header = _header(content, path)
@@ -250,14 +255,17 @@ def _read(path: Path, most: int) -> bytes:
 
 
 def write_durably(path: Path, content: bytes) -> None:
-    """Write and fsync a file; its name is durable only when its folder is."""
+    """Write `content` to `path` with mode 0600 and sync it; an existing file is overwritten.
+
+    The name of a new file is durable only after its folder is synced.
+    """
     with path.open("wb") as file:
         os.fchmod(file.fileno(), 0o600)
         write_through(file, content)
 
 
 def replace_state(path: Path, state: Mapping[str, Any]) -> None:
-    """Replace a state file, durable on return.
+    """Replace the state file `path` by `state` (JSON) and its checksum, durable on return.
 
     After a crash either the old or the new file exists.
     """
@@ -265,9 +273,9 @@ def replace_state(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def read_state(path: Path) -> Any:
-    """Return the state that `replace_state` wrote; None if there is no file.
+    """Return the JSON value that `replace_state` wrote to `path`; None if there is no file.
 
-    Raises CorruptError if the file is damaged, because a wrong number loses records.
+    Raises CorruptError if the checksum does not fit, because a wrong number loses records.
     """
     try:
         content: Any = read_json(path.read_bytes())
@@ -285,7 +293,7 @@ def _sum(state: Any) -> int:
 
 
 def read_positions(path: Path) -> dict[str, Position]:
-    """Return positions by stream; {} if there are none.
+    """Return the position of each stream in the state file `path`; {} if there is no file.
 
     Raises CorruptError if the file is damaged or from a newer version.
     """
@@ -298,9 +306,10 @@ def read_positions(path: Path) -> dict[str, Position]:
 
 
 def read_publishing(path: Path) -> Publishing | None:
-    """Return what a folder publishes; None if there is no file.
+    """Return the stream, next position and folder inode that `path` holds; None without a file.
 
-    Raises CorruptError if the file is damaged or from a newer version.
+    Raises CorruptError if the file is damaged, and NewerStateError (a CorruptError) if a newer
+    version wrote it.
     """
     state = read_state(path)
     try:

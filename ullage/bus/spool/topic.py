@@ -59,17 +59,23 @@ class Topic:
         self._streams, self._positions = folder / "streams", folder / "positions"
 
     def make(self) -> None:
-        """Create the folders; either a reader or a publisher may be first."""
+        """Create the topic's folder and the folder of streams, with mode 0700, if they are missing.
+
+        The name of the topic's folder is made durable.
+        """
         for folder in (self.path, self._streams):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         sync_folder(self.path.parent)
 
     def sync(self) -> None:
-        """Make the names of files durable."""
+        """Make created, renamed and removed names in the topic's folder durable."""
         sync_folder(self.path)
 
     def lock(self) -> contextlib.AbstractContextManager[None]:
-        """Return a context in which only one process appends or expires."""
+        """Return a context that holds this topic's lock between processes; it waits for the lock.
+
+        `append` and `expire` run inside it.
+        """
         return wait_for_lock(self._streams / f"{self.name}.lock")
 
     def read_stream(self) -> tuple[str, Position] | None:
@@ -91,10 +97,11 @@ class Topic:
         return state.stream, Position(state.number, state.offset)
 
     def write_stream(self, stream: str, position: Position) -> None:
-        """Store durably which stream the folder publishes, and where it continues.
+        """Store the stream that this folder publishes and its next `position`, durably.
 
-        Replaces what was stored; everything before `position` counts as published. A file that is
-        new is entered in the inventory.
+        The state file also holds the inode of the topic's folder, by which `read_stream` detects a
+        copy. It replaces the previous state, so no number below `position.number` is given to
+        another file. A new state file is entered in the inventory, if there is one.
         """
         state, path = (
             Publishing(stream, *position, self.path.stat().st_ino),
@@ -106,19 +113,27 @@ class Topic:
             self._inventory.enter(path)
 
     def positions(self, group: str) -> Path:
-        """Return the path of a group's positions."""
+        """Return the path of the file of committed positions of `group`; it may not exist yet."""
         return self._positions / f"{self.name}.{group}.json"
 
     def read_positions(self, group: str) -> dict[str, Position]:
-        """Return a group's positions by stream."""
+        """Return the committed position of `group` by stream (16 hexadecimal digits).
+
+        A stream without a commit is left out; {} if the file does not exist. Raises CorruptError if
+        the file is damaged or from a newer version.
+        """
         return read_positions(self.positions(group))
 
     def read_expired(self) -> dict[str, Position]:
-        """Return, by stream, the position after the last file that retention deleted here."""
+        """Return, by stream, the position after the last file that `expire` deleted in this folder.
+
+        Streams of which nothing expired are left out. Raises CorruptError if the file is damaged or
+        from a newer version.
+        """
         return read_positions(self._streams / f"{self.name}.expired.json")
 
     def names(self) -> list[str]:
-        """List all file names; none if there is no folder."""
+        """List all names in the topic's folder, in no order; [] if there is no folder."""
         try:
             with os.scandir(self.path) as entries:
                 return [entry.name for entry in entries]
@@ -126,7 +141,11 @@ class Topic:
             return []
 
     def files(self) -> tuple[dict[str, list[int]], list[str]]:
-        """Return numbers of completed files by stream, in order, and the names of foreign files."""
+        """Return the numbers of completed files by stream, ascending, and the foreign names.
+
+        A foreign name is not that of a record file, has no leading dot and does not end in
+        `.partial` or `.bad`.
+        """
         numbers_by_stream: defaultdict[str, list[int]] = defaultdict(list)
         foreign = []
         for name in self.names():
@@ -140,9 +159,11 @@ class Topic:
         }, foreign
 
     def places(self, committed: Mapping[str, Position]) -> dict[int, PartitionPosition]:
-        """Return, by stream, the position of a reader with `committed` positions.
+        """Return the position of a reader with `committed` positions, by partition.
 
-        On the outer side nobody commits: files that the carrier took count as processed there.
+        The partition is the stream's hexadecimal id as a number. All streams are included that have
+        a file, an expired or committed position, or are published here. On the outer side nobody
+        commits: files that the carrier took count as processed there.
         """
         expired, present, published = self.read_expired(), self.files()[0], self.read_stream()
         ends = {published[0]: published[1].offset} if published else {}
@@ -183,7 +204,10 @@ class Topic:
             return None
 
     def check(self) -> None:
-        """Raise CorruptError unless every completed file and every state file is intact."""
+        """Raise CorruptError unless all completed files and state files of the topic are intact.
+
+        Reads each record file whole; a file that is carried away meanwhile is passed over.
+        """
         for stream, numbers in self.files()[0].items():
             for number in numbers:
                 with contextlib.suppress(FileNotFoundError):  # carried away meanwhile
@@ -194,9 +218,12 @@ class Topic:
             read_positions(path)
 
     def expire(self, old: Old, max_bytes: int) -> int:
-        """Delete what is `old` or too much, and return the number of records.
+        """Delete completed files by age, then by size; return the number of records in them.
 
-        The deletion is recorded durably first, so that a reader can tell it from a gap.
+        Files go that are `old`, or that exceed `max_bytes` in total. The oldest are deleted first,
+        until the rest fits. A stream keeps all files behind the first one that is not `old`. A file
+        with a damaged header counts 0 records. The deletion is recorded durably first, so that a
+        reader can tell it from a gap. Old `.partial` and `.bad` files are removed too.
         """
         with self.lock():
             files = list(self._files_by_age())
@@ -309,7 +336,12 @@ class SpoolReader:
         self.expired = self.missing = self.damaged = 0
 
     def read(self, most: int) -> list[Record]:
-        """Return the next records of one stream; streams take turns."""
+        """Return at most `most` next records, all of one stream; [] if no stream has one now.
+
+        The stream after that of the previous call is tried first. The last record may take the
+        values beyond POLL_BYTES. Counts what expired, is missing or damaged, and sets damaged and
+        foreign files aside when the waiting time is over.
+        """
         self._refresh()
         for stream in self._iterate_streams():
             records: list[Record] = []
@@ -326,7 +358,12 @@ class SpoolReader:
         return []
 
     def position_after(self, stream: str, offset: int) -> Position:
-        """Return the position after the record at `offset`, which was returned earlier."""
+        """Return the position to commit after the record at `offset` of `stream`.
+
+        `read` must have returned the record, and no later record may be committed already: headers
+        of files that end before the record are dropped. The position's number is that of the file
+        which holds the record, or the next number after the last record of a file.
+        """
         read = self._streams[stream].read
         while read[0].end <= offset:
             read.popleft()
