@@ -69,8 +69,8 @@ OF_A_DISK = frozenset({errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 def disk_errors(what: str = "", only: Collection[int] = ()) -> Iterator[None]:
     """Return a context that turns OSError into UnavailableError, so that the work is retried.
 
-    The message names `what`, by default the file of the error. `only` are the errnos to convert, ()
-    for all; an OSError with another errno is raised as it is.
+    The message names `what`, by default the file of the error, else "the disk". `only` are the
+    errnos to convert, () for all; an OSError with another errno is raised as it is.
     """
     try:
         yield
@@ -86,9 +86,10 @@ def disk_errors(what: str = "", only: Collection[int] = ()) -> Iterator[None]:
 def write_whole(content: bytes, file: Path, mode: int = 0o600, *, lasts: bool = True) -> None:
     """Replace `file` by `content`; readers see the old content or all of the new.
 
-    Durable on return, unless `lasts` is off: then a loss of power may bring the old content back.
-    `mode` is that of the new file. Raises OSError, which names `file`, if it cannot be written; the
-    old content then stays. A device or a pipe is written to directly.
+    The new file has exactly this `mode`, whatever the umask. It is durable on return, unless
+    `lasts` is off: then a loss of power may bring the old content back. Raises OSError if it cannot
+    be written; the old content then stays. A device or a pipe is written to directly, without
+    `mode`.
     """
     if file.exists() and not file.is_file() and not file.is_dir():
         file.write_bytes(content)
@@ -131,7 +132,10 @@ def write_through(file: BinaryIO, content: bytes) -> None:
 
 
 def put_in_place(draft: Path, file: Path) -> None:
-    """Rename `draft`, which must be synced already, to `file`; durable on return."""
+    """Rename `draft` to `file`, replacing an existing file; the name is durable on return.
+
+    The content of `draft` must be synced already.
+    """
     draft.replace(file)
     sync_folder(file.parent)
 
@@ -151,7 +155,10 @@ def is_standard_output(file: Path | None) -> bool:
 
 
 def write_out(content: bytes, file: Path | None) -> None:
-    """Write `content` to `file` as `write_whole` does, or to standard output for None and `-`."""
+    """Write `content` to standard output if `file` is None or `-`, else durably to `file`.
+
+    An existing file is replaced. The file gets mode 0600; see `write_whole` for errors.
+    """
     if file is not None and not is_standard_output(file):
         write_whole(content, file)
         return

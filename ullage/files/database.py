@@ -96,8 +96,8 @@ GO_ON = (
 def sqlite_errors(path: Path) -> Iterator[None]:
     """Return a context that converts SQLite's errors about the file `path` into ours.
 
-    Damage becomes CorruptError, anything that may pass UnavailableError. An invalid statement and
-    missing permissions are raised as they are.
+    Damage becomes CorruptError; other SQLite errors that may pass, and OSError, become
+    UnavailableError. An invalid statement and PermissionError are raised as they are.
     """
     try:
         yield
@@ -213,7 +213,11 @@ def open_database(
 
 
 def read_schema_version(path: Path) -> int:
-    """Return the version of the tables in a database, 0 if it is not ours."""
+    """Return the version of the tables in the database `path`; 0 if ullage did not write it.
+
+    Sets the file's mode to 0600. Raises CorruptError if it is damaged, UnavailableError if it
+    cannot be read.
+    """
     _register_checksum_vfs()
     with sqlite_errors(path), contextlib.closing(_connect(path)) as connection:
         stored = int(connection.pragma("user_version"))
@@ -221,11 +225,11 @@ def read_schema_version(path: Path) -> int:
 
 
 def empty_log(connection: apsw.Connection) -> None:
-    """Write the write-ahead log back and truncate it.
+    """Write the write-ahead log back into the database and truncate it, if no reader uses it.
 
-    It still holds pages from before a deletion. A backup reads from the log while it runs, and all
-    writers would wait for this call until then, so it gives up after a moment. The backup itself
-    empties the log at its end.
+    The log still holds pages from before a deletion. While a backup reads from the log, all writers
+    would wait for this call, so it gives up after LOG_MILLISECONDS. The backup itself empties the
+    log at its end.
     """
     connection.set_busy_timeout(LOG_MILLISECONDS)
     try:

@@ -25,7 +25,11 @@ def is_out_of_resources(error: OSError) -> bool:
 
 
 def are_scarce(reserved: int = RESERVED) -> bool:
-    """Return whether at most `reserved` descriptors (a quarter of a low limit) are left."""
+    """Return whether few file descriptors are left before the process's soft limit.
+
+    Few means at most `reserved`, or a quarter of the limit if that is less, above the lowest free
+    number. True also if no descriptor can be opened now; else False where there is no limit.
+    """
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         lowest_free = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)

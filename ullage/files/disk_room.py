@@ -11,15 +11,19 @@ FULL_MIB = 16
 
 
 def count_free_mib(folder: Path) -> int:
-    """Return how many MiB this user can still write to the file system of `folder`."""
+    """Return the whole MiB that an unprivileged user can still write to the disk of `folder`.
+
+    Raises OSError if the folder does not exist.
+    """
     room = os.statvfs(folder)
     return room.f_bavail * room.f_frsize // MIB
 
 
 def find_shortage(folder: Path, least_mib: int = FULL_MIB) -> str:
-    """Return what is short on the file system of `folder`.
+    """Return a phrase that names what is short on the file system of `folder`; "" if nothing is.
 
-    "" if it has `least_mib` and an inode left.
+    Short is less free space than `least_mib` MiB, or no free inode. Raises OSError if the folder
+    does not exist.
     """
     room, free = os.statvfs(folder), count_free_mib(folder)
     if free < least_mib:

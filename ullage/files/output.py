@@ -45,7 +45,11 @@ class Output(io.TextIOBase):
         return "utf-8"
 
     def write(self, text: str) -> int:
-        """Write `text`, or drop it."""
+        """Write `text` as UTF-8 and return its length in characters, even if it is dropped.
+
+        After an error, or if the descriptor takes nothing for a second, the rest is dropped and its
+        lines are added to `lost`. After such a torn write, the next text begins with a line break.
+        """
         pending = text.encode("utf-8", "backslashreplace")
         with self._lock:
             if self._is_torn:
@@ -83,9 +87,9 @@ class Output(io.TextIOBase):
 
 
 def make_lossy(stream: Any, descriptor: int) -> Any:
-    """Return `stream` as an `Output`, or unchanged if it has no descriptor, as in a test.
+    """Return an `Output` for the descriptor of `stream`; for None, one for `descriptor`.
 
-    None stands for `descriptor`.
+    An `Output`, or a stream without a descriptor as in a test, is returned unchanged.
     """
     if isinstance(stream, Output):
         return stream
@@ -96,9 +100,9 @@ def make_lossy(stream: Any, descriptor: int) -> Any:
 
 
 def guard_errors() -> None:
-    """Keep the process running if standard error cannot be written.
+    """Replace `sys.stderr` by an `Output`, which drops lines that cannot be written.
 
-    Closed descriptors 0 to 2 are redirected to /dev/null: otherwise a file that is opened later
+    Closed descriptors 0 to 2 are opened on /dev/null first: otherwise a file that is opened later
     would get such a number, and receive what a library prints.
     """
     for descriptor in STANDARD:
@@ -111,9 +115,10 @@ def guard_errors() -> None:
 
 @contextlib.contextmanager
 def protect_output() -> Iterator[None]:
-    """Keep standard output and standard error from ending the process, inside the context.
+    """Replace standard output and standard error by `Output` inside the context, then restore them.
 
-    Only for services, which print no results.
+    So a write error drops lines instead of ending the process. Only for services, which print no
+    results.
     """
     former = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = make_lossy(sys.stdout, 1), make_lossy(sys.stderr, 2)
@@ -124,5 +129,8 @@ def protect_output() -> Iterator[None]:
 
 
 def count_lost_lines() -> int:
-    """Return the number of lines that this process has lost so far."""
+    """Return the number of lines lost so far by the current `sys.stdout` and `sys.stderr`.
+
+    A stream that is no `Output` counts 0.
+    """
     return sum(stream.lost for stream in (sys.stdout, sys.stderr) if isinstance(stream, Output))

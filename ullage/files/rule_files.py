@@ -57,12 +57,19 @@ def toml_reader(model: type[M]) -> Callable[[str, str], M]:
 
 
 def read_shipped_text(package: str, file: str) -> str:
-    """Read a file of the package `package`."""
+    """Return the UTF-8 text of the data file `file` in the Python package `package`.
+
+    Raises FileNotFoundError if there is none.
+    """
     return resources.files(package).joinpath(file).read_text(encoding="utf-8")
 
 
 def load_shipped(model: type[M], package: str, file: str) -> M:
-    """Parse a data file of `package` that no organization replaces."""
+    """Return the TOML data file `file` of `package` as an instance of `model`.
+
+    Only for data that no organization replaces. Raises ConfigError if the file does not fit the
+    model.
+    """
     return toml_reader(model)(read_shipped_text(package, file), file)
 
 
@@ -107,12 +114,12 @@ class RuleKind(Generic[R]):
     read: Callable[[str, str], R]
 
     def load_shipped(self) -> RuleSource[R]:
-        """Load the rules of this version."""
+        """Return the rules that this version of ullage ships, with their text."""
         text = read_shipped_text(self.package, self.file)
         return RuleSource(text, self.read(text, self.file))
 
     def own_path(self, data: Path) -> Path:
-        """Return the path of the organization's own file."""
+        """Return the path of the organization's own file below `data`; the file may not exist."""
         return (data / FOLDER / self.name).with_suffix(Path(self.file).suffix)
 
     def load(self, path: Path, data: Path | None = None) -> RuleSource[R]:
@@ -132,7 +139,10 @@ class RuleKind(Generic[R]):
         )
 
     def stamp(self, data: Path) -> tuple[int, ...] | None:
-        """Return a stamp that changes with the organization's own file; None if there is none."""
+        """Return numbers that change with the organization's own file; None if there is no file.
+
+        They are inode, mtime and ctime in nanoseconds, or (0,) if the file's status cannot be read.
+        """
         try:
             status = self.own_path(data).stat()
         except FileNotFoundError:
@@ -142,9 +152,10 @@ class RuleKind(Generic[R]):
         return status.st_ino, status.st_mtime_ns, status.st_ctime_ns
 
     def install(self, data: Path, text: str) -> Path:
-        """Install rules, as text that was already validated, atomically; return their path.
+        """Write `text`, already validated, as the organization's own rules; return the file's path.
 
-        The file is readable by everybody, because services that run as other users need it.
+        Replaces an existing file atomically and durably, and creates the folder if it is missing.
+        Everybody may read the file (mode 0644), because services that run as other users need it.
         """
         path = self.own_path(data)
         if not path.parent.is_dir():
@@ -168,7 +179,11 @@ class Live(Generic[R]):
     _current: RuleSource[R] | None = None
 
     def __call__(self) -> R:
-        """Return the current rules."""
+        """Return the current rules; read the organization's file again if its stamp has changed.
+
+        Raises ConfigError if no rules were loaded yet and these are invalid. Later the previous
+        rules stay in force and the log gets an error. A successful reading is logged, too.
+        """
         stamp = self.kind.stamp(self.data)
         if self._current is None or stamp != self._stamp:
             try:
