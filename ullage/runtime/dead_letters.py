@@ -94,7 +94,10 @@ class DeadLetters:
 
 
 def read(record: Record) -> Letter:
-    """Return the clear part of a letter on the bus; RecordError `malformed` if it is none."""
+    """Return the clear part of a dead letter, without decrypting the original record.
+
+    Raises RecordError `malformed` if a header is missing or the count of replays is no number.
+    """
     h = record.headers
     try:
         return Letter(
@@ -105,9 +108,11 @@ def read(record: Record) -> Letter:
 
 
 def unseal(record: Record, opener: SealOpener) -> Outgoing:
-    """Open the original record, ready to be appended to its topic with one replay more.
+    """Decrypt the original record of a dead letter and return it, to be appended to its topic.
 
-    Raises RecordError `parked` after three replays, `malformed`, or the error of opening it.
+    Its count of replays is one higher, and its headers vouch for when the bus first took it. Raises
+    RecordError `parked` after MAX_REPLAYS replays, `schema` for another version, `malformed`, or
+    the error of decryption.
     """
     letter = read(record)
     if letter.replays >= MAX_REPLAYS:
@@ -131,7 +136,8 @@ def find_taken_time(
 ) -> float:
     """Return when the bus first took a record (Unix seconds).
 
-    That is the time that a replay vouches for, else `timestamp`.
+    That is the time in `headers` if a replay's proof for this topic, time and value is valid, else
+    `timestamp`.
     """
     first = headers.get(TAKEN_AT, "")
     is_vouched = bool(first) and opener.is_vouched(
@@ -149,9 +155,11 @@ class ReplayReport:
 
 
 def replay(bus: Bus, opener: SealOpener) -> ReplayReport:
-    """Put every waiting letter back on its topic.
+    """Append the original record of each waiting dead letter to its topic; return the counts.
 
-    Letters that come back meanwhile wait for the next replay.
+    A letter that cannot be opened, or is parked, is counted by reason. Every letter is committed,
+    so another replay does not take it again. Letters that arrive meanwhile wait for the next
+    replay.
     """
     subscription = bus.subscribe(DEAD_LETTERS, REPLAY_GROUP)
     publishers: dict[str, Publisher] = {}
@@ -175,9 +183,10 @@ def replay(bus: Bus, opener: SealOpener) -> ReplayReport:
 
 
 def waiting_or_parked(bus: Bus) -> Iterator[Letter]:
-    """Yield the letters that a replay would take, and the parked ones, oldest first.
+    """Yield the letters that a replay would take, and all parked ones, in the order of the bus.
 
-    A letter is parked if it came back too often.
+    A letter is parked if it was replayed MAX_REPLAYS times. Invalid letters are left out. Nothing
+    is committed.
     """
     places = bus.places(DEAD_LETTERS, REPLAY_GROUP)
     everything = bus.subscribe(DEAD_LETTERS, LIST_GROUP)

@@ -21,7 +21,8 @@ MOST_CALLERS = 2_000
 class LimitedError(UllageError):
     """The error for asking too often.
 
-    `retry_after` is in whole seconds. `is_first` says that the caller was not refused just before.
+    `retry_after` is when the next call is allowed, in whole seconds from now, at least 1.
+    `is_first` is True for the first refusal since the caller was last allowed a call.
     """
 
     def __init__(self, message: str, retry_after: float, *, is_first: bool = False) -> None:
@@ -37,9 +38,9 @@ class _Bucket:
 
 
 class Allowance:
-    """A limit of `most` calls at once, and in every `seconds`, for each caller.
+    """Limits each caller to `most` calls at once; used calls return, `most` per `seconds`.
 
-    Threads may share it.
+    They return evenly. `message` begins the text of LimitedError. Threads may share it.
     """
 
     def __init__(self, most: int, seconds: float, clock: Clock, message: str) -> None:
@@ -52,7 +53,10 @@ class Allowance:
         self._ask(caller, 1)
 
     def check(self, caller: str = "") -> None:
-        """Raise LimitedError if `caller` has no call left; counts nothing."""
+        """Raise LimitedError if `caller` has no call left; uses up no call.
+
+        If a call is left, the next refusal counts as the first (`is_first`).
+        """
         self._ask(caller, 0)
 
     def _ask(self, caller: str, count: int) -> None:
