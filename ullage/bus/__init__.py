@@ -50,7 +50,10 @@ TOPICS = (CAPTURES, FINDINGS, DEAD_LETTERS)
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A record to append; records with the same key keep their order. Headers are readable."""
+    """A record to append to a topic; records with the same key keep their order.
+
+    `key` and `headers` are readable on disk; `value` is stored as it is.
+    """
 
     key: str
     value: bytes
@@ -110,14 +113,14 @@ def lag_of(places: Iterable[PartitionPosition], now: float) -> Lag:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """Limits of a topic, by age and by size."""
+    """Limits of a topic: greatest age (`seconds` of running time) and size in bytes."""
 
     seconds: float
     max_bytes: int
 
 
 class Publisher(Protocol):
-    """Appends to one topic; both ways raise UnavailableError while the bus is down."""
+    """Appends to one topic; `append` and `spread` raise UnavailableError while the bus is down."""
 
     def append(self, records: Sequence[Outgoing]) -> None:
         """Make `records` durable, in order within a key.
@@ -295,10 +298,10 @@ class RoutedBus:
         self._choose(topic).check(topic)
 
     def expire(self) -> int:
-        """See `Bus.expire`; each bus has the retention of its own topics."""
+        """Expire both buses, each by its own topics' retention; return the number of records."""
         return self.captures.expire() + self.rest.expire()
 
     def close(self) -> None:
-        """Close both."""
+        """Close the bus of captures and the other bus."""
         self.captures.close()
         self.rest.close()

@@ -107,7 +107,7 @@ class SegmentHeader:
 
 
 def file_name(number: int, stream: str) -> str:
-    """Return the name of a completed record file: 20 digits of `number`, `-`, `stream`, `.spool`."""
+    """Return the name of a completed record file: `number` (20 digits), `-`, `stream`, `.spool`."""
     return f"{number:020d}-{stream}.spool"
 
 
