@@ -77,9 +77,9 @@ of large files would be started again for ever.
 
 
 class BlindError(UllageError):
-    """A channel cannot be read; where `channel` is "", none of the session can.
+    """The error for a channel that cannot be read; `channel` is "" if none of the session can.
 
-    The message is one of `MEANING` and holds no value.
+    `reason` is a key of MEANING; the message is its text and holds no value.
     """
 
     def __init__(self, reason: Reason, channel: str = "") -> None:
@@ -102,7 +102,7 @@ class ChatMessage:
 
 @dataclass(frozen=True, slots=True)
 class PostedFile:
-    """A file that a message posts: its name, its size, and how to fetch it.
+    """A file that a message posts: its name, its size, and a function that fetches it.
 
     The size is in bytes as the service states it, 0 where it does not.
     """
@@ -165,7 +165,7 @@ class SessionFactory(Protocol):
 
 
 class Cursors(Protocol):
-    """The stored cursors: how far each channel was read."""
+    """The stored cursors: the position up to which each channel was read, by name."""
 
     def cursor(self, name: str) -> str:
         """Return the value stored for the cursor `name`; "" where there is none."""
@@ -177,9 +177,11 @@ QUIET_SECONDS = 30.0
 async def pieces(
     postings: Iterable[tuple[ChatMessage, PostedFile | None]],
 ) -> AsyncIterator[tuple[ChatMessage, ...]]:
-    """Yield messages with their files, in order, in groups that arrived within `PIECE_SECONDS`.
+    """Yield the messages with their posted files attached, in order, in groups.
 
-    At least one group is yielded, which may be empty.
+    A group ends with the first message that is done PIECE_SECONDS or more after the group began.
+    The last group may be empty, so at least one is yielded. A file that is too large or cannot be
+    fetched is left out, and the message's `unread` says why. One file takes at most FILE_SECONDS.
     """
     now = asyncio.get_running_loop().time
     piece, until = list[ChatMessage](), now() + PIECE_SECONDS

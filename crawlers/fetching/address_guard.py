@@ -60,9 +60,13 @@ class AddressGuard:
         )
 
     async def process_request(self, request: Request) -> None:
-        """Refuse a request with `host`, `address`, `dns` or `session`.
+        """Store the addresses of the request's host, or raise RequestRefusal if it is forbidden.
 
-        A redirect to a login page on another host is refused with `login`.
+        The reasons: `host` if the site does not name the host, or `login` if a redirect led to a
+        login page there; `session` if the site's session is missing; `dns` if the name has no
+        address; `address` if an address is not permitted. For a site with a proxy, the proxy
+        resolves the name: an empty tuple is stored, and the reason is `proxy` if no proxy is set
+        up.
         """
         host = urlparse_cached(request).hostname or ""
         if not self._site.allows(request.url):
@@ -116,7 +120,10 @@ class AddressGuard:
         request: Request,  # noqa: ARG002 - Scrapy passes it
         response: Response,
     ) -> Response:
-        """Refuse with `address` a response from a private peer."""
+        """Return the response; raise RequestRefusal `address` if its peer's address is private.
+
+        Not checked where the site permits private addresses, uses a proxy, or the peer is unknown.
+        """
         peer = response.ip_address
         if (
             not self._site.allow_private

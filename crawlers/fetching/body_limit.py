@@ -42,27 +42,40 @@ class SizeLimit:
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
-        """Build the middleware and count the bytes of every response of this crawler."""
+        """Build the middleware with the limit `DOWNLOAD_MAXSIZE` (bytes); connect `count_bytes`.
+
+        From then on every chunk that this crawler receives is counted.
+        """
         guard = cls(crawler.settings.getint("DOWNLOAD_MAXSIZE"))
         crawler.signals.connect(guard.count_bytes, signal=signals.bytes_received)
         return guard
 
     def count_bytes(self, data: bytes, request: Request) -> None:
-        """Count received bytes, and stop the download at the limit, keeping the beginning."""
+        """Add the length of `data` to the request's count in its meta.
+
+        Raises StopDownload beyond the limit; Scrapy then keeps the part that was received.
+        """
         request.meta[SIZE] = request.meta.get(SIZE, 0) + len(data)
         if request.meta[SIZE] > self._limit:
             raise StopDownload(fail=False)
 
     def process_request(self, request: Request) -> None:
-        """Lift Scrapy's own limit of the transfer, and request encodings that can be
-        inflated in part.
+        """Reset the request's byte count, lift Scrapy's size limit, and request gzip or deflate.
+
+        Only these encodings can be inflated in part.
         """
         request.meta.pop(SIZE, None)
         request.meta["download_maxsize"] = 0
         request.headers["Accept-Encoding"] = b"gzip, deflate"
 
     def process_response(self, request: Request, response: Response) -> Response:
-        """Restore Scrapy's limit for decompression, then inflate and cut the body."""
+        """Return the response with its body inflated and cut to the limit in bytes.
+
+        A body in another encoding stays encoded if it is whole, with Scrapy's limit for its
+        decompression restored. Raises RequestRefusal `too_large` if such a body was cut. A body
+        that no stream can be read from is kept as it arrived, up to the limit. A response that was
+        cut has the flag `download_stopped`.
+        """
         request.meta.pop("download_maxsize", None)
         encoding = b",".join(response.headers.getlist("Content-Encoding")).strip().lower()
         if encoding in INFLATED and request.method != "HEAD":
@@ -110,9 +123,12 @@ def _reset_encoding(kind: type[Response]) -> dict[str, None]:
 
 
 def inflate(body: bytes, limit: int, header: int = ANY_HEADER) -> tuple[bytes, bool]:
-    """Return the decompressed bytes of `body`, at most `limit`, and whether that is all of it.
+    """Return the decompressed bytes of `body`, at most `limit`, and whether they are complete.
 
-    It holds one or more zlib or gzip streams, chosen by `header`. Damage ends it like the limit.
+    `body` is a series of streams, which may be separated by zero bytes; `header` is zlib's window
+    argument: by default zlib or gzip, RAW for streams without a header. A damaged or truncated
+    stream gives what was decompressed before the fault and False; nothing is raised. An empty body
+    is complete.
     """
     output, at = bytearray(), 0
     while (at := _skip_zeros(body, at)) < len(body):

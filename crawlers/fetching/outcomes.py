@@ -111,9 +111,10 @@ STATUSES = {
 
 
 def to_status_outcome(status: int) -> str:
-    """Return the outcome, a word of the closed set, of an HTTP status: `ok` for 2xx.
+    """Return the outcome, a word of FATES, of an HTTP status: `ok` for 2xx.
 
-    A status without a word of its own is `redirects` (3xx) or `status`.
+    Otherwise it is the word in STATUSES; without one, `redirects` for 3xx and `status` for the
+    rest.
     """
     if 200 <= status < 300:
         return "ok"
@@ -121,9 +122,11 @@ def to_status_outcome(status: int) -> str:
 
 
 def to_error_outcome(error: BaseException | None) -> str:
-    """Return the outcome, a word of the closed set, of a request that got no usable response.
+    """Return the outcome, a word of FATES, of a request that got no usable response.
 
-    For our own refusals it is their reason, for an unknown error `network`.
+    A RequestRefusal gives its own reason. Scrapy's IgnoreRequest gives `too_large` if another error
+    caused it, else `redirects`. Errors of FAILURES give their word, TLS errors `tls`, and all
+    others, None included, `network`.
     """
     if isinstance(error, RequestRefusal):
         return error.reason
@@ -137,9 +140,9 @@ def to_error_outcome(error: BaseException | None) -> str:
 
 
 def is_tls_error(error: BaseException | None) -> bool:
-    """Return whether a connection was made and then failed in TLS.
+    """Return whether an error, or the error that caused it, has a reason that is a failure of TLS.
 
-    Causes are a certificate that is not trusted, and a server without TLS.
+    Such reasons are a certificate that is not trusted, and a server without TLS.
     """
     errors = [error, error.__cause__] if error else []
     return any(
@@ -150,9 +153,10 @@ def is_tls_error(error: BaseException | None) -> bool:
 
 
 def get_retry_after(response: Response, now: float) -> float:
-    """Return for how many seconds the site asks us to wait (`Retry-After`).
+    """Return the seconds that the site asks us to wait, by its header `Retry-After`.
 
-    The result lies between one second and a day.
+    `now` is in Unix seconds, for a header that holds a date. The result lies between 1 and 86,400;
+    it is 300 if the header is missing or invalid.
     """
     text = (response.headers.get("Retry-After") or b"").decode("ascii", "replace").strip()
     if text.isdecimal():

@@ -67,24 +67,33 @@ class RobotsCache:
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
 
     def lock(self, place: str) -> asyncio.Lock:
-        """Return the lock under which the rules of `place` are fetched."""
+        """Return the lock for `place` (scheme, host and port), creating it at the first call.
+
+        Hold it while the rules of `place` are looked up and fetched, so that they are fetched one
+        time.
+        """
         return self._locks.setdefault(place, asyncio.Lock())
 
     def get(self, place: str) -> RobotsRules | None:
-        """Return the rules of `place` (host and port), or None if they are unknown or too old."""
+        """Return the rules stored for `place` (scheme, host, port); None if unknown or expired."""
         until, rules = self._rules.get(place, (0.0, None))
         return rules if self.monotonic() < until else None
 
     def put(self, place: str, rules: RobotsRules, at_most: float | None = None) -> None:
-        """Store the rules of `place`, for `at_most` seconds if that is shorter."""
+        """Store the rules of `place` (scheme, host and port), replacing those stored before.
+
+        They expire after the cache's `seconds`, or after `at_most` seconds if that is shorter; None
+        and 0 mean no shorter time.
+        """
         self._rules[place] = (self.monotonic() + min(self.seconds, at_most or self.seconds), rules)
 
 
 def read_rules(response: Response) -> tuple[bytes, str]:
-    """Return the rules that a response for robots.txt stands for, and the outcome of refusals.
+    """Return the robots.txt text to obey for this response, and the outcome of a refused page.
 
-    The rules are its first 500 KiB, nothing for 4xx, and "disallow all" for 429 and anything else.
-    The outcome says whether the rules forbid a page (`robots`) or could not be read.
+    2xx gives the first 500 KiB of the body and 4xx but 429 an empty text, which allows all; both
+    with the outcome `robots`. Any other status gives a text that forbids all, with `robots_blocked`
+    if the response is a challenge, else `robots_unavailable`.
     """
     if 200 <= response.status < 300:
         return response.body[:MAX_BYTES], "robots"
@@ -103,7 +112,11 @@ class TimedRobots(RobotsTxtMiddleware):
         self._cache: RobotsCache = crawler.spider.visit.robots  # type: ignore[union-attr]
 
     async def process_request(self, request: Request) -> None:  # type: ignore[override]
-        """Refuse with `robots`, or with the failure that left the rules unknown."""
+        """Raise RequestRefusal if robots.txt forbids the request's URL to our user agent.
+
+        The reason is `robots`, or the failure that left the rules unknown, with its cause. Requests
+        with `dont_obey_robotstxt` in their meta pass unchecked.
+        """
         if request.meta.get(SKIP):
             return
         rules = await self.robot_parser(request)
@@ -111,7 +124,11 @@ class TimedRobots(RobotsTxtMiddleware):
             raise RequestRefusal(rules.refusal, rules.cause)
 
     async def robot_parser(self, request: Request) -> RobotsRules:  # type: ignore[override]
-        """Return the rules for the request's host and port."""
+        """Return the rules for the request's scheme, host and port, from the cache or fetched now.
+
+        Fetched rules enter the cache: for an hour, or for a shorter time if the site gave no
+        answer. Each call also raises AutoThrottle's shortest delay to the site's `Crawl-delay`.
+        """
         parts = urlsplit(request.url)
         place = f"{parts.scheme}://{parts.netloc}"
         async with self._cache.lock(place):

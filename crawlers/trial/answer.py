@@ -40,7 +40,7 @@ class ProbeResponse:
 
     @property
     def word(self) -> str:
-        """Return the reason word of a failed request; "" for a successful one."""
+        """Return a failed request's reason, a word of `sites.visit_verdict`; "" for outcome `ok`."""
         return "" if self.outcome == "ok" else visit_verdict.to_reason(self.outcome, self.cause)
 
 
@@ -78,14 +78,17 @@ class ProbeCache:
     answers: dict[str, ProbeResponse] = field(default_factory=dict)
 
     async def get(self, url: str) -> ProbeResponse:
-        """Return the result for `url`, requesting it only the first time."""
+        """Return the result for `url`, requesting it only the first time, without its fragment.
+
+        Failed results are kept, too.
+        """
         plain = urldefrag(url).url
         if plain not in self.answers:
             self.answers[plain] = await self.pages.get(plain)
         return self.answers[plain]
 
     def by_script(self) -> Asks:
-        """Return these requests with pages rendered in a browser."""
+        """Return requests that render pages in a browser; they do not use this cache."""
         return self.pages.by_script()
 
     async def robots(self, url: str) -> Robots:
@@ -111,17 +114,20 @@ class ProbedPage:
 
     @property
     def entries(self) -> tuple[PageAddress, ...]:
-        """Return the threads or pastes that the page leads to."""
+        """Return all pages of threads or pastes that this page links to, in page order."""
         return tuple(page for page in self.parsed.pages if page.role != "list")
 
     @property
     def lists(self) -> tuple[PageAddress, ...]:
-        """Return the other lists that the page leads to."""
+        """Return the lists whose first page this page links to, in page order."""
         return tuple(page for page in self.parsed.pages if page.role == "list" and page.number == 1)
 
     @property
     def older(self) -> PageAddress | None:
-        """Return the next page of the same list or thread; None if it names none."""
+        """Return the first linked page of number 2 or more of this page's kind; None without one.
+
+        The kind is list, or thread and paste.
+        """
         return next(
             (
                 p
@@ -135,10 +141,11 @@ class ProbedPage:
 def parse_page(
     page: PageAddress, answer: ProbeResponse, platform: Platform, site: Site, guard: FaultGuard
 ) -> ProbedPage:
-    """Return what a platform reads on a page.
+    """Return the page, what `platform` reads on it, and why a visit could not read it, if so.
 
-    If it cannot be read, it holds the reason that a visit would give. A fault of the platform is
-    reported to `guard`.
+    The content is empty if the request failed (its own reason) or parsing failed (`parse`). A bug
+    of the platform is reported by a lenient `guard` and raised by a strict one. Otherwise the
+    reason is that of the page's outcome, "" for a page that is read.
     """
     if answer.word or answer.response is None:
         return ProbedPage(page, answer, PageContent(), answer.word)
@@ -171,7 +178,12 @@ GLOBAL = re.compile(
 
 
 def is_filled_by_script(response: Response | None) -> bool:
-    """Return whether the page is probably filled by a script."""
+    """Return whether an HTML page probably gets its text from scripts.
+
+    True for a page with a script and at most MOST_TEXT letters that has an element for an
+    application without links, or a `noscript` text that mentions JavaScript. False for None and for
+    other content.
+    """
     if not isinstance(response, TextResponse) or response.selector.type != "html":
         return False
     page = response.selector
@@ -184,9 +196,10 @@ def is_filled_by_script(response: Response | None) -> bool:
 
 
 def find_data(response: Response | None) -> str:
-    """Return a selector of the JSON that a page holds for its scripts; "" if there is none.
+    """Return a selector of the script with the longest JSON for scripts; "" if none has LEAST_DATA.
 
-    It fits the option `embedded` of a site's file.
+    The selector fits the option `embedded` of a site's file. "" also for None and for a response
+    that is no HTML.
     """
     if not isinstance(response, TextResponse) or response.selector.type != "html":
         return ""

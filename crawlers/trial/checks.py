@@ -46,7 +46,12 @@ LEAST_SECOND = 2
 
 
 def find_doubts(site: Site, read: Sequence[tuple[PageAddress, ProbeResponse]]) -> Iterator[str]:
-    """Yield a sentence for each thing on some pages of a site that was not read."""
+    """Yield a sentence for each fault of the guessed options of `site` on the pages in `read`.
+
+    Faults are posts that are not read, text of a thread that is left out, elements that are no
+    posts, and a shortfall that the platform reports. Threads without any post are passed over if
+    few of the threads are so. Comparisons of text need two or more threads.
+    """
     roots = {
         answer.url: _parse_thread(site, answer)
         for page, answer in read
@@ -111,11 +116,13 @@ def _check_thread(
 
 
 def find_container_doubts(site: Site, roots: Sequence[HtmlElement]) -> Iterator[str]:
-    """Yield a sentence if a guessed "post" is the whole page, or contains several posts.
+    """Yield at most one sentence: a guessed "post" is the whole page, or contains several posts.
 
-    Such a guess reads every text and passes each comparison of texts. A visit, however, would take
-    the whole thread for one post, which changes with each reply, and see no author and date of a
-    reply.
+    `roots` are the trees of threads. It contains several if, in any thread, one holds a title or
+    form and several dated parts. It is the page if, in over half of the threads, one has nine
+    tenths of the text. Such a guess reads every text and passes each comparison of texts. A visit
+    would take the whole thread for one post, which changes with each reply, and see no author and
+    date of a reply.
     """
     options = load_layout(site.name, dict(site.options), "css")
     whole = 0
@@ -156,9 +163,11 @@ def _has_posts(post: HtmlElement, nodes: Sequence[HtmlElement]) -> bool:
 
 
 def find_raw_doubts(read: ProbedPage, answers: Sequence[ProbeResponse]) -> Iterator[str]:
-    """Yield a sentence if the text of a paste differs from its page.
+    """Yield a sentence if the text read of a paste lacks over 30 % of its page's long lines.
 
-    The text may be one reply of several.
+    `read` is the parsed paste, `answers` the pages of pastes, its own among them. Lines below 25
+    characters and texts on all pages are not compared. Nothing is yielded if its own page is
+    missing or there are fewer than two pages. The text may be one reply of several.
     """
     responses = [answer.response for answer in answers if isinstance(answer.response, TextResponse)]
     roots = {response.url: selectors.parse_html(response).root.root for response in responses}
