@@ -40,7 +40,7 @@ class ProbeResponse:
 
     @property
     def word(self) -> str:
-        """Return a failed request's reason, a word of `sites.visit_verdict`; "" for outcome `ok`."""
+        """Return why a request failed, as a word of `sites.visit_verdict`; "" for outcome `ok`."""
         return "" if self.outcome == "ok" else visit_verdict.to_reason(self.outcome, self.cause)
 
 

@@ -306,7 +306,12 @@ def guess_posts(responses: Sequence[Response], pattern: str = "") -> Options:
 
 
 def is_other_entry(pattern: str, here: str, where: str) -> bool:
-    """Return whether a link of the page at `here` leads to another entry of a list."""
+    """Return whether a link to `where`, on the page at `here`, leads to another entry of a list.
+
+    `where` may be relative. An entry's address matches the regular expression `pattern`. False if
+    the link does not match; True if it does and `here` does not; else whether the identities
+    differ.
+    """
     match, own_match = re.search(pattern, urljoin(here, where)), re.search(pattern, here)
     return bool(
         match
@@ -556,7 +561,11 @@ def _limit_to_lists(rows: Sequence[HtmlElement], selector: str) -> str:
 
 
 def select(root: HtmlElement, selector: str) -> Sequence[HtmlElement]:
-    """Return the elements that the selector of an option finds."""
+    """Return the elements below `root` that `selector` finds, in document order.
+
+    `selector` is CSS, or XPath after the prefix `xpath:`. An invalid one raises the error of lxml
+    or cssselect.
+    """
     elements: Sequence[HtmlElement] = (
         root.xpath(selector.removeprefix("xpath:"))
         if selector.startswith("xpath:")
@@ -618,13 +627,16 @@ def is_list(response: Response, above: str) -> bool:
 
 
 def to_name(pattern: str, url: str) -> str:
-    """Return the name that a pattern gives an address; the address itself if it does not match."""
+    """Return the identity that `pattern` gives the address `url`; `url` if it does not match."""
     match = re.search(pattern, url)
     return to_identity(url, match) if match else url
 
 
 def find_names(response: Response, pattern: str) -> set[str]:
-    """Return the names of the entries that a page links to by addresses of a pattern."""
+    """Return the identities of the entries that a page links to: addresses that match `pattern`.
+
+    An empty set for a page that is no HTML. Relative links are resolved first.
+    """
     root = _parse_root(response)
     urls = {
         urljoin(response.url, link.get("href", ""))
@@ -634,7 +646,11 @@ def find_names(response: Response, pattern: str) -> set[str]:
 
 
 def guess_raw(response: Response, number: str) -> Options:
-    """Return the option for the address of a paste's text, by a link on its page; {} for none."""
+    """Return the option `raw`, the path of a paste's text with `{id}`; {} without such a link.
+
+    `number` is the paste's id. The first link counts whose path has `number` as a whole step and
+    looks like that of a plain text.
+    """
     root = _parse_root(response)
     for link in root.iter("a") if root is not None else ():
         path = urlsplit(urljoin(response.url, link.get("href", ""))).path

@@ -202,7 +202,7 @@ def summarize(found: SiteSurvey) -> str:
 
 
 def format_count(number: int, what: str) -> str:
-    """Format a number with its noun: `1 post`, `2 posts`."""
+    """Format a number with its noun: `1 post`, `2,000 posts`; the plural is `what` with an s."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
