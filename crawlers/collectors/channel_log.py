@@ -83,7 +83,7 @@ class ChannelState:
 
 
 def split_digests(digests: Iterable[bytes], most: int = 500) -> list[list[bytes]]:
-    """Split digests into lists of at most `most`, one list for each query."""
+    """Split digests into consecutive lists of at most `most`, one for each query; [] for none."""
     listed = list(digests)
     return [listed[first : first + most] for first in range(0, len(listed), most)]
 
@@ -113,7 +113,7 @@ class ChannelLedger:
         return cls(context.data / FILE, cipher, service, context.inventory)
 
     def names(self) -> set[str]:
-        """Return the names of all channels that the service ever had."""
+        """Return the names of all channels in the log that belong to this ledger's service."""
         with sqlite_errors(self._path):
             rows = self._connection.execute(
                 "select name from channels where service = ?", (self._service,)
@@ -125,7 +125,7 @@ class ChannelLedger:
         self._connection.close()
 
     def check(self) -> None:
-        """Raise CorruptError if any part of the file is damaged."""
+        """Read the whole file and raise CorruptError if any part of it is damaged."""
         check_database(self._connection, self._path)
 
     def cursor(self, name: str) -> str:
@@ -137,7 +137,10 @@ class ChannelLedger:
             )
 
     def unseen(self, channel: str, messages: Iterable[ChatMessage]) -> list[ChatMessage]:
-        """Return the messages that are not recorded yet, without repeats."""
+        """Return the messages of `channel` that are not recorded yet, in order.
+
+        Of messages with the same `event`, only the first is returned. Records nothing.
+        """
         unlogged = dict[bytes, ChatMessage]()
         for message in messages:
             unlogged.setdefault(self._digest(channel, message), message)
@@ -158,7 +161,13 @@ class ChannelLedger:
         cursor: tuple[str, str] | None,
         now: float,
     ) -> None:
-        """Record `messages`, which are durable on the bus, and the new cursor."""
+        """Record `messages` of `channel` and store `cursor` (name, value), in one durable transaction.
+
+        The messages must be durable on the bus already, and not recorded (`unseen`): all are
+        counted, with their unread files, and `now` (Unix seconds) becomes the time of the last new
+        message. From time to time, records of all but the last KEPT messages are deleted. Without
+        messages, only the cursor is stored; None stores no cursor.
+        """
         rows = [(channel, self._digest(channel, message)) for message in messages]
         with sqlite_errors(self._path), transaction(self._connection):
             self._connection.executemany(
@@ -190,7 +199,10 @@ class ChannelLedger:
             )
 
     def standing(self, channel: str) -> ChannelState:
-        """Return the state of a channel; an empty state where it is not known."""
+        """Return the stored state of `channel`; a state with defaults if the channel is not in the log.
+
+        A stored state or reason that this version does not know is returned as None.
+        """
         with sqlite_errors(self._path):
             row = self._connection.execute(
                 "select * from channels where name = ?", (channel,)
@@ -203,9 +215,10 @@ class ChannelLedger:
         return ChannelState(name, checked_state, why, *counters)
 
     def keep(self, standing: ChannelState) -> None:
-        """Store the state of a channel.
+        """Store the state of a channel durably, and enter the channel in the log if it is new.
 
-        The counts of messages and of unread files are left alone: `note` maintains them.
+        The counts of messages and of unread files, and the time of the last new message, are not
+        stored here: `note` maintains them.
         """
         s = standing
         values = (
@@ -228,7 +241,10 @@ class ChannelLedger:
             )
 
     def change(self, channel: str, **fields: object) -> ChannelState:
-        """Update `fields` of a channel's stored state and return the new state."""
+        """Replace `fields` of a channel's state, store it durably, and return the new state.
+
+        Fields that `keep` does not store are changed only in the returned state.
+        """
         changed = replace(self.standing(channel), **fields)  # type: ignore[arg-type]
         self.keep(changed)
         return changed

@@ -22,9 +22,10 @@ SESSION = frozenset({"set-cookie", "set-cookie2"})
 
 
 def select_headers(response: Response) -> tuple[tuple[str, str], ...]:
-    """Return the headers to store with a response, in their order and spelling.
+    """Return the (name, value) pairs of a response's headers to store, at most MOST.
 
-    Repeated headers give an entry each; cookies are left out.
+    A repeated header gives a pair for each value. A value is cut to LONGEST_HEADER characters;
+    cookies that the site sets are left out.
     """
     headers = [
         (name.decode("latin-1"), value.decode("latin-1")[:LONGEST_HEADER])
@@ -44,11 +45,11 @@ LEAST_AGE_SECONDS = 2
 
 
 def build_conditions(stored: bytes, site: Site) -> Mapping[str, str]:
-    """Return the conditional headers of a page from its stored validators.
+    """Return the conditional request headers that `stored`, of `extract_validators`, allows.
 
-    Returns none if the site is read in another way now. A site with a session is always requested
-    whole, since the mark of a logged-in visitor must be seen. So is one whose pages are rendered:
-    the page that the site serves is empty and never changes.
+    {} if `stored` is empty, or if the site's file or the version of ullage has changed how the page
+    is read. Also {} for a site with a session, since the mark of a logged-in visitor must be seen,
+    and for one whose pages are rendered, since the page that it serves is empty and never changes.
     """
     headers: dict[str, str] = (
         json.loads(stored) if stored and not (site.session or site.script) else {}
@@ -59,7 +60,11 @@ def build_conditions(stored: bytes, site: Site) -> Mapping[str, str]:
 
 
 def extract_validators(response: Response, site: Site) -> bytes:
-    """Return what to store of a response for the next request; b"" if there is nothing."""
+    """Return the validators of a response as JSON, to store for `build_conditions`; b"" without any.
+
+    They are the ETag, and Last-Modified if it is at least 2 seconds before the response's Date. The
+    JSON also holds how `site` is read now.
+    """
     headers = {}
     if tag := _get_header(response, "ETag"):
         headers["If-None-Match"] = tag
