@@ -161,12 +161,13 @@ class ChannelLedger:
         cursor: tuple[str, str] | None,
         now: float,
     ) -> None:
-        """Record `messages` of `channel` and store `cursor` (name, value), in one durable transaction.
+        """Record `messages` of `channel` and store `cursor` (name, value), in one transaction.
 
-        The messages must be durable on the bus already, and not recorded (`unseen`): all are
-        counted, with their unread files, and `now` (Unix seconds) becomes the time of the last new
-        message. From time to time, records of all but the last KEPT messages are deleted. Without
-        messages, only the cursor is stored; None stores no cursor.
+        The transaction is durable on return. The messages must be durable on the bus already, and
+        not recorded (`unseen`): all are counted, with their unread files, and `now` (Unix seconds)
+        becomes the time of the last new message. From time to time, records of all but the last
+        KEPT messages are deleted. Without messages, only the cursor is stored; None stores no
+        cursor.
         """
         rows = [(channel, self._digest(channel, message)) for message in messages]
         with sqlite_errors(self._path), transaction(self._connection):
@@ -199,7 +200,7 @@ class ChannelLedger:
             )
 
     def standing(self, channel: str) -> ChannelState:
-        """Return the stored state of `channel`; a state with defaults if the channel is not in the log.
+        """Return the stored state of `channel`; default values if it is not in the log.
 
         A stored state or reason that this version does not know is returned as None.
         """

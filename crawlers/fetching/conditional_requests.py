@@ -60,7 +60,7 @@ def build_conditions(stored: bytes, site: Site) -> Mapping[str, str]:
 
 
 def extract_validators(response: Response, site: Site) -> bytes:
-    """Return the validators of a response as JSON, to store for `build_conditions`; b"" without any.
+    """Return a response's validators as JSON, to store for `build_conditions`; b"" without any.
 
     They are the ETag, and Last-Modified if it is at least 2 seconds before the response's Date. The
     JSON also holds how `site` is read now.

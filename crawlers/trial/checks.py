@@ -118,9 +118,9 @@ def _check_thread(
 def find_container_doubts(site: Site, roots: Sequence[HtmlElement]) -> Iterator[str]:
     """Yield at most one sentence: a guessed "post" is the whole page, or contains several posts.
 
-    `roots` are the trees of threads. It contains several if, in any thread, one holds a title or
-    form and several dated parts. It is the page if, in over half of the threads, one has nine
-    tenths of the text. Such a guess reads every text and passes each comparison of texts. A visit
+    `roots` are the trees of threads. A post of any thread that holds a title or form and several
+    dated parts counts as several posts. A post is the page if over half of the threads have a post
+    with nine tenths of the page's text. Such a guess passes each comparison of texts, but a visit
     would take the whole thread for one post, which changes with each reply, and see no author and
     date of a reply.
     """

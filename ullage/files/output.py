@@ -47,8 +47,9 @@ class Output(io.TextIOBase):
     def write(self, text: str) -> int:
         """Write `text` as UTF-8 and return its length in characters, even if it is dropped.
 
-        After an error, or if the descriptor takes nothing for a second, the rest is dropped and its
-        lines are added to `lost`. After such a torn write, the next text begins with a line break.
+        If the descriptor fails, or takes nothing within a second (or at once, after such a wait),
+        what is not written yet is dropped, and all line breaks of `text`, at least 1, are added to
+        `lost`. If part of it was written, the next text is separated by a line break.
         """
         pending = text.encode("utf-8", "backslashreplace")
         with self._lock:
