@@ -93,3 +93,14 @@ def test_missing_path_is_found() -> None:
     assert exists("ullage/bus")
     assert exists("ullage/bus/sqlite.py")
     assert exists("deploy/systemd/ullage*")
+
+
+def test_tests_that_ci_selects_by_name_exist() -> None:
+    selected = re.findall(r'stage test-faults ONLY="(\w+)"', (ROOT / ".ci/run").read_text("utf-8"))
+    names = {
+        name
+        for path in (ROOT / "tests" / "faults").glob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text("utf-8"), re.MULTILINE)
+    }
+    assert selected
+    assert [word for word in selected if not any(word in name for name in names)] == []
