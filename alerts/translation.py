@@ -173,7 +173,8 @@ def sentence(text: str, stop: str) -> str:
 
     `stop` is not added if the text already ends with a full stop, `!` or `?`.
 
-    >>> sentence("it is lifted already", ".") 'It is lifted already.'
+    >>> sentence("it is lifted already", ".")
+    'It is lifted already.'
     """
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "。", "!", "?")) else stop)
 

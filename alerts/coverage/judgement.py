@@ -38,7 +38,9 @@ def judge(evidence: CoverageEvidence) -> Level:
     of these.
 
     >>> judge(CoverageEvidence(covered=57, missed=3)), judge(CoverageEvidence(imported=9))
-    ('partly', 'imported') >>> judge(CoverageEvidence()) 'nothing'
+    ('partly', 'imported')
+    >>> judge(CoverageEvidence())
+    'nothing'
     """
     if evidence.missed:
         return "partly" if evidence.covered else "uncovered"

@@ -77,7 +77,8 @@ def format_organizations(settings: Settings, tenants: Iterable[str], language: L
 def css_text(text: str) -> Markup:
     r"""Return `text` as a quoted string of a style sheet that cannot be ended from within.
 
-    >>> css_text('A "bank" </style>') Markup('"A \\22 bank\\22 \\3c \\2f style\\3e "')
+    >>> css_text('A "bank" </style>')
+    Markup('"A \\22 bank\\22  \\3c \\2f style\\3e "')
     """
     signs = (sign if sign.isalnum() or sign in " .,:-–·" else f"\\{ord(sign):x} " for sign in text)
     return Markup(f'"{"".join(signs)}"')  # noqa: S704  every sign that could end it is escaped

@@ -25,8 +25,8 @@ from ullage.phrase import Phrase, mark_for_translation
 def duration(seconds: float | None) -> Phrase:
     """Format a number of seconds in seconds, minutes, hours or days; `–` for None.
 
-    >>> [str(duration(s)) for s in (None, 0.4, 42, 95, 7300, 200000)] ['–', '0.4 s', '42 s', '2
-    min', '2.0 h', '2.3 d']
+    >>> [str(duration(s)) for s in (None, 0.4, 42, 95, 7300, 200000)]
+    ['–', '0.4 s', '42 s', '2 min', '2.0 h', '2.3 d']
     """
     if seconds is None:
         return Phrase("–")

@@ -255,7 +255,8 @@ def translate_target(target: str, translate: Translate) -> str:
 
     `translate` returns the translation of a message.
 
-    >>> translate_target("the data folder", {"the data folder": "数据目录"}.__getitem__) '数据目录'
+    >>> translate_target("the data folder", {"the data folder": "数据目录"}.__getitem__)
+    '数据目录'
     """
     return _translate_form(target, TARGETS, translate) or target
 
