@@ -104,7 +104,7 @@ class ActionResult(NamedTuple):
     """The stored decision, for programs."""
 
     def words(self) -> str:
-        """Return the result as one line of English."""
+        """Return one line of English that says what was done, for a person to read."""
         return str(self.phrase)
 
 
@@ -162,7 +162,7 @@ class Cases:
     """Returns the current rules, which judge merged and split incidents."""
 
     def incident(self, id_: str) -> Incident:
-        """Return the incident with that id. Raises QueryError if it does not exist."""
+        """Return the stored incident with the id `id_`. Raises QueryError if it does not exist."""
         incident = self.work.store.get(Incident, id_)
         if incident is None:
             raise QueryError("no incident with that id: see the list")
@@ -175,7 +175,11 @@ class Cases:
     def preview_started(
         self, incident: Incident, deadlines: IncidentDeadlines, status: str = "acknowledged"
     ) -> tuple[Duty, ...]:
-        """Return the duties whose deadlines would start if `status` were decided now."""
+        """Return the reporting duties whose deadlines would start if `status` were decided now.
+
+        Nothing is stored. `deadlines` are the present ones: a duty that already runs in them is
+        left out. () if no deadline would start.
+        """
         now = self.work.duties.clock.now()
         trial = Decision.model_validate(
             {"id": "", "tenant": "", "incident": incident.id, "at": now, "by": "", "status": status}
@@ -191,9 +195,12 @@ class Cases:
     def decide(
         self, id_: str, chosen: str, *, by: str, note: str = "", token: str = "", **more: Any
     ) -> ActionResult:
-        """Record a decision as `Decisions.make` takes it.
+        """Record the decision `chosen`, such as `confirmed`, on the incident `id_`.
 
-        The result names the deadlines that start.
+        The result names the deadlines that start. If the decision would end a deadline and the
+        tenant requires a second person, only a request is stored, and the result says who can
+        confirm it. `more` are further arguments of `Decisions.make`. Raises QueryError if the
+        incident does not exist or the decision is invalid.
         """
         incident = self.incident(id_)
         before = self.find_deadlines(incident)
@@ -250,9 +257,11 @@ class Cases:
     def answer(
         self, id_: str, entry: str, *, by: str, confirm: bool, note: str = ""
     ) -> ActionResult:
-        """Confirm or refuse, as a second person, an act that ends a deadline.
+        """Confirm or refuse, as a second person, the pending act with the id `entry`.
 
-        `SecondPersons.answer` says who may.
+        Confirming stores the act, which ends a deadline. Raises QueryError if nothing with that id
+        waits on this incident, somebody else has answered, or a refusal has no `note`; a person who
+        may not confirm is rejected too (see `SecondPersons.answer`).
         """
         incident = self.incident(id_)
         decision = SecondPersons(self._decisions).answer(
@@ -272,7 +281,11 @@ class Cases:
     def assign(
         self, id_: str, to: str, *, by: str, due: str = "", note: str = "", token: str = ""
     ) -> ActionResult:
-        """Assign an incident to a person ("" or `-`: to nobody), with a due date if given."""
+        """Assign an incident to the person `to` ("" or `-`: nobody), and return what was recorded.
+
+        A `due` date, in the forms of `parse_due`, is set too; "" leaves the present one. Raises
+        QueryError if the incident does not exist, or if the name, date or note is invalid.
+        """
         incident = self.incident(id_)
         assignee = validate_name(to, "to") if to.strip() not in ("", "-") else ""
         until = self._until(incident, due) if due.strip() else None
@@ -304,9 +317,10 @@ class Cases:
     def set_due(
         self, id_: str, due: str, *, by: str, note: str = "", token: str = ""
     ) -> ActionResult:
-        """Set the date by which something is to be done; return what happened.
+        """Set the date by which somebody is to act on an incident, and return what was recorded.
 
-        The date is as `parse_due` takes it; `-` removes it.
+        `due` has one of the forms of `parse_due`, such as `2026-11-25` or `+4h`; `-` removes the
+        date. Raises QueryError if the incident does not exist, or if the date is invalid or past.
         """
         incident = self.incident(id_)
         until = self._until(incident, due)
@@ -326,10 +340,12 @@ class Cases:
         note: str = "",
         token: str = "",
     ) -> ActionResult:
-        """Mark an incident as a false positive, for a reason and a number of days.
+        """Mark an incident as a false positive, for a `reason` and a number of `days`.
 
-        It reopens after that, or earlier if there is news. Returns what happened, which may be that
-        a second person must confirm it. Raises QueryError for an unknown reason or number of days.
+        The incident reopens after these days, or earlier if new findings join it. If this would end
+        a reporting deadline and the tenant requires a second person, only a request is stored; the
+        result says which happened. Raises QueryError for an unknown reason or number of days, and
+        for the reason `other` without a note.
         """
         if reason not in REASONS:
             raise QueryError(
@@ -365,9 +381,10 @@ class Cases:
     def takedown(
         self, id_: str, state: str, *, by: str, note: str = "", token: str = ""
     ) -> ActionResult:
-        """Record how far the takedown of the posts has come, and return what happened.
+        """Record how far the takedown of an incident's posts has come; return what was recorded.
 
-        Raises QueryError if `state` is unknown or cannot follow the present one.
+        The result also says how many posts were found removed. Raises QueryError if `state` is not
+        in `TAKEDOWN`, or cannot follow the present state.
         """
         if state not in TAKEDOWN:
             raise QueryError(
@@ -407,9 +424,10 @@ class Cases:
     def link(
         self, id_: str, other: str, *, by: str, note: str = "", token: str = "", end: bool = False
     ) -> ActionResult:
-        """Link two incidents, or with `end` unlink them, on both; return what happened.
+        """Link two incidents, or unlink them if `end` is true, and return what was recorded.
 
-        Raises QueryError if they are the same or of different tenants.
+        A decision is stored on each of the two. Raises QueryError if one does not exist, both ids
+        are equal, or the incidents belong to different tenants.
         """
         if id_ == other:
             raise QueryError(
@@ -437,7 +455,11 @@ class Cases:
         return ActionResult(id_, Phrase("%(id)s: linked with %(to)s", id=id_, to=other))
 
     def get_undoable(self, id_: str, entry: str) -> Decision:
-        """Return the decision `entry` if it can be undone; a QueryError says why not."""
+        """Return the decision with the id `entry` on an incident, if a person can undo it.
+
+        Raises QueryError, with the reason, if it is not in the history, was undone, is neither an
+        assignment, a due date nor a link, or was replaced by a later decision.
+        """
         decisions = in_force(self.find_deadlines(self.incident(id_)).decisions)
         decision = next((candidate for candidate in decisions if candidate.id == entry), None)
         if decision is None:
@@ -455,9 +477,9 @@ class Cases:
         return decision
 
     def last_undoable(self, id_: str) -> str:
-        """Return the id of the last decision of an incident that can be undone.
+        """Return the id of the latest decision on an incident that can be undone.
 
-        Raises QueryError if there is none.
+        Raises QueryError if the incident has no such decision.
         """
         decisions = self.find_deadlines(self.incident(id_)).decisions
         ids = find_undoable(decisions)
@@ -477,9 +499,10 @@ class Cases:
     def undo(
         self, id_: str, entry: str, *, by: str, note: str = "", token: str = ""
     ) -> ActionResult:
-        """Undo the decision `entry`, so that the one before it counts again.
+        """Undo the decision with the id `entry`, so that the decision before it counts again.
 
-        A link is undone on both sides.
+        A link is undone on both incidents. Nothing is deleted: the undoing is a new decision.
+        Raises QueryError if the decision cannot be undone; see `get_undoable`.
         """
         pairs = [(self.incident(id_), self.get_undoable(id_, entry))]
         decision = pairs[0][1]
@@ -497,11 +520,12 @@ class Cases:
         return ActionResult(id_, Phrase("%(id)s: undone", id=id_))
 
     def merge(self, id_: str, other: str, *, by: str, note: str, token: str = "") -> ActionResult:
-        """Request that `other` becomes part of an incident; alert does so within a minute.
+        """Request that the incident `other` becomes part of the incident `id_`.
 
-        Returns what happened, which may be that a second person must confirm it. Raises QueryError
-        if they are the same or of different tenants, the incident is closed, or one of them is part
-        of another or has passed its retention.
+        The alert service carries out the request within a minute. If the merge would end a
+        reporting deadline and the tenant requires a second person, the request waits for one, and
+        the result says so. Raises QueryError if the ids are equal, the tenants differ, `id_` is
+        closed, or one of the two is part of another incident or past its retention.
         """
         if id_ == other:
             raise QueryError(
@@ -546,10 +570,11 @@ class Cases:
         return self._regroup([head, part], drafts, self._after(head, part, drafts[1]), text)
 
     def split(self, id_: str, other: str, *, by: str, note: str, token: str = "") -> ActionResult:
-        """Request that `other`, which was merged into an incident, becomes separate again.
+        """Request that `other`, once merged into the incident `id_`, becomes separate again.
 
-        Alert does so within a minute. Returns what happened, which may be that a second person must
-        confirm it. Raises QueryError if `other` was not merged into it.
+        The alert service carries out the request within a minute. If the split would end a
+        reporting deadline and the tenant requires a second person, the request waits for one, and
+        the result says so. Raises QueryError if `other` was not merged into this incident.
         """
         head, part = self.incident(id_), self._get_other(other)
         if other not in find_merged(self.find_deadlines(head).decisions):
@@ -595,9 +620,12 @@ class Cases:
     def detach(
         self, id_: str, sighting: str, *, by: str, note: str, token: str = ""
     ) -> ActionResult:
-        """Request that a sighting becomes an incident of its own; alert does so within a minute.
+        """Request that one sighting of an incident becomes an incident of its own.
 
-        `sighting` is the beginning of its id.
+        `sighting` is its id or the beginning of it. The alert service carries out the request
+        within a minute, unless a second person must confirm it first, which the result says. Raises
+        QueryError unless exactly one sighting has an id that begins so, and if the incident has no
+        other sighting.
         """
         incident = self.incident(id_)
         matching = [
@@ -631,15 +659,16 @@ class Cases:
         return self._regroup([incident], [draft], after, text)
 
     def find_sightings(self, incident: Incident) -> list[Sighting]:
-        """Return the sightings of an incident and its parts, in no promised order."""
+        """Return all sightings of an incident and of the incidents merged into it, unordered."""
         return list(self.work.store.scroll(Sighting, DocumentFilter({"incident": incident.family})))
 
     def several(
         self, ids: Collection[str], act: Callable[[str], ActionResult]
     ) -> list[ActionResult]:
-        """Apply an action to each incident and return the results.
+        """Apply `act` to each incident id, one time per id, and return one result per id, in order.
 
-        A refused action is reported in its result and does not stop the others.
+        A QueryError of one incident becomes a result with `is_done=False`; the others are still
+        handled.
         """
         return [self._try(id_, act) for id_ in dict.fromkeys(ids)]
 
@@ -653,7 +682,12 @@ class Cases:
         reason: str = "",
         days: int = USUAL_DAYS,
     ) -> ActionResult:
-        """Close an incident; while deadlines run, a second person must confirm it."""
+        """Close an incident: with the status `false_positive` see `excuse`, else see `decide`.
+
+        `reason` and `days` apply only to a false positive. If closing would end a reporting
+        deadline and the tenant requires a second person, the incident stays open until somebody
+        confirms.
+        """
         if status == "false_positive":
             return self.excuse(id_, reason, by=by, days=days, note=note)
         return self.decide(id_, status, by=by, note=note)
@@ -699,7 +733,11 @@ class Cases:
 
 
 def describe_removals(incident: Incident, zone: tzinfo | None = None) -> Phrase | None:
-    """Describe which posts were removed, as evidence for a takedown; None if none was."""
+    """Describe how many posts of an incident the sites have removed; None if none was removed.
+
+    The sentence also says how many posts are back, or when the last of all was removed, in `zone`
+    (default: the local time zone).
+    """
     numbers = {
         "n": f"{incident.gone:,}",
         "all": f"{incident.sightings:,}",
@@ -716,7 +754,10 @@ def describe_removals(incident: Incident, zone: tzinfo | None = None) -> Phrase 
 
 
 def find_links(incident: Incident, decisions: Iterable[Decision]) -> tuple[str, ...]:
-    """Return the incidents that share posts with this one or that people linked."""
+    """Return the ids of incidents that share posts with this one or that people linked to it.
+
+    `decisions` are those on this incident. Links that people ended or undid are left out.
+    """
     links = dict.fromkeys(incident.linked)
     for decision in sorted(in_force(decisions), key=lambda decision: (decision.at, decision.id)):
         if decision.act == "linked":

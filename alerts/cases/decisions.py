@@ -78,7 +78,11 @@ PERMISSIONS: Mapping[str, str] = {
 
 
 def describe(decision: Decision) -> str:
-    """Describe a decision in one English phrase."""
+    """Describe a decision in one short English phrase for the audit log, such as `assigned li`.
+
+    A report is named by its regime and stage, an act by its name and value, any other by its
+    status.
+    """
     if decision.act and decision.act != "excused":
         case = decision.reference and f"case {decision.reference}"
         return " ".join(filter(None, (decision.act, decision.value, decision.about, case)))
@@ -94,18 +98,19 @@ def describe(decision: Decision) -> str:
 
 
 def permission_for(chosen: str) -> str:
-    """Return the name of the permission that deciding `chosen` needs.
+    """Return the name of the permission that a person needs to decide `chosen`.
 
-    It is `incident.decide` also for an invalid choice, which `Decisions.make` refuses.
+    Any choice that is not in `PERMISSIONS`, even an invalid one, needs `incident.decide`;
+    `Decisions.make` rejects invalid choices.
     """
     return PERMISSIONS.get(chosen.partition(" ")[0], "incident.decide")
 
 
 def is_notice_approved(decisions: Iterable[Decision]) -> bool:
-    """Return whether the people in an incident may be notified, by the latest ruling on it.
+    """Return whether the data protection officer's latest ruling allows notifying customers.
 
-    Only rulings of the data protection officer among `decisions` count; without one it is False.
-    Rulings of the same time are ordered by id.
+    Other decisions are ignored. Without a ruling the answer is False; of two rulings at one time,
+    the one with the greater id counts.
     """
     last = max(
         (decision for decision in decisions if decision.stage in TELLING),
@@ -146,14 +151,14 @@ class Decisions:
         channel: str = "",
         token: str = "",
     ) -> Recorded:
-        """Record the decision `chosen` on `incident`, and return it as it is stored.
+        """Store the decision `chosen` on `incident` and in the audit log, and return it as stored.
 
-        With a `token` it is one decision, however often it is sent. A report needs the authority's
+        Repeated calls with one `token` store one decision. A report needs the authority's
         `reference`, or in `no_reference` the reason why there is none, and a `channel` of
-        `alerts.deadlines.CHANNELS`; `sent_at` is now by default. A waiver rests on the current
-        facts of the incident. Returns a `PendingDecision` if it ends a deadline and the tenant
-        requires a second person. Raises QueryError if something is missing or invalid, or the
-        incident is part of another one.
+        `alerts.deadlines.CHANNELS`; `sent_at` is now by default. A waiver keeps the facts of the
+        incident on which it rests. Returns a `PendingDecision` instead if the decision ends a
+        deadline and the tenant requires a second person. Raises QueryError if a value is missing or
+        invalid, or the incident is part of another one.
         """
         if incident.part_of:
             raise QueryError(
@@ -203,11 +208,12 @@ class Decisions:
         note: str = "",
         token: str = "",
     ) -> Recorded:
-        """Record an act that does not decide what an incident is, and return it as it is stored.
+        """Store an act on an incident, such as an assignment, and return the decision as stored.
 
-        Of the acts, only `excused` changes the status, to false positive, and `returned` takes that
-        back. Returns a `PendingDecision` as `make` does. Raises QueryError if something is invalid,
-        or the incident is part of another one.
+        The act `excused` sets the status to false positive and `returned` reopens; other acts leave
+        the status as it is. Returns a `PendingDecision` instead if the act ends a deadline and the
+        tenant requires a second person. Raises QueryError if a value is invalid, or the incident is
+        part of another one.
         """
         drafted = self.draft_act(
             incident,
@@ -233,9 +239,10 @@ class Decisions:
         reference: str = "",
         **said: Any,
     ) -> Decision:
-        """Return the decision that records an act, checked but not stored.
+        """Return the decision that would record an act on an incident, checked but not stored.
 
-        Raises QueryError as `act` does.
+        Raises QueryError if the name or note is invalid, or if the incident is part of another one
+        (except for `split_from`).
         """
         if incident.part_of and act != "split_from":
             raise QueryError(
@@ -261,10 +268,10 @@ class Decisions:
         token: str,
         fields: Mapping[str, Any],
     ) -> Decision:
-        """Return a decision with these fields, checked but not stored.
+        """Return a decision on an incident with the given `fields`, checked but not stored.
 
-        `former` are the earlier decisions on the incident, which it follows in time. Raises
-        QueryError for an invalid name or note.
+        The time is now, or just after the latest of the `former` decisions if that is later. Raises
+        QueryError if the name `by` or the note is invalid, or if a required note is missing.
         """
         explained = fields.get("stage") in (*RULINGS, *TELLING) or fields.get("act") in EXPLAINED
         return Decision.model_validate(
@@ -280,7 +287,11 @@ class Decisions:
         )
 
     def note_act(self, incident: Incident, act: Act, *, by: str, **said: Any) -> Decision:
-        """Record an act that ends no deadline, and return the stored decision."""
+        """Store an act that ends no deadline, and return the decision.
+
+        If a decision with this token is already stored, that one is returned and nothing is
+        written.
+        """
         drafted = self.draft_act(incident, act, by=by, **said)
         if (stored := self.store.get(Decision, drafted.id)) is not None:
             return stored
@@ -291,10 +302,12 @@ class Decisions:
         return self.record([drafted], DutyChange([incident], [incident], [drafted]))
 
     def record(self, drafts: Sequence[Decision], change: DutyChange) -> Recorded:
-        """Store the drafts of an act, or a pending decision if the act ends a deadline.
+        """Store the drafts of an act, or one pending decision if the act ends a deadline.
 
-        Returns the stored decision on the first incident of `change`, or the pending decision,
-        which has its id. An act that was sent before is returned as it was stored.
+        It is pending only if the tenant requires a second person. `change` has the incidents before
+        and after the act. Returns the decision on the first of these incidents, or the pending
+        decision, which has the same id; if that id is already stored, the stored one is returned
+        and nothing is written.
         """
         first = next(draft for draft in drafts if draft.incident == change.before[0].id)
         if (
@@ -322,7 +335,7 @@ class Decisions:
         return self.store.get(Decision, first.id) or first
 
     def write(self, decisions: Sequence[Decision]) -> None:
-        """Write decisions to the audit log, then to the store; existing ones stay as they are."""
+        """Write decisions to the audit log, then to the store; a stored id is never overwritten."""
         for decision in decisions:
             self._audit(decision)
         self.store.create(decisions)
@@ -335,11 +348,12 @@ class Decisions:
         reason: str,
         proposers: Sequence[str] = (),
     ) -> PendingDecision:
-        """Store an act that waits for a second person, and return it.
+        """Store an act that waits for a second person, and return it as stored.
 
-        It is written to the audit log first. `written` are the other fields of the pending
-        decision, `what` describes the act, `ended` are the deadlines that it would end, and
-        `proposers` all names of the proposer, by default the actor's.
+        An audit log entry is written first. `written` are the id, incident, tenant and author of
+        the pending decision and the act itself; `what` describes the act, `ended` are the deadlines
+        that it would end, and `proposers` all names of the proposer (default: those of the present
+        user).
         """
         names = tuple(duty.name for duty in ended)
         waiting = PendingDecision(

@@ -69,11 +69,11 @@ def open_all(
     trail: Trail,
     request: EvidenceRequest,
 ) -> Iterator[OpenedEvidence]:
-    """Open `items` one by one with the keys in `files`, and yield each decrypted.
+    """Decrypt `items` one by one with two officers' keys in `files`, and yield each.
 
-    Before the first is yielded, the audit log has who opens what, and why. Raises ConfigError
-    unless two officers' keys are given and every item is sealed to them; a refusal is logged
-    too.
+    All items are entered in the audit log, with the reason, before the first is yielded. `ask` asks
+    for the passphrase of a key. Raises ConfigError unless exactly two key files are given and there
+    are items. An item that these keys cannot open is logged as refused and raises an error.
     """
     if len(files) != NEEDED:
         raise ConfigError("two officers open evidence together: give --key twice, one each")
@@ -193,10 +193,10 @@ def reveal_addresses(
     reason: str,
     trail: Trail,
 ) -> dict[str, str]:
-    """Return the decrypted addresses of an incident's posts, by sighting id.
+    """Return the decrypted URLs of an incident's posts, by sighting id.
 
-    The access is written to the audit log first. Raises ConfigError if no address of the
-    incident is sealed, or if this service has not the key to open it.
+    The access is written to the audit log first. Raises ConfigError if originals are not stored
+    here, no address of the incident is sealed, or this service lacks the key to open them.
     """
     if not context.settings.originals.days:
         raise ConfigError(
@@ -212,10 +212,10 @@ def reveal_addresses(
 def find_sealed(
     store: IncidentStore, incident: str, sighting: str
 ) -> tuple[Incident, list[Original]]:
-    """Return the incident and its sealed originals, oldest first.
+    """Return the incident with the id `incident`, and its sealed originals, oldest first.
 
-    If `sighting` is given, only the original of the sighting whose id starts with it is
-    returned. Raises ConfigError if there is none, or if several sightings match.
+    With `sighting`, the beginning of a sighting's id, only that one's original is returned. Raises
+    ConfigError if the incident does not exist, it has no original, or several sightings match.
     """
     stored = get_incident(store, incident)
     sealed = sorted(
@@ -242,10 +242,10 @@ def find_sealed(
 def open_originals(
     context: Context, tenant: str, sealed: list[Original]
 ) -> list[tuple[Original, custody.SealedPost]]:
-    """Return each sealed original with its decrypted post.
+    """Return each sealed original with its decrypted post, in the order of `sealed`.
 
-    Raises ConfigError if it is encrypted for another console's key, and CorruptError if it is
-    damaged.
+    Raises ConfigError if one is encrypted for a key other than the tenant's console key, and
+    CorruptError if one is damaged.
     """
     opener = keys.load_console_opener(context.keys, tenant)
     try:
@@ -293,9 +293,10 @@ class Reveals:
         return cls(context.data / AUDIT)
 
     def most(self, now: datetime) -> int:
-        """Return the largest number of reveals by one person in the last shift.
+        """Return how many reveals the busiest person made within `SHIFT` before `now`; 0 if none.
 
-        The log is read again only if it has changed.
+        A reveal is an audit log entry of a decrypted address. The log is read again only if its
+        files have changed.
         """
         stamp = tuple((str(p), p.stat().st_mtime_ns) for p in sorted(self.root.glob("*/*.jsonl")))
         if stamp != self._stamp:
@@ -311,7 +312,10 @@ class Reveals:
 
 
 def watching(context: Context, report: Callable[[int], None]) -> Callable[[], None]:
-    """Return a function that passes the current number of reveals to `report`."""
+    """Return a function that passes to `report` how many reveals the busiest person made.
+
+    The number is that of `Reveals.most`, at the time of each call.
+    """
     reveals = Reveals.from_context(context)
     return lambda: report(reveals.most(context.clock.now()))
 
@@ -321,9 +325,10 @@ LINES = 200
 
 
 def evidence_as_json(item: VaultItem, incidents: Mapping[str, str]) -> dict[str, Any]:
-    """Return the header of one sealed file as a JSON object, with its incident and size.
+    """Return the header of one sealed evidence file as a JSON object.
 
-    `incidents` are the incident ids by finding; "" if it is in none.
+    The object also has the incident's id ("" if the finding is not in `incidents`, which maps
+    finding ids to incident ids), the size in bytes, and whether a hold prevents deletion.
     """
     incident = incidents.get(item.head.finding, "")
     return {
@@ -335,7 +340,10 @@ def evidence_as_json(item: VaultItem, incidents: Mapping[str, str]) -> dict[str,
 
 
 def evidence_table(items: Sequence[VaultItem], incidents: Mapping[str, str]) -> Table:
-    """Return a table of sealed files, one per row."""
+    """Return a table with one row per sealed evidence file, in the order of `items`.
+
+    `incidents` maps finding ids to incident ids; a finding that is missing there shows `–`.
+    """
     table = make_table(
         "finding", "incident", "tenant", "sealed", "KiB", "officers", "held", right=("KiB",)
     )
@@ -370,9 +378,9 @@ def manifest_lines(evidence: OpenedEvidence) -> Iterator[str]:
 
 
 def text_lines(evidence: OpenedEvidence) -> Iterator[str]:
-    """Yield the first `LINES` lines of the body as text.
+    """Yield an empty line, then the first `LINES` lines of the evidence's body, safe to display.
 
-    Bytes that are not UTF-8 are shown as escapes.
+    Bytes that are not UTF-8 appear as escapes. If lines are left out, a last line says how many.
     """
     yield ""
     lines = evidence.body.decode("utf-8", "backslashreplace").splitlines()
@@ -387,9 +395,9 @@ def vault_of(context: Context) -> Vault:
 
 
 def find_last_holds(store: IncidentStore) -> dict[str, Hold]:
-    """Return the last hold of each incident that ever was on hold, by incident.
+    """Return the latest hold of each incident that was ever on hold, by incident id.
 
-    A hold that was ended is there with `released`.
+    A hold that was ended is included; its `released` is true.
     """
     return {
         hold.incident: hold
@@ -407,15 +415,15 @@ def find_held(store: IncidentStore) -> set[str]:
 
 
 def with_parts(store: IncidentStore, incidents: Iterable[str]) -> set[str]:
-    """Return these ids and the ids of the parts of these incidents."""
+    """Return `incidents`, as a set of ids, with the ids of all incidents merged into them."""
     ids = set(incidents)
     return ids.union(*(incident.family for incident in store.mget(Incident, ids).values()))
 
 
 def find_findings(store: IncidentStore, incidents: Iterable[str]) -> set[str]:
-    """Return the ids of the findings in these incidents and their parts.
+    """Return the ids of all findings in the given incidents and their parts.
 
-    Evidence is named by them.
+    Evidence files are named by these ids. The set is empty if there are none.
     """
     ids = with_parts(store, incidents)
     return (

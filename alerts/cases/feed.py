@@ -124,11 +124,12 @@ class EventFeed:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def page(self, tenants: Collection[str] | None, after: str, limit: int) -> Events:
-        """Bring the log up to date, and return the events of `tenants` (None: all) after a mark.
+        """Add new events to the log, then return at most `limit` events of `tenants` after a mark.
 
-        The mark "" stands for the beginning. A mark is the id of the last event that was read. Its
-        number would reveal how many events other tenants have, so only readers of all tenants get
-        numbers.
+        `after` is the mark that the page before returned, "" for the beginning; `tenants` is None
+        for all. Readers of all tenants get marks with event numbers; others get marks with event
+        ids, because a number would reveal how many events other tenants have. An invalid mark
+        raises QueryError.
         """
         with self._lock, sqlite_errors(self.data / FILE):
             log = self._open_log()
@@ -150,7 +151,11 @@ class EventFeed:
         return Events(tuple(jws for *_, jws in items), f"{name}.{behind}", more)
 
     def public_key(self) -> dict[str, str]:
-        """Return the key that verifies events, as a JSON Web Key (RFC 8037)."""
+        """Return the public key that verifies events, as a JSON Web Key (RFC 8037).
+
+        If keys are files, the signing key is created at its first use. Raises ConfigError if a
+        command or credentials should provide the key but do not.
+        """
         signer = load_signer(self.keys, ROLE)
         return {
             "kty": "OKP",
@@ -254,7 +259,7 @@ def _append(log: apsw.Connection, name: str, events: Sequence[IncidentEvent], by
 
 
 def sign_event(by: Signer, payload: dict[str, Any]) -> str:
-    """Return `payload` as a JSON Web Signature in compact form."""
+    """Return `payload` as a signed JSON Web Signature, in compact form `head.payload.signature`."""
     head = {"alg": "EdDSA", "kid": by.name, "typ": "ullage-event+json"}
     text = ".".join(
         _text(json.dumps(part, separators=(",", ":"), ensure_ascii=False).encode())
@@ -302,9 +307,10 @@ def _read_mark(name: str, after: str) -> str:
 
 
 def event_of(fact: Document) -> IncidentEvent:
-    """Return the event that follows from a stored incident, sighting or decision.
+    """Return the event that a stored incident, sighting or decision stands for.
 
-    Its id follows from the document's, so the same fact always gives the same event.
+    The event's id is a digest of the document's type and id, so the same document always gives the
+    same event. Any other type of document is a programming error.
     """
     id_ = hashlib.sha256(
         f"ullage event\x1f{type(fact).__name__}\x1f{fact.id}".encode()
@@ -352,7 +358,11 @@ def _classify_decision(decision: Decision) -> tuple[Type, str]:
 
 
 def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
-    """Yield what `ullage check` has to verify here: the event log, if there is one."""
+    """Yield the name of the event log and a function that verifies it, for `ullage check`.
+
+    Yields nothing if there is no log. The function returns the number of events as text; a damaged
+    log raises an error.
+    """
     path = context.data / FILE
 
     def look() -> str:
@@ -366,9 +376,9 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
 
 
 def erasing(context: Context) -> Iterator[ErasureStage]:
-    """Yield the erasure stage of the event log; see `ullage.erasure`.
+    """Yield the one stage by which `ullage erase` deletes events (see `ullage.erasure`).
 
-    Events name no customer, so they are deleted only if the whole tenant is erased.
+    Events name no customer, so they are deleted only when a whole tenant is erased.
     """
 
     def erase(order: Order) -> Iterator[ErasureReport]:

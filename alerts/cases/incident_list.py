@@ -80,9 +80,9 @@ class _SellerSighting(Excerpt):
 def find_sellers(
     store: IncidentStore, tenant: str, sightings: Sequence[Sighting]
 ) -> tuple[Seller, ...]:
-    """Return the history of the authors of `sightings`, the most frequent author first.
+    """Return the posting history of each author of `sightings`, most frequent author first.
 
-    At most `SELLERS_SHOWN` authors are in it.
+    At most `SELLERS_SHOWN` authors are returned; a sighting without an author is ignored.
     """
     authors = [sighting.author for sighting in sightings if sighting.author]
     authors_shown = sorted(set(authors), key=lambda author: (-authors.count(author), author))[
@@ -94,9 +94,10 @@ def find_sellers(
 
 
 def find_history(store: IncidentStore, tokens: Sequence[str], tenant: str = "") -> Seller | None:
-    """Return the history of what was posted under `tokens`, for one tenant or, for "", for all.
+    """Return the history of the posts by the authors with these pseudonyms (`tokens`).
 
-    None if nothing was.
+    Only posts about `tenant` count, or of all tenants if that is "". Returns None if there are
+    none.
     """
     of_tenant: dict[str, Sequence[str]] = {"tenant": (tenant,)} if tenant else {}
     sightings = list(
@@ -119,10 +120,10 @@ def find_history(store: IncidentStore, tokens: Sequence[str], tenant: str = "") 
 def find_tokens(
     store: IncidentStore, keys: KeyStore, tenants: Iterable[str], name: Secret
 ) -> tuple[str, ...]:
-    """Return the tokens of the authors that are called `name`, () if there are none.
+    """Return the pseudonyms of all stored authors that are called `name`, sorted; () if none is.
 
-    Raises QueryError for an invalid name, and ConfigError if no tenant has an index key, because
-    then an empty answer would be wrong.
+    Raises QueryError if the name is empty or too long, and ConfigError if no tenant has an index
+    key, because then an empty answer would be wrong.
     """
     if not values.normal(name.reveal()) or len(name.reveal()) > values.MAX_NAME:
         raise QueryError(
@@ -149,9 +150,9 @@ def find_tokens(
 
 
 def parse_tokens(text: str) -> tuple[str, ...]:
-    """Return the author tokens of a comma-separated list; () for "".
+    """Return the author pseudonyms in a comma-separated list; () for "".
 
-    Raises QueryError, without repeating it, if `text` is anything else.
+    Raises QueryError, which does not repeat `text`, if it is anything else.
     """
     if text and not TOKENS.fullmatch(text):
         raise QueryError(
@@ -183,10 +184,10 @@ class Filters:
     """Tokens of authors, separated by commas."""
 
     def to_filter(self) -> DocumentFilter:
-        """Return the store filter, without status and seller.
+        """Return the filter for the store, except for the status and the seller.
 
-        Raises QueryError, without repeating it, for an unknown severity or status, an invalid
-        seller, or a text that contains an identifier.
+        Raises QueryError, which does not repeat the value, for an unknown severity or status, an
+        invalid seller, or a field that contains an identifier of a person.
         """
         if self.severity not in ("", *SEVERITIES):
             raise QueryError(
@@ -250,11 +251,11 @@ def find_page(
     after: str = "",
     get_statuses: Statuses | None = None,
 ) -> DocumentPage[Incident]:
-    """Return a page of at most `limit` incidents, newest first; heads stand for their parts.
+    """Return a page of at most `limit` incidents, newest first.
 
-    `after` is the cursor of the page before, "" for the first. `get_statuses` returns the statuses;
-    by default they follow from the decisions in the store. Raises QueryError for an invalid filter
-    or cursor.
+    A merged incident appears only as part of its head. `after` is the cursor of the page before, ""
+    for the first page. `get_statuses` returns the status of incidents; by default they follow from
+    the stored decisions. Raises QueryError for an invalid filter or cursor.
     """
     return store.search(Incident, build_filter(store, filters, get_statuses), limit, after)
 
@@ -285,7 +286,7 @@ def build_filter(
 
 
 def get_incident(store: IncidentStore, id_: str) -> Incident:
-    """Return the incident with that id; raises ConfigError if it does not exist."""
+    """Return the stored incident with the id `id_`. Raises ConfigError if it does not exist."""
     incident = store.get(Incident, id_)
     if incident is None:
         raise ConfigError(Phrase("no incident with that id: see `ullage incidents list`"))
@@ -306,10 +307,10 @@ def find_decisions(store: IncidentStore, id_: str) -> tuple[Decision, ...]:
 def load_details(
     store: IncidentStore, id_: str, shown: int | None = CUSTOMERS_SHOWN, after: str = ""
 ) -> IncidentDetails | None:
-    """Return one incident with its details, or None if it does not exist.
+    """Return one incident with its sightings, customers, decisions and sellers; None if unknown.
 
-    It has at most `shown` sightings and customers, or all if that is None. The customers are those
-    after the page mark `after`; an invalid mark raises QueryError.
+    At most `shown` sightings and customers are loaded, newest first, or all if that is None. The
+    customers are those after the cursor `after`; an invalid cursor raises QueryError.
     """
     incident = store.get(Incident, id_)
     if incident is None:
@@ -338,9 +339,9 @@ def load_details(
 def find_sightings_page(
     store: IncidentStore, incident: Incident, limit: int, after: str = ""
 ) -> DocumentPage[Sighting]:
-    """Return a page of the sightings of an incident and its parts, newest first.
+    """Return at most `limit` sightings of an incident and of those merged into it, newest first.
 
-    Raises QueryError for an invalid cursor `after`.
+    `after` is the cursor of the page before, "" for the first. Raises QueryError if it is invalid.
     """
     return store.search(Sighting, DocumentFilter({"incident": incident.family}), limit, after)
 
@@ -348,10 +349,11 @@ def find_sightings_page(
 def find_customers_page(
     store: IncidentStore, incident: Incident, limit: int, after: str = "", kind: str = ""
 ) -> DocumentPage[Exposure]:
-    """Return a page of the customers of an incident and its parts, newest first.
+    """Return at most `limit` customers of an incident and of those merged into it, newest first.
 
-    A customer who is also in a part may be on two pages. With a `kind`, only customers with an
-    identifier of that kind are returned. Raises QueryError for an invalid cursor `after`.
+    A customer who is in several of these incidents may be on two pages. With a `kind`, only
+    customers with an identifier of that kind are returned. Raises QueryError for an invalid cursor
+    `after`.
     """
     of_kind = {"kinds": (kind,)} if kind else {}
     page = store.search(
@@ -387,9 +389,9 @@ SECONDS_BETWEEN_LOOKS = 0.2
 
 
 def find_results(store: IncidentStore, findings: Collection[str]) -> dict[str, IncidentReference]:
-    """Return the incident of each of these findings (ids) that alert has processed, by finding.
+    """Return the incident to which alert has added each finding, by finding id.
 
-    Findings without a stored incident are missing.
+    A finding that alert has not processed, or whose incident is not stored, is missing.
     """
     sightings = store.mget(Sighting, findings)
     stored = store.mget(Incident, {sighting.incident for sighting in sightings.values()})
@@ -423,7 +425,10 @@ COLUMNS = ("handle", "kinds", "fields", "confidence", "corroborated", "first_see
 
 
 def read_customers(store: IncidentStore, incident: Incident, kind: str = "") -> Iterator[Exposure]:
-    """Yield each customer of an incident one time, newest first; only those of `kind` if given."""
+    """Yield every customer of an incident and of those merged into it, one time, newest first.
+
+    With a `kind`, only customers with an identifier of that kind.
+    """
     after, more, subjects = "", True, set[str]()
     while more:
         page = find_customers_page(store, incident, MAX_PAGE, after, kind)
@@ -438,11 +443,11 @@ def customers_csv(
     kind: str = "",
     references: Mapping[str, str] | None = None,
 ) -> tuple[str, int]:
-    """Return the customers of an incident as CSV text, and their number.
+    """Return the customers of an incident as CSV text with a header line, and their number.
 
-    The first line names the columns. There are pseudonyms and no leaked values; customer references
-    are included only if `references` is given, by pseudonym. With a `kind`, only customers with an
-    identifier of that kind are included.
+    Customers are named by pseudonym; no leaked value is included. With `references`, which maps
+    pseudonyms to customer references, a first column has these. With a `kind`, only customers with
+    an identifier of that kind are included.
     """
     out, exposures = io.StringIO(), list(read_customers(store, incident, kind))
     write = csv.writer(out)

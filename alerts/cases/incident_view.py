@@ -43,9 +43,9 @@ from ullage.vocabulary.known_words import GAP
 
 
 def link(url: str) -> str:
-    """Return `url` if a browser can follow it (http or https with a host), else "".
+    """Return `url` if a browser can follow it (http or https with a host, displayable), else "".
 
-    A trailing gap mark, which stands for the part that was not stored, is removed.
+    A final mark for text that was not stored is removed first.
     """
     url = url.removesuffix(GAP)
     try:
@@ -58,13 +58,18 @@ def link(url: str) -> str:
 
 
 def brief(values: Sequence[str], shown: int, between: str = ", ") -> str:
-    """Return the first `shown` of `values` in one line, and how many more there are."""
+    """Return the first `shown` of `values` on one line, followed by ` +N` if N more are left out.
+
+    The line is safe to display; `between` stands between two values.
+    """
     more = f" +{len(values) - shown}" if len(values) > shown else ""
     return safe(between.join(values[:shown])) + more
 
 
 def summarize_claims(claims: Claims, translate: Callable[[str], str] = str) -> str:
-    """Return a post's claims about its offer in one line, translated; "" if there are none.
+    """Return in one line what a post claims about the data it offers; "" if it claims nothing.
+
+    The line is translated by `translate`.
 
     >>> claims = Claims(volume=300_000, price=500.0, currency="USDT", contacts=("telegram",))
     >>> summarize_claims(claims.model_copy(update={"files": ("csv",), "size": 3_400_000_000}))
@@ -92,10 +97,10 @@ SIZES = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 
 
 def offer(incident: Incident, translate: Callable[[str], str] = str) -> str:
-    """Return what an incident's posts offer, in one line, for a person to judge by.
+    """Return in one line what an incident's posts offer, for a person to judge by.
 
-    The line has known words of the title or the trade, the claims, and the newest date; "" if there
-    is none of these.
+    It has the stored words of the title or else of the trade, the claims, and the newest date in
+    the data; "" if none of these is stored.
     """
     # a single term may be a coincidence
     trade = incident.written[:SHOWN_TERMS] if len(incident.written) > 1 else ()
@@ -113,7 +118,7 @@ def offer(incident: Incident, translate: Callable[[str], str] = str) -> str:
 def heading(incident: Incident, language: Language = "en") -> str:
     """Return the heading of an incident: how many customers, which data, and which site.
 
-    An incident has the same heading wherever it is named.
+    Lists, pages and messages all use this heading.
     """
     fields = [field for field in FIELDS if field in incident.fields]
     named_ = [
@@ -155,9 +160,9 @@ def list_unsearched_reasons(incident: Incident) -> tuple[Phrase, ...]:
 
 
 def describe_grouping(incident: Incident) -> str:
-    """Describe how many posts by one seller an incident joins, or which one it is part of.
+    """Return in English which incident this one is part of, or how many messages it joins.
 
-    Returns "" for an incident of one post, or of copies of one post.
+    Returns "" if it is neither part of another incident nor joined from messages of one seller.
     """
     if incident.part_of:
         return f"part of {incident.part_of}, which is judged with all that is in it"
@@ -170,9 +175,9 @@ def describe_grouping(incident: Incident) -> str:
 def summary(
     incident: Incident, status: Status, silence: Suppression | None = None
 ) -> dict[str, Any]:
-    """Return an incident as a JSON object for lists: its facts, what is next, and its status.
+    """Return an incident as a JSON object for lists: its facts, its status, and what to do next.
 
-    `silence` is the suppression that covers it, if any.
+    `silence` is the suppression that applies to the incident, None if there is none.
     """
     shown = incident.model_dump(mode="json", include=SUMMARY)
     return {**shown, **_next(incident), "status": status, "suppressed": _silence(silence)}
@@ -193,13 +198,19 @@ def _silence(silence: Suppression | None) -> dict[str, Any] | None:
 
 
 def customer(exposure: Exposure) -> dict[str, Any]:
-    """Return a customer of an incident as a JSON object: the pseudonym, kinds, fields and times."""
+    """Return a customer of an incident as a JSON object, under a pseudonym.
+
+    The object has kinds and names of the leaked fields, never their values.
+    """
     shown = exposure.model_dump(mode="json", exclude=HIDDEN["customer"])
     return {**shown, "pseudonym": exposure.subject}
 
 
 def sighting(document: Sighting) -> dict[str, Any]:
-    """Return a sighting of an incident as a JSON object."""
+    """Return a sighting, one post in which the data appeared, as a JSON object.
+
+    Fields that only machines use, such as keyed hashes, are left out.
+    """
     return document.model_dump(mode="json", exclude=HIDDEN["sighting"])
 
 
@@ -210,9 +221,11 @@ def details(
     decide: Mapping[str, Any] | None = None,
     pending: Sequence[tuple[PendingDecision, Phrase]] = (),
 ) -> dict[str, Any]:
-    """Return an incident as a JSON object with everything that belongs to it.
+    """Return an incident as a JSON object with its sightings, customers, decisions and sellers.
 
-    Sketches and keyed hashes are left out, because only machines use them.
+    `clocks` are its deadlines, `silence` the suppression that applies to it, `decide` the decisions
+    open to the reader, and `pending` the acts that wait for a second person. Sketches and keyed
+    hashes are left out, because only machines use them.
     """
     return {
         **found.incident.model_dump(mode="json", exclude=HIDDEN["incident"]),
@@ -302,9 +315,9 @@ class HistoryEntry:
 
 
 def pending_as_json(pending: Sequence[tuple[PendingDecision, Phrase]]) -> list[dict[str, Any]]:
-    """Return the acts of an incident that wait for a second person, one object each.
+    """Return one JSON object for each act of an incident that waits for a second person.
 
-    `waits` names the people who can confirm it.
+    `ends` has the deadlines that it would end, and `waits` says in words who can confirm it.
     """
     return [
         {
@@ -321,16 +334,17 @@ def pending_as_json(pending: Sequence[tuple[PendingDecision, Phrase]]) -> list[d
 
 
 def describe_pending(pending: PendingDecision) -> Phrase:
-    """Describe a pending decision in one English phrase."""
+    """Return an English phrase for the act that waits for a second person."""
     return describe(pending.decisions[0]) if pending.decisions else Phrase("suppressed")
 
 
 def history(
     store: IncidentStore, incident: Incident, decisions: Sequence[Decision]
 ) -> list[HistoryEntry]:
-    """Return what happened to an incident, newest first: its opening, decisions, and notifications.
+    """Return the history of an incident, newest first: its opening, decisions and notifications.
 
-    Notifications are those that were sent or failed; entries say whether a decision can be undone.
+    Only notifications that were sent or that failed are included. The entry of a decision says
+    whether the decision can be undone.
     """
     sent = store.scroll(
         Notification, DocumentFilter({"incident": incident.family, "outcome": ("sent", "failed")})
@@ -383,7 +397,7 @@ def _build_decision_entry(
 
 
 def describe(decision: Decision) -> Phrase:
-    """Describe a decision in one English phrase."""
+    """Return an English phrase for a decision as the console's history shows it."""
     if decision.act:
         return _describe_act(decision)
     if decision.stage in TELLING:

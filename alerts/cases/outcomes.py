@@ -69,7 +69,7 @@ class FraudTally:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return the numbers as JSON."""
+        """Return the numbers of customers by outcome, the loss rate and the losses as JSON."""
         counts = {name: self.outcomes[name] for name in ("loss", "prevented", "none")}
         shared = {
             "customers": self.customers,
@@ -92,9 +92,10 @@ def _format_amount(amount: int, currency: str) -> str:
 
 
 def tally(store: IncidentStore, incident: Incident) -> FraudTally:
-    """Return the numbers of customers by outcome of their fraud cases, and the losses.
+    """Count the customers of an incident by the outcome of their fraud cases, and add up losses.
 
-    Of each customer of the incident and its parts the last outcome counts. Nothing is estimated.
+    Incidents merged into this one are included. The latest outcome of each customer counts. Losses
+    are per currency, in minor units; only reported amounts are added.
     """
     last = _last_by_customer(
         store.scroll(FraudOutcome, DocumentFilter({"incident": incident.family}))
@@ -143,10 +144,11 @@ class Outcomes:
         currency: str = "",
         band: Band | None = None,
     ) -> bool:
-        """Store the outcome of a fraud case of one customer; return whether it is new.
+        """Store the outcome of a fraud case of one customer; return whether anything was stored.
 
-        The same outcome again is not. It is written to the audit log first. `amount` is in minor
-        units of `currency`. Raises QueryError if amount, currency and band do not fit, or the
+        False means that the customer's latest outcome is already this one. An audit log entry is
+        written first. `subject` is the customer's pseudonym, `amount` is in minor units of
+        `currency`. Raises QueryError if amount, currency and band do not fit together, or the
         customer is not in the incident.
         """
         self._require(incident, subject, happened_at)

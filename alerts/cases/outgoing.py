@@ -132,9 +132,10 @@ class OutgoingSighting:
 def outgoing_sightings(
     sightings: Iterable[Sighting], vault: Vault | None
 ) -> tuple[OutgoingSighting, ...]:
-    """Return the facts of `sightings` that outsiders may read, in the same order.
+    """Return the facts of each sighting that outsiders may read, in the order of `sightings`.
 
-    Without a vault, no original counts as sealed.
+    `vault` tells whether the sealed original of a sighting is intact; if it is None, no sighting is
+    marked as sealed.
     """
     chosen = list(sightings)
     sealed = (

@@ -87,14 +87,15 @@ class QueueFilter:
 
     @property
     def is_narrowed(self) -> bool:
-        """Whether there is a filter besides the tab."""
+        """Whether the view has a filter besides the tab, the order and the grouping by seller."""
         return replace(self, tab="open", order="priority", flat=False) != QueueFilter()
 
     def to_filter(self, who: str, now: datetime, shift: datetime | None) -> DocumentFilter:
-        """Return the store filter of the view, without the seller.
+        """Return the filter for the store that selects the incidents of this view.
 
-        `who` is the person who asks; `shift` is when that person's last shift ended. Raises
-        QueryError for an invalid filter, without repeating it.
+        It does not filter by seller. `who` is the person who asks; `shift` is when that person's
+        last shift ended. Raises QueryError, which does not repeat the value, if the tab or a filter
+        is invalid or contains an identifier.
         """
         if self.tab not in TABS:
             raise QueryError(
@@ -159,7 +160,10 @@ class QueuePage:
 
 
 def store_order(order: str) -> str:
-    """Return the store's name of an order; raises QueryError for an unknown one."""
+    """Return the name by which the store sorts for `order`; a leading `-` reverses it.
+
+    Raises QueryError, listing the valid orders, for any other.
+    """
     store_name = ORDERS.get(order.removeprefix("-"))
     if store_name is None:
         raise QueryError(Phrase("sort by one of %(known)s", known=", ".join(ORDERS)), "order")
@@ -216,7 +220,11 @@ class IncidentQueue:
     """The number of work items that were missing at first use."""
 
     def page(self, view: QueueFilter, limit: int = 50, after: str = "") -> QueuePage:
-        """Return a page of at most `limit` rows; raises QueryError for an invalid filter."""
+        """Return the rows of a view after the cursor `after`, and the cursor of the next page.
+
+        At most `limit` rows are returned; unless the view is flat or limited to a seller, incidents
+        of one seller share a row. Raises QueryError for an invalid filter.
+        """
         self._complete()
         order, where = store_order(view.order), self._to_filter(view)
         if view.flat or view.seller:
@@ -247,9 +255,9 @@ class IncidentQueue:
         query_phrases(view.to_filter(self.who, self._now, None).text)
 
     def count(self, view: QueueFilter) -> int:
-        """Return the number of incidents in a view; those of one seller count each.
+        """Return the number of incidents in a view; incidents of one seller count separately.
 
-        Raises QueryError for an invalid view.
+        Raises QueryError for an invalid filter.
         """
         return self._store.count(WorkItem, self._to_filter(view))
 
@@ -280,7 +288,8 @@ class IncidentQueue:
     def open_by_severity(self, view: QueueFilter) -> dict[str, int]:
         """Return the number of open incidents by severity, most severe first.
 
-        Every severity is a key, with 0 where there is none. Of `view` only the tenant counts.
+        Every severity is a key, with 0 where no incident is open. Of the filters in `view` only the
+        tenant is applied.
         """
         tallies = self._store.tally(
             WorkItem, self._to_filter(QueueFilter(tenant=view.tenant)), ("severity",)
@@ -290,7 +299,7 @@ class IncidentQueue:
 
     @property
     def shift(self) -> datetime:
-        """When this person's last shift ended."""
+        """The time at which the last shift of the asking person ended."""
         if not self._shift:
             shifts = self.shifts or Shifts(self.work.duties.clock)
             self._shift.append(shifts.find_shift_end(self._store, self.who, SHIFT))
@@ -369,10 +378,11 @@ def _leads(series: Mapping[str, First], item: WorkItem) -> bool:
 
 
 def last_shift(store: IncidentStore, who: str, now: datetime, shift: timedelta) -> datetime:
-    """Return when a person's last shift ended.
+    """Return when the last shift of the person `who` ended.
 
-    That is their last decision before a pause of half a shift or more, by default one shift ago.
-    The decisions since the pause belong to the present shift.
+    A shift ends with the person's last decision before a pause of at least half the duration
+    `shift`. Later decisions belong to the present shift. If there is no such decision within
+    `SHIFTS_BACK`, the result is `now` minus `shift`.
     """
     end, after, more = now, "", bool(who)
     while more:
@@ -421,16 +431,20 @@ class Handover:
 
     @property
     def is_whole(self) -> bool:
-        """Whether everything was covered, or every coverage gap is explained.
+        """Whether an empty handover means that nothing was found.
 
-        If only files were imported, there is no site to cover.
+        That needs monitoring that works at present, and since the last shift full coverage or an
+        explanation for every gap. If only files were imported, there is no site to cover.
         """
         return self.behind.is_trusted and (
             self.behind.is_imported_only or self.blind.is_accounted_for
         )
 
     def rows(self) -> list[tuple[QueueRow, tuple[Phrase, ...]]]:
-        """Return each shown incident one time, most urgent first, with its parts' names."""
+        """Return each incident of the handover one time, most urgent first.
+
+        Each comes with the titles of the parts in which it appears, such as "Undecided".
+        """
         rows = {row.incident.id: row for part in self.parts().values() for row in part.rows}
         urgent = sorted(rows.values(), key=lambda row: (row.item.burns, row.incident.id))
         return [(row, tuple(self._list_parts(row))) for row in urgent]
@@ -447,7 +461,7 @@ class Handover:
             yield Phrase("unassigned")
 
     def parts(self) -> Mapping[Phrase, HandoverPart]:
-        """Return each part by its title."""
+        """Return the parts of the handover by English title, in the order of display."""
         return {
             Phrase("New since then"): self.new,
             Phrase("Undecided"): self.undecided,
@@ -459,10 +473,11 @@ class Handover:
 def handover(
     queue: IncidentQueue, tenant: str = "", since: datetime | None = None, shown: int = SHOWN
 ) -> Handover:
-    """Return the handover since `since`, or since the asking person's last shift ended.
+    """Return what the next shift must know: incidents that are new, undecided, due or unassigned.
 
-    It is for one tenant, or for all, and shows at most `shown` incidents per part. Raises
-    QueryError for a time in the future or too long ago.
+    The period begins at `since`, by default when the asking person's last shift ended. With a
+    `tenant` only its incidents are included; each part shows at most `shown`. Raises QueryError if
+    the period begins in the future or too long ago.
     """
     start, now = since or queue.shift, queue.work.duties.clock.now()
     if not timedelta(0) < now - start <= MOST:

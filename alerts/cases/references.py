@@ -45,7 +45,7 @@ class ReferenceRequest:
 
     @property
     def customers(self) -> int:
-        """Largest number of customers that it concerns."""
+        """The number of customers in the incident when the request was made."""
         return int(self.request.value)
 
     def select_covered(self, subjects: Iterable[str]) -> list[str]:
@@ -58,11 +58,14 @@ class ReferenceRequest:
 
     @property
     def approved_by(self) -> tuple[str, ...]:
-        """The people who approved it."""
+        """The names of the people who approved the request, oldest approval first."""
         return tuple(approval.by for approval in self.approvals)
 
     def until(self, needed: int) -> datetime:
-        """Return when the request or its approval ends, given the required approvals."""
+        """Return when the request, or the approval by `needed` people, expires.
+
+        Until that many have approved, it is the request's own end.
+        """
         last = self.approvals[needed - 1] if 0 < needed <= len(self.approvals) else self.request
         return last.until or last.at
 
@@ -90,7 +93,10 @@ def _digest(salt: str, subject: str) -> bytes:
 
 
 def find_requests(decisions: Iterable[Decision]) -> list[ReferenceRequest]:
-    """Return the reference requests among an incident's decisions, newest first."""
+    """Return the requests for customer references among an incident's decisions, newest first.
+
+    Each has its approvals, oldest first, and the first refusal, if there is one.
+    """
     ordered = sorted(decisions, key=lambda decision: (decision.at, decision.id))
 
     def answers(act: str, request: Decision) -> tuple[Decision, ...]:
@@ -125,10 +131,11 @@ class References:
         return self.decisions.store
 
     def ask(self, incident: Incident, *, by: str, case: str, reason: str, token: str) -> Decision:
-        """Request the references of all customers that are in an incident now; return the request.
+        """Store a request for the references of all present customers of an incident; return it.
 
-        Raises QueryError if references are not handed out here, the same person has an open
-        request, or there are no customers.
+        References are the numbers by which the platform knows its customers. Raises QueryError if
+        the tenant does not hand them out, the person has an open request for this incident, or the
+        incident has no customers.
         """
         if not self.needed:
             raise QueryError(
@@ -158,9 +165,10 @@ class References:
     def answer(
         self, incident: Incident, entry: str, *, by: str, approve: bool, note: str, token: str
     ) -> Decision:
-        """Approve or refuse somebody else's request `entry`, and return the answer as stored.
+        """Approve or refuse another person's request with the id `entry`; return the stored answer.
 
-        Raises QueryError if it is one's own, is no longer waiting, or one has approved it already.
+        Raises QueryError if the request does not exist, is `by`'s own, no longer waits, or was
+        approved by the same person before.
         """
         request, now = self.get_request(incident, entry), self.clock.now()
         if request.request.by == by:
@@ -190,9 +198,11 @@ class References:
     def get_approved(
         self, incident: Incident, entry: str, *, by: str
     ) -> tuple[ReferenceRequest, list[str]]:
-        """Return the approved request `entry` of `by`, and the pseudonyms to resolve for it.
+        """Return the approved request `entry`, and the pseudonyms that may be resolved for it.
 
-        Raises QueryError if it is somebody else's, is not approved, or covers no customer any more.
+        Only customers who were in the incident at the request and still are. Raises QueryError if
+        the request is not `by`'s own, is not approved or has expired, or covers no customer any
+        more.
         """
         request = self.get_request(incident, entry)
         if request.request.by != by:
@@ -214,7 +224,10 @@ class References:
         return request, covered
 
     def get_request(self, incident: Incident, entry: str) -> ReferenceRequest:
-        """Return the request `entry` of an incident. Raises QueryError if it does not exist."""
+        """Return the request with the id `entry` on an incident.
+
+        Raises QueryError if it does not exist.
+        """
         request = next(
             (candidate for candidate in self._requests(incident) if candidate.request.id == entry),
             None,

@@ -44,9 +44,10 @@ class Regrouping:
     def preview_regrouping(
         self, head: Incident, part: Incident, *, is_merge: bool, at: datetime
     ) -> tuple[Incident, Incident]:
-        """Return `head` and `part` as they will be after `part` joins or leaves `head`.
+        """Return `head` and `part` as they will be after `part` is merged in or split off.
 
-        `is_merge` says which; nothing is stored. `at` is when it joins.
+        It is merged into `head` if `is_merge` is true, at the time `at`; else it is split off.
+        Nothing is stored.
         """
         parts = tuple(
             sorted({*head.parts} | {*part.family} if is_merge else {*head.parts} - {*part.family})
@@ -71,7 +72,11 @@ class Regrouping:
         return whole, part.model_copy(update=changed)
 
     def preview_detachment(self, source: Incident, sighting: Sighting) -> list[Incident]:
-        """Return the incident without `sighting`, if anything remains, and the new one."""
+        """Return the incidents that exist after `sighting` has become an incident of its own.
+
+        The first is `source` without the sighting, unless nothing remains of it; the last is the
+        new incident. Nothing is stored.
+        """
         new, where = incident_id(sighting.id), DocumentFilter({"incident": source.family})
         sightings, exposures = (
             list(self._store.scroll(Sighting, where)),
@@ -112,7 +117,11 @@ class Regrouping:
     def project_stored(
         self, id_: str, sketch: Sketch, linked: Iterable[str], parts: Sequence[str] = ()
     ) -> Incident | None:
-        """Return the incident computed from its stored facts; None if there are none."""
+        """Return the incident that follows from the stored facts of `id_` and its `parts`.
+
+        The facts are sightings and customers. None if no sighting of `id_` itself is stored. This
+        call stores nothing.
+        """
         where = DocumentFilter({"incident": (id_, *parts)})
         sightings = list(self._store.scroll(Sighting, where))
         return self._project(
@@ -139,7 +148,10 @@ class Regrouping:
 
 
 def move_sighting(sighting: Sighting, source: str, new: str) -> Sighting:
-    """Return a sighting as it is after moving from the incident `source` to `new`."""
+    """Return a copy of `sighting` that belongs to the incident `new`.
+
+    The copy names the incident `source` as the one that it left, and is linked with it.
+    """
     moved = {
         "incident": new,
         "detached_from": source,
@@ -165,7 +177,10 @@ def move_exposure(exposure: Exposure, sighting: Sighting, new: str) -> Exposure:
 
 
 def find_merged(decisions: Iterable[Decision]) -> tuple[str, ...]:
-    """Return the incidents that people merged into the incident with these decisions."""
+    """Return the ids of incidents that people merged into this one and did not split off again.
+
+    `decisions` are those on this incident.
+    """
     last = {
         decision.about: decision.act
         for decision in sorted(decisions, key=lambda decision: decision.at)

@@ -89,11 +89,11 @@ class Returns:
         self.changed([incident.id for incident in incidents])
 
     def turn(self) -> None:
-        """Carry out everything that is due.
+        """Carry out everything that is due; alert calls this regularly.
 
-        That is: reopen false positives whose period is over, detach, merge and split as requested,
-        renew the work items of incidents with recent decisions or none, and report what waits for a
-        second person.
+        Reopens false positives whose period is over, carries out requests to detach, merge or
+        split, completes acts that a second person confirmed, renews the work items of incidents
+        with recent decisions, and notifies about acts that wait for a second person.
         """
         self.work.complete()
         now = self.work.duties.clock.now()

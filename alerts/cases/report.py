@@ -85,7 +85,7 @@ class Advice(Frozen):
     advice_zh: tuple[str, ...]
 
     def lines(self) -> tuple[Text, ...]:
-        """Return the advice, one line each."""
+        """Return the lines of advice, each in English and Chinese."""
         return tuple(Text(*pair) for pair in zip(self.advice, self.advice_zh, strict=True))
 
 
@@ -144,7 +144,10 @@ class Case:
 
 
 def values(case: Case) -> Values:
-    """Return the values of all fields that the store or the settings can fill in."""
+    """Return, by field, the lines that the store or the settings can fill into the report.
+
+    Fields for which nothing is known are left out; a person fills them in.
+    """
     named = {
         **dict(_entity(case)),
         **dict(_times(case)),
@@ -419,9 +422,10 @@ class ReportLanguage(StrEnum):
     BOTH = "both"
 
     def lines(self, text: Text) -> tuple[str, ...]:
-        """Return `text` in this language.
+        """Return the lines that show `text` in the chosen language, safe to display.
 
-        Both languages share a line if they are short or equal.
+        If both languages are chosen, they share a line if they are equal or short; else Chinese is
+        first.
         """
         en, zh = safe(text.en), safe(text.zh)
         if self is ReportLanguage.BOTH:
@@ -431,7 +435,7 @@ class ReportLanguage(StrEnum):
         return (zh if self is ReportLanguage.ZH else en,)
 
     def line(self, text: Text) -> str:
-        """Return `text` in one line."""
+        """Return `text` in the chosen language on one line, with ` / ` between two languages."""
         return " / ".join(self.lines(text))
 
 
@@ -474,7 +478,10 @@ class ReportDraft:
 
 
 def page(case: Case, language: ReportLanguage) -> ReportDraft:
-    """Return the draft of `case`. Equal cases give equal drafts."""
+    """Return the draft of the breach notification for `case`, as sections of filled-in fields.
+
+    A pure function: equal cases give equal drafts.
+    """
     field_values, incident = values(case), case.incident
     head = Text(
         f"Incident {incident.id}, drafted {moment(case.now, case.zone)}",
@@ -549,7 +556,7 @@ def case_of(context: Context, store: IncidentStore, incident: str) -> Case:
 
 
 def render_draft(drafted: ReportDraft, form: ReportForm, case: Case) -> bytes:
-    """Return the draft as a file of the given format."""
+    """Return the draft as the bytes of a file: Word (.docx) or, for any other `form`, Markdown."""
     from alerts.cases.report_files import (  # noqa: PLC0415  python-docx takes a while to load
         markdown,
         word,

@@ -41,9 +41,9 @@ def literal(text: str) -> str:
 
 
 def markdown(page: ReportDraft) -> str:
-    """Return the draft as Markdown, ending in a newline.
+    """Return the draft as Markdown text, ending in a newline.
 
-    Values are escaped, so that they cannot become markup.
+    Values are escaped, so that they cannot become mark-up.
     """
     templates = Environment(
         loader=PackageLoader("alerts.cases"),
@@ -70,7 +70,10 @@ With the actual date, two files of one draft would differ.
 
 
 def word(page: ReportDraft, now: datetime) -> bytes:
-    """Return the draft as a .docx file, created at `now`."""
+    """Return the draft as the bytes of a Word file (.docx), whose creation date is `now`.
+
+    Equal arguments give equal bytes.
+    """
     document = docx.Document()
     _prepare(document, page, now)
     document.add_heading(page.title, level=0)

@@ -101,7 +101,11 @@ class ExposureQuery(NamedTuple):
     request: str = ""
 
     def to_audit_entry(self, result: str) -> PendingEntry:
-        """Return the query's entry for the audit log, which ends with `result`."""
+        """Return the entry for the audit log: how many customers were asked about, and `result`.
+
+        They are counted by pseudonyms and by keyed hashes. The entry names the tenant if the query
+        covers exactly one.
+        """
         tenants = self.lookup.among or ()
         entry = f"{len(self.handles)} pseudonyms, {len(self.tags)} keyed hashes: {result}"
         tenant = "".join(tenants) if len(tenants) == 1 else ""
@@ -121,10 +125,10 @@ class ExposureResult(NamedTuple):
 def screen_customers(
     questions: Sequence[ExposureQuery], trail: Trail, life_days: float
 ) -> list[ExposureResult | UllageError]:
-    """Return the answer to each query, or the error if it failed.
+    """Answer each query, in order; a query that failed gives its error in place of the answer.
 
-    An audit entry for each is durable before the answers are returned. Queries about the same
-    tenants share one reading of the store. `life_days` is how long exposures are kept.
+    An audit entry for each query is durable before any answer is returned. Queries about the same
+    tenants share one reading of the store. `life_days` is how many days exposures are kept.
     """
     queries_by_scope = defaultdict[frozenset[str] | None, list[ExposureQuery]](list)
     for query in questions:

@@ -30,7 +30,7 @@ def waits_for(actor: Actor, pending: PendingDecision) -> Phrase:
 
 
 def ends_of(names: Iterable[str]) -> tuple[Phrase | str, ...]:
-    """Return the display names of deadlines that are given as `REGIME STAGE`."""
+    """Return the display name of each deadline in `names`, which have the form `REGIME STAGE`."""
     return tuple(map(name_report, names))
 
 
@@ -43,10 +43,12 @@ class SecondPersons:
     def answer(
         self, incident: Incident, entry: str, *, by: str, confirm: bool, note: str = ""
     ) -> Decision:
-        """Confirm or refuse the pending decision `entry`, and return the stored answer.
+        """Confirm or refuse the pending decision with the id `entry`, and return the stored answer.
 
-        The proposer may withdraw it, which counts as a refusal. Sending the same answer again
-        returns the stored one.
+        Confirming also stores the act. The proposer cannot confirm, but may withdraw the act by
+        refusing. Repeating an answer returns the stored one. Raises QueryError if nothing with that
+        id waits on this incident, a refusal has no `note`, the facts changed meanwhile, or somebody
+        else has answered; a person without the permission is rejected.
         """
         store, actor = self.decisions.store, self.decisions.actor
         pending = store.get(PendingDecision, entry)
@@ -76,9 +78,9 @@ class SecondPersons:
         return answered
 
     def complete(self, pending: PendingDecision, answer: Decision) -> bool:
-        """Write the act that `answer` confirms, unless it is stored already.
+        """Write the act that `answer` confirms, unless it is stored; return whether it was written.
 
-        Return whether anything was written.
+        A refusal writes nothing and returns False.
         """
         if answer.act != "second_confirmed":
             return False

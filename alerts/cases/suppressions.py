@@ -99,9 +99,11 @@ class Suppressions:
     def suppress(
         self, tenant: str, conditions: SuppressionConditions, *, days: int, by: str, reason: str
     ) -> Silenced:
-        """Suppress what meets `conditions`, or store that this waits for a second person.
+        """Stop notifications for findings that meet `conditions`, for a number of `days`.
 
-        Raises QueryError for invalid input.
+        If this would end a reporting deadline and the tenant requires a second person, only a
+        request is stored. Returns what was stored. Raises QueryError if the number of days, the
+        reason or a condition is missing or invalid, or a condition contains an identifier.
         """
         if not 1 <= days <= MOST_SUPPRESSION_DAYS:
             raise QueryError(
@@ -182,7 +184,11 @@ class Suppressions:
         )
 
     def lift(self, id_: str, *, by: str, reason: str) -> Suppression:
-        """End a suppression now. Raises QueryError if it does not exist or was lifted."""
+        """End a suppression now, after an audit log entry, and return the record that ends it.
+
+        Raises QueryError if the suppression does not exist or was already lifted, or `reason` is
+        empty.
+        """
         former = self.store.get(Suppression, id_)
         if former is None or former.lifts:
             raise QueryError("no suppression with that id: see `ullage incidents suppressions`")
@@ -224,7 +230,11 @@ class Suppressions:
 def list_suppressions(
     store: IncidentStore, tenant: str = ""
 ) -> list[tuple[Suppression, Suppression | None]]:
-    """Return every suppression with what lifted it, newest first, including expired ones."""
+    """Return every suppression with the record that lifted it, newest first.
+
+    The second is None for a suppression that was not lifted. Expired ones are included. With a
+    `tenant`, only those of that tenant.
+    """
     stored = list(
         store.scroll(Suppression, DocumentFilter({"tenant": (tenant,)} if tenant else {}))
     )
@@ -238,9 +248,9 @@ def list_suppressions(
 
 
 def find_active(store: IncidentStore, now: datetime, tenant: str = "") -> list[Suppression]:
-    """Return the suppressions that apply at `now`, of one tenant or, for "", of all; newest first.
+    """Return the suppressions that apply at `now`, newest first: neither lifted nor expired.
 
-    Lifted and expired ones are left out.
+    With a `tenant` only those of that tenant.
     """
     return [
         suppression
@@ -250,9 +260,10 @@ def find_active(store: IncidentStore, now: datetime, tenant: str = "") -> list[S
 
 
 def find_suppressed(duties: Duties, incidents: Iterable[Incident]) -> dict[str, Suppression]:
-    """Return the suppressed ones of `incidents`, by id.
+    """Return those of `incidents` that are suppressed now: by id, the suppression that applies.
 
-    Each has the newest suppression that covers some of it.
+    An incident is suppressed only if every sighting is covered and the suppression ends all of its
+    running deadlines. If several apply, the newest one that covers the first sighting is returned.
     """
     store, by_incident = duties.store, dict[str, Suppression]()
     in_force, by_id = (
@@ -283,9 +294,9 @@ def find_suppressed(duties: Duties, incidents: Iterable[Incident]) -> dict[str, 
 
 
 def mute_filter(duties: Duties) -> Callable[[Sequence[Incident]], set[str]]:
-    """Return a function that selects the ids of incidents that nobody is notified of now.
+    """Return a function that selects the incidents of which nobody is to be notified now, by id.
 
-    They are in the list all the same.
+    They are suppressed, of severity `noise`, or part of another incident. All stay in the list.
     """
 
     def those_muted(incidents: Sequence[Incident]) -> set[str]:
@@ -300,9 +311,9 @@ def mute_filter(duties: Duties) -> Callable[[Sequence[Incident]], set[str]]:
 
 
 def silent_clocks(duties: Duties) -> set[str]:
-    """Return the ids of suppressed incidents that start deadlines.
+    """Return the ids of suppressed incidents for which a suppression by incident id exists.
 
-    Only a suppression of its own id suppresses such an incident.
+    Only these may be silent although they start deadlines.
     """
     named = {
         suppression.incident
@@ -317,9 +328,9 @@ def silent_clocks(duties: Duties) -> set[str]:
 def find_covering(
     sightings: Sequence[Sighting], fitting: Sequence[Suppression]
 ) -> Suppression | None:
-    """Return the first suppression that covers a sighting, if all sightings are covered.
+    """Return the suppression in `fitting` that covers the first sighting, if all are covered.
 
-    None if one is not, or if one contains a honeytoken.
+    None if a sighting is not covered or contains a honeytoken, or if there are no sightings.
     """
     if not sightings or any(sighting.canaries for sighting in sightings):
         return None
@@ -377,9 +388,9 @@ class BenignCount(NamedTuple):
 
 
 def background_counts(store: IncidentStore, tenant: str = "") -> list[BenignCount]:
-    """Return how many posts each rule found benign, by tenant and site; most posts first.
+    """Return how many posts each rule found benign, by tenant and site, most posts first.
 
-    The counts are exact, of one tenant or, for "", of all.
+    Each count also has the number of different people. With a `tenant`, only its posts are counted.
     """
     posts = Counter[tuple[str, str, str]]()
     people = defaultdict[tuple[str, str, str], set[str]](set)

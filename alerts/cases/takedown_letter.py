@@ -97,9 +97,9 @@ def notice_of(
     now: datetime,
     addresses: Mapping[str, str] | None = None,
 ) -> TakedownNotice:
-    """Return the input of the letter: the posts that have not been removed, as far as is known.
+    """Return what a takedown letter states: the posts that may still be online, oldest first.
 
-    Raises ConfigError if all have been removed.
+    Raises ConfigError if no sighting is given, or if all posts have been removed.
     """
     posts = sorted(
         (sighting for sighting in sightings if not sighting.is_gone),
@@ -129,7 +129,7 @@ def notice_of(
 def render_letter(notice: TakedownNotice, language: Language) -> str:
     """Return the text of a takedown letter to a site, in one language.
 
-    What a person must fill in is marked by the same gap everywhere.
+    Each place that a person must fill in has the same visible gap.
     """
     gap, posts = OPEN[language], notice.posts
     day = {"zh": "%Y年%m月%d日", "en": "%Y-%m-%d"}[language]

@@ -30,9 +30,9 @@ def find_undoable(decisions: Iterable[Decision]) -> set[str]:
 
 
 def latest_alike(entry: Decision, decisions: Iterable[Decision]) -> Decision | None:
-    """Return the last of `decisions` on the same matter as `entry`; None if there is none.
+    """Return the latest of `decisions` on the same matter as `entry`, often `entry` itself.
 
-    The matter is the owner, the due date, or the link with one incident.
+    The matter is the assignee, the due date, or the link with one incident. None if there is none.
     """
     acts = ("linked", "unlinked") if entry.act in ("linked", "unlinked") else (entry.act,)
     alike = (

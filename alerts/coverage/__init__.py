@@ -98,11 +98,11 @@ class CoverageLog:
         self._last[beat.origin] = at
 
     def begin_day(self) -> None:
-        """Write an empty day for every site, if a UTC day has begun since the last call.
+        """Write an empty day for every monitored site, if a UTC day has begun since the last call.
 
-        Days between the last recorded one and today are written as well. Days that exist are left
-        as they are. Sites that have ended, and the canary site, get none. So a site that nobody
-        reports on has a day without reports.
+        So a site that nobody reports on has a day without reports. Missing days since the last
+        recorded one are written too; existing days stay as they are. Sites that have ended get
+        none, nor does the canary site.
         """
         today = format_day(self.clock.now())
         if today == self._day:
@@ -120,9 +120,9 @@ class CoverageLog:
         self._day = today
 
     def record_canary(self, published: datetime) -> None:
-        """Record in the coverage log that a canary post published at that time was reported.
+        """Record that the canary post published at `published` was reported by the system.
 
-        It marks the five minutes in which the post was published. A time in the future is ignored.
+        The five minutes in which it was published are marked. A time in the future is ignored.
         """
         if published <= self.clock.now() + timedelta(seconds=AHEAD_SECONDS):
             merge(self.store, partial(self._write_canary, published))

@@ -86,7 +86,7 @@ class CoverageHour(NamedTuple):
 
     @property
     def state(self) -> State:
-        """The level as pages and JSON name it."""
+        """The level of coverage in this hour, under the name that pages and JSON use."""
         return STATE[self.level]
 
     @property
@@ -96,7 +96,7 @@ class CoverageHour(NamedTuple):
 
     @property
     def is_uncovered(self) -> bool:
-        """Whether none of the hour was covered although it was scheduled."""
+        """Whether the site was to be read in this hour but was not read at any minute."""
         return is_uncovered(self.level)
 
     @property
@@ -201,9 +201,9 @@ class SiteCoverage:
 
     @property
     def was_read(self) -> bool:
-        """Whether any hour is assessed in which the site was to be read, with or without success.
+        """Whether there is an hour in which the site was to be read and the outcome is known.
 
-        It is False if the window was read without hours.
+        Also True if reading failed. False if the window was read without hours.
         """
         return any(cell.is_scheduled for cell in reversed(self.cells))
 
@@ -251,11 +251,11 @@ class CoverageWindow:
 
     @property
     def level(self) -> Level:
-        """The level of the whole window.
+        """The level of coverage of the whole period, over all sites.
 
-        Unexplained gaps are missed, and the sites of `pending()` are pending. It is covered if
-        there are neither and any site has covered minutes. A window that was read without hours has
-        none.
+        An unexplained gap counts as missed, a site in `pending()` as pending. The level is covered
+        if there are neither and any site has covered minutes. A window that was read without hours
+        has no minutes.
         """
         cells = [cell for row in self.rows for cell in row.cells]
         return judge(
@@ -269,9 +269,9 @@ class CoverageWindow:
 
     @property
     def is_accounted_for(self) -> bool:
-        """Whether the whole time is covered, or every gap in it is explained.
+        """Whether the whole period is covered, or every gap in it is explained.
 
-        It is False if the log begins within the time or later, or if a recent report says that a
+        False if the log begins after the start of the period, or if a recent report says that a
         site was not read.
         """
         is_known = self.begins is None and not any(row.is_blind_now for row in self.rows)
@@ -300,7 +300,10 @@ class _Slots:
         )
 
     def add(self, day: SiteDay) -> None:
-        """Append a day, which is later than all appended days."""
+        """Append a day, which must be later than all days appended before.
+
+        Missing days between are added without reports, unless the site had ended.
+        """
         while self.last is not None and self.last.at + DAY < day.at and not self.last.is_over():
             self.add(self.last.next_day())
         self.extend_to(_to_slot(day.at) - self.first)
@@ -309,7 +312,7 @@ class _Slots:
         self.last = day
 
     def extend_to(self, slots: int) -> None:
-        """Fill up to this number of slots, without reports."""
+        """Append slots without reports until there are `slots` of them (five minutes each)."""
         self.letters += ELSEWHERE * (slots - len(self.letters))
         self.posts += [0] * (slots // SLOTS - len(self.posts))
 

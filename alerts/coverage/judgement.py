@@ -31,7 +31,7 @@ class CoverageEvidence(NamedTuple):
 
 
 def judge(evidence: CoverageEvidence) -> Level:
-    """Return the level that `evidence` proves.
+    """Return the level of coverage that `evidence` proves, such as `covered`.
 
     Anything missed gives `partly` or `uncovered`, even if something is pending. Otherwise anything
     pending gives `pending`, then anything covered gives `covered`. Imports count only without all
@@ -72,12 +72,12 @@ def is_scheduled(level: Level) -> bool:
 
 
 def is_uncovered(level: Level) -> bool:
-    """Return whether nothing was read although it was scheduled."""
+    """Return whether `level` means that nothing was read although reading was scheduled."""
     return level == "uncovered"
 
 
 def has_only_imports(level: Level) -> bool:
-    """Return whether there is only imported content, so that no site can have gaps."""
+    """Return whether `level` means that there is only imported content, which cannot have gaps."""
     return level == "imported"
 
 

@@ -110,7 +110,7 @@ class MonitoringStatus:
 
     @property
     def worth(self) -> Worth:
-        """The level as the API names it."""
+        """The level of coverage, under the name that the API uses."""
         return WORTH[self.level]
 
     @property
@@ -120,14 +120,14 @@ class MonitoringStatus:
 
     @property
     def is_imported_only(self) -> bool:
-        """Whether there is only imported content."""
+        """Whether all content was imported, so that no site is monitored."""
         return has_only_imports(self.level)
 
     @property
     def has_collected(self) -> bool:
         """Whether anything was collected or imported that an incident could come from.
 
-        It is True also if the last heartbeat is too old, and False if no site can be read.
+        Also True if the last heartbeat is too old; False if no site can be read.
         """
         return WORTH[self.level] is not WORTH["nothing"]
 

@@ -449,5 +449,5 @@ class CoverageReader:
 
 
 def to_typed(at: datetime, zone: ZoneInfo) -> str:
-    """Format a moment in `zone` as people type it: 2026-11-25T18:00."""
+    """Return a moment in `zone` in the format in which people type it: `2026-11-25T18:00`."""
     return at.astimezone(zone).strftime("%Y-%m-%dT%H:%M")

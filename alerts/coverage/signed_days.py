@@ -49,9 +49,9 @@ class Stamper(Protocol):
         """Return an RFC 3161 token on `data`; raise UndeliveredError if none is valid."""
 
     def check(self, token: bytes, data: bytes) -> datetime:
-        """Return the UTC time at which the authority saw `data`, according to `token`.
+        """Return the UTC time at which the authority saw `data`, as `token` proves.
 
-        Raises RecordError if the token does not prove it.
+        Raises RecordError if the token does not prove that the authority saw this data.
         """
 
 
@@ -167,10 +167,10 @@ class Sheets:
     _last: dict[str, tuple[int, DaySheet | None]] = field(default_factory=dict)
 
     def reopen(self, days: Collection[str]) -> None:
-        """Write a signed sheet that marks each of these days as open.
+        """Write a signed record that each of these days is open, so that its log may change.
 
-        Call it before more is written about them. Days that were never signed, or are open already,
-        are left as they are.
+        Call it before more is written about these days. A day that was never signed, or is open
+        already, stays as it is.
         """
         for day in sorted(days):
             last = self._find_newest(day)

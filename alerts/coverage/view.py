@@ -158,7 +158,7 @@ def _format_cell(cell: CoverageHour) -> Text:
 
 
 def select_rows(window: CoverageWindow, everything: bool) -> Sequence[SiteCoverage]:
-    """Return the sites to show in the table: at most 40 of them, or all with `everything`.
+    """Return the sites to show in a table: at most 40, or all if `everything` is true.
 
     If there are more than 40, sites with unexplained gaps come first, then those with explained
     gaps, then the others, each by name.
@@ -348,7 +348,7 @@ def compute_totals(window: CoverageWindow) -> Mapping[str, Any]:
 
 
 def format_totals(window: CoverageWindow) -> str:
-    """Return the numbers of sites, hours, posts and gaps in one line of English."""
+    """Return one line of English with the numbers of sites, hours, posts and gaps."""
     totals = compute_totals(window)
     bare = totals["unexplained"]
     end = (

@@ -117,7 +117,7 @@ class Deadline:
 def acknowledgement_period(time_left: timedelta) -> timedelta:
     """Return how long people have to acknowledge an incident whose next deadline is in `time_left`.
 
-    It is half of that time, and at least five minutes, also if the deadline has passed already.
+    The result is half of that time, but at least five minutes, even if the deadline has passed.
     """
     return max(SOONEST, time_left / 2)
 
@@ -289,7 +289,7 @@ CHANNELS: Mapping[str, tuple[str, str]] = {
 
 
 def get_sent_at(report: Decision) -> datetime:
-    """Return when a report was sent; if that was not recorded, when it was recorded."""
+    """Return when a report was sent, or, if no such time was recorded, when it was recorded."""
     return report.sent_at or report.at
 
 

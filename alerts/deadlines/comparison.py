@@ -47,13 +47,12 @@ class EndedDuty:
 
 
 def find_ended(duties: Duties, change: DutyChange) -> tuple[EndedDuty, ...]:
-    """Return the deadlines that the act `change` ends, as duties, without writing anything.
+    """Return the reporting deadlines that the act `change` would end; nothing is written.
 
-    Each name (`REGIME STAGE`) appears one time. First come deadlines that run now, in the order of
-    `change.before` and then of the settings, with the time at which they are due. Then come duties
-    that the act records as met or waived although their deadline does not run; their `due` is None.
-    Incidents that are parts are judged with their heads. Raises ConfigError if a tenant names an
-    unknown regime.
+    Deadlines are compared before and after the act. First come those that run now, with their due
+    time; then duties that the act records as met or waived without a running deadline, with `due`
+    None. Each name (`REGIME STAGE`) appears one time. Incidents that are parts are judged with
+    their heads. Raises ConfigError if a tenant names an unknown regime.
     """
     known_at = max([duties.clock.now(), *(item.at for item in change.decisions)])
     former = duties.find_deadlines(change.before, known_at=known_at)

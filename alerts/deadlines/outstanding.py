@@ -99,11 +99,14 @@ class Moments:
 
     @property
     def learned(self) -> datetime | None:
-        """When the tenant learned of it: by an alert or, if earlier, by an acknowledgement."""
+        """When the tenant learned of the incident; None if nobody knows of it yet.
+
+        That is the first notification sent or, if earlier, the first acknowledgement.
+        """
         return min((m for m in (self.alerted, self.acknowledged) if m), default=None)
 
     def get(self, since: Since) -> datetime | None:
-        """Return the moment that `since` names; None if it has not come."""
+        """Return the time of the event `since`, such as `confirmed`; None if it did not happen."""
         moment: datetime | None = getattr(self, since)
         return moment
 
@@ -137,7 +140,7 @@ class Duty:
     unknown_years: tuple[int, ...] = ()
 
     def seconds_left(self, now: datetime) -> float | None:
-        """Return the seconds until it is due, negative if it is overdue; None if no time runs.
+        """Return the seconds until the report is due, negative if overdue; None if no time runs.
 
         A time runs in the states `running` and `conditional`. After it has passed, the result is
         None for an unverified rule and for the state `conditional`, because the duty may not exist.
@@ -151,10 +154,9 @@ class Duty:
 
     @property
     def is_waiver_over(self) -> bool:
-        """Whether the latest decision waived its regime, but the duty is not waived any more.
+        """Whether the regime was waived, but the incident has gone beyond the facts of the waiver.
 
-        The incident has gone beyond the facts of that waiver. A duty that was met has the value
-        False.
+        False for a duty that is met.
         """
         return (
             self.state in ("running", "waiting", "conditional")
@@ -164,7 +166,7 @@ class Duty:
 
     @property
     def is_by_one_person(self) -> bool:
-        """Whether one person alone ended its deadline, by recording a report or a waiver."""
+        """Whether one person alone ended the duty's deadline, by recording a report or a waiver."""
         decided = (
             self.report if self.state == "met" else self.ruling if self.state == "waived" else None
         )
@@ -172,7 +174,7 @@ class Duty:
 
     @property
     def late(self) -> bool:
-        """Whether it was met after it was due; never by a rule whose text was not read."""
+        """Whether the report was sent after it was due; always False under an unverified rule."""
         return bool(
             self.regime.verified
             and self.report
@@ -231,10 +233,10 @@ class Duties:
     _warned: set[int] = field(default_factory=set)
 
     def find_duties(self, incident: Incident, decisions: Sequence[Decision]) -> tuple[Duty, ...]:
-        """Return the duties of one incident, parts included, one per regime and stage.
+        """Return the duties of one incident and its parts, one per regime and stage.
 
-        `decisions` are further ones that a search may not show yet. Raises ConfigError if the
-        tenant names an unknown regime.
+        `decisions` count in addition to those in the store, because a search may not show them yet.
+        Raises ConfigError if the tenant names an unknown regime.
         """
         return self.find_deadlines([incident], decisions)[incident.id].duties
 
@@ -303,10 +305,10 @@ class Duties:
         }
 
     def running(self, incidents: Sequence[Incident]) -> dict[str, tuple[Duty, ...]]:
-        """Return the running duties of each of `incidents` that has any, by id.
+        """Return the duties of `incidents` whose deadline runs, by incident id.
 
-        Incidents that nobody acknowledged count as acknowledged now, because whoever closes or
-        silences one knows of it. So duties run that would otherwise wait for somebody to know.
+        Incidents without any are left out. An incident that nobody acknowledged counts as
+        acknowledged now, because whoever closes or silences it knows of it.
         """
         deadlines = self.find_deadlines(incidents, known_at=self.clock.now())
         return {
@@ -350,11 +352,11 @@ class Duties:
     def find_decision_deadlines(
         self, incidents: Sequence[Incident], notified: datetime | None = None
     ) -> dict[str, Decide]:
-        """Return by when a person must decide on each incident that waits for it, by id.
+        """Return by when a person must decide on each incident that waits for a decision, by id.
 
-        Incidents that do not wait are left out. The time counts from the first notification or
-        acknowledgement, and from `notified` where there is neither. If that is None, the result's
-        `by` is None.
+        The time counts from the first notification or acknowledgement, or else from `notified`; if
+        that is None too, the result's `by` is None. Incidents that do not wait for a decision are
+        left out.
         """
         ids = [incident.id for incident in incidents if incident.decide_minutes]
         decided: dict[str, list[Decision]] = {id_: [] for id_ in ids}
@@ -374,12 +376,12 @@ class Duties:
         return deadlines
 
     def find_acknowledgement_deadlines(self, incidents: Sequence[Incident]) -> dict[str, datetime]:
-        """Return when each of `incidents` should be acknowledged, by id.
+        """Return by when each of `incidents` should be acknowledged, by id.
 
-        The caller passes incidents that nobody has acknowledged; decisions are not read. It is
-        after half of the time from the notification until the next thing is due, and at least five
-        minutes after the notification. If no channel accepted one, the time counts from when it was
-        due, or else from when the incident was opened.
+        That is after half of the time from the notification until the next thing is due, but at
+        least five minutes after the notification. If no channel accepted a notification, the time
+        counts from when it was due, or else from the opening. Decisions are not read: pass only
+        unacknowledged incidents.
         """
         where = DocumentFilter({"incident": [incident.id for incident in incidents]})
         notifications = (
@@ -497,7 +499,7 @@ class Duties:
 
 
 def last_ruling(regime: Regime, decisions: Iterable[Decision]) -> Decision | None:
-    """Return the last decision on whether `regime` applies or is waived; None if nobody decided.
+    """Return the latest decision that `regime` applies or is waived; None if there is none.
 
     `decisions` are those on one incident, in any order.
     """

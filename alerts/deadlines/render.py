@@ -69,9 +69,9 @@ def name_regime(regime: str) -> Phrase | str:
 
 
 def name_report(what: str) -> Phrase | str:
-    """Return the name of a report; `what` is the ids of its rule and stage, `RULE STAGE`.
+    """Return the display name of a report, given as `RULE STAGE`.
 
-    Anything that does not end in the id of a stage is returned unchanged.
+    A text that does not end in the id of a stage is returned unchanged.
     """
     rule, _, stage = what.partition(" ")
     return (
@@ -95,7 +95,7 @@ def limit(stage: Stage) -> tuple[str, str]:
 
 
 def state(duty: Duty, now: datetime) -> tuple[str, str]:
-    """Return the state of a duty at `now` in words: (English, Chinese)."""
+    """Return the state of a duty at `now` in words, as (English, Chinese), such as `overdue`."""
     seconds = duty.seconds_left(now)
     if duty.state == "waived":
         facts = duty.ruling.facts if duty.ruling else None
@@ -120,9 +120,10 @@ def state(duty: Duty, now: datetime) -> tuple[str, str]:
 
 
 def warning(duty: Duty) -> tuple[str, str]:
-    """Return what else a person must know of a duty: (English, Chinese), or ("", "") for nothing.
+    """Return a warning about a duty, as (English, Chinese); two empty strings if there is none.
 
-    That is that its waiver ended or, if not, that the calendar lacks a year in which it counts.
+    It says that the waiver ended, or else that the calendar lacks a year in which the deadline
+    counts.
     """
     if duty.is_waiver_over:
         return (

@@ -71,7 +71,7 @@ class Due(NamedTuple):
 
 
 def format_duty(duty: Duty) -> str:
-    """Return a duty's regime and stage as `REGIME STAGE`."""
+    """Return the ids of a duty's regime and stage, separated by a space: `REGIME STAGE`."""
     return f"{duty.regime.id} {duty.stage.id}"
 
 
@@ -132,10 +132,10 @@ def find_next_due(deadlines: IncidentDeadlines) -> Due | None:
 
 
 def build_item(incident: Incident, deadlines: IncidentDeadlines) -> WorkItem:
-    """Return the work item of `incident`, without writing it.
+    """Return the work item of `incident`, which lists show; nothing is written.
 
-    `deadlines` are those of the same incident. Its stage is `part` if the incident is part of
-    another one, `closed` if the incident is closed and no deadline runs, and `open` otherwise.
+    `deadlines` are those of this incident. The item's stage is `part` if the incident is part of
+    another one, `closed` if it is closed and no deadline runs, and `open` otherwise.
     """
     due = find_next_due(deadlines)
     is_done = deadlines.status in CLOSED and not deadlines.running
@@ -200,11 +200,10 @@ class Work:
             self.write([*self.store.mget(Incident, batch).values()])
 
     def complete(self) -> int:
-        """Write the items that are missing, make them searchable, and return how many were written.
+        """Write missing work items, make them searchable, and return how many were written.
 
-        The number of missing items is that of incidents minus that of items. If it is 0 or less,
-        nothing is written. Otherwise incidents are examined from the newest on, until as many items
-        were written as are missing.
+        Items are missing if the store has fewer of them than incidents. Incidents are then examined
+        from the newest on, until as many were written as are missing.
         """
         if not self._count_missing():
             return 0
@@ -296,10 +295,10 @@ class Book:
         return self.duties.store
 
     def mark_changed(self, ids: Collection[str]) -> None:
-        """Note in memory that the duty records of these incidents have to be written again.
+        """Remember that the duty records of these incidents must be written again.
 
-        Call it when an incident was written or somebody was notified of it. `turn` and `step` write
-        the records.
+        Call it when an incident was written or somebody was notified of it; `turn` and `step`
+        write.
         """
         with self._lock:
             self._changed |= {*ids}

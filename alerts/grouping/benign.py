@@ -43,10 +43,10 @@ class BenignRule(Frozen):
     categories: frozenset[str] = frozenset()
 
     def fits(self, traits: Traits) -> bool:
-        """Return whether this rule covers a finding with these traits.
+        """Return whether a finding with these traits is benign by this rule.
 
-        Everything in the finding must be allowed by the rule, and everything that the rule requires
-        must be present.
+        Every trait of the finding must be allowed by the rule, and everything that the rule
+        requires, such as words of a theme, must be present.
         """
         return (
             traits.candidates.keys() <= self.kinds
@@ -96,10 +96,11 @@ def build_benign_record(
     now: datetime,
     ties: tuple[str, ...] = (),
 ) -> Background:
-    """Return the record that `finding` is benign by `rule`.
+    """Return the record to store for a `finding` that is benign by `rule`.
 
-    With `ties`, it keeps the finding: if the same author turns out to sell data, it is grouped
-    after all (`alerts.grouping.placement`).
+    If `ties` is not empty, the record also contains the finding itself: if the same author turns
+    out to sell data, the finding is grouped into an incident after all. Raises IndexError without a
+    match.
     """
     capture = finding.capture
     return Background(
@@ -128,5 +129,5 @@ BACKGROUND = RuleKind("background", "alerts.grouping", "background.toml", toml_r
 
 @cache
 def load_shipped_rules() -> BenignRules:
-    """Return the rules that come with this version."""
+    """Return the rules for benign posts that are part of this version of the program."""
     return BACKGROUND.load_shipped().rules

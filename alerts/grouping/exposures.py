@@ -30,9 +30,10 @@ MAX_GROUPS = 32
 
 
 def build_exposures(finding: Finding, incident: str) -> dict[str, Exposure]:
-    """Return one exposure per customer in this part of `finding`, by the exposure's id.
+    """Return one exposure per customer who matches in this record of `finding`, by exposure id.
 
-    `incident` is the id of the incident that they belong to.
+    An exposure says which data of a customer an incident has; `incident` is that incident's id. A
+    finding may come in several records, so other records may have more of the same customer.
     """
     by_subject: dict[str, list[Match]] = defaultdict(list)
     for match in finding.matches:
@@ -78,9 +79,9 @@ def _build_exposure(
 
 
 def merge_exposures(first: Exposure, second: Exposure) -> Exposure:
-    """Return the union of two exposures of one customer in one incident.
+    """Return the union of two exposures of one customer: all kinds, fields, sites and sightings.
 
-    Times widen, and the higher confidence counts.
+    The period spans the two periods, and the higher confidence counts. The id is that of `first`.
     """
     return first.model_copy(
         update={
@@ -102,7 +103,10 @@ def merge_exposures(first: Exposure, second: Exposure) -> Exposure:
 
 
 def merge_by_customer(exposures: Iterable[Exposure]) -> Iterable[Exposure]:
-    """Return one exposure per customer, for incidents that are counted together."""
+    """Return one exposure per customer: the union of all `exposures` of that customer.
+
+    Used for incidents that are counted together.
+    """
     by_subject: dict[str, Exposure] = {}
     for exposure in exposures:
         before = by_subject.get(exposure.subject)
@@ -111,7 +115,7 @@ def merge_by_customer(exposures: Iterable[Exposure]) -> Iterable[Exposure]:
 
 
 def is_verified(exposure: Exposure) -> bool:
-    """Return whether this customer cannot have matched by chance."""
+    """Return whether the match of this customer cannot be explained by chance."""
     return identifiers.is_verified(exposure.kinds, corroborated=exposure.corroborated)
 
 
@@ -166,10 +170,10 @@ class Replay(NamedTuple):
 
 
 def sample_customers(finding: Finding) -> dict[str, frozenset[str]]:
-    """Return the customers of a finding to look up in earlier incidents.
+    """Return up to `SAMPLE` customers of a finding, to look up in earlier incidents.
 
-    Each comes with the labels of their rows. Of many customers, those with the lowest pseudonyms
-    are taken, so every process takes the same.
+    The result maps pseudonyms to the field labels of the customer's rows. The customers with the
+    lowest pseudonyms are taken, so every process takes the same ones.
     """
     labels: dict[str, set[str]] = defaultdict(set)
     for match in finding.matches:
@@ -178,10 +182,10 @@ def sample_customers(finding: Finding) -> dict[str, frozenset[str]]:
 
 
 def remember(seen: Seen, exposures: Iterable[Exposure]) -> None:
-    """Add to `seen` which incidents the customers in it were in, and with which labels.
+    """Add to `seen`, for its customers, the incident and field labels of each exposure.
 
-    Exposures of other customers are ignored, and so is one that chance may explain and that shows
-    nothing of class A or B.
+    An exposure of a customer who is no key of `seen` is ignored. So is an exposure that chance may
+    explain and whose fields are all of class C, the least sensitive.
     """
     for exposure in exposures:
         if exposure.subject in seen and (
@@ -196,10 +200,11 @@ def remember(seen: Seen, exposures: Iterable[Exposure]) -> None:
 def measure_replay(
     finding: Finding, own: Collection[str], seen: Seen, frozen: Iterable[KnownIncident]
 ) -> Replay:
-    """Return how much of `finding` was known before.
+    """Return the share of a finding's sampled customers that earlier incidents already had.
 
-    Incidents in `own` do not count: the finding is judged together with them. `frozen` are earlier
-    incidents whose exposures have expired.
+    The result also names the earlier incident with most of them. Incidents in `own` are not
+    compared, because the finding belongs to them. `frozen` are earlier incidents whose exposures
+    have expired and which are compared by sketch; the largest share counts.
     """
     sampled = sample_customers(finding)
     customers_by_incident: Counter[str] = Counter()

@@ -48,7 +48,10 @@ from ullage.records.finding import SKETCH_SIZE
 
 
 def find_holdings(store: IncidentStore, values: Collection[str]) -> dict[str, Holding]:
-    """Return the latest holding of each value that belongs to an incident."""
+    """Return, for each of `values`, the latest record of which incident has the value.
+
+    A value that no incident has is missing from the result.
+    """
     if not values:
         return {}
     store.refresh(Holding)
@@ -75,8 +78,9 @@ class Overlap(NamedTuple):
 def overlap(first: Sequence[str], second: Sequence[str]) -> Overlap:
     """Return how much two sketches of the same kind of value have in common.
 
-    A sketch holds the lowest values of a set, as hex strings of equal length, so only values below
-    the lower of both limits can be compared. Without any, the share is 0 of 0.
+    A sketch has the lowest values of a set, as hex strings of equal length, so only values below
+    the lower of the two limits can be compared. The share is of the smaller compared side, from 0
+    to 1; the share and the number of compared values are 0 if nothing can be compared.
     """
     limits = [max(sketch) for sketch in (first, second) if len(sketch) >= SKETCH_SIZE]
     a, b = (
@@ -141,10 +145,11 @@ def time_of(finding: Finding) -> datetime:
 
 
 def build_ties(finding: Finding, apart: timedelta = APART) -> Ties:
-    """Return the ties of a post: ids that later posts of the same author share, and so find it by.
+    """Return the ids by which later posts of the same author are tied to this post.
 
-    Posts are tied by one conversation (stretches of the length `apart`), one thread, or one
-    advertising text. A post without an author has none.
+    Posts are tied by one conversation (periods of the length `apart`), one thread, or one
+    advertising text; ids of the neighbouring periods are returned separately. A post without an
+    author has none.
     """
     capture, tenant = finding.capture, finding.tenant
     if not capture.author:
@@ -243,7 +248,7 @@ class KnownIncident(NamedTuple):
 
     @classmethod
     def from_incident(cls, incident: Incident) -> KnownIncident:
-        """Return what grouping needs to know of a stored incident."""
+        """Return the facts of a stored incident that grouping compares findings with."""
         content = (
             incident.id,
             incident.tenant,
@@ -262,9 +267,9 @@ class KnownIncident(NamedTuple):
         )
 
     def with_finding(self, finding: Finding) -> KnownIncident:
-        """Return a copy with the finding's author added.
+        """Return a copy of the incident that includes the finding's author.
 
-        Its sketch is merged in if both are of the same kind.
+        The finding's sketch is merged in if it samples the same kind of value as the incident's.
         """
         updated = self._replace(authors=self.authors | {finding.capture.author})
         if finding.statistics.sketch_of != self.sketch_of:
@@ -274,14 +279,14 @@ class KnownIncident(NamedTuple):
     def accepts_tie(self, finding: Finding) -> bool:
         """Return whether a tie may add `finding` to this incident.
 
-        It may not if the incident is frozen, or was closed before the post was published.
+        False if the incident is frozen, or was closed before the post was published.
         """
         return not self.frozen and (self.closed_at is None or time_of(finding) <= self.closed_at)
 
     def with_part(self, part: KnownIncident) -> KnownIncident:
-        """Return a copy that has `part`, with all its parts, as its part.
+        """Return a copy of the incident that includes `part` and all parts of `part`.
 
-        The sketch of the part is merged in if both are of the same kind.
+        The sketch of `part` is merged in if it samples the same kind of value.
         """
         is_comparable = part.sketch_of == self.sketch_of
         sketch = merge(self.sketch, part.sketch) if is_comparable else self.sketch
@@ -308,9 +313,9 @@ class Placement(NamedTuple):
 
 
 def find_head(id_: str, incidents: Mapping[str, KnownIncident]) -> str:
-    """Return the id of the head of the incident `id_`: its own unless it is part of another one.
+    """Return the id of the incident that `id_` was merged into, or `id_` if it was not merged.
 
-    An incident that is not among `incidents` counts as its own head.
+    An id that is not among `incidents` is returned as it is.
     """
     while (incident := incidents.get(id_)) is not None and incident.part_of in incidents:
         id_ = incident.part_of
@@ -330,7 +335,10 @@ def subjects_digest(finding: Finding) -> str:
 
 
 def list_content_claims(finding: Finding) -> tuple[str, ...]:
-    """Return the ids of the claims by which a finding's content is looked up."""
+    """Return the ids under which a finding's content is looked up in the store.
+
+    There is one for each value of its sketch, and one for its set of customers if it has any.
+    """
     kind = finding.statistics.sketch_of
     values = [claim_id(finding.tenant, kind, value) for value in finding.statistics.sketch]
     digest = subjects_digest(finding)
@@ -343,11 +351,12 @@ def place(
     incidents: Mapping[str, KnownIncident],
     tied_by: Ties = NONE,
 ) -> Placement:
-    """Return the incident that `finding` goes to: an existing one, or a new one that it opens.
+    """Return the incident that `finding` belongs to: an existing one, or a new one that it opens.
 
-    `holders` are the holdings of its claims by id, `incidents` the existing incidents by id,
-    `tied_by` its ties. Ties count before content, open incidents before new ones, and of several
-    the oldest.
+    `holders` map ids of shared values to the incidents that have them, `incidents` are the existing
+    ones by id, and `tied_by` are the ids that tie the post to others of its author. An incident
+    with a tie is preferred to one with similar content, an existing one to a new one, and then the
+    oldest. Other incidents that fit are linked.
     """
     digest = subjects_digest(finding)
 

@@ -92,7 +92,7 @@ class CustomerCounts:
     shown: Counter[frozenset[str]] = field(default_factory=Counter)
 
     def add(self, evidence: RowEvidence) -> None:
-        """Count one more customer."""
+        """Count one more customer, with the fields that `evidence` shows in the customer's rows."""
         self.customers += 1
         self.classes[evidence.highest] += 1
         for group in evidence.groups:
@@ -118,7 +118,11 @@ class People:
     """Customers in the sighting on which the origin is judged, per identifier kind."""
 
     def add(self, exposure: Exposure, *, is_matched: bool) -> None:
-        """Count one more customer; `is_matched` if they are in what the origin is judged on."""
+        """Count one more customer, given the customer's exposure.
+
+        `is_matched` says whether the customer is in the sightings on which the leak source is
+        judged.
+        """
         evidence = _read_rows(exposure.groups)
         self.all.add(evidence)
         if is_verified(exposure):
@@ -148,7 +152,11 @@ class Counts:
 
     @classmethod
     def from_facts(cls, sightings: Sequence[Sighting], exposures: Iterable[Exposure]) -> Counts:
-        """Count in one pass over `exposures`, which are one per customer."""
+        """Return the customer counts of an incident, from a single pass over `exposures`.
+
+        There must be one exposure per customer, and at least one sighting. If `sightings` has
+        several posts of one seller, they are counted together and each worst-case post alone.
+        """
         largest_id, posts = find_largest(sightings).id, tuple(select_distinct_posts(sightings))
         posts = posts if len(posts) > 1 else ()
         ids, counts = (
@@ -236,9 +244,10 @@ def build_sighting(
 
 
 def find_largest(sightings: Iterable[Sighting]) -> Sighting:
-    """Return the sighting on which the origin is judged, of at least one.
+    """Return the sighting on which the leak source is judged: the one with most rows.
 
-    It has most rows, then most customers; the id decides between equals.
+    Of equal ones, that with most customers counts, then the id decides. Raises ValueError if there
+    are no sightings.
     """
     return min(sightings, key=size_order)
 
@@ -260,7 +269,11 @@ class Setting:
 
 
 def find_acknowledged(store: IncidentStore, sightings: Iterable[Sighting]) -> frozenset[str]:
-    """Return which of the earlier incidents of these sightings' customers are acknowledged."""
+    """Return the ids of earlier incidents, repeated by these sightings, that people have handled.
+
+    An earlier incident is named in a sighting's `replay_of`; it is handled if its status is no
+    longer open.
+    """
     earlier = {sighting.replay_of for sighting in sightings if sighting.replay_of}
     return (
         frozenset(id_ for id_, status in statuses(store, earlier).items() if status != UNDECIDED)
@@ -272,9 +285,10 @@ def find_acknowledged(store: IncidentStore, sightings: Iterable[Sighting]) -> fr
 def build_facts(
     sightings: Sequence[Sighting], people: People, setting: Setting, joint: Sighting | None = None
 ) -> VerdictFacts:
-    """Return the counted facts of an incident, for the verdict.
+    """Return the numbers and facts of an incident from which its verdict is computed.
 
-    Numbers of rows are those of `joint`, or of the largest sighting without it.
+    Numbers of rows are those of `joint`, which stands for all posts of one seller, or else of the
+    largest sighting.
     """
     base = joint or find_largest(sightings)
     minors = (
@@ -338,9 +352,11 @@ class ProjectedVerdict:
 def judge_incident(
     sightings: Sequence[Sighting], counts: Counts, setting: Setting
 ) -> ProjectedVerdict:
-    """Judge an incident in every applicable way and return the worst verdict.
+    """Return the worst verdict on an incident: severity, scenario and leak source.
 
-    The posts of one seller are judged together and each alone; the other sightings as usual.
+    Posts of one seller are judged together, and some of them alone; so are the sightings without
+    them if any is not of that seller. A rule that fails is reported to `setting.on_fault` and
+    skipped.
     """
     guard = FaultGuard(setting.on_fault)
     if not counts.posts:
@@ -431,11 +447,11 @@ def project(
     linked: Iterable[str],
     parts: Collection[str] = (),
 ) -> Incident:
-    """Return the incident that follows from these facts and those of its `parts`.
+    """Return the incident, computed from its stored facts; nothing is stored.
 
-    `sightings`, at least one, and `exposures` are its own and those of the parts; `sketch` is its
-    sketch and the kind of value in it; `linked` are other incidents that some finding fitted as
-    well.
+    `sightings` (at least one) and `exposures` are those of the incident and of its `parts`;
+    `sketch` are the sampled values and their kind; `linked` are ids of other incidents that a
+    finding fits.
     """
     family = set(parts)
     ordered = sorted(sightings, key=lambda s: (s.incident in family, s.folded_at, s.id))

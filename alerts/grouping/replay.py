@@ -44,10 +44,10 @@ def get_kind(name: str) -> AnyKind:
 
 
 def detect_kind(path: Path) -> AnyKind:
-    """Return the kind of the rules in a file.
+    """Return the kind of the rules in a file: a lexicon, verdict rules, or rules for benign posts.
 
-    A lexicon is recognised by its file name, other kinds by their tables. Raises ConfigError for
-    anything else.
+    A lexicon is recognised by its file name, the others by their tables. Raises ConfigError if the
+    file is none of these or is not valid TOML.
     """
     if path.suffix == SUFFIX:
         if path.stem not in list_themes():
@@ -92,7 +92,7 @@ class ReplayedVerdict(NamedTuple):
 
     @classmethod
     def from_incident(cls, incident: Incident) -> ReplayedVerdict:
-        """Build it from an incident, stored or projected."""
+        """Return the verdict (severity, exposure score, scenario, leak source) of an incident."""
         return cls(incident.severity, incident.exposure, incident.scenario, incident.origin)
 
 
@@ -122,7 +122,7 @@ class RuleCount(NamedTuple):
 
     @property
     def precision(self) -> float | None:
-        """The share of the judged incidents that were confirmed; None where nobody judged one."""
+        """The confirmed share of the incidents that people judged, from 0 to 1; None if none."""
         judged = self.confirmed + self.false_positives
         return self.confirmed / judged if judged else None
 
@@ -145,7 +145,7 @@ class RuleReplay:
     posts_of: Counter[str] = field(default_factory=Counter)
 
     def count_by_severity(self) -> Counter[tuple[str, str]]:
-        """Count the incidents that would move from one severity to another."""
+        """Return how many incidents would move from one severity to another, by (before, after)."""
         return Counter(
             (c.before.severity, c.after.severity)
             for c in self.changes
@@ -189,10 +189,10 @@ def replay(
     tenant_of: Callable[[str], Tenant],
     tenant: str = "",
 ) -> RuleReplay:
-    """Return what would change if `rules` judged everything in the store; writes nothing.
+    """Return what would change if `rules` judged everything in the store; nothing is written.
 
-    `rules` are those of verdicts, of benign posts, or a lexicon. `tenant` limits it to one tenant,
-    "" means all.
+    `rules` are verdict rules, rules for benign posts, or a lexicon. With a `tenant`, only its facts
+    are judged. `tenant_of` returns the settings of a tenant.
     """
     where = DocumentFilter({"tenant": (tenant,)} if tenant else {})
     if isinstance(rules, Vocabulary):
@@ -298,10 +298,10 @@ class _Judgement(Excerpt):
 
 
 def read_judgements(store: IncidentStore) -> dict[str, bool]:
-    """Return for each judged incident whether it was real, by the last such decision.
+    """Return, by incident id, whether people judged the incident to be real.
 
-    Judged means confirmed, reported or marked as false positive. An incident that was only
-    acknowledged or resolved is not in the result.
+    The last decision counts: True for confirmed or reported, False for false positive. An incident
+    without any such decision is missing.
     """
     last = dict[str, _Judgement]()
     for decision in store.excerpts(

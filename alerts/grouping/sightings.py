@@ -50,10 +50,10 @@ from ullage.records.counts import combine_posts
 
 
 def get_served_claim(finding: Finding) -> str:
-    """Return the id of the claim that marks a capture as completely read.
+    """Return the id of the store record that marks a capture as completely read.
 
-    A complete finding leaves it, an incomplete one looks it up. "" if a complete finding
-    replaces none.
+    A complete finding that replaces an incomplete one writes the record; an incomplete one looks it
+    up. "" for a complete finding that replaces nothing.
     """
     return (
         claim_id(finding.tenant, "served", finding.served or finding.id)
@@ -79,19 +79,19 @@ def drop_superseded(findings: Iterable[Finding], claimed: Collection[str]) -> li
 
 
 def without_sightings(exposure: Exposure, replaced: Collection[str]) -> Exposure | None:
-    """Return `exposure` without the replaced sightings; None if it has no other.
+    """Return `exposure` without the ids in `replaced`; None if no other sighting remains.
 
-    Fields that several sightings added cannot be told apart, and stay.
+    Its fields stay, because the store does not say which sighting added which field.
     """
     remaining = tuple(sighting for sighting in exposure.sightings if sighting not in replaced)
     return exposure.model_copy(update={"sightings": remaining}) if remaining else None
 
 
 def without_replaced(sightings: Sequence[Sighting]) -> list[Sighting]:
-    """Leave out each incomplete sighting whose complete successor is among `sightings`.
+    """Return `sightings`, in order, without incomplete ones that a complete one replaces.
 
-    A successor names in `served` the id of the sighting that it completes. The order stays. Both
-    are in the store until the last part of the complete finding has arrived.
+    A complete sighting names in `served` the id of the one that it replaces. The two are in the
+    store together until the last part of the complete finding has arrived.
     """
     whole = {sighting.served for sighting in sightings if not sighting.incomplete}
     return [
@@ -100,10 +100,10 @@ def without_replaced(sightings: Sequence[Sighting]) -> list[Sighting]:
 
 
 def remove_replaced(store: IncidentStore, replaced: Iterable[Sighting]) -> None:
-    """Delete what remains of replaced sightings, the sightings themselves last.
+    """Delete replaced sightings from the store, with their originals and traces in exposures.
 
-    A crash before the end means that the deletion is repeated. Raises ConflictError if another
-    process writes the same exposures.
+    The sightings are deleted last, so that a deletion cut short by a crash is repeated. Raises
+    ConflictError if another process writes the same exposures.
     """
     gone, merging = {sighting.id: sighting.incident for sighting in replaced}, Merge(store)
     for incident in set(gone.values()):
@@ -131,7 +131,10 @@ MOST_GONE, MOST_SIGHTINGS = 8, 200
 
 
 def read_presence(finding: Finding) -> Presence | None:
-    """Return what a finding says about its post; None if the post has no lasting token."""
+    """Return when the post in a finding was there or removed; None if it has no post token.
+
+    A removal is a post that was deleted, or edited so that the finding no longer holds.
+    """
     capture, at = finding.capture, finding.capture.fetched_at
     if not capture.post:
         return None
@@ -152,7 +155,11 @@ def read_presence(finding: Finding) -> Presence | None:
 
 
 def merge_presences(first: Presence, second: Presence) -> Presence:
-    """Return the union of two presences of one post; the order does not matter."""
+    """Return the union of two records of when one post was present or removed.
+
+    The order of the two does not matter. At most `MOST_GONE` removals are kept, the last among
+    them.
+    """
     gone = sorted({*first.gone, *second.gone}, key=lambda gone: (gone.at, gone.how))
     shown = [
         at
@@ -171,7 +178,10 @@ def merge_presences(first: Presence, second: Presence) -> Presence:
 
 
 def with_presence(sighting: Sighting, presence: Presence) -> Sighting:
-    """Return `sighting` with the times at which its post was found gone or back."""
+    """Return a copy of `sighting` that says when its post was found removed, or back again.
+
+    If the post was there at the last visit and never removed before, both times are None.
+    """
     last = presence.last_shown
     since = next((gone for gone in presence.gone if last is None or gone.at > last), None)
     back = since is None and any(
@@ -200,7 +210,10 @@ class Presences:
 
     @classmethod
     def load(cls, merging: Merge, findings: Iterable[Finding]) -> Presences:
-        """Load the stored presences of these posts and add what `findings` say; repeatable."""
+        """Load the stored presence records of these posts, and add what `findings` say.
+
+        Nothing is written. Repeated findings change nothing. A post without a token has no record.
+        """
         reported = [presence for finding in findings if (presence := read_presence(finding))]
         stored = merging.mget(Presence, {report.id for report in reported})
         now = dict(stored)
@@ -253,9 +266,10 @@ LARGEST = "watchlist cards_enrolled cohort_labels canaries_enrolled".split()
 
 
 def select_distinct_posts(sightings: Iterable[Sighting]) -> list[Sighting]:
-    """Return the posts of one seller without copies of each other, the largest first.
+    """Return one seller's posts without copies of one another, the largest first.
 
-    Of several versions of one post the largest counts. The order of arrival does not matter.
+    Of several versions of one post the largest counts. The order of `sightings` does not matter,
+    and sightings that are not tied to a seller are left out.
     """
     posts: dict[tuple[str, str], Sighting] = {}
     for sighting in sorted((s for s in sightings if s.tied), key=size_order):
@@ -269,9 +283,10 @@ def select_distinct_posts(sightings: Iterable[Sighting]) -> list[Sighting]:
 
 
 def select_posts_to_judge_alone(posts: Sequence[Sighting]) -> list[Sighting]:
-    """Return the posts that may be worse alone than all together, from `posts`, the largest first.
+    """Return those of `posts`, largest first, that may be more severe alone than all together.
 
-    These are the largest, and those that offer data or contain a honeytoken.
+    They are the first `LARGEST_APART`, then at most `OFFERS_APART` others that offer data or
+    contain a honeytoken.
     """
     offers = [post for post in posts[LARGEST_APART:] if post.alarm or post.canaries]
     return [*posts[:LARGEST_APART], *offers[:OFFERS_APART]]
@@ -293,9 +308,9 @@ def _is_copy(post: Sighting, larger_sketch: Sequence[str]) -> bool:
 
 
 def combine(posts: Sequence[Sighting]) -> Sighting:
-    """Return one sighting that stands for all of `posts`, of which there is at least one.
+    """Return one sighting with the added-up numbers of all `posts`, of which there is at least one.
 
-    They are the largest first: fields that cannot be added up are those of the first.
+    Fields that cannot be added up are those of the first, which should be the largest.
     """
     first = posts[0]
     people = sum(post.customers for post in posts)
@@ -359,11 +374,11 @@ class NewFacts(NamedTuple):
 def read_facts(
     store: IncidentStore, families: Families, sizes: Mapping[str, int], new: NewFacts
 ) -> Iterator[tuple[str, FactsOf]]:
-    """Yield the id and the facts of each incident, together with those of its parts.
+    """Yield the id of each incident with the stored facts of it and its parts.
 
-    `families` are the incidents by the id of their head, `sizes` an upper limit of each incident's
-    number of customers. Consume the facts of one incident before asking for the next. The customers
-    in `new` stand for those of an incident unless it has a post from another process.
+    `families` maps ids to the ids of the incident and its parts; `sizes` is an upper limit of each
+    one's number of customers. Consume the facts of one incident before asking for the next. `new`
+    has customers that need not be read from the store, because this batch opened their incident.
     """
     members = {member for family in families.values() for member in family}
     by_incident, linking = defaultdict[str, list[Sighting]](list), defaultdict[str, set[str]](set)

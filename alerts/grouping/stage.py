@@ -111,7 +111,10 @@ class Alert:
     """The context in which facts are written."""
 
     def handle(self, records: Sequence[Record]) -> None:
-        """Process a batch. Everything is durable on return, and repeating it changes nothing."""
+        """Group a batch of findings into incidents, and store and count the result.
+
+        Everything is durable on return; repeating the call changes nothing in the store.
+        """
         decoded = without_erased(self.store, [decode(record) for record in records])
         check_keys(self.store, decoded, self.clock.now(), self.key_checks)
         opened = merge(self.store, partial(self._fold, decoded, {}))
@@ -460,7 +463,10 @@ class FindingBatch:
     """The encrypted originals of the batch's findings."""
 
     def take(self, finding: Finding, traits: Traits | None, clock: Clock) -> None:
-        """Place one finding; one that already has a sighting goes to the same place."""
+        """Place one finding in an incident, and add its sighting and exposures to the batch.
+
+        A finding that already has a sighting stays in that incident. Nothing is stored yet.
+        """
         sighting, earlier = self.sightings.get(finding.id), self._take_over(finding)
         if sighting is None:
             target = (
@@ -585,7 +591,10 @@ class FindingBatch:
             self.incidents[part] = self.incidents[part]._replace(part_of=head)
 
     def count_customers(self, families: Mapping[str, Collection[str]]) -> dict[str, int]:
-        """Return an upper limit of each incident's number of customers, with its parts."""
+        """Return, by incident id, an upper limit of the number of customers, including parts.
+
+        A customer who is in several incidents of a family is counted several times.
+        """
         new_customers = Counter(exposure.incident for exposure in self.exposures.values())
         stored = {id_: incident.customers for id_, incident in self.stored.items()}
         return {
@@ -594,11 +603,11 @@ class FindingBatch:
         }
 
     def new_facts(self) -> NewFacts:
-        """Return the batch's new posts, and the customers of the incidents that they opened.
+        """Return the ids of the batch's new posts, and the customers of incidents that it opened.
 
-        A sighting is written before any of its customers, so the store has no customers of an
-        incident whose sightings are all new. They are written as new; if one exists after all, the
-        batch is processed again and finds the sightings.
+        A sighting is stored before any of its customers, so the store has no customers of an
+        incident whose sightings are all new. If it has some after all, the batch is processed
+        again.
         """
         posts = {sighting.id for sighting in self.new_sightings}
         known_incidents = {
@@ -615,10 +624,11 @@ class FindingBatch:
         return NewFacts(posts, customers)
 
     def find_touched(self) -> set[str]:
-        """Return the ids of the incidents to write again.
+        """Return the ids of all incidents that this batch changes and that must be stored again.
 
-        These are the incidents of the batch's findings, those tied or linked to them, those of
-        other sightings of the same posts, which may be gone or back, and all their heads.
+        These are the incidents of its findings, those tied or linked to them, those of other
+        sightings of the same posts, which may be gone or back, and the incidents that they are part
+        of.
         """
         affected = {
             i for s in self.sightings.values() for i in (s.incident, *s.linked, *s.parts_tied)

@@ -75,10 +75,10 @@ class IncidentSummary:
     def from_incident(
         cls, incident: Incident, decide: tuple[str, str] = ("", "")
     ) -> IncidentSummary:
-        """Summarise an incident.
+        """Return a summary of an incident that a notification may contain.
 
         `decide` says, in English and Chinese, until when a person must decide. A site whose name
-        has not the form of a configured one is called `other`.
+        does not have the form of a configured site's name is called `other`.
         """
         return cls(
             incident.tenant,
@@ -148,7 +148,7 @@ class Message:
 
     @property
     def language(self) -> Language:
-        """Return the language of the message, that of its most severe incident's tenant."""
+        """The language of the message: that of the most severe incident's tenant."""
         return self.entries[0].language
 
     def say(self, text: object) -> str:
@@ -184,11 +184,10 @@ class Message:
         )
 
     def text(self, most_bytes: int = MOST_BYTES) -> str:
-        """Return the body for people.
+        """Return the body for people: the most severe incidents, and the number of those left out.
 
-        It names the ten most severe incidents, or fewer, so that it fits 20 lines and `most_bytes`
-        of UTF-8, and the number of those left out. Incidents of one seller count as one. The most
-        severe one is named even if it alone does not fit.
+        At most ten are named, fewer if the text would exceed 20 lines or `most_bytes` of UTF-8, but
+        at least one. Incidents of one seller count as one.
         """
         sellers = self._group_by_seller()
         shown = min(SHOWN, len(sellers))
@@ -225,10 +224,10 @@ class Message:
         return named(severity, "severity", self.language).upper()
 
     def payload(self) -> dict[str, Any]:
-        """Return the body for programs, a JSON object with all incidents in `incidents`.
+        """Return the body for programs: a JSON object with every incident of the message.
 
-        Each has its id, severity, reason (`why`) and address, and further facts where the channel
-        shows them.
+        Each incident has its id, severity, reason (`why`) and URL, and further facts where the
+        settings of the channel allow them.
         """
         shown = [_as_json(entry, self.language) for entry in self.entries]
         return {

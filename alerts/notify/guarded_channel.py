@@ -44,10 +44,10 @@ class GuardedChannel:
     _check_at: float = field(default=float("-inf"))
 
     def send(self, message: Message) -> None:
-        """Deliver a message; raise UndeliveredError unless the receiver confirms it.
+        """Deliver a message by the channel, which is opened first if needed.
 
-        Raises it also while the channel cannot be opened. After a failure the channel is opened
-        anew, with the secret as it is then.
+        Raises UndeliveredError if the channel cannot be opened or the receiver does not confirm.
+        After a failure the channel is opened anew next time, with the secret as it is then.
         """
         channel = self._open()
         try:
@@ -81,7 +81,7 @@ class GuardedChannel:
         self.metrics.set_usable(self.name, not self._fault)
 
     def report(self) -> None:
-        """Check the channel and store a new fault, or delete one that is over.
+        """Check whether the channel can be opened, and store a new fault or delete a past one.
 
         Raises UnavailableError while the store is down.
         """
@@ -113,9 +113,9 @@ class GuardedChannel:
 
 
 def find_unusable(store: IncidentStore, channels: Collection[str]) -> dict[str, str]:
-    """Return the stored faults of those `channels` that alert cannot open, by channel name.
+    """Return the stored faults, by name, of those `channels` that alert could not open.
 
-    Usable channels are left out.
+    A channel without a fault is missing.
     """
     claims = store.mget(Claim, [_fault_id(name) for name in channels])
     return {name: claims[id_].incident for name in channels if (id_ := _fault_id(name)) in claims}

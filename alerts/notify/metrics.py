@@ -67,9 +67,9 @@ class NotifyMetrics:
             self._delay.labels(tenant)
 
     def set_recipients(self, channels: Callable[[str], Collection[str]]) -> None:
-        """Set the function that returns the channels notified of a tenant's deadlines.
+        """Set the function that finds the channels notified of a tenant's deadlines.
 
-        The metric, which is updated at once, is the number of these channels that are usable.
+        The metric is the number of these channels that are usable. It is updated at once.
         """
         self._recipients = channels
         for tenant in self._tenants[:-1] or (OTHER,):
@@ -82,7 +82,7 @@ class NotifyMetrics:
         self.set_recipients(self._recipients)
 
     def count_outcome(self, channel: str, outcome: Came, count: int = 1) -> None:
-        """Count notifications with this outcome."""
+        """Add `count` to the number of notifications by `channel` that had this outcome."""
         self._messages.labels(channel, outcome).inc(count)
 
     def set_oldest(self, channel: str, since: float) -> None:

@@ -64,10 +64,10 @@ def _find_routes(notify: NotifySettings, tenant: str) -> list[RouteSettings]:
 
 
 def matches_route(route: RouteSettings, incident: Incident) -> bool:
-    """Return whether `incident` takes `route`, by severity, tenant, scenario and leak source.
+    """Return whether `incident` is to be notified by `route`.
 
-    It does if it is at least as severe as the route says, and each of the other three is one that
-    the route names. A route that names no tenant, scenario or source takes any.
+    It is if its severity is at least the route's, and if the route names its tenant, scenario and
+    leak source. A route that names no tenant (or scenario, or source) accepts all.
     """
     return (
         SEVERITIES.index(incident.severity) >= SEVERITIES.index(route.severity)
@@ -88,10 +88,10 @@ def find_routes(notify: NotifySettings, incident: Incident) -> list[RouteSetting
 
 
 def needs_escalation(incident: Incident) -> bool:
-    """Return whether an unacknowledged incident is repeated and escalated.
+    """Return whether notifications of this incident are repeated until somebody acknowledges it.
 
-    That is so for severity `high` and `statutory`, if a reporting deadline runs, and if a person
-    must decide in time. Other incidents wait in the list.
+    True for severity `high` and `statutory`, if a reporting deadline runs, or if a person must
+    decide within a time limit.
     """
     return incident.severity in URGENT or incident.clock == "run" or incident.decide_minutes > 0
 
@@ -122,11 +122,11 @@ def max_wait(route: RouteSettings, incident: Incident, left: timedelta | None) -
 def build_notifications(
     notify: NotifySettings, incident: Incident, now: datetime, left: timedelta | None
 ) -> dict[str, Notification]:
-    """Build all notifications that `incident` calls for, now or later, by id; nothing is written.
+    """Return all notifications that `incident` calls for, now or later, by id; nothing is written.
 
-    `left` is the time until its next deadline, None without one. With a deadline it is escalated
-    even if the route names nobody for that: then to the route's own channels. Of several routes to
-    one channel, the earliest time counts.
+    `left` is the time until its next deadline, None without one. With a deadline the incident is
+    escalated to the route's own channels if the route names none for that. If several routes lead
+    to one channel, the earliest time counts.
     """
     by_id: dict[str, Notification] = {}
     for route in find_routes(notify, incident):
@@ -173,9 +173,10 @@ def _notification(
 
 
 def list_log_ids(notification: Notification) -> dict[Severity, str]:
-    """Return the log ids that the same news about the same incident has, by severity.
+    """Return the ids that this notification would have in the log, by severity of the incident.
 
-    The news is a new incident, an escalation or growth. Growth has one id for every severity.
+    A later notification of the same news with another severity has another id; one about growth has
+    the same id for every severity.
     """
     if notification.what.startswith(GROWN):
         return dict.fromkeys(SEVERITIES, notification.id)
@@ -187,10 +188,10 @@ def list_log_ids(notification: Notification) -> dict[Severity, str]:
 
 
 def drop_known(notification: Notification, log: Collection[str]) -> Notification | None:
-    """Return the notification, or None if the log has it with the same or a higher severity.
+    """Return the notification to send, or None if an equal or more severe one is in the log.
 
     `log` are the ids in the log. If the log has a new incident only with a lower severity, a copy
-    is returned whose `why` is `raised`.
+    whose `why` is `raised` is returned.
     """
     ids, at = list_log_ids(notification), SEVERITIES.index(notification.severity)
     if any(ids[severity] in log for severity in SEVERITIES[at:]):
@@ -211,11 +212,11 @@ def plan(
     muted: Muted,
     left: Left,
 ) -> list[Notification]:
-    """Log the notifications that `incidents` call for, and return the new pending ones.
+    """Store the notifications that `incidents` call for, and return the new ones to be sent.
 
-    Incidents that `muted` returns get none, and what the log has already is no news, so repeating
-    the call writes nothing. `left` returns the time until the next deadline by incident. Growth
-    that says nothing new is written as suppressed and not returned.
+    Incidents that `muted` returns get none; one that is in the log already is not stored again.
+    `left` returns the time until the next deadline by incident id. A notification of growth that
+    says nothing new is stored as suppressed and not returned.
     """
     planned, remaining = dict[str, Notification](), left(incidents, now)
     for incident in incidents:
@@ -259,11 +260,11 @@ def plan_second_person(
     waiting: Iterable[tuple[Incident, PendingDecision]],
     now: datetime,
 ) -> list[Notification]:
-    """Write notifications about acts that wait for a second person; return the new ones.
+    """Store notifications of acts that wait for a second person, and return the new ones.
 
-    The incident's channels are notified at once. Those that it escalates to, or else the same, are
-    notified after half of the time until the deadline, if there is one, and at least five minutes
-    after the act. Notifications in the log are not written again.
+    The incident's channels are notified at once. If the act has a deadline, the channels for
+    escalation (or else the same channels) follow after half of the remaining time, but at least
+    five minutes after the act. A notification that is in the log is not stored again.
     """
     planned: dict[str, Notification] = {}
     for incident, pending in waiting:
@@ -338,11 +339,11 @@ def _step(grown: Notification) -> int:
 def plan_repeat(
     notify: NotifySettings, sent: Notification, incident: Incident, now: datetime
 ) -> Notification | None:
-    """Return the reminder that follows `sent` if nobody acknowledges the incident; write nothing.
+    """Return the reminder to send if nobody acknowledges after the notification `sent`.
 
-    It is due after the shortest `repeat_hours` of the routes to that channel. The result is None if
-    no route repeats it, the incident is not urgent, or `sent` is an escalation or about a second
-    person.
+    Nothing is written. It is due after the shortest `repeat_hours` of the routes to that channel.
+    None if no route repeats it, the incident is not urgent, or `sent` is an escalation or about a
+    second person.
     """
     if not needs_escalation(incident) or sent.why in ("escalated", "second_person", "unconfirmed"):
         return None
@@ -362,10 +363,10 @@ def plan_repeat(
 
 
 def group_by_message(due: Sequence[Notification]) -> Iterator[tuple[str, list[Notification]]]:
-    """Yield due notifications in groups, each to be one message, with the message's id.
+    """Yield due notifications in groups, one group per message to send, with the message's id.
 
-    First come those that were sent together before. Then come new ones, a group for each tenant,
-    with "" instead of an id. Both are sorted by the earliest due time of the group.
+    First come groups that were tried before, then new ones, grouped by tenant, with "" for the id.
+    Each kind is sorted by the earliest due time in the group.
     """
     groups: dict[tuple[str, str], list[Notification]] = {}
     for notification in due:

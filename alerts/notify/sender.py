@@ -70,10 +70,10 @@ class Lease:
     _held: set[int] = field(default_factory=set)
 
     def acquire(self) -> bool:
-        """Claim the channel for an attempt that starts now; return whether this process has it.
+        """Claim the channel for one attempt that starts now; return whether this process may send.
 
-        Claims are written to the store for every minute that the attempt may take, and past ones
-        are deleted. It is False while another process has a part of that time.
+        The claim covers every minute that the attempt may take and is stored; past claims are
+        deleted. False while another process holds one of these minutes.
         """
         now = self.clock.wall()
         slots = range(
@@ -84,7 +84,7 @@ class Lease:
         return is_held
 
     def release(self) -> None:
-        """Give the channel up at once; does nothing if it is not held."""
+        """Delete this process's claims on the channel, so that another process may send at once."""
         self._release_slots(list(self._held))
 
     def _claim(self, slot: int) -> bool:
@@ -163,12 +163,12 @@ class Sender:
     """The clock at the turn before."""
 
     def send_due(self, *, flush: bool = False) -> float:
-        """Send what is due and return after how many seconds to look again.
+        """Send the notifications that are due; return in how many seconds to call again.
 
         With `flush`, groups are sent without waiting for more. Each attempt and its outcome are
         written to the log; a failed one is tried again later, for a day. Nothing is sent while
-        another process may send. Raises UnavailableError while the store is down; the call can
-        simply be repeated.
+        another process may send. Raises UnavailableError while the store is down; the call can then
+        be repeated.
         """
         self.report()
         if self._last is None:
@@ -227,7 +227,7 @@ class Sender:
         self._heard.update(ids)
 
     def add_new(self, notifications: Sequence[Notification]) -> None:
-        """Note the ids of notifications that were just written to the log, of this channel only.
+        """Remember the ids of notifications that were just written, if they are for this channel.
 
         A search of the store may not find them yet.
         """
@@ -588,9 +588,9 @@ class Notifier:
         self.turn()
 
     def turn(self) -> None:
-        """Raise the error of a sender that cannot go on; otherwise start threads that do not run.
+        """Start a thread for each channel that has none running, and log one that died as an error.
 
-        A thread that died is logged as an error.
+        Raises the error of a sender that cannot go on.
         """
         if self._failed:
             raise self._failed[0]
@@ -619,7 +619,10 @@ class Notifier:
                 log.get("alert").warning("notifications_left", part=sender.name)
 
     def close(self) -> None:
-        """Stop the threads, waiting up to 15 seconds for attempts, and release the leases."""
+        """Stop all threads and give up the claims on channels.
+
+        Waits up to 15 seconds for attempts in progress.
+        """
         self._stop.set()
         for running in self._running:
             running.wake.set()
@@ -650,12 +653,11 @@ def open_notifier(
     muted: Muted,
     told: Callable[[Collection[str]], None] = lambda _: None,
 ) -> Notifier:
-    """Create the senders of the configured channels; nothing is sent and no thread starts yet.
+    """Return the senders of all configured channels; nothing is sent and no thread starts yet.
 
-    A channel with an unusable secret gets a sender all the same, see
-    `alerts.notify.guarded_channel`. Incidents that `muted` selects get no notifications. `told`
-    receives the ids of incidents that somebody was just notified of; then their work items are
-    written again. Unless the bus is embedded, the senders of several processes take turns.
+    A channel with an unusable secret gets a sender too, which reports the fault. Incidents that
+    `muted` selects get no notifications. `told` receives the ids of incidents that somebody was
+    just notified of. Unless the bus is embedded, the senders of several processes take turns.
     """
     settings, clock = context.settings, context.clock
     metrics = NotifyMetrics(registry, settings.notify.channels, settings.tenants)

@@ -72,12 +72,12 @@ class ExportedIncident:
 
     @property
     def sites(self) -> tuple[str, ...]:
-        """The sites on which it was seen, in displayable form."""
+        """The sites on which the incident was seen, in displayable form."""
         return tuple(_to_displayable(site) for site in self.incident.sites)
 
     @property
     def headline(self) -> str:
-        """The incident in one line."""
+        """One line that names the incident: id, scenario, number of customers, and leak source."""
         incident = self.incident
         what = incident.scenario_title or (
             "customer data offered" if incident.alarm else "customer data"
@@ -112,7 +112,7 @@ class SharedIncident:
 
     @property
     def headline(self) -> str:
-        """The incident in one line."""
+        """One line that names the incident: its id, scenario, and number of customers."""
         incident = self.incident
         what = incident.scenario_title or (
             "customer data offered" if incident.is_offer else "customer data"
@@ -120,9 +120,10 @@ class SharedIncident:
         return f"{incident.id}: {what}; {incident.counted} customers"
 
     def uuid(self, kind: str, of: str = "") -> uuid.UUID:
-        """Return the id, in another system, of this incident's object of `kind`.
+        """Return the id that another system uses for this incident's object of `kind`.
 
-        With `of`, it is the id of one thing in the incident, such as a sighting.
+        With `of`, the id of one thing in the incident, such as a sighting, the result is that
+        thing's. Equal arguments always give an equal UUID.
         """
         return uuid.uuid5(NAMESPACE, f"{kind}:{of or self.incident.id}")
 
@@ -133,10 +134,10 @@ def chosen(
     filters: Filters,
     find_statuses: Statuses | None = None,
 ) -> Iterator[ExportedIncident]:
-    """Yield the named incidents, or all that pass the filters, newest first.
+    """Yield the incidents named by `ids` in that order, or without ids all that pass `filters`.
 
-    `find_statuses` returns the statuses; by default they follow from the stored decisions. Raises
-    QueryError if a named incident does not exist.
+    Without ids, the newest comes first. `find_statuses` returns the status of incidents; by default
+    they follow from the stored decisions. Raises QueryError if a named incident does not exist.
     """
     find_statuses = find_statuses or partial(statuses, store)
     if ids:
@@ -240,10 +241,10 @@ def names() -> tuple[str, ...]:
 
 
 def format_named(name: str) -> ExportFormat:
-    """Return the format called `name`.
+    """Return the module of the export format called `name`, such as `csv`.
 
-    Raises QueryError, listing the known formats, if there is none, and ConfigError if a library
-    has to be installed for it.
+    Raises QueryError, listing the formats, if the name is unknown, and ConfigError if a Python
+    package that the format needs is not installed.
     """
     if name not in names():
         raise QueryError(Phrase("unknown format: use %(known)s", known=", ".join(names())), "form")

@@ -24,7 +24,7 @@ COLUMNS = (
 
 
 def write(incidents: Iterable[ExportedIncident]) -> Iterator[str]:
-    """Yield the header, then one line per incident."""
+    """Yield the lines of a CSV file: a header, which starts with a BOM, then one per incident."""
     yield BOM + format_csv_line(COLUMNS)
     for export in incidents:
         yield format_csv_line([_cells(export)[column] for column in COLUMNS])

@@ -24,7 +24,7 @@ STEP = 20
 
 
 def write(incidents: Iterable[ExportedIncident]) -> Iterator[str]:
-    """Yield one line per incident."""
+    """Yield one line of JSON per incident, each ending in a newline, with the fields of ECS."""
     for export in incidents:
         yield json.dumps(_event(export), ensure_ascii=False, separators=(",", ":")) + "\n"
 

@@ -29,7 +29,10 @@ ANALYSIS: dict[Status, int] = {
 
 
 def write(incidents: Iterable[ExportedIncident]) -> Iterator[str]:
-    """Yield the pieces of one JSON document of events, in the layout of MISP's own export."""
+    """Yield the pieces of one JSON text that has a MISP event for each incident.
+
+    The layout is that of MISP's own export.
+    """
     yield '{"response": ['
     for number, export in enumerate(incidents):
         yield (",\n" if number else "\n") + json.dumps(

@@ -26,7 +26,11 @@ MONITOR = f"identity--{uuid.uuid5(NAMESPACE, 'monitor')}"
 
 
 def write(incidents: Iterable[ExportedIncident]) -> Iterator[str]:
-    """Yield one bundle as JSON."""
+    """Yield one string: a STIX bundle of all incidents as indented JSON.
+
+    An object that several incidents share appears one time. Equal incidents give an equal bundle
+    id.
+    """
     shared_incidents = [export.to_shared() for export in incidents]
     objects: dict[str, Any] = {o.id: o for o in (stix2.TLP_AMBER, _monitor())}
     for shared in shared_incidents:

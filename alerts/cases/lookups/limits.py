@@ -50,10 +50,10 @@ class Sweeps:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, readings: Iterable[tuple[str, Secret]]) -> str:
-        """Record a look-up, and return the kind whose numbers are being scanned.
+        """Record a look-up, and return the kind whose numbers are being scanned, "" if none is.
 
-        `readings` are what the looked-up value may be. The result is "" unless many neighbouring
-        numbers were looked up within the hour. Each range is reported at most once an hour.
+        `readings` are the kinds and normal forms that the looked-up value may have. A scan is many
+        neighbouring numbers within one hour; each range is returned at most once an hour.
         """
         with self._lock:
             swept = [
@@ -131,9 +131,9 @@ class Lookups:
         self._all = Allowance(per_day, 86_400.0, clock, "too many look-ups today")
 
     def take(self, caller: Principal) -> None:
-        """Count one look-up by `caller`.
+        """Count one look-up against the caller's own quota and the quota of all callers.
 
-        Raises LimitedError if the caller's quota, or the common one, is used up.
+        Raises LimitedError if either quota is used up.
         """
         self._all.check(caller.whose)
         self._each.take(f"{caller.is_program} {caller.name}\n{caller.whose}")

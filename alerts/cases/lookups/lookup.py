@@ -74,7 +74,7 @@ class LookupRequest:
 
     @property
     def why(self) -> str:
-        """The purpose and the case, as written to the audit log."""
+        """The purpose and the case number of the look-up, as the audit log shows them."""
         return f"{self.purpose}, case {self.case}"
 
 
@@ -149,11 +149,12 @@ class Lookup:
     among: frozenset[str] | None = None
 
     def ask(self, question: LookupRequest) -> LookupResult:
-        """Return the answer to a question, newest incident first.
+        """Return the leaks in which the person with this identifier appears, newest first.
 
-        Its audit entries are durable before it is returned. Raises ConfigError if no tenant has an
-        index key, because "not found" would then be wrong, and if a needed list of enrolled
-        customers is damaged.
+        An audit entry for each tenant is durable before the result is returned. If the value is no
+        valid identifier, the result has no exposures and says what to check. Raises ConfigError if
+        no tenant has an index key, because "not found" would then be wrong; a damaged list of
+        enrolled customers raises an error as well.
         """
         typed = read_typed(question.value, question.kind)
         tags = {tenant: self._tags(tenant, typed.readings) for tenant in self.everyone()}
@@ -299,10 +300,10 @@ class Lookup:
         )
 
     def check_keys(self) -> None:
-        """Raise ConfigError if an index key has been replaced, because nobody would be found.
+        """Raise ConfigError if a tenant's index key has been replaced since the store was filled.
 
-        A list of enrolled customers that is damaged, forged or made under another key raises an
-        error as well.
+        Under another key nobody would be found. A list of enrolled customers that is damaged,
+        forged or made under another key raises an error as well.
         """
         names = [
             f"{tenant}/index-{n}.key"
@@ -315,7 +316,10 @@ class Lookup:
                 self.lists.of(tenant, self.clock.now())
 
     def everyone(self) -> list[str]:
-        """Return the tenants with settings or an index key that this look-up covers."""
+        """Return the names of the tenants that this look-up covers, sorted.
+
+        They are all tenants with settings or an index key, limited to `among` unless that is None.
+        """
         tenants = {
             *self.tenants,
             *(path.parent.name for path in self.keys.root.glob("*/index-*.key")),
@@ -396,9 +400,10 @@ def _having(tenant: str, tags: Sequence[str]) -> DocumentFilter:
 
 
 def index_tags(epoch_key: bytes, tenant: str, kind: str, normal: Secret) -> list[str]:
-    """Return the keyed hashes of a normalized value, one per written form, plain form first.
+    """Return the keyed hashes (hex) under which the store may have a normalized value.
 
-    Each form has a key of its own.
+    There is one for each form in which such a value is written, such as plain and MD5, plain first.
+    `epoch_key` is the index key of one key generation; each form has a key derived from it.
     """
     texts: dict[str, list[bytes]] = {}
     for form, text in list_written_forms(kind, normal.reveal()):
@@ -518,7 +523,10 @@ def _with_advice(en: str, zh: str) -> Text:
 
 
 def list_disclosures(answer: LookupResult) -> tuple[CallerAnswer, ...]:
-    """List what may be disclosed to the caller, newest exposure first."""
+    """Return what a clerk may disclose to the caller, newest exposure first.
+
+    Equal disclosures are listed one time.
+    """
     disclosable = [hit for hit in answer.exposures if hit.is_disclosable]
     return tuple(
         dict.fromkeys(
@@ -548,9 +556,9 @@ def _disclose(hit: PersonExposure) -> CallerAnswer:
 
 
 def kinds_of(hit: PersonExposure) -> tuple[Text, ...]:
-    """Return the kinds of data in this person's own rows, as a clerk names them.
+    """Return the names of the kinds of data in this person's own rows, for a clerk to read out.
 
-    () if there is none with a name.
+    Kinds without a name are left out; () if none has one.
     """
     kinds = [categories()[name] for name in hit.exposure.fields or () if name in categories()]
     return tuple(Text(kind.title, kind.title_zh) for kind in kinds)
@@ -563,9 +571,10 @@ def _ways() -> tuple[tuple[ScenarioConditions, Scenario], ...]:
 
 
 def worst_way(hit: PersonExposure) -> tuple[ScenarioConditions, Scenario] | None:
-    """Return the worst scenario that the fields in this person's rows allow, with its conditions.
+    """Return the worst fraud scenario that this person's own leaked fields make possible.
 
-    Other customers in the same incident may be worse off. Returns None if nothing applies.
+    The result is the scenario's conditions and the scenario, or None if the fields allow none.
+    Fields that leaked only of other customers in the incident do not count.
     """
     terms, groups = {*hit.incident.terms}, [frozenset(group) for group in hit.exposure.groups]
     for way, scenario in _ways():
@@ -587,9 +596,10 @@ def worst_way(hit: PersonExposure) -> tuple[ScenarioConditions, Scenario] | None
 def script_of(
     scenario: str, kinds: Iterable[Text], month: str, protects: Iterable[Text], *, approved: bool
 ) -> Text:
-    """Return the script for a clerk in both languages.
+    """Return the text that a clerk reads to the caller, in English and Chinese.
 
-    It is the notice if telling is `approved`, else the warning.
+    It is the notice of a leak if notifying is `approved`, else a general warning. `month` is
+    `YYYY-MM`; the lines in `protects` are appended.
     """
     texts, kinds, protects = scripts(), [*kinds], [*protects]
     words = texts.scenario.get(scenario, texts.general)

@@ -63,7 +63,11 @@ def selectable_kinds() -> tuple[str, ...]:
 
 
 def read_typed(value: Secret, kind: str = "") -> TypedValue:
-    """Read `value` as the chosen `kind`, or with "" as the kinds that the field's label names."""
+    """Read the identifier in `value`; the result has its readings, or a problem to check first.
+
+    A reading is a kind with the normal form of the value. `kind` is the one that the person chose;
+    with "" every kind of `RECOGNISED` is tried. Never raises for an invalid value.
+    """
     text = plain(value.reveal())
     if not text or len(text) > MAX_TYPED:
         return TypedValue(problem=_UNKNOWN)

@@ -30,7 +30,7 @@ class Channel(Protocol):
     """A way to reach people or a program."""
 
     def send(self, message: Message) -> None:
-        """Deliver a message; raise UndeliveredError unless the receiver confirms it."""
+        """Deliver a message. Raises UndeliveredError unless the receiver confirms it."""
 
     def reach(self) -> str:
         """Connect without sending anything and describe the connection.
@@ -75,7 +75,10 @@ class ChannelKind:
 
 @cache
 def load_kinds() -> Mapping[str, ChannelKind]:
-    """Return all kinds of channels by name, sorted; each module of this package is imported."""
+    """Return all kinds of channels by name, sorted by name.
+
+    Imports every module of this package.
+    """
     by_name = dict[str, ChannelKind]()
     for module in pkgutil.iter_modules(__path__):
         by_name |= importlib.import_module(f"{__name__}.{module.name}").KINDS
@@ -83,9 +86,9 @@ def load_kinds() -> Mapping[str, ChannelKind]:
 
 
 def open_channel(name: str, settings: NotifySettings, keys: KeyStore, clock: Clock) -> Channel:
-    """Open the channel `name` of the settings; nothing is sent yet.
+    """Return the channel `name` of the settings, ready to send; nothing is sent yet.
 
-    Raises ConfigError, which names the wrong file or setting but not its content.
+    Raises ConfigError, which names the wrong setting or secret but not its content.
     """
     kind_name = settings.channels[name].kind
     kind = load_kinds().get(kind_name)

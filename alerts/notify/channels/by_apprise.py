@@ -35,7 +35,7 @@ class ByApprise:
     timeout: float
 
     def send(self, message: Message) -> None:
-        """Deliver a message as text; raise UndeliveredError if it is not accepted."""
+        """Deliver a message as text. Raises UndeliveredError if the service does not accept it."""
         try:
             is_accepted = self.service.notify(
                 body=message.text(), title=message.subject(), body_format="text"
@@ -47,9 +47,9 @@ class ByApprise:
             raise UndeliveredError("did not accept the message: unreachable, or refused")
 
     def reach(self) -> str:
-        """Connect to the host without sending anything and describe the connection in a phrase.
+        """Connect to the service's host without sending anything; describe the connection.
 
-        Raises UndeliveredError if it cannot be reached.
+        Raises UndeliveredError if the host cannot be reached.
         """
         return handshake(self.host, self.port, tls=self.tls, timeout=self.timeout)
 

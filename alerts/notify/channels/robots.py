@@ -55,9 +55,9 @@ class Robot:
             raise UndeliveredError(f"answers {answer.status} with {shown}")
 
     def reach(self) -> str:
-        """Connect to the robot's host without sending anything and describe the connection.
+        """Connect to the robot's host without sending anything; return a phrase on the connection.
 
-        Raises UndeliveredError if it cannot be reached.
+        Raises UndeliveredError if the host cannot be reached.
         """
         return reach(self.url, self.timeout)
 

@@ -31,9 +31,9 @@ LEAST_BYTES, MOST_BYTES = 24, 64
 
 
 def read_key(text: str) -> bytes:
-    """Decode a webhook key, `whsec_` and base64 of 24 to 64 bytes.
+    """Return the bytes of a webhook key, `whsec_` and the base64 of 24 to 64 bytes.
 
-    Raises ConfigError, without repeating it, if it is malformed.
+    Raises ConfigError, which does not repeat the key, if `text` has another form.
     """
     try:
         key = (
@@ -52,9 +52,9 @@ def read_key(text: str) -> bytes:
 
 
 def signature(key: bytes, id_: str, timestamp: str, body: bytes) -> str:
-    """Return the value of the header that proves that a message comes from a holder of `key`.
+    """Return the signature header that proves that a message comes from a holder of `key`.
 
-    It is `v1,` and the base64 of HMAC-SHA256 over `ID.TIMESTAMP.BODY`.
+    The value is `v1,` and the base64 of HMAC-SHA256 over `ID.TIMESTAMP.BODY`.
     """
     signed = b".".join((id_.encode(), timestamp.encode(), body))
     return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
@@ -87,9 +87,9 @@ class Webhook:
             raise UndeliveredError(f'answers {answer.status} with "ok": false')
 
     def reach(self) -> str:
-        """Connect to the receiver's host, send nothing, and describe the connection.
+        """Connect to the receiver's host without sending anything; describe the connection.
 
-        Raises UndeliveredError if it cannot be reached.
+        Raises UndeliveredError if the host cannot be reached.
         """
         return reach(self.url, self.timeout)
 
