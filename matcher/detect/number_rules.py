@@ -57,6 +57,7 @@ LOW_HALVES, EVERY_SECOND = np.uint64(0x0F0F0F0F0F0F0F0F), np.uint64(0x00FF00FF00
 """Masks: the digits of eight characters; the first, third, fifth and seventh byte."""
 FIRST_YEAR, LAST_YEAR = resident_id.YEARS
 UPPER = 0xDF
+DECIMALS, LONGEST_DECIMALS = re.compile(phone.DECIMALS.encode()), 8
 NO_VALUE = 255
 USUAL = b"159"
 """First digits of codes that are all digits: companies, associations, public bodies.
@@ -125,10 +126,20 @@ def find_phones(batch: Batch, runs: NumberRuns) -> list[Segment]:
         if prefix:
             plain = plain.select(_has_prefix(plain.text, prefix.encode()))
             plain = plain._replace(text=batch.windows(plain.end - phone.LENGTH, WIDTH))
-        phones.append(plain.select(is_mobile(plain.text) & ~_is_fraction(batch.data, plain.start)))
+        chosen = is_mobile(plain.text) & ~_is_fraction(batch.data, plain.start)
+        phones.append(plain.select(chosen & ~_has_decimals(batch, plain.end)))
     phones += [numbers.select(is_mobile(numbers.text)) for _, numbers in runs.select_kind("phone")]
     phones.append(_with_letters(batch, batch.classes))
     return [numbers.segment("phone", phone.LENGTH) for numbers in phones if len(numbers.start)]
+
+
+def _has_decimals(batch: Batch, end: Places) -> Flags:
+    """Return behind which numbers stand decimals that end with a quote or markup."""
+    has_dot: Flags = batch.data.take(end) == DOT
+    for number in np.flatnonzero(has_dot).tolist():
+        behind = batch.data[end[number] : end[number] + LONGEST_DECIMALS].tobytes()
+        has_dot[number] = DECIMALS.match(behind) is not None
+    return has_dot
 
 
 def _with_letters(batch: Batch, classes: Classes) -> NumberColumns:

@@ -51,6 +51,14 @@ OF_CELLS, OF_SUMS, OF_DATES, OF_PATHS = (
 """Signs that part the cells of a row, that stand between two numbers which are two, in dates,
 and in paths.
 """
+OF_SIZES = frozenset("xX*×")
+"""Signs between the sides of a thing, where a word before says so."""
+SIZE = re.compile(
+    r"(?:尺寸|尺碼|尺码|大小|规格|規格|长宽高|長寬高|外形|分辨率|解析度|像素"
+    r"|(?<![a-z])(?:size|sizes|dimensions?|resolution|pixels|maße|größe|tamaño|размер|размеры))"
+    r"[\"':：= 为是]{0,4}\Z",
+    re.IGNORECASE,
+)
 TWO, FEWEST_OF_TWO = 2, 3
 DATES = ((4, 2, 2), (2, 2, 4), (4, 1, 2), (4, 2, 1))
 DAYS = np.array((0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31), np.int64)
@@ -284,14 +292,15 @@ def _stand_apart(chains: GroupChains, chosen: Places, with_x: Flags, prefix: Pla
         list(map(_is_separator, signs, *(column.tolist() for column in columns))), bool
     )
     apart |= chains.labelled[chosen] & np.array(list(map(bool, signs)), bool)
-    for at in np.flatnonzero(~apart).tolist():
+    of_sizes = np.array([sign in OF_SIZES for sign in signs], bool)
+    for at in np.flatnonzero(~apart | of_sizes).tolist():
         start = int(chains.start[chosen[at]])
         before = (
             chains.data[max(0, start - WIDEST * LONGEST_LABEL) : start]
             .tobytes()
             .decode("utf-8", "replace")
         )
-        apart[at] = signs[at] != "" and is_labelled(before)
+        apart[at] = not is_size(before) if apart[at] else signs[at] != "" and is_labelled(before)
     return apart
 
 
@@ -344,6 +353,11 @@ def _is_separator(
         or is_of_network
         or any(three in DATES for three in zip(sizes, sizes[1:], sizes[2:], strict=False))
     )
+
+
+def is_size(text: str) -> bool:
+    """Return whether `text` ends with a word for the size of a thing, or a sign behind one."""
+    return SIZE.search(text) is not None
 
 
 def is_labelled(text: str) -> bool:

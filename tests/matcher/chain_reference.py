@@ -16,10 +16,12 @@ from matcher.text.group_numbers import (
     OF_CELLS,
     OF_DATES,
     OF_PATHS,
+    OF_SIZES,
     OF_SUMS,
     SIGN,
     TWO,
     is_labelled,
+    is_size,
     is_valid,
 )
 from ullage.identifiers import card, phone, resident_id
@@ -57,9 +59,11 @@ def _number(match: re.Match[str]) -> str:
         len(group) >= phone.LENGTH and is_valid(group) for group in groups
     ):
         return ""
-    may_part = _can_separate(gap.strip(" ") or " ", groups, whole) or is_labelled(
-        match.string[: match.start("value")]
-    )
+    sign, before = gap.strip(" ") or " ", match.string[: match.start("value")]
+    if _can_separate(sign, groups, whole):
+        may_part = not (sign in OF_SIZES and is_size(before))
+    else:
+        may_part = is_labelled(before)
     return prefix + whole.upper() if may_part else ""
 
 

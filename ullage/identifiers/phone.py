@@ -39,7 +39,9 @@ GROUPS = ((3, 4, 4), (3, 8), (7, 4))
 """Prefixes of a mobile number; sizes of its groups if all are separated."""
 PREFIX = r"(?:(?:\+|00)?86[ \-]?|\(\+?86\)[ ]?|0)?"
 BODY = r"1[3-9]\d(?:\d{8}|([ .\-])\d{4}\1?\d{4}|[ .\-]\d{8}|\d{4}[ .\-]\d{4})"
-MAINLAND = rf"{BEFORE}(?<![0-9]\.){PREFIX}{BODY}{AFTER}"
+DECIMALS = r"\.(?=[0-9]*[1-9])[0-9]{1,6}[\"'<]"
+"""Decimals behind a number in quotes or markup, which is an amount: `value="13800138000.5"`."""
+MAINLAND = rf"{BEFORE}(?<![0-9]\.){PREFIX}{BODY}{AFTER}(?!{DECIMALS})"
 ANY_GROUPS = r"\d{0,2}(?P<sign>[.\-])\d{1,4}(?:(?P=sign)\d{1,4}){1,12}(?!(?P=sign)\d)"
 """The rest of a number in groups of any length with the same sign: `+33-6-12-34-56-78`."""
 ZEROS = r"00(?=\d{5})|(?<! (?s:.){3}\d )(?<!-(?s:.){3}\d-)(?!(?<=\d[ \-])00\d\d(?!\d))00"
@@ -186,6 +188,7 @@ KIND = Kind(
         "20231380013800099",
         "12800138000",
         "138--0013--8000",
+        'office:value="13800138000.5"',
         "a13800138000b4f6",
         "+4155552671",
         "14155552671234",

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 from matcher.columns.bitset import Classes, Places
 from matcher.text.fold import FoldedText
 
-FAMILIES = ("blocks", "escapes", "numbers", "letters", "encodings", "addresses")
+FAMILIES = ("blocks", "escapes", "numbers", "letters", "encodings", "programs", "addresses")
 Scope = Literal["stretch", "block", "text"]
 
 

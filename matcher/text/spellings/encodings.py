@@ -29,7 +29,10 @@ PHONE, RESIDENT_ID, ADDRESS = "13800138000", "11010519491231002X", "li.wei8@exam
 NOT_BEFORE = "(?![0-9A-Za-z])"
 SHORTEST_TEXT = 11
 """Characters of a text in hexadecimal that is read."""
-EDGE, END = r"(?<![A-Za-z0-9+/=_-])", r"(?![A-Za-z0-9+/=_-])"
+EDGE, END = r"(?<![A-Za-z0-9+/_-])(?<!==)", r"(?![A-Za-z0-9+/=_-])"
+"""Around a cell: one equals sign before it names it (`d=MTM4…`), two may be the padding of
+another.
+"""
 VALUE = re.compile(
     rb"\+?\d{11,19}[Xx]?"
     rb"|[A-Za-z0-9][A-Za-z0-9._+-]{0,40}@[A-Za-z0-9-]{1,40}(?:\.[A-Za-z0-9-]{1,40}){1,3}"
@@ -125,11 +128,21 @@ def _list_texts() -> Iterator[Spelling]:
     yield Spelling(
         "number in base64",
         "stretch",
-        examples=(("MTM4MDAxMzgwMDA=", PHONE), ("1;MTEwMTA1MTk0OTEyMzEwMDJY;x", RESIDENT_ID)),
+        examples=(
+            ("MTM4MDAxMzgwMDA=", PHONE),
+            ("1;MTEwMTA1MTk0OTEyMzEwMDJY;x", RESIDENT_ID),
+            ("uid=7&p=MTM4MDAxMzgwMDA", PHONE),
+            ("p=KzEyMDI1NTUwMTIz", "+12025550123"),
+        ),
         near_misses=("aGVsbG8=", "AMTM4MDAxMzgwMDA="),
         gate=tuple(
             spell_out(
-                (*spell_out("m", "tz", "mquycgk", ("[w-z0-5]",)), "odyx"), (f"{THREE}{THREE}[MNO]",)
+                (
+                    *spell_out("m", "tz", "mquycgk", ("[w-z0-5]",)),
+                    "odyx",
+                    *spell_out(("kz",), "aeimquycgk", ("[w-z0-5]",)),
+                ),
+                (f"{THREE}{THREE}[MNO]",),
             )
         ),
         pattern=re.compile(rf"{EDGE}(?:Kz[AEIMQUYcgk][w-z0-5])?{DIGITS}={{0,2}}{END}"),
@@ -141,6 +154,7 @@ def _list_texts() -> Iterator[Spelling]:
         examples=(
             ("1,YUBleGFtcGxlLmNvbQ==,x", "a@example.com"),
             ("YWJAZXhhbXBsZS5jb20=", "ab@example.com"),
+            ("d=YUBleGFtcGxlLmNvbQ&n=1", "a@example.com"),
         ),
         near_misses=("YWFlZXhhbXBsZS5jb20=", "xYUBleGFtcGxlLmNvbQ=="),
         gate=tuple(spell_out((*spell_out("aqgw", ("==",)), *_list_endings()), ("[^a-z0-9+/=]",))),
@@ -227,13 +241,17 @@ def _make_octet_row(base: int) -> Spelling:
 
 
 def _list_endings() -> Iterator[str]:
-    """Yield how base64 of an address ends, whichever of three bytes its domain's dot is."""
+    """Yield how base64 of an address ends, whichever of three bytes its domain's dot is.
+
+    Cells in addresses of pages and in tokens have no padding.
+    """
     for domain in DOMAINS:
         for before in range(3):
             written = binascii.b2a_base64(
                 b"\0" * before + b"." + domain.encode(), newline=False
             ).decode()
-            yield re.escape(written[(0, 2, 3)[before] :])
+            ending = written[(0, 2, 3)[before] :]
+            yield from {re.escape(ending): None, re.escape(ending.rstrip("=")): None}
 
 
 def find_octets(classes: Classes) -> tuple[Places, Places]:

@@ -56,9 +56,19 @@ CELL_GAP = re.compile(r">\s++(?=<(?:t[dh]|cell|/?tr|/?row)\b)", re.IGNORECASE)
 """Between cells and rows, with the end of the tag before: between cells no line ends, and
 between rows none but their own.
 """
-TELLING = re.compile(r"[@&%\\]|(?:\d\D{0,2}){7}")
+TELLING = re.compile(r"[@&%\\]|(?:\d\D{0,2}){7}|data-cfemail|email-protection#")
 """What an attribute has that may hold an identifier: an address, an escape, or seven digits
-close together (a colour has six).
+close together (a colour has six), or an address that Cloudflare hides.
+"""
+UNSEEN = re.compile(
+    r"(?<=[0-9])(?:<!--[^<>]{0,12}-->"
+    r"|<(?P<name>span|i|b|em|font|u|s|strong|small)\s(?=[^<>]{0,200}(?:display\s{0,2}:\s{0,2}none"
+    r"|visibility\s{0,2}:\s{0,2}hidden|font-size\s{0,2}:\s{0,2}0(?![.1-9])|(?<![\w\-])hidden\b))"
+    r"[^<>]{0,200}>[^<>]{0,6}</(?P=name)>)(?=[0-9<])",
+    re.IGNORECASE,
+)
+"""Between the digits of a number, what a page does not show: a comment, or an element with other
+signs in it. Neither is long enough for a value of its own.
 """
 ENTITY = re.compile(
     rf"(&{FILL}*+(?:#\d{{1,7}}|#[xX][0-9a-fA-F]{{1,6}}|[A-Za-z][A-Za-z0-9]{{1,24}});)"
@@ -146,6 +156,7 @@ def untag(text: str) -> str:
     """Return `text` with its tags taken out, as long as before."""
     if "<" not in text:
         return text
+    text = UNSEEN.sub(lambda unseen: fit("", len(unseen[0]), GONE), text)
     return replace_all(
         ANY_TAG, _read_tag, CELL_GAP.sub(lambda gap: fit(">", len(gap[0]), GONE), text)
     )
