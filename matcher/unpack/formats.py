@@ -184,7 +184,7 @@ UNREAD_BESIDE_CONTROLS = {
     b"PARE": ENCRYPTED, b"FEA1": DATABASE, b"!BDN": DATABASE, b"PGDMP": DATABASE,
     b"REDIS0": DATABASE, b"$FL2": DATABASE, b"$FL3": DATABASE, b"<stata_dta>": DATABASE,
     b"RDX2\n": DATABASE, b"RDX3\n": DATABASE,
-    b"bplist": DATABASE, b"regf": DATABASE, b"MATLAB 5": DATABASE, b"Salted__": ENCRYPTED,
+    b"regf": DATABASE, b"MATLAB 5": DATABASE, b"Salted__": ENCRYPTED,
     b"II+\0": IMAGE, b"MM\0+": IMAGE, b"\xff\x0a": IMAGE, b"AT&TFORM": IMAGE, b"AC10": IMAGE,
     b"\xff\xf1": AUDIO_VIDEO, b"\xff\xf2": AUDIO_VIDEO, b"\xff\xf9": AUDIO_VIDEO,
     b"\xff\xfa": AUDIO_VIDEO, b"MThd": AUDIO_VIDEO,

@@ -8,6 +8,7 @@ child may start none.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import re
@@ -17,10 +18,11 @@ import sys
 from collections.abc import Iterator
 from functools import cache, partial
 from importlib import import_module
-from itertools import islice
+from itertools import chain, islice
 from types import ModuleType
 from typing import Any, NamedTuple, cast
 
+from matcher.unpack.deleted_rows import DeletedRows
 from matcher.unpack.formats import FileFormat
 from matcher.unpack.protocol import BYTES, SEPARATOR, Halt
 from matcher.unpack.walk import DAMAGED, Body, BodyFile, Walk, lines, load_package, slices
@@ -35,6 +37,7 @@ MOST_PAGE = 65_536
 ALLOWED = frozenset((sqlite3.SQLITE_READ, sqlite3.SQLITE_SELECT))
 TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0 ORDER BY rootpage"
 """Tables with data of their own: virtual ones have no page."""
+DELETED = "deleted rows"
 ROWS = 256
 """Rows that are fetched at a time."""
 
@@ -70,6 +73,7 @@ def database(walk: Walk, body: Body, path: str, _depth: int) -> None:
             damaged |= walk.run_guarded(
                 f"{path}{SEPARATOR}{name}", partial(walk.text, f"{path}{SEPARATOR}{name}", lines)
             )
+        _write_deleted_rows(walk, body, path, _count_columns(connection, tables))
     except sqlite3.Error as error:
         raise ValueError("damaged database") from error
     finally:
@@ -78,20 +82,48 @@ def database(walk: Walk, body: Body, path: str, _depth: int) -> None:
         raise Halt("database")
 
 
+def _count_columns(connection: sqlite3.Connection, tables: list[tuple[str]]) -> list[int]:
+    """Return how many columns each table has, as far as it can be opened."""
+    counts = list[int]()
+    for (name,) in tables:
+        with contextlib.suppress(sqlite3.Error):
+            counts.append(len(connection.execute(_select(str(name))).description))
+    return counts
+
+
+def _write_deleted_rows(walk: Walk, body: Body, path: str, counts: list[int]) -> None:
+    """Write the deleted rows of a database as one text, if there are any.
+
+    Free room with text that is no row is reported as a database that was read in part.
+    """
+    deleted = DeletedRows(body, counts)
+    rows = lines(deleted.rows())
+    if first := next(rows, b""):
+        place = f"{path}{SEPARATOR}{DELETED}"
+        whole = walk.budget.measure(chain((first,), rows), lambda: len(body))
+        walk.run_guarded(place, partial(walk.text, place, whole))
+        if not deleted.is_complete:
+            walk.out.outcome("database", place)
+
+
 def _lines(connection: sqlite3.Connection, table: str, unread: list[str]) -> Iterator[bytes]:
     """Yield the names of a table's columns and its rows, as lines of UTF-8.
 
     A table with a cell that is not text is added to `unread`.
     """
-    quoted = table.replace('"', '""')
     try:
-        # the name is quoted, and the authorizer allows nothing but reading
-        cursor = connection.execute(f'SELECT * FROM "{quoted}"')  # noqa: S608
+        cursor = connection.execute(_select(table))
         yield from lines([[column[0] for column in cursor.description]])
         while rows := cursor.fetchmany(ROWS):
             yield b"".join(lines(rows, unread, table))
     except sqlite3.Error as error:
         raise ValueError("damaged table") from error
+
+
+def _select(table: str) -> str:
+    """Return the statement that reads a table; the authorizer allows nothing but reading."""
+    quoted = table.replace('"', '""')
+    return f'SELECT * FROM "{quoted}"'  # noqa: S608  the name is quoted
 
 
 class DbaseColumn(NamedTuple):

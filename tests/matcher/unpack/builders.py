@@ -412,3 +412,26 @@ def rtf_of(text: str, how: str = "u") -> bytes:
     fonts = "{\\fonttbl{\\f0\\fnil\\fcharset134 SimSun;}}{\\colortbl ;\\red0\\green0\\blue0;}"
     head = f"{{\\rtf1\\ansi\\ansicpg1252\\uc1{fonts}"
     return f"{head}{{\\*\\generator Word;}}\\viewkind4\\pard {''.join(lines)}}}".encode()
+
+
+def bson_of(documents: Sequence[dict[str, object]]) -> bytes:
+    """Return BSON documents: texts, integers of 64 bits, fractions and lists of these."""
+    return b"".join(map(_bson_document, documents))
+
+
+def _bson_document(values: dict[str, object]) -> bytes:
+    elements = b"".join(_bson_element(name, value) for name, value in values.items())
+    return struct.pack("<i", len(elements) + 5) + elements + b"\0"
+
+
+def _bson_element(name: str, value: object) -> bytes:
+    key = name.encode() + b"\0"
+    if isinstance(value, list):
+        items = {str(number): item for number, item in enumerate(value)}
+        return b"\x04" + key + _bson_document(items)
+    if isinstance(value, int):
+        return b"\x12" + key + struct.pack("<q", value)
+    if isinstance(value, float):
+        return b"\x01" + key + struct.pack("<d", value)
+    text = str(value).encode() + b"\0"
+    return b"\x02" + key + struct.pack("<i", len(text)) + text

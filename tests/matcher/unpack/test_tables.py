@@ -1,6 +1,7 @@
 """Tables in files of a program: each row becomes a line, values as a person reads them."""
 
 import datetime as dt
+import plistlib
 from collections.abc import Callable
 
 import pytest
@@ -97,3 +98,32 @@ def test_child_of_a_table_starts_no_child() -> None:
     inner._is_inner = True
     with inner as items:
         assert [item.reason for item in items if hasattr(item, "reason")] == ["damaged"]
+
+
+BSON = builders.bson_of([{"name": "张某", "phone": 15400000001}, {"ids": ["15400000002", 1.5]}])
+BSON_LINES = '{"name": "张某", "phone": 15400000001}\n{"ids": ["15400000002", "1.5"]}\n'
+
+
+def test_bson_documents_become_json_lines() -> None:
+    unpacked = out_of(BSON)
+    assert unpacked.texts == {"!/rows": BSON_LINES}
+    assert unpacked.outcomes == []
+
+
+def test_cut_bson_is_read_up_to_its_damage() -> None:
+    unpacked = out_of(BSON[:-3])
+    assert unpacked.texts == {"!/rows": BSON_LINES.splitlines(keepends=True)[0]}
+    assert [reason for _, reason in unpacked.outcomes] == ["damaged"]
+
+
+def test_bson_with_other_length_is_not_bson() -> None:
+    assert "!/rows" not in out_of(BSON[:8] + b"x" + BSON[8:]).members
+
+
+def test_property_list_becomes_json_lines() -> None:
+    body = plistlib.dumps(
+        [{"name": "张某", "phone": 15400000001}, {"mail": b"\xff\0"}], fmt=plistlib.FMT_BINARY
+    )
+    unpacked = out_of(body)
+    assert unpacked.texts == {"!/rows": '{"name": "张某", "phone": 15400000001}\n{"mail": ""}\n'}
+    assert [reason for _, reason in unpacked.outcomes] == ["database"]
