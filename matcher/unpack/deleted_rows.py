@@ -16,7 +16,9 @@ now, and those inside still have their sizes, each what remains of the whole.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from matcher.unpack.walk import Body, cell
@@ -87,10 +89,11 @@ class DeletedRows:
                     yield from self._read_room(room)
 
     def _list_free_pages(self) -> Iterator[int]:
-        """Yield the numbers of the pages in the list of free pages."""
+        """Yield the numbers of the free pages, and of those that list them and are free besides."""
         trunk, seen = int.from_bytes(self._body[FIRST_FREE], "big"), set[int]()
         while trunk and trunk not in seen and trunk * self._page <= len(self._body):
             seen.add(trunk)
+            yield trunk
             start = (trunk - 1) * self._page
             count = int.from_bytes(self._body[start + 4 : start + 8], "big")
             leaves = self._body[start + 8 : start + 8 + 4 * min(count, self._usable // 4)]
@@ -121,11 +124,12 @@ class DeletedRows:
         yield from (row.values for row in whole)
         starts, end = [row.start for row in whole] + [len(room)], 0
         for number, start in enumerate(starts):
-            remaining, behind = room[end:start], end
-            for row in self._read_blocks(remaining):
+            between, behind = room[end:start], 0
+            for row in self._read_blocks(between):
                 yield row.values
-                behind = end + row.end
-            yield from self._read_text(room[behind:start])
+                yield from self._read_text(between[behind : row.start])
+                behind = row.end
+            yield from self._read_text(between[behind:])
             end = whole[number].end if number < len(whole) else start
 
     def _read_text(self, remaining: bytes) -> Iterator[list[object]]:
@@ -184,30 +188,39 @@ class DeletedRows:
         return text if text.translate({9: " ", 10: " ", 13: " "}).isprintable() else None
 
     def _read_blocks(self, room: bytes) -> Iterator[Row]:
-        """Yield the rows of which the first octets are lost, one behind the other.
+        """Yield the rows of which the first octets are lost.
 
-        The size of the first one says that they end where the room ends.
+        Blocks that became one have sizes that name the same end. That end may be wrong, as rows are
+        moved with what is between them.
         """
         if PRINTED.search(room) is None:
             return
+        by_end = defaultdict[int, list[int]](list)
         for start in range(len(room) - LOST - SHORTEST_RECORD):
-            if _size_at(room, start) == len(room) - start:
-                break
-        else:
-            return
-        while start < len(room):
-            size = _find_next_block(room, start, len(room) - start)
-            if row := self._parse_block(room, start, size):
+            size = int.from_bytes(room[start + 2 : start + LOST], "big")
+            if LOST + SHORTEST_RECORD <= size <= self._usable:
+                by_end[start + size].append(start)
+        blocks = [
+            block
+            for end, starts in by_end.items()
+            if len(starts) > 1 or end == len(room)
+            for block in pairwise([*starts, *[end] * (end <= len(room))])
+        ]
+        behind = 0
+        for start, end in sorted(blocks):
+            if start < behind or end - start < LOST + SHORTEST_RECORD:
+                continue
+            if row := self._parse_block(room, start, end):
+                behind = end
                 yield row
-            start += size
 
-    def _parse_block(self, room: bytes, start: int, size: int) -> Row | None:
-        """Return the row in a block of `size` octets.
+    def _parse_block(self, room: bytes, start: int, end: int) -> Row | None:
+        """Return the row in a block that is [start, end) of free room.
 
         Before its header stand its size and its number: if both have one octet, the first type is
         lost as well; if one has two, only the header's size; if both have two, nothing else.
         """
-        block = room[: start + size]
+        block = room[:end]
         if (row := self._parse_header(block, start + LOST)) and row.end == len(block):
             return row
         for count in self._counts:
@@ -248,19 +261,6 @@ def _find_size(room: bytes, header: int, size: int) -> int:
         if value == size and (place == header or _read_varint(room, place)[1] == header):
             return begin
     return -1
-
-
-def _find_next_block(room: bytes, start: int, total: int) -> int:
-    """Return the size of the first block of those that make `total` octets together."""
-    for size in range(LOST + SHORTEST_RECORD, total - LOST):
-        if _size_at(room, start + size) == total - size:
-            return size
-    return total
-
-
-def _size_at(room: bytes, start: int) -> int:
-    """Return the size of the block that begins at a place."""
-    return int.from_bytes(room[start + 2 : start + LOST], "big")
 
 
 def _read_varint(data: bytes, at: int) -> tuple[int, int]:

@@ -48,17 +48,18 @@ WHOLE = [[n, f"n{n}", phone, f"li{n}@example.com"] for n, phone in enumerate(NUM
 def test_deleted_rows_are_read_with_their_cells_apart(
     rows: Sequence[Sequence[object]], statements: tuple[str, ...]
 ) -> None:
-    kept = out_of(build(*statements, rows=rows))
-    live = {line.split("\t")[2] for line in kept.texts["!/t"].splitlines()}
-    deleted = {tuple(line.split("\t")[1:]) for line in kept.texts[MEMBER].splitlines()}
+    body = build(*statements, rows=rows)
+    unpacked = out_of(body)
+    live = {line.split("\t")[2] for line in unpacked.texts["!/t"].splitlines()}
+    deleted = {tuple(line.split("\t")[1:]) for line in unpacked.texts[MEMBER].splitlines()}
     expected = {
         (str(name), str(phone), str(mail))
         for _, name, phone, mail in rows
-        if str(phone) not in live
+        if str(phone) not in live and str(mail).encode() in body
     }
-    # what was overwritten when pages were merged cannot be whole
+    # some were overwritten in part when pages were merged
     assert len(expected - deleted) <= len(expected) // 25
-    assert {reason for _, reason in kept.outcomes} <= {"database"}
+    assert {reason for _, reason in unpacked.outcomes} <= {"database"}
 
 
 def test_database_without_deleted_rows_has_no_such_member() -> None:
@@ -69,9 +70,9 @@ def test_database_without_deleted_rows_has_no_such_member() -> None:
 def test_text_in_free_room_that_is_no_row_is_reported() -> None:
     body = bytearray(build(rows=WHOLE[:2]))
     body[4096 + 100 : 4096 + 111] = b"15400000099"
-    kept = out_of(bytes(body))
-    assert kept.texts[MEMBER] == "15400000099\n"
-    assert kept.outcomes == [(MEMBER, "database")]
+    unpacked = out_of(bytes(body))
+    assert unpacked.texts[MEMBER] == "15400000099\n"
+    assert unpacked.outcomes == [(MEMBER, "database")]
 
 
 @given(st.binary(max_size=600), st.integers(0, 3500))
