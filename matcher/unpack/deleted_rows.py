@@ -90,9 +90,9 @@ class DeletedRows:
 
     def _list_free_pages(self) -> Iterator[int]:
         """Yield the numbers of the free pages, and of those that list them and are free besides."""
-        trunk, seen = int.from_bytes(self._body[FIRST_FREE], "big"), set[int]()
-        while trunk and trunk not in seen and trunk * self._page <= len(self._body):
-            seen.add(trunk)
+        trunk, visited = int.from_bytes(self._body[FIRST_FREE], "big"), set[int]()
+        while trunk and trunk not in visited and trunk * self._page <= len(self._body):
+            visited.add(trunk)
             yield trunk
             start = (trunk - 1) * self._page
             count = int.from_bytes(self._body[start + 4 : start + 8], "big")

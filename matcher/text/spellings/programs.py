@@ -111,11 +111,18 @@ def rows() -> Iterator[Spelling]:
     yield Spelling(
         "thin spaces of TeX",
         "stretch",
-        examples=((r"+1\,202\,555\,0123", ABROAD), (r"Tel. 138\,0013\,8000", PHONE)),
+        examples=(
+            (r"+1\,202\,555\,0123", ABROAD),
+            (r"+861\,380\,0138000", PHONE),
+            (r"Tel. 138\,0013\,8000", PHONE),
+        ),
         near_misses=(r"1\,380\,013\,800", r"138\,0013\,800"),
         gate=tuple(spell_out(digits, (r"\\,",), digits)),
-        pattern=re.compile(r"(?<=[0-9])\\,(?=[0-9])"),
-        plain=lambda _: " ",
+        pattern=re.compile(
+            r"(?P<value>(?<![0-9A-Za-z])\+[0-9]{1,4}(?:\\,[0-9]{2,12}){1,5}+"
+            r"|(?<=[0-9])\\,(?=[0-9]))"
+        ),
+        plain=lambda match: match["value"].replace(r"\,", "") or " ",
     )
 
 

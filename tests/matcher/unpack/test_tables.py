@@ -1,5 +1,6 @@
 """Tables in files of a program: each row becomes a line, values as a person reads them."""
 
+import base64
 import datetime as dt
 import plistlib
 from collections.abc import Callable
@@ -127,3 +128,12 @@ def test_property_list_becomes_json_lines() -> None:
     unpacked = out_of(body)
     assert unpacked.texts == {"!/rows": '{"name": "张某", "phone": 15400000001}\n{"mail": ""}\n'}
     assert [reason for _, reason in unpacked.outcomes] == ["database"]
+
+
+def test_file_named_as_base85_is_decoded() -> None:
+    wrapped = b"\n".join(
+        base64.b85encode("张某,15400000001".encode())[at : at + 8] for at in range(0, 40, 8)
+    )
+    assert out_of(wrapped, "list.csv.b85").texts == {"!/list.csv": "张某,15400000001"}
+    assert out_of("不是".encode(), "list.b85").outcomes == [("", "damaged")]
+    assert out_of(wrapped, "list.txt").texts == {"": wrapped.decode()}
