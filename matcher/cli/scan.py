@@ -23,6 +23,7 @@ from matcher.match.batches import (
     UnreadValues,
     ValueCounts,
     count_values,
+    list_enrolled_codes,
     list_enrolled_forms,
 )
 from matcher.match.corroborate import look_up
@@ -84,7 +85,7 @@ def scan(
     is_shown = sys.stderr.isatty() and not sys.stdout.isatty()
     listed = files_under(paths, files.skip)
     named: Iterable[Path] = list(listed) if is_shown else listed
-    search = BatchSearch(known.lexicon, known.public, note)
+    search = BatchSearch(known.lexicon, known.public, note, list_enrolled_codes(known.lists))
     evaluate = partial(files.evaluate, lists=known.lists, alarms=alarms)
     with read_progress(
         [size_of(path) for path in named] if is_shown else (), shown=is_shown

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache, lru_cache
-from importlib import resources
+from dataclasses import replace
+from functools import cache
 from typing import NamedTuple
 
 import hyperscan
@@ -25,19 +25,34 @@ import numpy as np
 from matcher.columns.batch import Batch, Flags, Places
 from matcher.columns.bitset import CASE, SPACE, is_one_of, is_one_pair_of, places, shift_back
 from matcher.columns.literals import BYTES, TEXT, Literals, SearchPatterns, spell_out, stretches
-from matcher.detect.candidates import Segment
+from matcher.detect.candidates import NATIONAL, Segment
+from matcher.detect.labelled_phones import (
+    NO_DIGIT,
+    NUMBER,
+    SHORTEST,
+    Found,
+    PhoneReader,
+    format_dialled,
+    load_countries,
+)
 from matcher.detect.marked_values import (
-    LabelColumn,
+    BEGINS,
+    ENDS,
     any_label,
     columns,
-    header_pattern,
     headers_of,
     keep_first_lines,
 )
+from matcher.detect.phone_labels import (
+    COLUMN_NAME_END,
+    TAIL,
+    VCARD,
+    list_column_names,
+    list_countries,
+)
 from matcher.text.fold import list_scripts
-from matcher.text.group_numbers import BEHIND_LABELS, split_labels
+from matcher.text.group_numbers import split_labels
 from ullage.identifiers import kinds, phone
-from ullage.identifiers.base import GAP
 from ullage.regex import compile_later
 
 COUNTRY_HEADERS = tuple(
@@ -56,23 +71,11 @@ CODE_HEADERS = tuple(
     ).split()
 )
 PHONE, COUNTRY, CODE = "phone", "country", "code"
-WITHOUT_TRUNK = frozenset(("852", "853"))
-"""Calling codes of countries whose numbers never begin with 0."""
-LONGEST_LABEL = 64
-"""Bytes before a number that may hold its label and the gap."""
-NO_LABEL = bytes.maketrans(b"0123456789", b"\n" * 10)
-"""Translates digits to line ends, to cut off text before a label: no label holds a digit."""
-GLUED = re.compile(r"[0-9A-Za-z][a-z]")
-"""A letter or digit before the first letter of a Latin label."""
 NEAR, MOST_LINES = 160, 3
 """Distance of a number from its country.
 
 NEAR is in bytes, within one row. MOST_LINES is in lines, within a record of one field per line.
 """
-LATIN_WORDS, HAN_WORDS = ("no", "nr", "number", "num"), ("号", "号码")
-"""Words for "number" that may stand between a label and its number."""
-LAST_WORD = re.compile(rf" ?(?:{'|'.join((*LATIN_WORDS, *HAN_WORDS))})\Z")
-TAIL = rf"(?:\.|(?: ?(?:{'|'.join(LATIN_WORDS)})\.?)|{'|'.join(HAN_WORDS)})?{GAP}"
 SHOWN = 7
 """Bytes of a number that the pattern of a label includes."""
 SIGN = r"[0-9 ()./\-]"
@@ -81,8 +84,6 @@ FIRST = rf"(?:[2-9]{SIGN}|0[1-9 ()./\-]|1[02 ().\-])"
 
 Numbers with 00 are found by `search`.
 """
-NUMBER = r"\(?[0-9](?:[ ./()\-]{0,2}[0-9]){6,14}(?![0-9A-Za-z]|[.,][0-9])"
-BEGINS = re.compile(NUMBER.encode())
 ANY_NUMBER = re.compile(rb"[0-9](?:[ ./()\-]{0,2}[0-9]){6}")
 TOKEN = compile_later(
     rf"(?=[0-9A-Za-z+(\x80-\xff])(?:((?<![0-9A-Za-z+.])(?:\+|00)[1-9][0-9]{{0,2}}(?![0-9A-Za-z]|"
@@ -94,30 +95,8 @@ TOKEN = compile_later(
 EDGE_BEFORE_SIGNS, EDGE_BEHIND_SIGNS = ",;|\t\n:=>(\"'`", " ,;|\t\n\"'`}<)"
 EDGE_BEFORE, EDGE_BEHIND = f"[{EDGE_BEFORE_SIGNS}]", f"[{EDGE_BEHIND_SIGNS}]"
 LETTERS = b"USA|CAN|DEU|GER|GBR|FRA|ESP|ITA|AUT|CHE|NLD|BEL|UAE|HKG|TWN|SGP|JPN|KOR|AUS|IND|RUS"
-NO_DIGIT = bytes(set(range(256)) - set(b"0123456789"))
-LONGEST_CODE, SHORTEST = 3, 7
-WIDTH, LONGEST, ONE, THREE, PLUS = 24, 24, ord("1"), ord("3"), ord("+")
+LONGEST_CODE, WIDTH, PLUS = 3, 24, ord("+")
 FIRST_OF_NUMBERS = frozenset(b"0123456789(+")
-TRUNKS = {"7": "8", "36": "06"}
-"""Digits that stand for the trunk prefix 0 in other countries, by calling code."""
-
-
-@cache
-def _countries() -> Mapping[bytes, str]:
-    """Return the calling code of each country, by its code or name as written."""
-    lines = (
-        (resources.files(__package__) / "countries.tsv").read_text(encoding="utf-8").splitlines()
-    )
-    code_of_name = dict[bytes, str]()
-    for code, codes, *names in (
-        line.split("\t") for line in lines if line and not line.startswith("#")
-    ):
-        written = (
-            *codes.split(),
-            *(form for name in names for form in (name, name.lower(), name.upper())),
-        )
-        code_of_name.update((word.encode(), code) for word in written)
-    return code_of_name
 
 
 @cache
@@ -133,80 +112,47 @@ def _labels() -> Mapping[str, str]:
 
 
 @cache
-def _home_codes() -> Mapping[str, tuple[str, ...]]:
-    """Return the calling codes, likeliest first, that a phone label implies by its language.
-
-    Labels are in lower case. Traditional characters stand for Taiwan, Hong Kong or Macau.
-    """
-    by_label = {label: codes for codes, labels in phone.HOME_LABELS.items() for label in labels}
-    traditional = (
-        form for label in phone.HEADERS if label not in by_label for form in list_scripts(label)[1:]
-    )
-    return dict.fromkeys(traditional, tuple(phone.TRADITIONAL.split())) | by_label
-
-
-@cache
-def _home_sizes() -> tuple[int, ...]:
-    """Return the lengths of labels that imply a country, longest first."""
-    return tuple(sorted({len(label) for label in _home_codes()}, reverse=True))
-
-
-@lru_cache(maxsize=4096)
-def _codes_before(text: bytes) -> tuple[str, ...]:
-    """Return the calling codes that the label at the end of a text implies; () for none.
-
-    Words and signs that may stand behind the label are skipped.
-    """
-    shown = text.decode(errors="replace").lower().rstrip(f"{BEHIND_LABELS}.")
-    for label_end in (shown, LAST_WORD.sub("", shown)):
-        for size in _home_sizes():
-            label = label_end[-size:]
-            is_apart = not (
-                label[:1].isascii()
-                and label_end[-size - 1 : -size].isascii()
-                and label_end[-size - 1 : -size].isalnum()
-            )
-            if is_apart and (codes := _home_codes().get(label)):
-                return codes
-    return ()
-
-
-@cache
-def _phone_headers() -> list[list[str]]:
-    """Return the labels of phone numbers, in groups that fit into one pattern each."""
-    return split_labels(headers_of(kinds()[PHONE]))
-
-
-@cache
 def patterns() -> SearchPatterns:
     """Return the prescan patterns for numbers of other countries.
 
     The first patterns find a country or calling code behind a label, as a cell, or before a number.
     Then come numbers behind a phone label, and last the headers of phone columns.
     """
-    names = sorted({name.lower() for name in _countries() if len(name) > LONGEST_CODE})
+    names = sorted({name.lower() for name in load_countries() if len(name) > LONGEST_CODE})
     labels = "|".join(map(re.escape, (*COUNTRY_HEADERS, *CODE_HEADERS)))
     behind = ("[0-9]{0,2}[\"'`]? ?[,;|\\t]",)
     codes = spell_out(map(re.escape, "\n,;|\t\"'`"), ("", " "), (r"\+", "00"), "123456789", behind)
-    headers = _phone_headers()
     return SearchPatterns(
         (
             f"[^0-9A-Za-z](?:{labels})[\"'`)\\]]{{0,2}} ?[:=] ?[^ ]".encode(),
             b"%s ?(?:%s)%s" % (EDGE_BEFORE.encode(), LETTERS, EDGE_BEHIND.encode()),
             *(code.encode() for code in codes),
             *map(re.escape, names),
-            *(
-                f"{any_label(group)}{TAIL}{FIRST}{SIGN}{{{SHOWN - 2}}}".encode()
-                for group in headers
-            ),
-            *(header_pattern(group).encode() for group in headers),
+            *(pattern.encode() for pattern in (*_label_patterns(), *_column_patterns())),
         ),
         (
             BYTES,
             hyperscan.HS_FLAG_DOTALL,
             *(BYTES for _ in (*codes, *names)),
-            *(TEXT for _ in (*headers, *headers)),
+            *(TEXT for _ in (*_label_patterns(), *_column_patterns())),
         ),
+    )
+
+
+@cache
+def _label_patterns() -> tuple[str, ...]:
+    """Return the patterns of a phone label and the first SHOWN bytes of a number behind it."""
+    first = f"{FIRST}{SIGN}{{{SHOWN - 2}}}"
+    groups = split_labels(headers_of(kinds()[PHONE]))
+    return (*(f"{any_label(group)}{TAIL}{first}" for group in groups), f"[\n.]{VCARD}{first}")
+
+
+@cache
+def _column_patterns() -> tuple[str, ...]:
+    """Return the patterns of a phone label as the header of a column."""
+    groups = split_labels(headers_of(kinds()[PHONE]))
+    return tuple(
+        f"{BEGINS}(?:{'|'.join(map(re.escape, group))}){COLUMN_NAME_END}{ENDS}" for group in groups
     )
 
 
@@ -232,46 +178,70 @@ LABELLED = 0
 """Number of the pattern of a country behind its label."""
 BEHIND_LETTERS = 0
 """Number of the pattern of `_compile_letter_patterns` for a number directly behind letters."""
-Found = tuple[int, int, str]
-"""Start and end of a number, and the number as E.164."""
 
 
-def find_abroad(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:
+def find_abroad(
+    batch: Batch, hits: tuple[Places, Places], codes: tuple[str, ...] = ()
+) -> list[Segment]:
     """Find numbers of other countries without a plus sign, each one time.
 
     `hits` are the prescan's hits of `patterns` in the batch: pattern number and end, each i64[n].
+    `codes` are the calling codes of which a list has customers. A number behind a label that says
+    nothing about its country, but that fits one of these, is in a second, weak segment of form
+    NATIONAL: its digits as dialled.
     """
     number, end = hits
     with_letters = _with_letters(batch)
     if not len(number) and not any(map(len, with_letters)):
         return []
     text = batch.data.data
-    columns_from = len(patterns().wanted) - len(_phone_headers())
-    labels_from = columns_from - len(_phone_headers())
-    behind_label = (number >= labels_from) & (number < columns_from)
-    matches = set(_read_behind_labels(text, end[behind_label] - SHOWN))
-    heads, read_lines = (
-        np.unique(batch.lines(end[number >= columns_from] - 2)),
-        [np.empty(0, np.int64)],
+    columns_from = len(patterns().wanted) - len(_column_patterns())
+    labels_from = columns_from - len(_label_patterns())
+    reader = PhoneReader(text, codes)
+    reader.read_behind_labels(end[(number >= labels_from) & (number < columns_from)] - SHOWN)
+    read_lines = _read_tables(
+        batch, reader, np.unique(batch.lines(end[number >= columns_from] - 2))
     )
-    names = {label: label for label in _labels()}
+    country_places = np.concatenate((end[number < labels_from] - 2, *with_letters))
+    reader.matches.update(
+        _read_records(batch, text, country_places, end[number == LABELLED] - 2, read_lines)
+    )
+    segments = []
+    if reader.matches:
+        segments.append(_segment(sorted(reader.matches)))
+    if reader.national:
+        segments.append(replace(_segment(sorted(reader.national)), form=NATIONAL, weak=True))
+    return segments
+
+
+def _read_tables(batch: Batch, reader: PhoneReader, heads: Places) -> Places:
+    """Read the phone columns below the lines `heads`; return the lines with a country column."""
+    read_lines, names = [np.empty(0, np.int64)], _list_header_names()
+    # where a list has customers abroad, chance is excluded behind the look-up
+    alone = list_column_names() if reader.codes else _home_column_names()
     for line in keep_first_lines(batch, heads).tolist():
-        below = columns(batch, np.array([line]), names, _home_codes().keys())
+        below = columns(batch, np.array([line]), names, alone)
         country_columns = [column for column in below if _labels()[column.name] != PHONE]
         read_lines += [batch.lines(column.start) for column in country_columns[:1]]
-        phone_columns = [column for column in below if _labels()[column.name] == PHONE]
-        matches.update(
-            match
-            for column in phone_columns
-            for match in _read_column(batch, text, column, country_columns)
-        )
-    country_places = np.concatenate((end[number < labels_from] - 2, *with_letters))
-    matches.update(
-        _read_records(
-            batch, text, country_places, end[number == LABELLED] - 2, np.concatenate(read_lines)
-        )
-    )
-    return [_segment(sorted(matches))] if matches else []
+        for column in below:
+            if _labels()[column.name] == PHONE:
+                reader.read_column(batch, column, country_columns)
+        if not below:
+            reader.read_lines_below(batch, line)
+    return np.concatenate(read_lines)
+
+
+@cache
+def _list_header_names() -> Mapping[str, str]:
+    """Return the label in each header of a column of phones, countries or calling codes."""
+    return {label: label for label in _labels()} | dict(list_column_names())
+
+
+@cache
+def _home_column_names() -> frozenset[str]:
+    """Return the headers of phone columns that imply a country by their language."""
+    home = {label for label, countries in list_countries().items() if countries.home}
+    return frozenset(name for name, label in list_column_names().items() if label in home)
 
 
 def _with_letters(batch: Batch) -> tuple[Places, Places]:
@@ -315,7 +285,7 @@ def _countries_beside(batch: Batch, capitals: Places, number_places: Places) -> 
 @cache
 def _list_alpha2_codes() -> frozenset[bytes]:
     """Return the countries' codes of two letters (ISO 3166-1 alpha-2)."""
-    return frozenset(word for word in _countries() if len(word) == 2 and word.isupper())
+    return frozenset(word for word in load_countries() if len(word) == 2 and word.isupper())
 
 
 def _segment(matches: Sequence[Found]) -> Segment:
@@ -331,119 +301,6 @@ def _segment(matches: Sequence[Found]) -> Segment:
         size,
         np.ones(len(matches), bool),
     )
-
-
-def _read_behind_labels(text: memoryview, starts: Places) -> Iterator[Found]:
-    """Yield the numbers that stand behind a label.
-
-    They are read as dialled in a country of the label's language, or with their calling code.
-    """
-    for start in starts.tolist():
-        if match := BEGINS.match(text, start):
-            before = (
-                bytes(text[max(0, start - LONGEST_LABEL) : start])
-                .translate(NO_LABEL)
-                .rpartition(b"\n")[2]
-            )
-            codes, digits = _codes_before(before), match[0].translate(None, NO_DIGIT).decode()
-            if normal := _format_at_home(codes, digits) if codes else _format_with_code(digits):
-                yield start, match.end(), normal
-
-
-@lru_cache(maxsize=4096)
-def _format_at_home(codes: tuple[str, ...], digits: str) -> str:
-    """Return the number as E.164, or "" if it fits nothing.
-
-    It is read in the first of these countries that it fits, else with its own calling code.
-    """
-    if any(
-        digits.startswith(code) and phone.is_national(code, digits.removeprefix(code))
-        for code in codes
-    ):
-        return f"+{digits}"
-    dialled = (
-        _format_dialled(code, digits)
-        for code in codes
-        if not (digits[0] == "0" and code in WITHOUT_TRUNK)
-    )
-    return next(filter(None, dialled), "") or _format_with_code(digits)
-
-
-@lru_cache(maxsize=4096)
-def _format_with_code(digits: str) -> str:
-    """Return a calling code and national number as E.164, or "" if they are none.
-
-    A mobile number of China gives "" too.
-    """
-    if phone.SHAPE.fullmatch(digits) and digits[1] != "0":
-        return ""
-    return f"+{digits}" if phone.is_number(digits) else ""
-
-
-@lru_cache(maxsize=4096)
-def _format_dialled(code: str, digits: str) -> str:
-    """Return as E.164 a number as dialled in the country of a calling code; "" if it does not fit.
-
-    The number may also begin with that calling code.
-    """
-    national = digits.removeprefix(TRUNKS.get(code, "0"))
-    if phone.is_national(code, national):
-        return f"+{code}{national}"
-    if national != digits and phone.is_national(code, digits):
-        return f"+{code}{digits}"
-    bare = digits.removeprefix("00")
-    return (
-        f"+{bare}"
-        if bare.startswith(code) and phone.is_national(code, bare.removeprefix(code))
-        else ""
-    )
-
-
-def _read_column(
-    batch: Batch, text: memoryview, column: LabelColumn, country_columns: Sequence[LabelColumn]
-) -> Iterator[Found]:
-    """Yield the numbers of a phone column.
-
-    A number is read with the country that the `country_columns` have in its row. Without one it is
-    read as in the country of the header's language, or with its own calling code.
-    """
-    rows = np.flatnonzero(
-        (column.end - column.start >= SHORTEST) & (column.end - column.start <= LONGEST)
-    )
-    home = _home_codes().get(column.name, ())
-    if not country_columns:  # a mobile number of China is read elsewhere
-        rows = rows[
-            (batch.data.take(column.start[rows]) != ONE)
-            | (batch.data.take(column.start[rows] + 1) < THREE)
-        ]
-    cells = [(country.start.tolist(), country.end.tolist()) for country in country_columns]
-    for row, start, end in zip(
-        rows.tolist(), column.start[rows].tolist(), column.end[rows].tolist(), strict=True
-    ):
-        match = BEGINS.fullmatch(text, start, end)
-        if match is None:
-            continue
-        digits = match[0].translate(None, NO_DIGIT).decode()
-        codes = {
-            code for first, last in cells if (code := _code(bytes(text[first[row] : last[row]])))
-        }
-        for normal in (
-            [_format_dialled(code, digits) for code in codes]
-            if codes
-            else [_format_at_home(home, digits)]
-        ):
-            if normal:
-                yield start, end, normal
-
-
-@lru_cache(maxsize=4096)
-def _code(cell: bytes) -> str:
-    """Return the calling code that a cell states as a number or a country, or ""."""
-    cell = cell.strip(b" \"'`()")
-    digits = cell.removeprefix(b"+").removeprefix(b"00").decode("latin-1")
-    if digits.isdecimal() and len(digits) <= LONGEST_CODE:
-        return digits
-    return _countries().get(cell) or _countries().get(cell.upper(), "")
 
 
 class Tokens(NamedTuple):
@@ -523,7 +380,7 @@ def _pair_neighbours(
         near &= is_labelled | has_trunk | (np.abs(place - own_place) == 1)
         near |= is_labelled & own_labelled & (np.abs(own_line - line) <= MOST_LINES)
         for row in np.flatnonzero(near & exists).tolist():
-            if normal := _format_dialled(codes[neighbour[row]], digits[row]):
+            if normal := format_dialled(codes[neighbour[row]], digits[row]):
                 yield int(start[row]), int(end[row]), normal
 
 
@@ -567,7 +424,7 @@ def _classify(token: bytes) -> tuple[int, str]:
         ), digits.removeprefix("00")
     if label := _labels().get(token.lower().decode(errors="replace")):
         return LABEL, label
-    if code := _countries().get(token):
+    if code := load_countries().get(token):
         return COUNTRY_TOKEN, code
-    code = _countries().get(token.upper(), "")
+    code = load_countries().get(token.upper(), "")
     return (LOWER, code) if code else (WORD, "")

@@ -30,6 +30,8 @@ import numpy.typing as npt
 from matcher.columns.batch import Bytes, Flags, Places
 from ullage.identifiers import claims
 
+NATIONAL = "national"
+"""Form of a phone as dialled at home, in a country that only a customer list can tell."""
 FULL = np.uint64(0x0101010101010101)
 """Eight true flags as one number."""
 PLUS, INVALID = 43, 100
@@ -176,9 +178,11 @@ class Candidates:
     def merge(cls, segments: Sequence[Segment]) -> Candidates:
         """Merge segments into one table, in order of place.
 
-        Digests have the kind `digest`. Weak segments are left out.
+        Digests have the kind `digest`. Weak segments are left out, except phones as dialled at
+        home where nothing else was read: their country is in doubt, not that they are phones.
         """
         shown = [s for s in segments if len(s) and not s.weak]
+        shown += [_without_places(s, shown) for s in segments if s.form == NATIONAL]
         names = tuple(sorted({s.kind for s in shown}))
         if not shown:
             return cls(
@@ -198,6 +202,12 @@ class Candidates:
             np.concatenate([s.valid for s in shown]),
         )
         return cls(names, start.take(order), end.take(order), kind.take(order), valid.take(order))
+
+
+def _without_places(segment: Segment, others: Sequence[Segment]) -> Segment:
+    """Return the candidates of `segment` that begin where none of `others` does."""
+    starts = np.concatenate([np.empty(0, np.int64), *(other.start for other in others)])
+    return segment.select(~np.isin(segment.start, starts))
 
 
 class SettledCandidates(NamedTuple):

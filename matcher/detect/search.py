@@ -189,11 +189,12 @@ class SearchView:
 
     It holds a buffer, the prescan's hits, and the candidates of earlier detectors. `strange_at` are
     the at signs before domains in another script. `settled` are the candidates that remain after
-    overlaps are resolved.
+    overlaps are resolved. `codes` are the calling codes of which a list has customers.
     """
 
     batch: Batch
     hits: PrescanHits
+    codes: tuple[str, ...] = ()
     by: dict[str, Sequence[Segment]] = field(default_factory=dict)
     strange_at: Places = field(default_factory=lambda: np.empty(0, np.int64))
     settled: Sequence[Segment] = ()
@@ -295,7 +296,9 @@ DETECTORS = (
         lambda view: marked_values.find_masked(view.batch, view.hits.masked),
     ),
     Detector(
-        "abroad", ClassMask.DIGIT, lambda view: abroad.find_abroad(view.batch, view.hits.abroad)
+        "abroad",
+        ClassMask.DIGIT,
+        lambda view: abroad.find_abroad(view.batch, view.hits.abroad, view.codes),
     ),
     Detector("qq", ClassMask.AT, _find_mailboxes),
     Detector(
@@ -320,14 +323,17 @@ cards that fail Luhn behind a label, because such cards are issued.
 
 
 def search(
-    batch: Batch, hits: PrescanHits | None = None, guard: FaultGuard = STRICT
+    batch: Batch,
+    hits: PrescanHits | None = None,
+    guard: FaultGuard = STRICT,
+    codes: tuple[str, ...] = (),
 ) -> SettledCandidates:
     """Find the candidates of every kind in a buffer with these `hits` of the prescan.
 
     Only kinds in APART overlap. A detector whose fault a lenient `guard` absorbs gives no
-    candidates.
+    candidates. `codes` are the calling codes of which a list has customers.
     """
-    view = SearchView(batch, hits or NOTHING_SEEN)
+    view = SearchView(batch, hits or NOTHING_SEEN, codes)
     mask = guard.run("numbers", view.prepare, ~NUMBERS)
     for detector in DETECTORS:
         if mask & detector.needs or not detector.needs:

@@ -17,7 +17,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from matcher.detect.candidates import Candidates, Segment
+from matcher.detect.candidates import NATIONAL, Candidates, Segment
 from matcher.detect.numbers import DIGEST
 from matcher.detect.search import search
 from matcher.detect.unread import SPELT, unread_values
@@ -91,14 +91,15 @@ class SearchResult:
         sheets: dict[int, DocumentColumns],
         public: Public,
         guard: FaultGuard = STRICT,
+        codes: tuple[str, ...] = (),
     ) -> None:
         self.parts, self.batch, self.guard, self._seen = laid.parts, laid.batch, guard, laid.seen
-        settled = search(laid.batch, laid.seen, guard)
+        settled = search(laid.batch, laid.seen, guard, codes)
         self.segments, self.unlikely = (
             public.exclude_from(settled.segments),
             public.exclude_from(settled.beaten),
         )
-        self._lexicon, self._sheets, self._public = lexicon, sheets, public
+        self._lexicon, self._sheets, self._public, self._codes = lexicon, sheets, public, codes
 
     def search_parts(self, numbers: Sequence[int]) -> SearchResult:
         """Search some of the parts again without the remaining ones.
@@ -112,7 +113,9 @@ class SearchResult:
             line,
             self.guard,
         )
-        return SearchResult(laid, self._lexicon, self._sheets, self._public, self.guard)
+        return SearchResult(
+            laid, self._lexicon, self._sheets, self._public, self.guard, self._codes
+        )
 
     @cached_property
     def asked(self) -> Sequence[ListQuery]:
@@ -125,8 +128,10 @@ class SearchResult:
 
     @property
     def has_queries(self) -> bool:
-        """Return whether any list is queried for a value or a mask."""
-        return bool(self.asked) or any(segment.form == MASKED for segment in self.segments)
+        """Return whether any list is queried for a value, a mask or a number as dialled."""
+        return bool(self.asked) or any(
+            segment.form in (MASKED, NATIONAL) for segment in self.segments
+        )
 
     @cached_property
     def unread(self) -> Mapping[int, Counter[str]]:
@@ -171,12 +176,14 @@ class EvaluatedBatch(NamedTuple, Generic[T]):
 class BatchSearch:
     """A search of pieces together, for everything but `public` identifiers.
 
-    A fault costs only the result of the part that fails, for one document.
+    `codes` are the calling codes of which a list has customers (`list_enrolled_codes`). A fault
+    costs only the result of the part that fails, for one document.
     """
 
     lexicon: Lexicon
     public: Public = field(default_factory=Public)
     trace: PieceTrace | None = None
+    codes: tuple[str, ...] = ()
 
     def evaluate_batches(
         self, pieces: Iterable[Piece], evaluate: Callable[[SearchResult], T], size: int = 0
@@ -258,7 +265,7 @@ class BatchSearch:
         evaluate: Callable[[SearchResult], T],
     ) -> tuple[SearchResult, T]:
         laid = read(group, self.lexicon.prescan, carried.line, guard)
-        searched = SearchResult(laid, self.lexicon, carried.sheets, self.public, guard)
+        searched = SearchResult(laid, self.lexicon, carried.sheets, self.public, guard, self.codes)
         return searched, evaluate(searched)
 
 
@@ -305,15 +312,17 @@ class _TextState(NamedTuple):
 
 
 def batches(
-    pieces: Iterable[Piece], lexicon: Lexicon, public: Public | None = None
+    pieces: Iterable[Piece],
+    lexicon: Lexicon,
+    public: Public | None = None,
+    codes: tuple[str, ...] = (),
 ) -> Iterator[SearchResult]:
     """Yield `pieces` in batches, searched for everything but `public` identifiers.
 
-    Raises `RuntimeError` if a part fails.
+    `codes` are as in `BatchSearch`. Raises `RuntimeError` if a part fails.
     """
-    for batch in BatchSearch(lexicon, public or Public()).evaluate_batches(
-        pieces, lambda _searched: None
-    ):
+    search_ = BatchSearch(lexicon, public or Public(), codes=codes)
+    for batch in search_.evaluate_batches(pieces, lambda _searched: None):
         if batch.result is None or batch.faults:
             raise RuntimeError(", ".join(f"{part}: {cause}" for part, cause in batch.faults))
         yield batch.result[0]
@@ -454,6 +463,20 @@ def count_values(searched: SearchResult, numbers: Iterable[int]) -> dict[int, Va
             part.piece.path, counts, int(clear[number]), part.text.utf8.count(b"\n") + 1
         )
     return value_counts
+
+
+def list_enrolled_codes(lists: Sequence[TenantLists]) -> tuple[str, ...]:
+    """Return the calling codes of which any of the lists has customers, in order."""
+    return tuple(
+        sorted(
+            {
+                code
+                for tenant_lists in lists
+                for epoch in tenant_lists.epochs
+                for code in epoch.list.count_phones_abroad()
+            }
+        )
+    )
 
 
 def list_enrolled_forms(lists: Sequence[TenantLists]) -> frozenset[str]:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
 
 from matcher.columns.batch import Flags, KeyedMembers, Places, Texts, concatenate, ranges
-from matcher.detect.candidates import Segment, join_segments
+from matcher.detect.candidates import NATIONAL, Segment, join_segments
 from matcher.match.batches import SearchResult
 from matcher.match.lookup import (
     BITS,
@@ -30,6 +30,7 @@ from matcher.match.lookup import (
     select_enrolled,
     tag_values,
 )
+from matcher.match.national import find_at_home
 from matcher.watchlist.installation import Epoch
 from matcher.watchlist.tagging import normal_name
 from ullage.identifiers import masked_value
@@ -71,6 +72,11 @@ class Owners:
         """Return the distinct rows."""
         return _distinct(self.row)
 
+    def contain(self, row: Places, subject: Places) -> Flags:
+        """Return which pairs of `row` and `subject` (i64[n] each) are among the customers."""
+        pairs = self.row << SUBJECT_BITS | self.subject
+        return np.isin(row << SUBJECT_BITS | subject, pairs)
+
     def find_owners(self, rows: Places) -> tuple[Places, Places]:
         """Return each customer found in `rows`, with the position in `rows`: i64[m] each.
 
@@ -81,6 +87,23 @@ class Owners:
         values = np.bincount(rows - NONE)  # a row of each: several times as fast as to sort them
         count[count * values[rows - NONE] > MOST_PAIRS] = 0
         return np.repeat(np.arange(len(rows)), count), self.subject[ranges(first, count)]
+
+
+def _to_owners(row: Places, matches: FoundMatches, rows: Places, subjects: Places) -> Owners:
+    """Return the customers of `matches` in each `row`, and the pairs of `rows` and `subjects`."""
+    in_row = row != NONE
+    return Owners.from_pairs(
+        *map(np.concatenate, ((row[in_row], rows), (matches.subject[in_row], subjects)))
+    )
+
+
+def _are_corroborated(
+    epoch: Epoch, searched: SearchResult, owners: Owners, row: Places, subject: Places
+) -> Flags:
+    """Return which of the pairs of `row` and `subject` another value or the name corroborates."""
+    supposed = Owners.from_pairs(row, subject)
+    named = Owners.from_pairs(*find_names(epoch, searched, supposed, supposed.rows))
+    return owners.contain(row, subject) | named.contain(row, subject)
 
 
 def _distinct(rows: Places) -> Places:
@@ -98,16 +121,19 @@ def look_up(epoch: Epoch, searched: SearchResult, *, in_full: bool = True) -> Ro
     matches = find_customers(epoch, select_enrolled(searched.asked, epoch.list.kinds))
     row = _rows_of(searched, matches)
     rows, subjects = find_masked_owners(epoch, searched)
-    if not (len(matches) or len(rows)):
+    has_national = any(segment.form == NATIONAL for segment in searched.segments)
+    if not (len(matches) or len(rows) or has_national):
         return RowMatches(**matches.fields(), document=row, row=row, own=row)  # empty
-    strong = row != NONE
-    owners = Owners.from_pairs(
-        *map(np.concatenate, ((row[strong], rows), (matches.subject[strong], subjects)))
-    )
+    owners = _to_owners(row, matches, rows, subjects)
+    at_home = find_at_home(epoch, searched, partial(_are_corroborated, epoch, searched, owners))
+    if at_home is not None:
+        matches = matches.append(at_home)
+        row = np.concatenate((row, _rows_of(searched, at_home)))
+        owners = _to_owners(row, matches, rows, subjects)
     weak = [
         segment
         for segment in searched.segments
-        if segment.weak or segment.form == masked_value.FORM
+        if segment.form == masked_value.FORM or (segment.weak and segment.form != NATIONAL)
     ]
     for question, value, subject in _match_own_values(epoch, searched, owners, weak):
         more = FoundMatches(

@@ -33,6 +33,7 @@ from matcher.match.batches import (
     Public,
     SearchResult,
     count_values,
+    list_enrolled_codes,
     list_enrolled_forms,
 )
 from matcher.match.capture_key import CaptureKey
@@ -114,7 +115,7 @@ class Matcher:
             detailed,
         )
         self.public = own.public
-        self._forms = list_enrolled_forms(lists)
+        self._forms, self._codes = list_enrolled_forms(lists), list_enrolled_codes(lists)
         self._others = OtherNames(own.others, own.names)
         self._other_lists = OtherLists(own.others, own.names)
         self._logins = (
@@ -185,9 +186,8 @@ class Matcher:
                 searched, [readings[part.piece.source - finished] for part in searched.parts]
             )
 
-        for batch in BatchSearch(self.lexicon, self.public, trace).evaluate_batches(
-            pieces, evaluate
-        ):
+        search = BatchSearch(self.lexicon, self.public, trace, self._codes)
+        for batch in search.evaluate_batches(pieces, evaluate):
             for fault in batch.faults:  # of a single piece
                 readings[batch.pieces[0].source - finished].add_fault(fault)
             for addition in batch.result[1] if batch.result else ():

@@ -45,6 +45,7 @@ from matcher.watchlist.tagging import (
 )
 from ullage.errors import ConfigError
 from ullage.files.atomic_write import sync_folder
+from ullage.identifiers.phone import LONGEST_CODE, find_calling_code
 from ullage.lookup import list_index as recorded
 from ullage.lookup.values import PLAIN
 from ullage.security.cmac import TAG_BYTES
@@ -53,6 +54,7 @@ from ullage.security.tags import Tags
 
 KEPT_REJECTS = 1000
 MAX_REJECTED_SHARE = 0.05
+PLUS = ord("+")
 FEWEST_CHOSEN = 10
 """Chosen rows without a readable pair from which the columns must be wrong."""
 _LINE = re.compile(r"\s*+([^\s=:,;]+)(?:\s*[=:,;]\s*|\s+)(\d+)\s*")
@@ -177,6 +179,17 @@ class Control:
             )
 
 
+def count_calling_codes(phones: Texts) -> Counter[str]:
+    """Count the phones from abroad, in their normal form, by calling code."""
+    counts: Counter[str] = Counter()
+    heads = phones.table[phones.table[:, 0] == PLUS, : 1 + LONGEST_CODE]
+    digits, numbers = np.unique(heads, axis=0, return_counts=True)
+    for head, number in zip(digits, numbers.tolist(), strict=True):
+        if code := find_calling_code(head[1:].tobytes().decode("ascii")):
+            counts[code] += number
+    return counts
+
+
 AT_ONCE = 1 << 20
 """Rows whose labels are written together."""
 LIFE = timedelta(days=104)
@@ -211,6 +224,7 @@ class Builder:
         self.coder = Coder()
         self._rows = 0
         self._counts: Counter[tuple[str, str]] = Counter()
+        self._codes: Counter[str] = Counter()
         self.report = Report()
         self._index = (
             TagKeys(keys, tenant, "index", list_generations(keys, tenant, "index")[-1])
@@ -281,6 +295,7 @@ class Builder:
         """
         if former:
             self._counts.update(dict(zip(former.kinds, former.counts, strict=True)))
+            self._codes.update(dict(former.codes))
         pairs = sorted(self._counts, key=lambda pair: (pair[0], pair[1] != "plain", pair[1]))
         return file.WatchlistHeader(
             version=VERSION,
@@ -295,6 +310,7 @@ class Builder:
             key_check=self._tags.check_value(),
             checks=self._checks,
             self_test=SELF_TEST_HANDLE.hex(),
+            codes=tuple(self._codes.most_common(file.MOST_CODES)),
             build=secrets.token_hex(16),
         )
 
@@ -348,6 +364,8 @@ class Builder:
                 of_customers = np.flatnonzero(owned[rows])
                 rows, normals = rows[of_customers], normals.take(of_customers)
             self.report.identifiers += 0 if column.kind == "name" else len(rows)
+            if column.kind == "phone":
+                self._codes.update(count_calling_codes(normals))
             if self._index and column.kind != "name":
                 for form, places, texts in list_forms(column.kind, normals, digested=False):
                     if form == PLAIN:

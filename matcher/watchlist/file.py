@@ -209,6 +209,8 @@ BODY = 4096
 """The offset of the arrays."""
 _LENGTH = struct.Struct("<I")
 Array = npt.NDArray[Any]
+MOST_CODES = 16
+"""Calling codes that a header names: each is one more reading of a number as dialled at home."""
 WORD_BITS = 6
 ONE, WITHIN = np.uint64(1), np.uint64((1 << WORD_BITS) - 1)
 """A single bit, and the mask of a bit's number in its word."""
@@ -223,7 +225,8 @@ class WatchlistHeader:
     the bitmap's size. `build` is random; a delta names in `base` that of its list. `key_check` is
     the check value of the key of the hashes, `checks` are those of other keys by name
     (`ullage.security.keys`). `self_test` is the pseudonym of the self-test entry, which counts
-    among `entries` and `subjects`.
+    among `entries` and `subjects`. `codes` are the calling codes of phones from abroad with the
+    number of phones behind each, the most frequent first.
     """
 
     version: int
@@ -249,6 +252,7 @@ class WatchlistHeader:
     label_bytes: int = 0
     checks: tuple[tuple[str, str], ...] = ()
     self_test: str = ""
+    codes: tuple[tuple[str, int], ...] = ()
 
     @property
     def customers(self) -> int:
@@ -295,6 +299,7 @@ class WatchlistHeader:
                     "bits": tuple(raw["bits"]),
                     "dimensions": tuple(raw["dimensions"]),
                     "checks": tuple((str(name), str(value)) for name, value in raw["checks"]),
+                    "codes": tuple((str(code), int(n)) for code, n in raw.get("codes", ())),
                 }
             )
         except (ValueError, TypeError, KeyError) as error:

@@ -28,6 +28,7 @@ from matcher.watchlist.cohorts import NO_LABELS, CohortTable, Label, tally
 from matcher.watchlist.file import (
     BODY,
     CHUNK,
+    MOST_CODES,
     WHOLE_AT_ONCE,
     WORD_BITS,
     Array,
@@ -431,6 +432,13 @@ class Watchlist:
     def counts(self) -> dict[str, int]:
         """Return the entries by kind and form, as built, such as `phone` or `phone.md5`."""
         return self.main.counts()
+
+    def count_phones_abroad(self) -> dict[str, int]:
+        """Return the enrolled phones from abroad by calling code, the most frequent codes only."""
+        counts = Counter(dict(self.main.header.codes))
+        if self.delta:
+            counts.update(dict(self.delta.header.codes))
+        return dict(counts.most_common(MOST_CODES))
 
     def labels(self, subjects: Places) -> dict[Label, int]:
         """Return how many of these customers have each label.

@@ -21,6 +21,7 @@ compare them with the library.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from itertools import chain
@@ -68,9 +69,10 @@ INTERNATIONAL = re.compile(r"(?:\+|00)([1-9]\d{6,14})", re.ASCII)
 ANYWHERE = tuple(
     (
         "手机 手机号 手机号码 电话 电话号码 联系电话 联系方式 预留手机 预留手机号 tel phone mobile"
-        " cell phone_number sjh phone_no phoneno mobile_no mobileno mobile_phone cellphone"
-        " telephone tel_no 联系手机 绑定手机 注册手机 phonenumber mobile_number telefon mobil"
-        " teléfono telefono celular whatsapp mobile_phone_number contact_number contact_phone"
+        " phone_number sjh phone_no phoneno mobile_no mobileno mobile_phone mobilephone"
+        " telephone tel_no 联系手机 绑定手机 注册手机 phonenumber mobile_number mobilenumber"
+        " whatsapp mobile_phone_number contact_number contact_phone contactnumber contactphone"
+        " homephone workphone msisdn dest_addr"
     ).split()
 )
 TRADITIONAL = "852 853 886"
@@ -86,6 +88,7 @@ _HOME_LABELS = {
         "тел|телефон|моб|моб. тел|моб. телефон|мобильный|мобильный телефон|номер"
         " телефона|контактный телефон|сотовый|сот|сотовый телефон|номер"
         " телефону|мобільний|мобільний телефон|контактний телефон"
+        "|телефонконтакта|контактныйтелефон|телефонмобильный"
     ),
     "66": "โทร|โทรศัพท์|เบอร์|เบอร์โทร|เบอร์โทรศัพท์|เบอร์มือถือ|มือถือ|หมายเลขโทรศัพท์",
     "81": "電話番号|携帯電話|携帯番号|携帯電話番号|携帯|お電話番号|連絡先",
@@ -105,6 +108,14 @@ _HOME_LABELS = {
     "49 43 41": "fon|handy|handynummer|rufnummer|mobilnummer|telefonnummer",
     "966 971 20": "جوال|الجوال|رقم الجوال|هاتف|رقم الهاتف|موبايل|رقم الموبايل",
 }
+_SHARED_LABELS = {
+    "34 52 54 57 51 56 58 593 502 503 504 505 506 507 591 595 598": "teléfono|número de teléfono",
+    "34 39 52 54 57 51 56 58 593 502 503 504 505 506 507 591 595 598": "telefono",
+    "52 54 57 51 56 58 593 502 503 504 505 506 507 591 595 598 55": "celular|número de celular",
+    "49 43 41 90 48 46 47 45 40 420 421 36 385 386 381 62 60": "telefon",
+    "49 43 41 46 47 45 36 420 421 62": "mobil",
+    "1 27 63": "cell|cell phone|cellphone|cell_phone",
+}
 HOME_LABELS = {
     tuple(codes.split()): tuple(labels.split("|")) for codes, labels in _HOME_LABELS.items()
 }
@@ -112,7 +123,18 @@ HOME_LABELS = {
 
 The likeliest country is first.
 """
-HEADERS = tuple(dict.fromkeys((*ANYWHERE, *chain.from_iterable(HOME_LABELS.values()))))
+SHARED_LABELS = {
+    tuple(codes.split()): tuple(labels.split("|")) for codes, labels in _SHARED_LABELS.items()
+}
+"""Labels in a language of many countries, by their calling codes.
+
+Which country is meant is known only from where the customers of a list are.
+"""
+HEADERS = tuple(
+    dict.fromkeys(
+        chain(ANYWHERE, *HOME_LABELS.values(), *SHARED_LABELS.values()),
+    )
+)
 GLUED = tuple(
     "vx wx v wechat weixin qq mob mobile cell contact hp dh lxdh lxfs shouji dianhua sj sjhm"
     " shouhao".split()
@@ -205,6 +227,8 @@ FROM_ABROAD = replace(KIND, pattern=compile_later(ABROAD, re.ASCII))
 CHINA = 86
 LONGEST_CODE = 3
 CALLING_CODE = re.compile(rf"[1-9][0-9]{{0,{LONGEST_CODE - 1}}}")
+TRUNKS = {"7": "8", "36": "06"}
+"""Digits that stand for the trunk prefix 0 in other countries, by calling code."""
 OF_PEOPLE = ("mobile", "fixed_line", "personal_number", "voip")
 """Types of number that a customer gives as his own.
 
@@ -233,29 +257,67 @@ def is_national(code: str, digits: str) -> bool:
     return plan is not None and plan.fullmatch(digits) is not None
 
 
+def find_calling_code(digits: str) -> str:
+    """Return the calling code with which `digits` begin; "" if they begin with none.
+
+    >>> find_calling_code('84912345678')
+    '84'
+    """
+    heads = (digits[:length] for length in range(1, LONGEST_CODE + 1))
+    return next((head for head in heads if _plan(head) is not None), "")
+
+
+@cache
+def list_lengths(code: str, kinds: tuple[str, ...] = OF_PEOPLE) -> frozenset[int]:
+    """Return how many digits a national number of these kinds behind a calling code may have.
+
+    No length is returned for China's code and for a text that is no calling code.
+    """
+    lengths = (
+        length
+        for description in _list_number_types(code, kinds)
+        if description is not None and description.national_number_pattern
+        for length in description.possible_length
+    )
+    return frozenset(length for length in lengths if length > 0)
+
+
+@cache
+def compile_dialled(codes: tuple[str, ...]) -> re.Pattern[str]:
+    """Return a pattern of numbers as dialled at home in the countries of these calling codes.
+
+    The numbers may begin with the trunk prefix of their country.
+    """
+    plans = ((TRUNKS.get(code, "0"), plan) for code in codes if (plan := _plan(code)) is not None)
+    dialled = (rf"(?:{trunk})?(?:{plan.pattern})\Z" for trunk, plan in plans)
+    return re.compile("|".join(dialled) or r"(?!)", re.ASCII)
+
+
 @cache
 def _plan(code: str) -> re.Pattern[str] | None:
     """Return the pattern of national numbers behind a calling code.
 
     Returns None if the text is not the calling code of another country.
     """
+    patterns = {_to_pattern(description) for description in _list_number_types(code)} - {""}
+    return re.compile("|".join(sorted(patterns)), re.ASCII) if patterns else None
+
+
+def _list_number_types(
+    code: str, kinds: tuple[str, ...] = OF_PEOPLE
+) -> Iterator[PhoneNumberDesc | None]:
+    """Yield the plans of these kinds of number behind a calling code; none behind China's."""
     from phonenumbers import (  # noqa: PLC0415  40 ms, and few texts have such a number
         COUNTRY_CODE_TO_REGION_CODE,
         PhoneMetadata,
     )
 
-    if CALLING_CODE.fullmatch(code) is None:
-        return None
-    number = int(code)
-    if number == CHINA or number not in COUNTRY_CODE_TO_REGION_CODE:
-        return None
-    patterns = []
-    for region in COUNTRY_CODE_TO_REGION_CODE[number]:
-        metadata = PhoneMetadata.metadata_for_region_or_calling_code(number, region)
+    if CALLING_CODE.fullmatch(code) is None or int(code) == CHINA:
+        return
+    for region in COUNTRY_CODE_TO_REGION_CODE.get(int(code), ()):
+        metadata = PhoneMetadata.metadata_for_region_or_calling_code(int(code), region)
         if metadata is not None:
-            patterns += [_to_pattern(getattr(metadata, kind)) for kind in OF_PEOPLE]
-    united = "|".join(sorted({pattern for pattern in patterns if pattern}))
-    return re.compile(united, re.ASCII) if united else None
+            yield from (getattr(metadata, kind) for kind in kinds)
 
 
 def _to_pattern(description: PhoneNumberDesc | None) -> str:
