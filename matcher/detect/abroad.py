@@ -186,9 +186,9 @@ def find_abroad(
     """Find numbers of other countries without a plus sign, each one time.
 
     `hits` are the prescan's hits of `patterns` in the batch: pattern number and end, each i64[n].
-    `codes` are the calling codes of which a list has customers. A number behind a label that says
-    nothing about its country, but that fits one of these, is in a second, weak segment of form
-    NATIONAL: its digits as dialled.
+    `codes` are the calling codes of which a list has customers. A number of a length that one of
+    these countries has is in a second, weak segment of form NATIONAL too: its digits as dialled
+    behind a label, which may be of any country.
     """
     number, end = hits
     with_letters = _with_letters(batch)

@@ -43,13 +43,19 @@ Found = tuple[int, int, str]
 class PhoneReader:
     """A collection of the numbers behind labels in one buffer.
 
-    `matches` are numbers as E.164. `national` are numbers as dialled that fit one of `codes`, the
-    calling codes of which a list has customers.
+    `matches` are numbers as E.164. `national` are numbers as dialled, of a length that a country of
+    `codes` has: the calling codes of which a list has customers. Their first digits are not
+    checked, which takes longer than to look them up.
     """
 
     def __init__(self, text: memoryview, codes: tuple[str, ...]) -> None:
         self._text, self.codes = text, codes
-        self._enrolled = frozenset(codes)
+        self._lengths = frozenset(
+            length + trunk
+            for code in codes
+            for length in phone.list_lengths(code)
+            for trunk in (0, len(phone.TRUNKS.get(code, "0")))
+        )
         self.matches, self.national = set[Found](), set[Found]()
 
     def read_behind_labels(self, starts: Places) -> None:
@@ -114,11 +120,12 @@ class PhoneReader:
     def _add(self, start: int, end: int, written: bytes, countries: LabelCountries) -> None:
         """Add a number behind a label that implies `countries`."""
         digits = written.translate(None, NO_DIGIT).decode()
-        spoken = [code for code in countries.spoken if code in self._enrolled]
-        self._add_formatted(start, end, (format_dialled(code, digits) for code in spoken))
-        first = _format_at_home(countries.home, digits) if countries.home else ""
-        self._add_formatted(start, end, (first or _format_with_code(digits),))
-        if len(spoken) < len(self.codes) and phone.compile_dialled(self.codes).match(digits):
+        if countries is not NO_COUNTRIES:
+            spoken = (code for code in countries.spoken if code in self.codes)
+            self._add_formatted(start, end, (format_dialled(code, digits) for code in spoken))
+        if normal := _format_at_home(countries.home, digits):
+            self.matches.add((start, end, normal))
+        if len(digits) in self._lengths:
             self.national.add((start, end, digits))
 
     def _add_formatted(self, start: int, end: int, normals: Iterable[str]) -> None:

@@ -466,17 +466,15 @@ def count_values(searched: SearchResult, numbers: Iterable[int]) -> dict[int, Va
 
 
 def list_enrolled_codes(lists: Sequence[TenantLists]) -> tuple[str, ...]:
-    """Return the calling codes of which any of the lists has customers, in order."""
-    return tuple(
-        sorted(
-            {
-                code
-                for tenant_lists in lists
-                for epoch in tenant_lists.epochs
-                for code in epoch.list.count_phones_abroad()
-            }
-        )
-    )
+    """Return the calling codes of which any of the lists has customers, the most frequent first.
+
+    Most numbers are then read with the first code.
+    """
+    counts: Counter[str] = Counter()
+    for tenant_lists in lists:
+        for epoch in tenant_lists.epochs:
+            counts.update(epoch.list.count_phones_abroad())
+    return tuple(code for code, _ in counts.most_common())
 
 
 def list_enrolled_forms(lists: Sequence[TenantLists]) -> frozenset[str]:

@@ -283,17 +283,6 @@ def list_lengths(code: str, kinds: tuple[str, ...] = OF_PEOPLE) -> frozenset[int
 
 
 @cache
-def compile_dialled(codes: tuple[str, ...]) -> re.Pattern[str]:
-    """Return a pattern of numbers as dialled at home in the countries of these calling codes.
-
-    The numbers may begin with the trunk prefix of their country.
-    """
-    plans = ((TRUNKS.get(code, "0"), plan) for code in codes if (plan := _plan(code)) is not None)
-    dialled = (rf"(?:{trunk})?(?:{plan.pattern})\Z" for trunk, plan in plans)
-    return re.compile("|".join(dialled) or r"(?!)", re.ASCII)
-
-
-@cache
 def _plan(code: str) -> re.Pattern[str] | None:
     """Return the pattern of national numbers behind a calling code.
 
