@@ -61,9 +61,9 @@ class SiteDay(Document):
         return filled[len(self.before) :]
 
     def with_hour(self, hour: int, slots: str, posts: int) -> SiteDay:
-        """Return a copy in which one hour (0 to 23) has these letters and this number of posts.
+        """Return a copy whose hour `hour` (0 to 23) has the letters `slots` and the number `posts`.
 
-        They replace what the hour had. `slots` has twelve letters; equal ones are stored as one.
+        `slots` has one letter for each five minutes; twelve equal ones are stored as one.
         """
         cell = slots[0] if slots == slots[0] * SLOTS else slots
         cells = (*self.cells[:hour], cell, *self.cells[hour + 1 :])
@@ -80,13 +80,13 @@ class SiteDay(Document):
         return last if last in STAYS else ""
 
     def is_over(self) -> bool:
-        """Return whether the day ends with the site not being read on this machine any more."""
+        """Return whether, at the end of the day, this machine no longer reads the site."""
         return self.lasting_state() == ELSEWHERE
 
     def next_day(self) -> SiteDay:
-        """Return the following day without any reports, in the state in which this one ends.
+        """Return the following day without reports, beginning in the state in which this one ends.
 
-        `origin`, `revisit` and `lives` are those of this day.
+        `origin`, `revisit` and `lives` are copied.
         """
         carried = {"origin": self.origin, "revisit": self.revisit, "lives": self.lives}
         return new_day(
@@ -95,7 +95,7 @@ class SiteDay(Document):
 
 
 def format_day(at: datetime) -> str:
-    """Return the UTC day of a moment, as YYYY-MM-DD."""
+    """Return the date in UTC of a moment, as `YYYY-MM-DD`."""
     return at.astimezone(UTC).strftime("%Y-%m-%d")
 
 

@@ -51,10 +51,10 @@ def validate_name(who: str, *members: str) -> str:
 
 
 def validate_note(note: str) -> str:
-    """Return a note, stripped; it may be empty.
+    """Return a note without surrounding spaces; an empty note is valid.
 
-    Raises QueryError if it has more than 500 characters or contains an identifier or a number of
-    nine or more digits.
+    Raises QueryError if the note has more than 500 characters, or contains an identifier of a
+    person or a number of nine or more digits.
     """
     if len(note) > MAX_NOTE:
         raise QueryError(
@@ -151,12 +151,12 @@ class Decision(Document):
 
     @property
     def is_by_one_person(self) -> bool:
-        """Whether one person ended a deadline with it."""
+        """Whether this decision ended a deadline without a second person's confirmation."""
         return bool(self.ends) and not self.confirmed_by
 
 
 def in_force(decisions: Iterable[Decision]) -> list[Decision]:
-    """Return the decisions that nobody has undone, in the same order.
+    """Return the decisions that nobody has undone, in the given order.
 
     The acts `undone` are among them, unless they were undone too. Undoing such an act does not
     bring back the decision that it undid.
@@ -225,7 +225,7 @@ class PendingDecision(Document):
 
     @property
     def answer_id(self) -> str:
-        """The id of the decision that confirms or refuses it."""
+        """The id of the future decision that confirms or refuses this act."""
         return f"{self.id}:answer"
 
 

@@ -155,7 +155,7 @@ class Incident(Document):
 
     @property
     def family(self) -> tuple[str, ...]:
-        """Ids of the incidents whose facts it covers: itself and its parts."""
+        """The ids of this incident and of the incidents merged into it, whose facts it counts."""
         return (self.id, *self.parts)
 
     @property
@@ -173,7 +173,7 @@ class Incident(Document):
 
     @property
     def next_step(self) -> NextStep:
-        """The recommended next step."""
+        """The recommended next step for a person, by leak source, severity and scenario."""
         unread = bool(self.incomplete) or any(why.code == UNREAD for why in self.reasons)
         conditions = StepConditions(
             people=self.customers > 0, alone=not self.agreeing, unread=unread
@@ -265,12 +265,12 @@ class WorkItem(Document):
 
     @property
     def due(self) -> int:
-        """The second at which it is due, or `NEVER`."""
+        """The time at which something is due, in Unix seconds, or `NEVER`."""
         return round(self.due_at.timestamp()) if self.due_at else NEVER
 
     @property
     def grave(self) -> int:
-        """Its severity as a number."""
+        """The severity as a number, 0 for the lowest."""
         return SEVERITIES.index(self.severity)
 
     @property
@@ -291,7 +291,7 @@ class WorkItem(Document):
         return self.texts
 
     def time_left(self, now: datetime) -> timedelta | None:
-        """Return the time until it is due, negative after that; None without a due date."""
+        """Return the time until something is due, negative if overdue; None without a due date."""
         return self.due_at - now if self.due_at else None
 
 
@@ -334,23 +334,23 @@ class DutyRecord(Document):
 
     @property
     def at(self) -> datetime:
-        """When it is due, or else when the incident was opened."""
+        """When the report is due, or, if no due date is known, when the incident was opened."""
         return self.due or self.opened_at
 
     @property
     def runs(self) -> str:
-        """The key of its running deadline, "" if none runs.
+        """The key of the running deadline, by tenant and regime; "" if no deadline runs.
 
-        With it, a search finds the next due date of a tenant and regime directly.
+        With this key a search finds the next due date of a tenant and regime directly.
         """
         return clock_of(self.tenant, self.regime or self.stage) if self.state == "running" else ""
 
     @property
     def counts(self) -> Literal["", "kept", "late", "missed"]:
-        """How it counts in statistics once it is due, by its present state.
+        """Whether the report counts as sent in time (`kept`), `late` or `missed` in statistics.
 
-        A running one is `missed` here even before it is due. It is "" if no due date is known, if
-        no report was required, or if the rule is not verified.
+        A running duty is `missed` even before it is due: queries limit the due date. "" if no due
+        date is known, no report is required, or the rule is not verified.
         """
         if self.due is None or not self.verified:
             return ""

@@ -51,7 +51,7 @@ class Traits(Frozen):
 
     @classmethod
     def from_finding(cls, finding: Finding) -> Traits:
-        """Build the traits of `finding`, from its matches and statistics.
+        """Return the traits of a finding that show whether it is benign, such as its row count.
 
         The finding must be complete, in one part; this is not checked.
         """
@@ -206,7 +206,7 @@ class Sighting(Document, CaptureCounts):
 
     @property
     def section(self) -> str:
-        """The configured list under which it was posted, or "" if unknown."""
+        """The configured list under which the post appeared, or "" if unknown."""
         return section_of(self.url)
 
 
@@ -336,7 +336,7 @@ class Presence(Document):
 
     @property
     def state(self) -> str:
-        """`waiting` until a sighting of it is known, then `known`."""
+        """`known` if a sighting of the post is stored, else `waiting`."""
         return "known" if self.sightings else "waiting"
 
 
@@ -413,11 +413,10 @@ def build_holding(
     at: datetime,
     before: Collection[Holding] = (),
 ) -> Holding:
-    """Return the holding of these values that follows those in `before`; nothing is written.
+    """Return a new record that `incident` has these shared values; nothing is stored.
 
-    Its `turn` is one more than the highest of `before`, or 0 without any. Values are sorted. Its id
-    follows from tenant, incident, values and the ids of `before`, so repeating it gives the same
-    id.
+    Its `turn` is one more than the highest of `before`, the records that it follows, or 0 without
+    any. Values are sorted. Equal arguments (apart from `at`) give the same id.
     """
     sorted_values = tuple(sorted(values))
     identity = "\x1f".join((*sorted_values, *sorted(holding.id for holding in before)))

@@ -97,7 +97,11 @@ class AssessedIncidents:
     def wait_until_grouped(
         self, findings: Collection[str], seconds: float
     ) -> dict[str, IncidentReference]:
-        """Wait for the incidents of findings; see `ullage.incidents`."""
+        """Wait until findings are grouped into incidents; return one result per finding id.
+
+        With the embedded bus, the findings may be grouped by this call. The wait ends after
+        `seconds`. A finding that is still in no incident gives a result that says why.
+        """
         references, why = find_results(self.store, findings), WAITED
         if len(references) < len(findings) and self._is_embedded and self._group_due():
             references, why = find_results(self.store, findings), REFUSED

@@ -127,7 +127,10 @@ class AlertMetrics:
             self._unjudged.labels(part)
 
     def count_batch(self, findings: Sequence[Finding], opened: Sequence[Sighting]) -> None:
-        """Count a batch; `opened` are the first sightings of new incidents."""
+        """Count a batch of findings by tenant, and the delay from post to incident.
+
+        `opened` are the first sightings of new incidents. The time of the last success becomes now.
+        """
         for finding in findings:
             self._findings.labels(self._label(finding.tenant)).inc()
         for first in opened:
@@ -226,9 +229,10 @@ class DutyMetrics:
         self._known.set(until.timestamp())
 
     def set_tenant(self, tenant: str, earliest: Mapping[str, float], unheard: int) -> None:
-        """Set a tenant's earliest deadline by regime, and its number of unacknowledged incidents.
+        """Set a tenant's earliest report deadlines and its number of unacknowledged incidents.
 
-        These are incidents with a deadline that nobody has acknowledged in time.
+        `earliest` has Unix seconds by regime (0 is set for a missing one); `unheard` is the number
+        of incidents that nobody acknowledged in time.
         """
         self._unheard.labels(tenant).set(unheard)
         for regime in self._regimes[tenant]:

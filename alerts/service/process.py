@@ -62,10 +62,9 @@ from ullage.verdict import VERDICT
 
 
 def channel_parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
-    """Yield checks of the routes and of each channel: its secret file, and whether the receiver
-    answers.
+    """Yield named checks of the notification routes and of each channel, for `ullage check`.
 
-    Nothing is sent.
+    A channel's check reads its secret and connects to the receiver; nothing is sent.
     """
     yield "notifications", partial(_check_routes, context)
     for name in context.settings.notify.channels:
@@ -304,7 +303,7 @@ def _open_bus(
 
 
 def open_book(context: Context, store: IncidentStore) -> tuple[Book, Callable[[], None]]:
-    """Return the writer of duty records, and a function that lets another process take over.
+    """Return the writer of duty records, and a function that gives up its lease.
 
     Of several alert processes only the one with the lease goes through all incidents. Raises
     ConfigError if a tenant names an unknown regime.
@@ -319,7 +318,10 @@ def open_book(context: Context, store: IncidentStore) -> tuple[Book, Callable[[]
 def make_due_recount(
     context: Context, book: Book, registry: CollectorRegistry
 ) -> Callable[[], None]:
-    """Return a function that updates, in `registry`, when notifications are due."""
+    """Return a function that updates due duty records and the deadline metrics in `registry`.
+
+    The metrics stay as they are until alert has gone through all incidents one time.
+    """
     store, tenants = book.store, context.settings.tenants
     metrics = DutyMetrics(registry, {name: tenant.regimes for name, tenant in tenants.items()})
 
@@ -346,7 +348,11 @@ def _letters(context: Context, bus: Bus) -> DeadLetters:
 
 
 def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
-    """Yield what `ullage check` examines here, beginning with the incident store."""
+    """Yield the checks of `ullage check` for this service: a name, and a function that checks.
+
+    The function returns what was found, as text, and raises an error for a fault. The first check
+    is of the incident store.
+    """
 
     def check_store() -> str:
         with contextlib.closing(open_configured_store(context)) as store:

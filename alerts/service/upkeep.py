@@ -140,10 +140,11 @@ def expire(
 
 
 def erase(store: IncidentStore, tenant: str, subject: str) -> Counter[type[Document]]:
-    """Delete what names one customer, now, and return how many documents, by class.
+    """Delete all documents that name one customer, and return how many, by class.
 
-    That is exposures, further sightings and results of fraud cases, and the encrypted originals of
-    the posts with the customer, because a title or the name of a file may be theirs.
+    These are exposures, records of benign posts and outcomes of fraud cases, and the sealed
+    originals of posts with the customer, because a title or file name may be personal. `subject` is
+    the pseudonym.
     """
     where = DocumentFilter({"tenant": (tenant,), "subject": (subject,)})
     removed = Counter[type[Document]]()
@@ -163,9 +164,9 @@ def erase(store: IncidentStore, tenant: str, subject: str) -> Counter[type[Docum
 def remove(
     store: IncidentStore, ids_by_class: Iterable[tuple[type[Document], Sequence[str]]]
 ) -> Counter[type[Document]]:
-    """Remove the documents of these ids, class by class, and expunge their bytes.
+    """Delete the documents with these ids, class by class; return how many were deleted, by class.
 
-    Returns the number of documents by class.
+    The store then overwrites the deleted bytes.
     """
     removed = Counter[type[Document]]()
     for kind, ids in ids_by_class:
@@ -373,10 +374,10 @@ def _report_late_writes(order: Order) -> ErasureReport:
 
 
 def remove_late(store: IncidentStore, trail: Trail, reading: ClockReading) -> set[type[Document]]:
-    """Delete what reached the store after an erasure, and return the affected classes.
+    """Delete documents that arrived after the erasure they fall under; return the affected classes.
 
-    This is repeated until `SETTLED` has passed, as alert may have been down; later sightings are of
-    somebody who is a customer again, and stay. The audit log records the removal first.
+    Repeated for `SETTLED` after each erasure, because alert may have been down; later documents are
+    of somebody who is a customer again. An audit log entry is written before each removal.
     """
     store.refresh()
     gone = set[type[Document]]()
@@ -470,7 +471,10 @@ class Maintenance:
     _owed: frozenset[type[Document]] = frozenset()
 
     def turn(self) -> None:
-        """Do the work that is due."""
+        """Do the periodic work that is due: metrics, expiry, and a slice of longer work.
+
+        If the bus or the store is unavailable, the rest is skipped and a warning is logged.
+        """
         self._turned = self.running_time.clock.monotonic()
         self.metrics.loop.record_turn()
         self.also()

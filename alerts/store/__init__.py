@@ -117,10 +117,10 @@ class DocumentFilter:
     def but(
         self, *, ids: Collection[str] | None = None, without: Collection[str] = ()
     ) -> DocumentFilter:
-        """Return this filter with other ids.
+        """Return a copy of this filter that allows other ids or excludes other ids.
 
-        `ids` replaces the allowed ones unless it is None, `without` the excluded ones unless it is
-        empty.
+        `ids` replaces the allowed ids unless it is None; `without` replaces the excluded ids unless
+        it is empty.
         """
         return replace(
             self, ids=ids if ids is not None else self.ids, without=without or self.without
@@ -165,7 +165,7 @@ class IncidentStore(Protocol):
     """
 
     def get(self, kind: type[D], id_: str) -> D | None:
-        """Return the document `id_` of a class, or None if there is none."""
+        """Return the document of the class `kind` with the id `id_`, or None if there is none."""
 
     def mget(self, kind: type[D], ids: Collection[str]) -> dict[str, D]:
         """Return the documents of a class with these ids that exist, by id."""
@@ -174,7 +174,7 @@ class IncidentStore(Protocol):
         """Return the documents that exist with their versions, by id."""
 
     def create(self, documents: Sequence[Document]) -> list[bool]:
-        """Write each document whose id is new, and leave existing documents as they are.
+        """Store each document whose id is new, and leave stored documents as they are.
 
         Returns for each document, in order, whether it was written.
         """
@@ -210,9 +210,9 @@ class IncidentStore(Protocol):
     def counts(
         self, kind: type[Document], where: DocumentFilter, parts: Sequence[DocumentFilter]
     ) -> list[int]:
-        """Count, for each of `parts`, the documents that match both `where` and the part, exactly.
+        """Return, for each of `parts`, how many documents match both `where` and the part.
 
-        A part has neither text, ids nor sets.
+        The numbers are exact. A part must not filter by text, ids or sets.
         """
 
     def tally(
@@ -239,9 +239,9 @@ class IncidentStore(Protocol):
         values: Collection[str],
         order: str,
     ) -> dict[str, First]:
-        """Return, for each of `values`, the first document in `order` with it in the set `name`.
+        """Return, for each of `values`, the first document in `order` whose set `name` has it.
 
-        A value without documents is left out.
+        The documents must also match `where`. A value without such a document is missing.
         """
 
     def scroll(self, kind: type[D], where: DocumentFilter) -> Iterator[D]:
@@ -272,9 +272,9 @@ class IncidentStore(Protocol):
         """Make returned writes (of `kinds`, or all) visible to search, scroll and count."""
 
     def check(self) -> str:
-        """Check that this process can use the store, and return its rights in a few words, or "".
+        """Check that this process can use the store; return its rights in a few words, or "".
 
-        Raises ConfigError, with the remedy, when rights, indexes or their version are not what this
+        Raises ConfigError, with the remedy, if rights, indexes or their version are not as this
         version of ullage needs.
         """
 
@@ -289,9 +289,10 @@ PAGE_PATIENCE = 1.5
 
 
 def open_configured_store(context: Context, patience: float = PATIENCE) -> IncidentStore:
-    """Open the store that the settings name, with its password from the settings' key folder.
+    """Return the incident store that the settings name, opened and ready to use.
 
-    Raises the errors of `open_store`, and ConfigError where there is no data folder.
+    Its password is read from the key folder. Raises ConfigError if there is no data folder, and the
+    errors of `open_store`.
     """
     context.require_data()
     return open_store(
@@ -347,10 +348,10 @@ def store_trust(context: Context) -> Trust | None:
 
 
 def store_plan(context: Context) -> Iterator[str]:
-    """Yield the set-up text, for the owner of the store's servers to paste there.
+    """Yield text that the owner of the store's servers runs to set up indexes and rights.
 
-    Yields nothing for the embedded store. Raises ConfigError when `store.url` is invalid or
-    Elasticsearch's client is not installed.
+    Yields nothing for the embedded store. Raises ConfigError if `store.url` is invalid or the
+    client of Elasticsearch is not installed.
     """
     if context.settings.store.url.startswith("elasticsearch://"):
         with _require_client():
@@ -468,10 +469,11 @@ class Merge:
         return {id_: versioned.document for id_, versioned in documents.items()}
 
     def put(self, documents: Iterable[Document]) -> None:
-        """Write each document over the version that was read, or create it; ids must differ.
+        """Write each document, unless it has changed in the store since this merge read it.
 
-        Raises ConflictError when a document has changed since, RecordError when the store
-        can never take a document; the remaining documents may have been written then.
+        New documents are created; ids must differ. Raises ConflictError if a document has changed,
+        and RecordError if the store can never take one; the remaining documents may have been
+        written then.
         """
         batch = [*documents]
         outcomes = self.store.put(batch, self._versions_of(*{type(document) for document in batch}))

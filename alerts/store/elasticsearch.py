@@ -148,9 +148,9 @@ class ElasticsearchStore:
         self._client = connect(self._address, keys, patience)
 
     def create_templates(self, kinds: Collection[type[Document]] = CLASSES) -> None:
-        """Create or renew templates and indexes, as the plan of the cluster does.
+        """Create or renew the index templates and indexes of the classes `kinds`.
 
-        Needs an administrator's account.
+        Needs an administrator's account; the owner of a cluster can run the printed plan instead.
         """
         bodies, prefix = build_templates(self._address.prefix), self._address.prefix
         with server_errors(self._address):
@@ -233,7 +233,7 @@ class ElasticsearchStore:
         return [status == 201 for status in statuses]
 
     def put(self, documents: Sequence[Document], over: Versions | None = None) -> list[WriteResult]:
-        """Let the server compare versions as it writes; see `IncidentStore.put`."""
+        """Write documents, with versions compared by the server; see `IncidentStore.put`."""
         return [
             OUTCOMES.get(status, WriteResult.REJECTED) for status in self._write(documents, over)
         ]
@@ -551,7 +551,10 @@ def _if_version(version: str) -> dict[str, int]:
 
 
 def condition(kind: type[Document], where: DocumentFilter) -> dict[str, Any]:
-    """Return `where` as a query of exact values, ranges and phrases of our own words."""
+    """Return the filter `where` as an Elasticsearch query for documents of the class `kind`.
+
+    Raises QueryError for a field or an order that the class does not have.
+    """
     needed = _terms(kind, where.equals)
     needed += [
         {"range": {read_order(kind, number)[0]: {"lte": most}}}

@@ -131,7 +131,7 @@ def build_mapping(kind: type[Document]) -> dict[str, Any]:
 
 
 def build_template(prefix: str, kind: type[Document]) -> dict[str, Any]:
-    """Return the composable index template of a record class, as Elasticsearch's API takes it."""
+    """Return the body of the index template for a document class, for Elasticsearch's API."""
     settings: dict[str, Any] = {
         "index.number_of_shards": 1,
         "index.auto_expand_replicas": "0-1",
@@ -153,7 +153,7 @@ def build_templates(prefix: str) -> dict[str, dict[str, Any]]:
 
 
 def serialize(document: Document) -> bytes:
-    """Return a document as JSON to send: its filters, and the document itself."""
+    """Return a document as JSON to send: fields to filter and sort by, and the whole as `doc`."""
     kind = type(document)
     time = to_microseconds(getattr(document, kind.time))
     fields: dict[str, Any] = {"id": document.id, "time": time, "@timestamp": time // 1000}
@@ -201,7 +201,7 @@ IMPLIED_BY: Mapping[str, Sequence[str]] = {"create_doc": ("create_doc", "index")
 
 
 def build_role(prefix: str, rights: Rights) -> dict[str, Any]:
-    """Return `rights` on the indexes of `prefix` as the body of a role."""
+    """Return the body of an Elasticsearch role that grants `rights` on the indexes of `prefix`."""
     return {
         "cluster": [],
         "indices": [
@@ -220,7 +220,7 @@ def build_roles(prefix: str) -> dict[str, dict[str, Any]]:
 
 
 def find_processes(privilege: str, kinds: Collection[type[Document]]) -> list[str]:
-    """List the processes that have `privilege` on every one of `kinds`."""
+    """Return the names of the services that have `privilege` on every one of `kinds`."""
 
     def has_right(rights: Rights, kind: type[Document]) -> bool:
         having = IMPLIED_BY.get(privilege, (privilege,))
@@ -337,9 +337,9 @@ def _parse_node(text: str, *, plain: bool) -> str:
 
 
 def read_login(keys: KeyStore) -> tuple[str, str] | None:
-    """Return user and password, or None where there is no password.
+    """Return user name and password for the store, or None if there is no password file.
 
-    Raises ConfigError that names the invalid file.
+    Raises ConfigError, which names the file, if one is invalid.
     """
     password = _read_secret(keys, PASSWORD_FILE)
     return None if password is None else (_read_secret(keys, USER_FILE) or USER, password)
@@ -380,9 +380,10 @@ def connect(address: Address, keys: KeyStore, patience: float) -> Elasticsearch:
 def server_errors(
     address: Address, privilege: str = "", kinds: Collection[type[Document]] = ()
 ) -> Iterator[None]:
-    """Translate errors of client and server into ours; a message never repeats a request.
+    """Translate errors of client and server within a `with` block into errors of this project.
 
-    A refusal names the processes that have `privilege` on `kinds`, which the request takes.
+    A message never repeats a request. If the server refuses access, the message names the services
+    that have `privilege` on `kinds`, which the request needs.
     """
     where = f"Elasticsearch at {address.nodes[0]}"
     try:

@@ -87,10 +87,10 @@ def compute_status(decisions: Iterable[Decision]) -> Status:
 def last_decisions(
     store: IncidentStore, incidents: Iterable[str] | None = None
 ) -> dict[str, Decision]:
-    """Return, by incident, the decision that gives it its status.
+    """Return, by incident id, the decision that determines the incident's status.
 
-    `incidents` limits the search, None means all. Incidents without such a decision are left out:
-    they are open.
+    `incidents` limits the search, None means all. An incident without such a decision is missing:
+    its status is open.
     """
     where = (
         DocumentFilter() if incidents is None else DocumentFilter({"incident": tuple(incidents)})
@@ -114,7 +114,7 @@ def statuses(store: IncidentStore, incidents: Iterable[str] | None = None) -> di
 
 
 def find_pending(store: IncidentStore, incidents: Iterable[str]) -> list[PendingDecision]:
-    """Return the decisions on these incidents that wait for a second person, oldest first."""
+    """Return the acts on these incidents that still wait for a second person, oldest first."""
     ids = tuple(incidents)
     return (
         without_answered(store, store.scroll(PendingDecision, DocumentFilter({"incident": ids})))
@@ -126,7 +126,7 @@ def find_pending(store: IncidentStore, incidents: Iterable[str]) -> list[Pending
 def without_answered(
     store: IncidentStore, pending: Iterable[PendingDecision]
 ) -> list[PendingDecision]:
-    """Return those of `pending` that are neither confirmed nor refused, oldest first."""
+    """Return those of `pending` that nobody has confirmed or refused, oldest first."""
     by_answer = {decision.answer_id: decision for decision in pending}
     answered = store.mget(Decision, by_answer) if by_answer else {}
     waiting = (decision for id_, decision in by_answer.items() if id_ not in answered)
@@ -164,9 +164,9 @@ def count_incidents(store: IncidentStore) -> Counter[tuple[str, str, Status]]:
 def narrow_to_status(
     where: DocumentFilter, status: str, decided: Mapping[str, Status]
 ) -> DocumentFilter:
-    """Return `where` limited to incidents of this status; unchanged for "".
+    """Return a filter that also requires this status; `where` itself for "".
 
-    `decided` are the statuses of all incidents that a person has decided on.
+    `decided` are the statuses of all incidents that a person has decided on; others are open.
     """
     if not status:
         return where
@@ -222,9 +222,9 @@ def tombstone_id(tenant: str, handle: str) -> str:
 
 
 def set_tombstone(store: IncidentStore, tenant: str, handle: str, now: datetime) -> str:
-    """Mark a pseudonym, or EVERYBODY of a tenant, as erased, before anything is removed.
+    """Store a mark that a customer is erased, and return its id; nothing else is removed yet.
 
-    Returns the id of the claim that is the tombstone.
+    `handle` is the customer's pseudonym, or EVERYBODY for the whole tenant.
     """
     id_ = tombstone_id(tenant, handle)
     store.put(
@@ -251,7 +251,10 @@ def expect_late_writes(
 
 
 def find_expected(store: IncidentStore) -> list[Tombstone]:
-    """Return the tombstones for which a late write may still arrive, as of the last `refresh`."""
+    """Return the erasure marks after which late writes may still arrive.
+
+    The result is as of the store's last refresh; late writes are deleted by `remove_late`.
+    """
     expected = dict[str, Tombstone]()
     for claim in store.scroll(Claim, DocumentFilter({"tenant": (LATE,)})):
         tenant, whose, original = claim.id.removeprefix(f"{LATE}:").split(":", 2)
@@ -272,9 +275,9 @@ def find_last_erasures(store: IncidentStore, tenants: Collection[str]) -> dict[s
 
 
 def without_erased(store: IncidentStore, findings: Sequence[Finding]) -> list[Finding]:
-    """Return `findings` as they are stored, without matches of erased customers.
+    """Return `findings` without matches of erased customers, in order.
 
-    A finding that would hold nothing else is left out.
+    A finding of which nothing else would remain is left out.
     """
     last_erasures = find_last_erasures(store, {finding.tenant for finding in findings})
     if not last_erasures:
@@ -319,7 +322,7 @@ def find_erased_meanwhile(
 
 
 def find_deleted_tenants(store: IncidentStore, incidents: Collection[Incident]) -> set[str]:
-    """Return ids of incidents whose tenant was deleted after they were first seen."""
+    """Return the ids of those `incidents` that were first seen before their tenant was deleted."""
     if not find_last_erasures(store, {incident.tenant for incident in incidents}):
         return set()
     by_tenant = {
@@ -380,10 +383,10 @@ INDEX = "/index-"
 def check_keys(
     store: IncidentStore, findings: Sequence[Finding], now: datetime, known: dict[str, str]
 ) -> None:
-    """Store the check values of the keys of `findings`, and compare them with those stored before.
+    """Compare the check values of the keys behind `findings` with the stored ones.
 
-    `known` caches values of the store by key name, and is added to. Raises RecordError
-    `another_key` for a finding whose index hashes are under another key than the stored one.
+    New values are stored. `known` caches stored values by key name and is added to. Raises
+    RecordError `another_key` if a finding was made under a key with another value.
     """
     for finding in findings:
         for name, value in finding.key_checks.items():
@@ -428,9 +431,9 @@ LOOKED_AT = 1_000
 
 
 def require_known_tenant(context: Context, store: IncidentStore, tenant: str) -> None:
-    """Raise UnknownTenantError for a tenant that neither this machine nor the store knows.
+    """Raise UnknownTenantError if neither this machine's settings nor the store has `tenant`.
 
-    "" stands for any tenant.
+    "" stands for all tenants and is accepted.
     """
     tenants = find_tenants(context)
     if (

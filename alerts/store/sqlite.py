@@ -138,7 +138,7 @@ class SqliteStore:
         """Do nothing: a delete overwrites the removed bytes."""
 
     def check(self) -> str:
-        """Check the file; its version was checked on opening. See `IncidentStore.check`."""
+        """Check the database file for damage and return ""; see `IncidentStore.check`."""
         with self._lock:
             check_database(self._database, self._path)
         return ""

@@ -31,11 +31,10 @@ NAME = "rows_with"
 
 
 def add_rows_with(database: apsw.Connection) -> None:
-    """Add the SQL function `rows_with(table, words)`: one byte per row, 1 where it has them.
+    """Add the SQL function `rows_with(table, words)`: one byte per row, 1 if the words match.
 
-    It reads within the calling statement, and so as of the same moment. Its last result stays
-    valid until this connection has changed something (`total_changes`), or another one has
-    (`data_version`).
+    The function reads within the calling statement, as of the same moment. Its last result is kept
+    until this connection or another one has changed the database.
     """
     cached: tuple[object, bytes] = None, b""
 
@@ -60,7 +59,7 @@ def _to_flags(numbers: list[int]) -> bytes:
 
 
 def has_words(table: str) -> str:
-    """Return the condition that a row of `table` has the words that are bound in it."""
+    """Return the SQL condition that a row of `table` has words; they are bound to its `?`."""
     return f"substr({NAME}('{table}', ?), {table}.n + 1, 1) = x'01'"
 
 
@@ -71,12 +70,12 @@ MARK_DIGITS = 18
 
 
 def to_microseconds(moment: datetime) -> int:
-    """Return the microseconds since 1970, which order and compare as a number."""
+    """Return a moment as microseconds since 1970, by which the store sorts and compares."""
     return round(moment.timestamp() * 1_000_000)
 
 
 def page_mark(time: int, id_: str) -> str:
-    """Return the mark of the page that begins after the document with this time and id."""
+    """Return the cursor of the page that begins after the document with this time and id."""
     return f"{time}.{id_}"
 
 
@@ -92,9 +91,10 @@ def page_mark_after(document: Document, order: str) -> str:
 
 
 def read_order(kind: type[Document], order: str) -> tuple[str, bool]:
-    """Return the column that a search orders by, and whether it descends.
+    """Return the column that `order` sorts by, and whether the sort is descending.
 
-    Raises QueryError for an order that the class does not have.
+    "" means newest first; a leading `-` means descending. Raises QueryError for an order that the
+    class `kind` does not have.
     """
     name, is_down = order.removeprefix("-"), order.startswith("-")
     if not order:
@@ -129,7 +129,7 @@ def require_columns(kind: type[Document], names: Iterable[str]) -> tuple[str, ..
 
 
 def require_set(kind: type[Document], name: str) -> str:
-    """Return `name`; raise QueryError unless it is a set of the class."""
+    """Return `name` if it is a set of the class `kind`; otherwise raise QueryError."""
     if name not in kind.sets:
         raise QueryError(Phrase("%(kind)s has no filter %(name)s", kind=kind.__name__, name=name))
     return name

@@ -36,7 +36,10 @@ class StoreWithin:
     tenants: frozenset[str]
 
     def get(self, kind: type[D], id_: str) -> D | None:
-        """Return the document if it is visible, or None."""
+        """Return the document if it belongs to a visible tenant, else None.
+
+        Numbers that count other tenants are removed from the copy.
+        """
         document = self.whole.get(kind, id_)
         return (
             self._without_foreign_counts(document)
@@ -61,9 +64,9 @@ class StoreWithin:
         }
 
     def create(self, documents: Sequence[Document]) -> list[bool]:
-        """Write each document whose id is new; return for each whether it was written.
+        """Store each document whose id is new; return for each whether it was written.
 
-        Raises QueryError, and writes nothing, where a document belongs to another tenant.
+        Raises QueryError, and writes nothing, if a document belongs to a tenant outside this view.
         """
         self._require_visible(documents)
         return self.whole.create(documents)
