@@ -150,7 +150,10 @@ class Incident(Document):
 
     @property
     def folded(self) -> tuple[str, ...]:
-        """The values by which a search finds parts: all of them, or those of one incident."""
+        """Keys by which a search finds merged incidents: all, or those of one head.
+
+        () if the incident is not merged into another one.
+        """
         return (PART, self.part_of) if self.part_of else ()
 
     @property

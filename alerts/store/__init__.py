@@ -168,7 +168,10 @@ class IncidentStore(Protocol):
         """Return the document of the class `kind` with the id `id_`, or None if there is none."""
 
     def mget(self, kind: type[D], ids: Collection[str]) -> dict[str, D]:
-        """Return the documents of a class with these ids that exist, by id."""
+        """Return the documents of the class `kind` with these ids, by id.
+
+        An id without a document is missing from the result.
+        """
 
     def read(self, kind: type[D], ids: Collection[str]) -> dict[str, VersionedDocument[D]]:
         """Return the documents that exist with their versions, by id."""

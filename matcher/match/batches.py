@@ -53,7 +53,10 @@ class Public:
 
     @classmethod
     def from_written(cls, written: Iterable[str]) -> Public:
-        """Build from numbers and addresses in any notation, each as every kind that it may be."""
+        """Build the set of public values from numbers and addresses in any notation.
+
+        A value that can be of several kinds, such as phone and card, is added as each.
+        """
         values_of: dict[str, set[bytes]] = defaultdict(set)
         for value in written:
             for kind, normal in readings(Secret(value)):
@@ -135,7 +138,7 @@ class SearchResult:
 
     @cached_property
     def unread(self) -> Mapping[int, Counter[str]]:
-        """Return how many values no list can be queried for, by part and form."""
+        """Return how many values cannot be looked up in any list, by part number and form."""
         counts = unread_values(self.batch, self.segments, self._seen.unread)
         for number, part in enumerate(self.parts if len(self._seen.cookies[0]) else ()):
             if count := count_siteless_cookies(part.text.utf8):
@@ -149,7 +152,10 @@ class SearchResult:
 
     @cached_property
     def rows(self) -> RowTable:
-        """Return the rows of all parts; a continued part knows the columns of the one before it."""
+        """Return the table rows of all parts.
+
+        A part that continues the text of the part before knows that part's columns.
+        """
         goes_on = {
             number for number, part in enumerate(self.parts) if number and part.piece.goes_on
         }
@@ -188,12 +194,11 @@ class BatchSearch:
     def evaluate_batches(
         self, pieces: Iterable[Piece], evaluate: Callable[[SearchResult], T], size: int = 0
     ) -> Iterator[EvaluatedBatch[T]]:
-        """Yield `pieces` in batches of about `size` bytes (0: BATCH), each with its evaluation.
+        """Search `pieces` in batches of about `size` bytes (0: `BATCH`), and yield each evaluated.
 
-        `evaluate` must have no side effects: it is called again for each document of a batch in
-        which a part failed. The columns of a long text are carried from batch to batch. A batch is
-        released before the next is read; a caller that keeps it needs twice the memory, which is
-        most of the memory for a long file.
+        `evaluate` must have no side effects: it is called again for each piece alone if one of the
+        batch failed. The columns of a long text are carried from batch to batch. A batch is
+        released before the next is read; a caller that keeps batches needs much more memory.
         """
         before: SearchResult | None = None
         first = 0
@@ -276,13 +281,17 @@ class PieceTrace(Protocol):
     """
 
     def is_suspect(self, first: int, count: int) -> bool:
-        """Return whether a process died in one of these pieces.
+        """Return whether a process died while it searched one of these pieces.
 
-        Each must then be searched alone.
+        They are the `count` pieces from the number `first` on; if True, each must be searched
+        alone.
         """
 
     def of(self, first: int, count: int) -> SearchTrace:
-        """Return the trace of a search of these pieces."""
+        """Return the trace to use while these pieces are searched.
+
+        They are the `count` pieces from the number `first` on.
+        """
 
     def rest(self) -> None:
         """Record that the search of pieces is over, and that the next ones are read."""
@@ -397,14 +406,22 @@ class UnreadValues:
     path: str = ""
 
     def add(self, path: str, counts: Mapping[str, int], readable: int, lines: int) -> None:
-        """Add the values of the next part, with its values in clear and its lines."""
+        """Add the unread values of the next part, by form in `counts`, under the part's `path`.
+
+        `readable` is the number of its values in clear, `lines` that of its lines. The path that is
+        kept is that of the first part with unread values.
+        """
         self.path = self.path if self.counts else path
         self.counts.update(counts)
         self.readable += readable
         self.lines += lines
 
     def list_reportable(self, enrolled: Collection[str]) -> list[UnreadValueCount]:
-        """Return the counts to report; `enrolled` are the forms in the lists."""
+        """Return the numbers of unread values that are high enough to report, with the reason.
+
+        `enrolled` are the digest forms that the customer lists contain: with one of these the
+        digests are probably salted.
+        """
         forms = {
             form: self.counts[form]
             for form in NAMES

@@ -47,7 +47,7 @@ It is long enough to distinguish authors, and has too few digits for a card numb
 
 @cache
 def kind_numbers() -> dict[str, int]:
-    """Return a number below 32 for every kind that a value may be counted as."""
+    """Return, by kind of value, a number below 32 that stands for the kind in numbers of values."""
     return {kind: number for number, kind in enumerate((*kinds(), DIGEST, masked_value.FORM))}
 
 
@@ -76,7 +76,7 @@ class CaptureKey:
         )[:16].hex()
 
     def start_identity(self, *parts: str) -> hmac.HMAC:
-        """Return the HMAC of an identity, to be updated with its last, long part piece by piece."""
+        """Return an HMAC object that has read `parts`; the caller adds the last, long part."""
         return hmac.new(
             self._identity,
             "".join(f"{part}\x1f" for part in parts).encode("utf-8", "surrogatepass"),
@@ -84,9 +84,9 @@ class CaptureKey:
         )
 
     def digest_served(self, site: str, post_id: str, body: bytes) -> str:
-        """Return the keyed digest of a capture's bytes as served, independent of how they are read.
+        """Return a keyed digest (32 hex digits) of a capture's bytes as the site served them.
 
-        It has 32 hex digits and equals no `identity`.
+        It does not depend on how the bytes are decoded, and equals no digest from `identity`.
         """
         digest = hmac.new(
             self._served, f"{site}\x1f{post_id}\x1f".encode("utf-8", "surrogatepass"), "sha256"
@@ -103,7 +103,10 @@ class CaptureKey:
         return hmac.digest(self._tokens, named, "sha256")[:TOKEN].hex()
 
     def sketch(self, values: Iterable[str]) -> tuple[str, ...]:
-        """Return the 256 lowest 8-byte tags of the distinct `values`, as hex, ascending."""
+        """Return the 256 lowest keyed hashes of the distinct `values`, ascending, as 16 hex digits.
+
+        Sketches of two captures show how many values they share.
+        """
         tags = self._sketch.tag([v.encode("utf-8", "surrogatepass") for v in set(values)])
         return format_hex(np.unique(_to_words(tags))[:SKETCH_SIZE])
 
@@ -129,7 +132,7 @@ class CaptureKey:
 
 
 def format_hex(words: Words) -> tuple[str, ...]:
-    """Return 64-bit tags as 16 hex digits each."""
+    """Return each 64-bit number as a string of 16 hex digits."""
     return tuple(words.astype(">u8").tobytes().hex(" ", WORD).split())
 
 
@@ -231,9 +234,9 @@ class Distinct(SortedNumbers[np.uint64]):
 
 
 def number_values(tags: Words, kinds: npt.NDArray[np.uint8] | int) -> Words:
-    """Return a number for each value, from its 64-bit keyed tag and its kind: u64[n].
+    """Return a number for each value, from its 64-bit keyed hash and its kind: u64[n].
 
-    `tags` is u64[n]; `kinds` are below 32, one for each tag or one for all. Equal values of one
+    `tags` is u64[n]; `kinds` are below 32, one for each hash or one for all. Equal values of one
     kind have equal numbers.
     """
     return tags >> np.uint64(KIND_BITS) << np.uint64(KIND_BITS) | np.asarray(kinds, np.uint64)
@@ -247,7 +250,7 @@ class Lowest(SortedNumbers[np.uint64]):
         self._size = size
 
     def add(self, numbers: Words) -> None:
-        """Add numbers, except those that are too high to matter."""
+        """Add numbers to the set, which keeps only the lowest; higher ones are ignored."""
         is_full = len(self._sorted) == self._size and len(numbers) > self._size
         super().add(numbers[numbers < self._sorted[-1]] if is_full else numbers)
 
@@ -270,7 +273,7 @@ class NumberSet(SortedNumbers[np.int64]):
         self._limit = limit
 
     def add(self, numbers: npt.NDArray[np.int64]) -> None:
-        """Add numbers while there are fewer than the limit."""
+        """Add numbers to the set, unless it already has its limit; then they are ignored."""
         if len(self._sorted) < self._limit:
             super().add(numbers)
 
@@ -313,9 +316,9 @@ def longest_run(numbers: npt.NDArray[np.int64]) -> int:
 def parse_digits(
     normal: npt.NDArray[np.uint8], lengths: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
-    """Return the digits of each row as one number, modulo 10^18: i64[n].
+    """Return the digits of each row as one integer, modulo 10^18: i64[n].
 
-    `normal` u8[n, width] are texts of `lengths` ≤ 19 digits.
+    `normal` (u8[n, width]) has ASCII digits, of which the first `lengths` (at most 19) count.
     """
     values = np.zeros(len(normal), np.uint64)
     for length in np.flatnonzero(np.bincount(lengths)).tolist():

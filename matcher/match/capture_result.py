@@ -200,7 +200,10 @@ class CaptureReading:
         self.valid += count
 
     def add_login(self, tenant: str, key: int, *, is_staff: bool) -> None:
-        """Count a login at a tenant's own domain, by its key."""
+        """Count a login at the own domain of `tenant`; `key` is the login's keyed number.
+
+        Equal keys count one time. `is_staff` marks the login of an employee.
+        """
         self.logins[tenant].add(key)
         if is_staff:
             self.staff_logins[tenant].add(key)
@@ -229,7 +232,7 @@ class CaptureReading:
         return tuple(sorted(self.incomplete))
 
     def add_fault(self, fault: DetectorFault) -> None:
-        """Record that a part failed on this capture."""
+        """Record that a detector failed on this capture, which marks its result as incomplete."""
         if fault not in self.faults:
             self.faults.append(fault)
         self.incomplete.add(fault.part)
@@ -264,7 +267,10 @@ class CaptureReading:
 
     @cached_property
     def claims(self) -> Claims:
-        """Return what the post claims; valid only after all its parts were added."""
+        """Return what the post claims to offer, such as volume and price.
+
+        Valid only after all parts of the capture were added.
+        """
         return read_claims(self.capture.title, self._excerpts.texts)
 
     @property
@@ -273,9 +279,9 @@ class CaptureReading:
         return read_claims(self.capture.title, self._excerpts.texts).volume or 0
 
     def find_best_matches(self, tenant: str) -> EpochMatches | None:
-        """Return a tenant's matches under the key generation that has most of them.
+        """Return a tenant's matches under the key generation that has most; None without matches.
 
-        None if no generation has any. Of two with equally many, the newer one is taken.
+        Of two generations with equally many, the newer one is taken.
         """
         candidates = [
             matches for (name, _), matches in self.found.items() if name == tenant and matches.count
@@ -283,7 +289,11 @@ class CaptureReading:
         return max(candidates, key=lambda matches: (matches.count, matches.epoch), default=None)
 
     def concerns(self, tenant: str) -> bool:
-        """Return whether there is something to report to a tenant."""
+        """Return whether a finding about this capture is to be sent to `tenant`.
+
+        True if the capture has matches, logins or session cookies of the tenant, offers its data,
+        or names its brand while content could not be read.
+        """
         if (
             tenant in self.offered
             or self.logins.get(tenant)
@@ -322,10 +332,10 @@ class CaptureReading:
 
     @property
     def withdraws(self) -> bool:
-        """Return whether a capture reports that its post was deleted or edited.
+        """Return whether the capture reports that its post was deleted or edited.
 
-        It is then sent to tenants that it does not concern (any more). An edited post must have
-        been read completely, or the leak may be in the rest.
+        An edited post counts only if it was read completely, because the leak may be in the unread
+        rest. Findings about it go also to tenants that the capture does not concern any more.
         """
         capture = self.capture
         read = not (self.reasons or self.is_unread or capture.truncated)

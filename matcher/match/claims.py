@@ -227,7 +227,11 @@ def _merge_spans(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def read_claims(title: str, texts: Sequence[str]) -> Claims:
-    """Return what a post with that title claims; `texts` are excerpts of its folded text."""
+    """Return what a post claims to offer: volume, price, contacts, files and size.
+
+    `texts` are excerpts of its text in folded form. Without a claim of some sort, its field is
+    empty.
+    """
     if not (title or texts):
         return Claims()
     read = [lower(text) for text in (fold(title[:TITLE]).text, *texts) if text]
@@ -299,7 +303,7 @@ def _is_date(digits: str) -> bool:
 
 
 def parse_han_number(text: str) -> int:
-    """Return the value of a Chinese numeral; words for some (`几`, `数`) count as one.
+    """Return the integer that a Chinese numeral stands for; a word such as `几` counts as 1.
 
     >>> [parse_han_number(text) for text in ("三千万", "一亿两千万", "十五万", "几十万", "百万")]
     [30000000, 120000000, 150000, 100000, 1000000]

@@ -91,14 +91,14 @@ class Customers(SortedNumbers[np.int64]):
         return self.list_sorted() >> FLAG_BITS
 
     def with_flag(self, flag: int) -> Places:
-        """Return the customers with this flag, ascending."""
+        """Return the numbers of the customers that have the bit `flag` set, ascending."""
         flagged = self.list_sorted()
         return flagged[(flagged & flag) > 0] >> FLAG_BITS
 
     def count_classes(self, flag: int = 0) -> Counter[str]:
-        """Return how many customers have each row class as their gravest.
+        """Return how many customers have each row class as their most sensitive one.
 
-        With `flag`, only customers with that flag are counted.
+        With a `flag`, only customers with that bit set are counted.
         """
         flags = self.list_sorted()
         flags = flags[(flags & flag) > 0] if flag else flags
@@ -162,11 +162,11 @@ NO_ROWS = MatchedRows(np.empty(0, np.int64), np.empty(0, np.int64), ())
 def score(
     searched: SearchResult, found: RowMatches, key: CaptureKey, adults: Places
 ) -> tuple[WeighedMatches, MatchedRows]:
-    """Return the matches with their flags, and the rows that contain them.
+    """Return the matches with flags such as "verified", and the rows that contain them.
 
-    A match is sure if chance does not explain it: two fields of its row agree, or its kind is not
-    matched by chance. `adults` (i64[n]) has for each match the latest birthday of an adult, as
-    YYYYMMDD.
+    A match is verified if chance does not explain it: two fields of its row belong to the customer,
+    or values of its kind do not match by chance. `adults` (i64[n]) has for each match the latest
+    birthday of an adult, as YYYYMMDD.
     """
     agrees = np.bitwise_count(found.own) >= 2
     is_sure, flags = agrees.copy(), np.zeros(len(found), np.int64)
@@ -250,7 +250,7 @@ class EpochMatches:
     witnesses: Witnesses = field(default_factory=Witnesses)
 
     def add(self, matches: WeighedMatches, rows: Mapping[RowKey, int]) -> None:
-        """Count the matches of one part, and its rows by key."""
+        """Count the matches of one part of a capture, and its rows by their key in `rows`."""
         self.count += len(matches)
         self.subjects.add_flags(matches.subject, matches.flags)
         self.values.add(matches.word)
@@ -262,7 +262,7 @@ class EpochMatches:
         return self.room is not None and sum(map(len, self.details)) >= self.room
 
     def list_matches(self, matches: ListedMatches) -> bool:
-        """Add `matches` to the list; return whether there was room for all."""
+        """Add `matches` to the list while there is room; return whether all were added."""
         room_left = len(matches) if self.room is None else self.room - sum(map(len, self.details))
         if room_left:
             # a copy: a view keeps the batch's
@@ -298,11 +298,11 @@ class EpochMatches:
 
     @property
     def corroborated(self) -> int:
-        """Return how many rows have two or more fields of the same customer."""
+        """Return the number of rows in which two or more fields belong to one customer."""
         return sum(count for (*_, is_together, _), count in self.groups.items() if is_together)
 
     def list_row_groups(self) -> Iterator[tuple[frozenset[str], bool, int]]:
-        """Yield each group's fields, whether it is corroborated, and its rows with a customer."""
+        """Yield each set of fields, whether the customer's fields agree, and its number of rows."""
         return (
             (fields, is_together, count)
             for (fields, _, is_together, _), count in self.groups.items()
@@ -338,14 +338,17 @@ class EpochMatches:
 
 
 def birth_dates(resident_ids: Bytes) -> Places:
-    """Return the birth date in each 18-digit resident ID u8[n, 18 or more], as YYYYMMDD: i64[n]."""
+    """Return the birth date in each resident ID, as the number YYYYMMDD: i64[n].
+
+    `resident_ids` (u8[n, 18 or more]) has 18 ASCII characters per row; nothing is validated.
+    """
     digits = resident_ids[:, BORN].astype(np.int64) - ord("0")
     days: Places = digits @ 10 ** np.arange(BORN.stop - BORN.start)[::-1]
     return days
 
 
 def latest_adult_birthday(day: date) -> int:
-    """Return the latest birthday, as YYYYMMDD, of an adult on `day`."""
+    """Return the birthday, as YYYYMMDD, of the youngest people who are adults on `day`."""
     return (day.year - ADULT_AT) * 10_000 + day.month * 100 + day.day
 
 
@@ -547,7 +550,10 @@ def score_confidence(found: RowMatches | ListedMatches) -> npt.NDArray[np.int64]
 
 
 def to_records(found: ListedMatches) -> Iterator[Match]:
-    """Yield each listed match as a record, built in chunks of one finding."""
+    """Yield a `Match` record for each listed match, in order.
+
+    The records are built in chunks of one finding, to limit memory.
+    """
     for first in range(0, len(found), MAX_MATCHES):
         yield from _build_records(found.take(slice(first, first + MAX_MATCHES)))
 

@@ -46,9 +46,9 @@ CLOCKS_APART = timedelta(days=1)
 
 
 def find_all(matcher: Matcher, captures: Iterable[Capture], now: datetime) -> list[Finding]:
-    """Return the findings of a batch of captures, in order; those that concern nobody have none.
+    """Return the findings of all captures, in order; a capture that concerns no tenant has none.
 
-    The function is for tests and tools: it reads everything before it returns.
+    For tests and tools: everything is read before the function returns.
     """
     return [
         finding
@@ -58,7 +58,11 @@ def find_all(matcher: Matcher, captures: Iterable[Capture], now: datetime) -> li
 
 
 def build_findings(matcher: Matcher, reading: CaptureReading, now: datetime) -> Iterator[Finding]:
-    """Yield the findings of one capture, in parts; none if it concerns nobody."""
+    """Yield the findings of one capture, one or more parts per tenant that it concerns.
+
+    If its post was deleted or edited, every other tenant gets a finding that says so. Otherwise
+    nothing is yielded for a capture that concerns no tenant.
+    """
     concerned = [lists for lists in matcher.lists if reading.concerns(lists.tenant)]
     if not concerned and not reading.withdraws:
         return
@@ -352,9 +356,10 @@ def desk_sealers(context: Context, tenants: Iterable[str]) -> dict[str, Sealer]:
 
 
 def attach_original(finding: Finding, reading: CaptureReading, sealer: Sealer | None) -> Finding:
-    """Return `finding` with address, title, author and members' names of its capture, sealed.
+    """Return `finding` with the sealed address, title, author and member names of its capture.
 
-    Of several parts only the first has them.
+    Only the first part of a finding has them; other parts, and all if `sealer` is None, are
+    returned unchanged.
     """
     if sealer is None or finding.part != 1:
         return finding

@@ -130,7 +130,7 @@ class FoundMatches(MatchTable):
         return [(question.kind, question.form) for question in self.asked]
 
     def append(self, other: FoundMatches) -> FoundMatches:
-        """Return these matches followed by those of `other`."""
+        """Return a new table of these matches followed by those of `other`."""
         query = np.concatenate((self.query, other.query + len(self.asked)))
         columns = (np.concatenate(pair) for pair in (
             (self.value, other.value), (self.subject, other.subject), (self.start, other.start),
@@ -139,7 +139,7 @@ class FoundMatches(MatchTable):
         return FoundMatches(query, [*self.asked, *other.asked], *columns)
 
     def by_query(self) -> Iterator[tuple[ListQuery, Places]]:
-        """Yield each query that has matches, and the numbers of its matches: i64[m]."""
+        """Yield each query that has matches, with the indexes of its matches here: i64[m]."""
         order = np.argsort(self.query, kind="stable")
         borders = np.searchsorted(self.query[order], np.arange(len(self.asked) + 1)).tolist()
         for query, (first, last) in zip(self.asked, pairwise(borders), strict=True):

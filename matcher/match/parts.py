@@ -76,7 +76,7 @@ class Piece:
 
     @cached_property
     def decoded(self) -> str:
-        """Return the decoded text, before anything in it is unescaped."""
+        """The text of the piece, decoded but with escapes such as `&amp;` still in place."""
         return self.body.decode()
 
 
@@ -368,10 +368,10 @@ def report_unread(
     outcomes: Sequence[UnreadPart],
     on_skipped: Callable[[UnreadPart], None],
 ) -> Iterator[Piece]:
-    """Yield `pieces` of the file at `path`, and report those that hold nothing to read.
+    """Yield `pieces` of the file at `path`, and report parts that contain nothing readable.
 
-    At the end, `on_skipped` is called for texts that are none, and if there was no word at all.
-    Parts that `outcomes` then name are not reported again.
+    After the last piece, `on_skipped` is called for each part that is encoded or garbled, and for
+    the file if it has no word at all. Parts that `outcomes` already name are not reported again.
     """
     none: dict[str, str] = {}
     is_blank, why = True, "empty"
@@ -402,7 +402,7 @@ def _is_about_office(path: str) -> bool:
 
 
 def has_words(piece: Piece) -> bool:
-    """Return whether a piece has a letter or digit outside tags."""
+    """Return whether a piece has a letter or digit; in mark-up, only text outside tags counts."""
     text = piece.decoded
     head = text[:HEAD]
     if len(head) > REPEATED and head == head[0] * len(head):
@@ -439,10 +439,10 @@ def is_garbled(piece: Piece) -> bool:
 
 
 def explain_encoded(piece: Piece) -> str:
-    """Return why an encoded block in a piece is not read, "" if there is none.
+    """Return why an encoded block in a piece cannot be read (a reason word), "" if there is none.
 
-    A block of base64 or hex counts if it is long, or half of its text; blocks that decode to text
-    are read.
+    A block of base64 or hex counts if it is long, or half of the text; a block that decodes to text
+    is read and does not count.
     """
     body = piece.body
     if b"begin " in body and UUENCODED.search(body) and not can_hold_file(body):

@@ -128,10 +128,11 @@ class Matcher:
         budget: CaptureBudget | None = None,
         trace: PieceTrace | None = None,
     ) -> Iterator[CaptureReading]:
-        """Yield the reading of each capture, in order, after the batch with its last part.
+        """Yield the reading (all that was found) of each capture, in order.
 
-        The part of a capture beyond the `budget` is left out. If a part of matching fails on a
-        capture, its reading lacks that part's result.
+        A reading comes after the batch with the capture's last part. Content beyond the `budget` is
+        left out, and if a detector fails on a capture, its result is missing; the reading records
+        these.
         """
         readings: list[CaptureReading] = []
 
@@ -175,9 +176,9 @@ class Matcher:
         readings: list[CaptureReading],
         trace: PieceTrace | None = None,
     ) -> Iterator[CaptureReading]:
-        """Fill `readings`, to which `pieces` appends as it is consumed.
+        """Search `pieces`, add the results to `readings`, and yield each complete reading.
 
-        A complete reading is yielded and removed from the list.
+        The iterator `pieces` appends to `readings` as it is consumed; a yielded reading is removed.
         """
         finished = 0
 

@@ -92,13 +92,16 @@ def redact_site(name: str) -> str:
 
 
 def redact_platform(name: str) -> str:
-    """Return a platform's name, or `other` if it does not look like a name."""
+    """Return the name of a platform, `other` if `name` does not look like one, "" for ""."""
     return name if PLATFORM.fullmatch(name) else "other" if name else ""
 
 
 @lru_cache(SITES)
 def section_host(section: str) -> str:
-    """Return the host of a configured section; "" if there is none or it contains a number."""
+    """Return the host in a section's URL; "" if there is none or its name may identify a person.
+
+    An IP address is returned in standard form.
+    """
     try:
         named = urlsplit(section).hostname or ""
     except ValueError:

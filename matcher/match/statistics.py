@@ -90,7 +90,7 @@ class StatisticsPart:
         return tags[words_of_document], values[words_of_document]
 
     def numbers(self, document: int) -> npt.NDArray[np.int64]:
-        """Return the valid phones and cards of a document as numbers modulo 10^18."""
+        """Return the valid phone and card numbers of one document of the batch, modulo 10^18."""
         (numbers,), borders = self._numbers
         return numbers[borders[document] : borders[document + 1]]
 
@@ -218,7 +218,7 @@ class StatisticsTally:
         self._size = 0
 
     def add(self, part: StatisticsPart, document: int) -> None:
-        """Add the counts of document number `document` of a batch."""
+        """Add the counts of the document number `document` in the batch of `part` to the totals."""
         tags, values = part.words(document)
         self._distinct.add(values)
         self._lowest.add(tags)
@@ -298,11 +298,17 @@ class Shapes:
 
     @property
     def skeleton(self) -> str:
-        """Return the most common skeleton as of the last `sum_up`; "" if there is none."""
+        """Return the most common row skeleton, such as `<NAME>----<PHONE>`; "" if there is none.
+
+        Call `sum_up` first, so that all rows count.
+        """
         return max(self._skeletons, key=lambda shape: self._skeletons[shape], default="")
 
     def sum_up(self) -> None:
-        """Turn the layouts counted so far into rows, fields, groups and skeletons."""
+        """Add the row layouts counted so far to the totals of rows, fields, groups and skeletons.
+
+        Only the most common groups and skeletons are kept.
+        """
         for (fields, skeleton), rows in self._layouts.items():
             self.rows += rows
             self.fields.update(dict.fromkeys(fields, rows))
@@ -368,7 +374,7 @@ def shingles(text: str) -> set[str]:
 
 
 def newest_dates(batch: Batch, today: date, counts: Callable[[Places], Flags]) -> list[date | None]:
-    """Return the newest date of each document, None if there is none up to `today`.
+    """Return the newest date in each document, None for a document without a date up to `today`.
 
     `counts` returns which places of dates count. A date is 20YY, a sign, a month, a sign and a day,
     not within a longer number: `2024-05-01`, `2024/5/1`, `2024年5月1日`.

@@ -73,7 +73,7 @@ class OwnCards:
 
     @property
     def known(self) -> int:
-        """Return how many different enrolled cards there are, at most one a row."""
+        """The number of different cards that are on the customer list, at most one per row."""
         return _count_distinct(self._known)
 
     @property
@@ -205,9 +205,10 @@ class OtherLists:
     def find_tenants(
         self, searched: SearchResult, document: int, title: str, tenants: Iterable[str]
     ) -> Iterator[str]:
-        """Yield the tenants for which this piece, under that title, is another platform's list.
+        """Yield those of `tenants` for which a document declares to be another platform's list.
 
-        Only those in `tenants` are checked.
+        The title, the lines above the first row, or a column of platforms name the other platform,
+        and none names the tenant. `document` is its number in the batch.
         """
         rows = searched.rows.find_rows(document)
         if not rows:
