@@ -85,9 +85,9 @@ class Batch:
         return np.searchsorted(self.starts, places, "right") - 1
 
     def by_document(self, places: Places) -> Iterator[tuple[int, slice]]:
-        """Yield the index of each text that holds a place, and the slice of `places` in it.
+        """Yield the index of each text with any of `places`, and the slice of those places.
 
-        `places` must ascend.
+        `places` are positions in the buffer and must ascend.
         """
         document = self.documents(places)
         first = np.flatnonzero(np.diff(document, prepend=-1)).tolist()
@@ -122,7 +122,7 @@ class Batch:
         return self._characters.count_below(places)
 
     def text(self, start: int, end: int) -> Any:
-        """Return the bytes from place `start` up to `end`, as `bytes`."""
+        """Return the bytes from the position `start` up to `end`, exclusive."""
         return self.data[start:end].tobytes()
 
 
@@ -168,18 +168,26 @@ class KeyedMembers(NamedTuple):
         return cls(ordered[first], number, order, first)
 
     def combine_bits(self, bits: Places) -> Places:
-        """Return, for each key, the bitwise or of its members' `bits`: i64[keys]."""
+        """Return, for each key, the bitwise OR of `bits` over its members: i64[keys].
+
+        `bits` has one number per member.
+        """
         combined: Places = np.bitwise_or.reduceat(bits[self.order], self.first)
         return combined
 
     def any(self, flags: Flags) -> Flags:
-        """Return whether any member of each key has its flag set: bool[keys]."""
+        """Return, for each key, whether the flag of any of its members is set: bool[keys].
+
+        `flags` has one flag per member.
+        """
         flagged: Flags = np.logical_or.reduceat(flags[self.order], self.first)
         return flagged
 
 
 def index_in_groups(count: Places) -> Places:
-    """Return the index of each member in its group, for groups of `count` members: i64[sum].
+    """Return the index of each member in its group: i64[sum of `count`].
+
+    `count` has the number of members of each group.
 
     >>> index_in_groups(np.array([2, 0, 3]))
     array([0, 1, 0, 1, 2])
@@ -262,11 +270,14 @@ class Texts:
         return len(self.lengths)
 
     def take(self, rows: npt.NDArray[Any]) -> Texts:
-        """Return the texts of these rows (indices), in this order."""
+        """Return a table of the texts with these indexes, in this order."""
         return Texts(self.table.take(rows, axis=0), self.lengths.take(rows))
 
     def messages(self) -> list[bytes]:
-        """Return each text as bytes; a truncated one as far as the table holds it."""
+        """Return each text as bytes.
+
+        A text that is longer than the table is wide is returned as far as the table has it.
+        """
         if len(self) and (self.lengths == self.lengths[0]).all():
             width = int(self.lengths[0])
             joined = self.table[:, :width].tobytes()
@@ -285,7 +296,7 @@ class Texts:
         return np.greater(self.lengths, self.table.shape[1])
 
     def strings(self) -> list[str]:
-        """Return each text as a string; invalid UTF-8 is replaced."""
+        """Return each text as a string, with U+FFFD in place of invalid UTF-8."""
         return [message.decode("utf-8", "replace") for message in self.messages()]
 
     def are_filled(self) -> npt.NDArray[np.bool_]:
@@ -298,9 +309,9 @@ class Texts:
 
 
 def concatenate(parts: Sequence[Texts]) -> Texts:
-    """Return the texts of several tables as one, in order.
+    """Return one table of the texts of all `parts`, in order; empty without parts.
 
-    The result is as wide as the widest table; without parts it is empty.
+    The result is as wide as the widest table. A single part is returned as it is.
     """
     if len(parts) == 1:
         return parts[0]

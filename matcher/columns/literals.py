@@ -142,9 +142,10 @@ class JoinedSearch:
         self._first = np.cumsum([0, *(len(group.wanted) for group in groups)]).tolist()
 
     def find(self, data: Bytes) -> list[tuple[Places, Places]]:
-        """Return the hits of each group, as `Literals.find` does.
+        """Return the matches of each group of patterns in `data`.
 
-        Per group: the index of the pattern in the group, and the end in `data`, each i64[n].
+        Each group gives two arrays, i64[n]: the index of the pattern in its group, and the end of
+        the match.
         """
         number, end = self._literals.find(data)
         hits = []

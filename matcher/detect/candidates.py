@@ -118,7 +118,7 @@ class Segment:
         return self if chosen.all() else self.take(np.flatnonzero(chosen))
 
     def take(self, indices: Places) -> Segment:
-        """Return the candidates with these indices (i64[m]), in this order."""
+        """Return a segment of the candidates with these indexes (i64[m]), in this order."""
         start, end, length = (
             column.take(indices) for column in (self.start, self.end, self.length)
         )
@@ -135,9 +135,9 @@ class Segment:
 
 
 def join_segments(segments: Sequence[Segment], kind: str) -> Segment:
-    """Return the segments of `kind`, all plain and with rows of equal width, as one.
+    """Return the candidates of all `segments` as one segment of `kind`; empty if there are none.
 
-    Without candidates it is an empty segment.
+    Every segment must have this kind, plain form and rows of equal width, which is not checked.
     """
     none = Segment(
         kind,
@@ -224,8 +224,8 @@ class SettledCandidates(NamedTuple):
 def settle(segments: Sequence[Segment]) -> SettledCandidates:
     """Return the candidates without overlaps: of those that claim the same bytes, the strongest.
 
-    Valid losers are returned apart, as `beaten`. The cost is linear apart from the sort, and near
-    zero where nothing overlaps.
+    Valid candidates that lost are returned separately as `beaten`. The cost is that of one sort,
+    near zero if nothing overlaps.
     """
     if not segments:
         return SettledCandidates([], [])

@@ -214,10 +214,10 @@ def _segments(batch: Batch, start: Places, end: Places) -> Iterator[Segment]:
 
 
 def are_normal_addresses(text: Bytes, length: Places) -> Flags:
-    """Return which cells are ASCII addresses in the form in which they are enrolled: bool[n].
+    """Return which cells are mail addresses in the form that customer lists contain: bool[n].
 
-    A cell is the first `length` i64[n] bytes of its row in `text` u8[n, w]. Each becomes a line of
-    a batch. It is normal if an address without capitals is found there from end to end.
+    That form is ASCII without capitals. A cell is the first `length` (i64[n]) bytes of its row in
+    `text` (u8[n, w]).
     """
     count, width = text.shape
     within = (

@@ -71,9 +71,9 @@ def words() -> dict[str, FieldLabel]:
 
 @cache
 def stems() -> dict[str, tuple[str, ...]]:
-    """Return the parts that labels are made of, by label, in both scripts.
+    """Return the word parts of which field labels are made, by label, in both Chinese scripts.
 
-    Parts of fields that are nobody's, and endings, have keys of their own.
+    Words for fields that belong to nobody, and endings, have keys of their own.
     """
     return {
         label: tuple(form for name in names for form in list_scripts(name))
@@ -90,9 +90,9 @@ def _lines(file: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def label_of(cell: str) -> FieldLabel | None:
-    """Return the label that a header cell names; None if it names none.
+    """Return the field that a header cell names; None if the cell names none.
 
-    Quotes, brackets and a unit around the name do not count.
+    Quotes, brackets and a unit around the name are ignored.
 
     >>> label_of(' 手机号 '), label_of('`user_phone`')
     (<FieldLabel.PHONE: 'PHONE'>, <FieldLabel.PHONE: 'PHONE'>)
@@ -102,18 +102,18 @@ def label_of(cell: str) -> FieldLabel | None:
 
 
 def labels_of(cells: Sequence[str]) -> tuple[FieldLabel | None, ...]:
-    """Return the labels of a header's cells; () if fewer than two cells name a field.
+    """Return the field that each cell of a header line names, None for a cell that names none.
 
-    A line with fewer labels is not a header.
+    () if fewer than two cells name a field: then the line is not a header.
     """
     labels = tuple(label_of(cell) for cell in cells)
     return labels if sum(label is not None for label in labels) >= 2 else ()
 
 
 def label_before(cell: str) -> tuple[FieldLabel, str] | None:
-    """Split a cell such as `手机: …` into its label and its value.
+    """Return the field and the value of a cell such as `手机: …`.
 
-    Returns None where no known word stands before the value.
+    None if the text before the value is no known label.
     """
     match = VALUE_AFTER.match(cell)
     if match is None:

@@ -118,13 +118,13 @@ def patterns() -> SearchPatterns:
 
 @cache
 def card_headers() -> SearchPatterns:
-    """Return the pattern of a card label as a header cell."""
+    """Return the search pattern of a header cell that names a column of card numbers."""
     return SearchPatterns((header_pattern(headers_of(kinds()[CARD])).encode(),), TEXT)
 
 
 @cache
 def headers_of(kind: Kind) -> tuple[str, ...]:
-    """Return the words that name a column of `kind`, in both Chinese scripts."""
+    """Return the words that name a column of `kind`, in both Chinese scripts, sorted."""
     return tuple(sorted({form for word in kind.headers for form in list_scripts(word)}))
 
 
@@ -162,7 +162,7 @@ def any_label(labels: Collection[str]) -> str:
 
 
 def header_pattern(labels: Iterable[str]) -> str:
-    """Return a pattern of any of `labels` as a whole cell.
+    """Return a regular expression that matches any of `labels` as a whole cell.
 
     The match includes one character behind the cell, which may end the line.
     """
@@ -267,11 +267,11 @@ def _segment(batch: Batch, kind: Kind, start: Places, end: Places) -> Segment:
 
 
 def header_lines(batch: Batch, pattern_numbers: Places) -> Places:
-    """Return the lines that hold a label as a cell: i64[n], ascending.
+    """Return the numbers of the lines with a label as a cell: i64[n], ascending.
 
-    At least the first HEADERS lines of each text are found. `pattern_numbers` are those of the
-    `patterns` that match in the batch. The rest of a line that was found, and of a text with enough
-    of them, is skipped, so that endless labels cost no more than other text.
+    At least the first `HEADERS` such lines of each text are included. `pattern_numbers` are those
+    of the prescan's patterns that match in the batch. The cost is linear, however many labels there
+    are.
     """
     lines_of_parts, at, size = [np.empty(0, np.int64)], 0, len(batch.data)
     if not np.isin(
@@ -304,11 +304,11 @@ def keep_first_lines(batch: Batch, lines: Places) -> Places:
 def columns(
     batch: Batch, lines: Places, names: Mapping[str, str], alone: Collection[str] = ()
 ) -> list[LabelColumn]:
-    """Return the columns below those of `lines` (numbers, ascending) that are headers.
+    """Return the columns of cells below those `lines` (numbers, ascending) that are headers.
 
     `names` maps a header word, in lower case, to the name of its column. A line with one of the
-    words `alone` is a header whatever its remaining cells are. A table extends from its header to
-    the next one, or to the end of the text. Rows with another number of separators are left out.
+    words `alone` is a header whatever its other cells are. A table extends from its header to the
+    next one or to the end of the text. Rows with another number of separators are left out.
     """
     lines = keep_first_lines(batch, lines)
     documents = batch.documents(batch.line_starts[lines])
@@ -383,9 +383,9 @@ def _marks(data: Bytes, separator: bytes) -> Places:
 def find_labelled_cards(
     batch: Batch, segments: Sequence[Segment], hits: tuple[Places, Places]
 ) -> Segment:
-    """Return as valid the cards that fail Luhn and have a label beside or above them.
+    """Return, as valid, the card numbers with a wrong check digit but a label beside or above.
 
-    `segments` keep these cards as invalid. `hits` are the prescan's hits of `card_headers` in the
+    `segments` must contain these cards as invalid. `hits` are the matches of `card_headers` in the
     batch: pattern number and end, each i64[n].
     """
     failed = join_segments(

@@ -97,9 +97,9 @@ def is_mobile(text: Bytes) -> Flags:
 
 
 def are_normal_phones(text: Bytes, length: Places) -> Flags:
-    """Return which cells are mobile numbers in the form in which they are enrolled: bool[n].
+    """Return which cells are mobile numbers in the form that customer lists contain: bool[n].
 
-    A cell is the first `length` i64[n] bytes of its row in `text` u8[n, w].
+    A cell is the first `length` (i64[n]) bytes of its row in `text` (u8[n, w]).
     """
     normal: Flags = (length == phone.LENGTH) & all_digits(text, phone.LENGTH) & is_mobile(text)
     return normal
@@ -117,7 +117,10 @@ PHONE_SHAPES = tuple(
 
 
 def find_phones(batch: Batch, runs: NumberRuns) -> list[Segment]:
-    """Find mobile numbers; the decimals of a fraction are not one."""
+    """Return the mobile numbers in a batch, as segments, one for each way of writing.
+
+    `runs` are the batch's runs of digits. The decimals of a fraction are no mobile number.
+    """
     phones = list[NumberColumns]()
     for prefix in phone.PREFIXES:
         plain = runs.digits.take_length(phone.LENGTH + len(prefix))
@@ -256,10 +259,10 @@ def are_valid_cards(text: Bytes, length: int) -> Flags:
 
 
 def are_normal_cards(text: Bytes, length: Places) -> Flags:
-    """Return which cells are cards in the form in which they are enrolled: bool[n].
+    """Return which cells are card numbers in the form that customer lists contain: bool[n].
 
-    Cards that fail Luhn are included. A cell is the first `length` i64[n] bytes of its row in
-    `text` u8[n, w].
+    The check digit may be wrong. A cell is the first `length` (i64[n]) bytes of its row in `text`
+    (u8[n, w]).
     """
     normal = np.zeros(len(length), bool)
     for size in card.LENGTHS:
@@ -368,9 +371,9 @@ def check_characters(text: Bytes) -> Bytes:
 
 
 def are_normal_ids(text: Bytes, length: Places) -> Flags:
-    """Return which cells are valid IDs in the form in which they are enrolled: bool[n].
+    """Return which cells are valid resident IDs in the form that customer lists contain: bool[n].
 
-    A cell is the first `length` i64[n] bytes of its row in `text` u8[n, w].
+    A cell is the first `length` (i64[n]) bytes of its row in `text` (u8[n, w]).
     """
     shaped: Flags = (length == ID_LENGTH) & all_digits(text, ID_LENGTH - 1) & is_id(text)
     rows = np.flatnonzero(shaped)
@@ -402,7 +405,10 @@ ID_SHAPES = tuple(
 
 
 def find_resident_ids(runs: NumberRuns) -> list[Segment]:
-    """Find resident IDs, valid or not."""
+    """Return the resident IDs among the runs of digits, valid or not, as segments.
+
+    IDs of 15 digits are expanded to 18 characters.
+    """
     digits = runs.digits
     segments = [
         _ids_among(digits.before_x),
@@ -500,9 +506,10 @@ def _code_provinces() -> Flags:
 
 
 def find_company_ids(batch: Batch, runs: NumberRuns) -> list[Segment]:
-    """Find company codes that pass their check, and codes with letters that fail it as invalid.
+    """Return the company codes of a batch in one segment, [] if there are none.
 
-    A run of digits alone that fails may be anything and is left out.
+    A code with letters that fails its check is included as invalid; a run of digits that fails may
+    be anything and is left out.
     """
     plain, mixed = runs.digits.take_length(CODE_LENGTH), runs.words.find_length(CODE_LENGTH)
     if not len(plain.start) and not len(mixed):

@@ -134,7 +134,10 @@ class DigitRuns:
         ).tolist()
 
     def take_length(self, length: int) -> NumberColumns:
-        """Return the numbers of exactly `length` digits, at most LONGEST, as views."""
+        """Return the numbers of exactly `length` digits, which is at most `LONGEST`.
+
+        The columns are views, not copies.
+        """
         rows = slice(self._borders[length], self._borders[length + 1])
         return NumberColumns(self._all.start[rows], self._all.end[rows], self._all.text[rows])
 
@@ -207,10 +210,7 @@ def all_digits(text: Bytes, length: int) -> Flags:
 
 
 def pair(text: Bytes, column: int) -> npt.NDArray[np.uint16]:
-    """Return the characters in an even `column` and the next one as one number: u16[n].
-
-    The number is an index into a table of 65,536.
-    """
+    """Return the characters in an even `column` and in the next as one integer: u16[n]."""
     pairs: npt.NDArray[np.uint16] = text.view("<u2")[:, column // 2]
     return pairs
 
@@ -264,15 +264,18 @@ class NumberShape:
 
     @cached_property
     def code(self) -> int:
-        """The lengths of its groups of digits as hexadecimal digits: 0x44443 for a card of 19.
+        """The lengths of the shape's digit groups as hexadecimal digits: 0x44443 for a card of 19.
 
-        An X is not counted as a digit.
+        A final X is not counted as a digit.
         """
         digits = (*self.groups[:-1], self.groups[-1] - self.with_x)
         return sum(group << 4 * (MOST_GROUPS - 1 - number) for number, group in enumerate(digits))
 
     def numbers(self, batch: Batch, start: Places) -> NumberColumns:
-        """Return the numbers that begin at `start`, without prefix and separators."""
+        """Return the numbers of this shape that begin at `start`, without prefix and separators.
+
+        `start` are places in the batch at which the shape is known to match.
+        """
         written, text = batch.windows(start, WIDTH), np.zeros((len(start), WIDTH), np.uint8)
         to, place, skipped = 0, 0, len(self.prefix)
         for group in self.groups:
@@ -481,5 +484,5 @@ class NumberRuns(NamedTuple):
         )
 
     def select_kind(self, kind: str) -> Iterator[tuple[NumberShape, NumberColumns]]:
-        """Yield the grouped numbers that are shaped as `kind`."""
+        """Yield, for each shape of `kind`, the numbers that are written in groups of this shape."""
         return ((shape, numbers) for shape, numbers in self.grouped if shape.kind == kind)

@@ -134,7 +134,10 @@ class Prescan:
         )
 
     def find(self, data: Bytes) -> PrescanHits:
-        """Find the hits in `data`, UTF-8 between line ends as in `Batch`."""
+        """Return the places in `data` at which a label, mask or other sign of a value matches.
+
+        `data` is UTF-8 between line ends, as in a `Batch`.
+        """
         return PrescanHits(*self._joined.find(data))
 
 
@@ -157,7 +160,10 @@ class ClassMask(Flag):
 
     @classmethod
     def detect(cls, classes: Classes, hits: PrescanHits) -> ClassMask:
-        """Return the properties of a buffer with these `hits` of the prescan."""
+        """Return which kinds of content a buffer has, so that other detectors can be skipped.
+
+        `hits` are the prescan's matches in this buffer.
+        """
         mask = (cls.LABELS if len(hits.labelled[0]) else cls(0)) | (
             cls.MASKS if len(hits.masked[0]) else cls(0)
         )
@@ -205,14 +211,14 @@ class SearchView:
         return NumberRuns.find(self.batch, SHAPES)
 
     def prepare(self) -> ClassMask:
-        """Return what the buffer holds; also read the numbers, if there may be any."""
+        """Return which kinds of content the buffer has; read the numbers if there may be any."""
         mask = ClassMask.detect(self.batch.classes, self.hits)
         if mask & NUMBERS:
             _ = self.runs
         return mask
 
     def list_apart(self, *names: str) -> list[Segment]:
-        """Return the candidates of these detectors that may overlap with others."""
+        """Return the candidates of the detectors `names` that may overlap with other candidates."""
         return [segment for name in names for segment in self.by.get(name, ()) if is_apart(segment)]
 
 
@@ -328,10 +334,11 @@ def search(
     guard: FaultGuard = STRICT,
     codes: tuple[str, ...] = (),
 ) -> SettledCandidates:
-    """Find the candidates of every kind in a buffer with these `hits` of the prescan.
+    """Return the candidates of every kind in a buffer; `hits` are the prescan's matches there.
 
-    Only kinds in APART overlap. A detector whose fault a lenient `guard` absorbs gives no
-    candidates. `codes` are the calling codes of which a list has customers.
+    Candidates do not overlap, except those of the kinds in `APART`. If `guard` is lenient, a
+    detector that fails is reported to it and gives no candidates. `codes` are the calling codes of
+    which a list has customers.
     """
     view = SearchView(batch, hits or NOTHING_SEEN, codes)
     mask = guard.run("numbers", view.prepare, ~NUMBERS)

@@ -124,7 +124,7 @@ It may look like the beginning of a mobile number.
 
 
 def find_backwards(batch: Batch, runs: DigitRuns) -> list[Segment]:
-    """Find numbers that are written backwards, and return them forwards as valid."""
+    """Return the numbers that are written backwards, turned around, as valid candidates."""
     tests: list[tuple[int, str, Holds]] = [
         (size, "card", partial(are_valid_cards, length=size)) for size in card.LENGTHS
     ]
@@ -248,7 +248,7 @@ class DigitGroups:
 
     @classmethod
     def find(cls, batch: Batch) -> DigitGroups:
-        """Find the groups of all texts."""
+        """Return the groups of digits in all texts of a batch, with the gaps between them."""
         digit = batch.classes.digit & _sample_places(batch)
         start, end = (
             places(digit & ~shift_forward(digit, 1)),
@@ -293,9 +293,10 @@ class DigitGroups:
     def count_glued(
         self, batch: Batch, are_read: Callable[[Places, Places], Flags]
     ) -> Iterator[tuple[int, int]]:
-        """Yield for each text its number and how many glued numbers it has.
+        """Yield the number of each text with glued numbers, and how many it has.
 
-        These are numbers in one piece with letters at the same sides, or with as many zeros before.
+        Glued numbers have letters at the same sides as others, or equally many zeros before.
+        Numbers that `are_read` accepts (by start and end) are not counted. Long texts are sampled.
         """
         size = self.end - self.start
         # there is room
@@ -327,10 +328,10 @@ class DigitGroups:
             yield document, count * (of_document.stop - of_document.start) // len(sample)
 
     def are_alike(self, batch: Batch, first: Places, last: Places) -> Flags:
-        """Return which candidates begin like a number, as most that are written alike do: bool[n].
+        """Return which candidates begin like a number, as most of their layout do: bool[n].
 
-        Candidates are alike if they are in one text and have the same group sizes and separators;
-        one per line is counted. A separator is identified by its length and first bytes.
+        A layout is the text, the group sizes and the separators; one candidate per line is counted.
+        `first` and `last` are the indexes of a candidate's groups.
         """
         line, document = batch.lines(self.start[first]), batch.documents(self.start[first])
         total = self.before[last + 1] - self.before[first]

@@ -118,7 +118,9 @@ def _offer() -> re.Pattern[str]:
 
 
 def is_offer(text: str) -> bool:
-    """Return whether `text` is an offer, so that its amounts are nobody's.
+    """Return whether `text` offers something to everybody, so that its amounts belong to nobody.
+
+    Only the beginning of the text is read.
 
     >>> is_offer('贷款额度最高20万,咨询13800138000'), is_offer('张某,借款8万')
     (True, False)
@@ -229,7 +231,7 @@ def is_possible(value: str) -> bool:
 
 
 def is_made(value: str) -> bool:
-    """Return whether a possible password is composed as passwords are.
+    """Return whether a value has the form of a password: a common one, or mixed characters.
 
     Behind a login, such a value is evidence of a password.
 
@@ -244,7 +246,7 @@ def is_made(value: str) -> bool:
 
 
 def is_secret(value: str) -> bool:
-    """Return whether a value behind a login is a password, even if no other row shows it."""
+    """Return whether a value behind a login is a password, even if no other row confirms it."""
     return is_made(value) and is_possible(value)
 
 
@@ -264,7 +266,10 @@ def is_name(text: str) -> bool:
 
 
 def names_in(text: str) -> list[str]:
-    """Return the first two names in the text of a cell without its numbers."""
+    """Return the first two personal names in the text of a cell.
+
+    The text must have no numbers: they are replaced by marks before.
+    """
     return [m.group() for m in NAME.finditer(text) if not NOT_NAMES.search(m.group())][:2]
 
 
@@ -326,7 +331,7 @@ class RowShape:
 
     @cached_property
     def words(self) -> tuple[FieldLabel | None, ...]:
-        """Return the field of each cell, by its own words or by the word in the cell before it.
+        """The field of each cell by its own words or by those in the cell before; None if unknown.
 
         An example of the latter is `借款金额 50000`.
         """
@@ -337,7 +342,7 @@ class RowShape:
 
     @cached_property
     def has_words(self) -> bool:
-        """Return whether any cell shows its field."""
+        """Whether the words of any cell show which field it is."""
         return any(self.words)
 
 
@@ -380,7 +385,7 @@ class Cells:
         return self._text(int(self.start[cell]), int(self.end[cell])).strip(AROUND)
 
     def text(self, row: int) -> str:
-        """Return a whole row as text, with one NUMBER for each candidate."""
+        """Return the text of one row, in which a mark replaces each candidate value."""
         first, last = self.borders[row], self.borders[row + 1] - 1
         return decode_marked(self.data[self.start[first] : self.end[last]].tobytes())
 
@@ -422,7 +427,10 @@ class Contents:
         self.shapes: list[RowShape] = []
 
     def cut(self, rows: MarkedText, separator: bytes, style: int) -> Cells:
-        """Cut `rows`, at least one and all with one separator and style, into cells."""
+        """Cut rows of text into cells, and return these with their contents.
+
+        All `rows` (at least one) have the given separator and style. Equal cells share one content.
+        """
         parted = find_borders(rows, separator, style)
         start = np.sort(np.concatenate((rows.start, parted + len(separator))))
         borders = np.append(np.searchsorted(start, rows.start), len(start))

@@ -200,7 +200,10 @@ class CookieFinder:
         self.tenants = sites.tenants
 
     def find(self, hosts: Hosts) -> list[Cookie]:
-        """Return every cookie beside `hosts`, in order of place."""
+        """Return every session cookie that is written beside one of `hosts`, in order of place.
+
+        `hosts` are a tenant's own. Text that was used for one host is not used for another.
+        """
         raw = hosts.raw
         if not any(sign in raw for sign in SIGNS):
             return []

@@ -67,7 +67,7 @@ class RowSample(NamedTuple):
     leading: list[int]
 
     def groups(self) -> Iterator[tuple[int, slice]]:
-        """Yield the size of each group, and the slice of its sampled rows."""
+        """Yield the number of rows of each group, and the slice of its sampled rows."""
         return (
             (size, slice(*pair))
             for size, pair in zip(self.sizes, pairwise(self.borders), strict=True)
@@ -94,7 +94,7 @@ class Samples(NamedTuple):
         return [self.borders[group] for group in self.groups]
 
     def each(self) -> Iterator[RowSample]:
-        """Yield the sampled rows of each document."""
+        """Yield the sampled rows of each document, in order."""
         rows = self.rows.tolist()
         for low, high in pairwise(self.groups):
             first, last = self.borders[low], self.borders[high]
@@ -149,7 +149,7 @@ class RowGroups:
         )
 
     def samples(self) -> Samples:
-        """Return the rows to read of each group."""
+        """Return the numbers of the rows to read of each group, evenly spread over the group."""
         sizes, groups = self.size.tolist(), self.borders.tolist()
         count = np.array(
             [n for low, high in pairwise(groups) for n in count_rows_to_read(sizes[low:high])],
@@ -188,10 +188,10 @@ def count_rows_to_read(sizes: Sequence[int]) -> list[int]:
 def group_rows(
     table: RowBatch, first: Numbers, count: Numbers, separators: Sequence[str]
 ) -> RowGroups:
-    """Group the rows of some documents by how alike they are written.
+    """Group the rows of some documents by layout: kinds of values, style, and number of cells.
 
-    Each document has `count` rows from number `first` on, and its cells are separated by one of
-    `separators`.
+    A document has `count` rows from the number `first` on; its cells are separated by its element
+    of `separators`.
     """
     document = np.repeat(np.arange(len(first)), count)
     rows = ranges(first, count)
@@ -259,17 +259,17 @@ class Layouts:
     counts: Mapping[RowLayout, int]
 
     def iter_counts(self) -> Iterator[tuple[RowLayout, int]]:
-        """Yield each layout and the number of rows that have it."""
+        """Yield each layout that rows have, with the number of these rows."""
         return ((layout, count) for layout, count in self.counts.items() if count)
 
 
 def layouts_of(
     sample: RowSample, read: Sequence[ShapeDescription], unread: Callable[[int], frozenset[str]]
 ) -> Layouts:
-    """Return the layouts of a document from the descriptions of its sampled rows.
+    """Return the layouts of a document, from the descriptions `read` of its sampled rows.
 
-    If all rows of a group were read, each has a layout of its own. `unread` returns the labels of a
-    group without a sampled row, by its first row.
+    If all rows of a group were read, each has its own layout; otherwise all get the most common
+    one. `unread` returns the field labels of a group without a sampled row, given its first row.
     """
     groups = list(sample.groups())
     leading = zip(groups, sample.leading, strict=True)
@@ -384,7 +384,10 @@ def _sheet(
 
 
 def vote_of(text: bytes) -> str:
-    """Return the separator of one row, in most cases from its bytes alone."""
+    """Return the separator of one row: a string, "" if it has none.
+
+    For short rows with an unambiguous sign the bytes alone decide.
+    """
     if len(text) <= LONGEST_SAMPLE:
         for sign in SURE:
             if sign in text:
@@ -451,7 +454,11 @@ Lines = Sequence[tuple[ShapeDescription, int]]
 def infer_column_types(
     sheet: DocumentColumns, lines: Lines, values: Callable[[int], CellTexts]
 ) -> DocumentColumns:
-    """Return `sheet` with the types of its columns inferred from the cells of some lines."""
+    """Return `sheet` with types for columns whose cells in `lines` have a common form.
+
+    Types are found for cards, passwords, digests and tags. A column that the header names keeps its
+    name. `values` returns the cells of a row by number.
+    """
     counts, separator = Counter(described for described, _ in lines), sheet.columns.separator
     if not any(described.names or _can_be_inferred(described) for described in counts):
         return sheet
@@ -483,10 +490,10 @@ def _can_be_inferred(described: ShapeDescription) -> bool:
 
 
 def find_hash_columns(counts: Mapping[ShapeDescription, int], separator: str) -> frozenset[int]:
-    """Return the last column if it is, in most rows, a digest behind a login.
+    """Return the last column, as a set, if most rows have a digest behind a login there.
 
-    With the usual separators of such lists, it is the digest of a password. `counts` is the number
-    of rows of each description.
+    The set is empty otherwise, and for separators that such lists do not use. The digest is then
+    that of a password. `counts` is the number of rows of each description.
     """
     row_counts = Counter[int]()
     for described, count in counts.items():
@@ -563,7 +570,11 @@ def _are_spread(values: Sequence[str]) -> bool:
 def find_password_columns(
     lines: Lines, values: Callable[[int], CellTexts], separator: str
 ) -> frozenset[int]:
-    """Return the columns that hold passwords, judged by the values of some rows."""
+    """Return the numbers of the columns that contain passwords behind a login.
+
+    They are judged by the cells of `lines`, at least half of which must have a value there.
+    `values` returns the cells of a row.
+    """
     values_by_column: dict[int, list[str]] = defaultdict(list)
     alone: dict[int, bool] = {}
     for described, row in lines:

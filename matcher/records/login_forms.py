@@ -95,7 +95,7 @@ class Login(NamedTuple):
 
 
 def login_of_line(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
-    """Return the login in one piece with the address of `host`; None if there is none."""
+    """Return the login that is written in one piece with the address of `host`; None if none is."""
     raw = page.raw
     if site.begin == host.line and (usual := USUAL.match(raw, host.end)) and b"--" not in usual[0]:
         return Login(usual[1], host.line_end, b"", 1)
@@ -292,9 +292,10 @@ def _read_parts(parts: list[bytes], end: int, *, is_sure: bool) -> Login | None:
 
 
 def read_pair(first: bytes, second: bytes, end: int, *, is_sure: bool) -> Login | None:
-    """Return the login that two values, in either order, are; None if they are none.
+    """Return the login and password that two values are, in either order; None if they are not.
 
-    Unless `is_sure`, they must look like a login and a password.
+    Unless `is_sure`, one must look like a person's login or the second like a password. `end` is
+    the position behind the pair.
     """
     if not PASSWORD.fullmatch(first) or not PASSWORD.fullmatch(second):  # as every login is
         return None
@@ -333,7 +334,10 @@ BRACE, NESTED = re.compile(rb"[{}]"), re.compile(rb"\{[^{}]{0,2048}\}")
 
 
 def login_beside(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
-    """Return the login beside `host`, whose address is `site`; None if there is no password."""
+    """Return the login written beside `host`, whose address is `site`; None without a password.
+
+    It may stand in labelled fields, on the same line, or on neighbouring lines.
+    """
     raw, has_passwords = page.raw, page.has_passwords(host)
     if has_passwords:
         label = _address_label(raw, max(page.start, site.begin - LONGEST_LABEL), site.begin)

@@ -100,7 +100,10 @@ def _label(words: Iterable[str]) -> bytes:
 
 
 def any_label(words: Iterable[str]) -> bytes:
-    """Return the same expression ignoring case, for use on few texts."""
+    """Return a regular expression that finds any of `words` as a label, ignoring case.
+
+    It is slow: use it on short texts.
+    """
     return rb"(?i)(?<![a-z0-9_])(?:" + "|".join(words).encode() + rb")"
 
 
@@ -175,7 +178,7 @@ class LoginPage:
         self._labelled = dict[int, bool]()
 
     def has_passwords(self, host: Host) -> bool:
-        """Return whether a password label occurs in the kilobytes around a host."""
+        """Return whether a label of a password occurs within a few kilobytes of `host`."""
         if not self._has_some:
             return False
         first = max(0, host.begin - LONGEST_OBJECT - self.start) // CHUNK
@@ -201,7 +204,10 @@ class LoginPage:
         return self._labelled[chunk]
 
     def begins_with_login(self, place: int) -> bool:
-        """Return whether the record around `place` begins with a login, followed by its address."""
+        """Return whether the record around `place` starts with the login, followed by the address.
+
+        If not, the address is first. `place` is a position in the buffer.
+        """
         start = self._stretches[max(0, bisect_right(self._stretches, place) - 1)]
         if start not in self._begins:
             label = LABELS.search(self.raw, start, min(self.end, start + LONGEST_OBJECT))
@@ -217,9 +223,9 @@ class LoginPage:
         ]
 
     def columns(self, place: int, separator: bytes) -> LoginColumns | None:
-        """Return the columns by the last header with this separator that begins before `place`.
+        """Return the columns named by the last header with this separator before `place`.
 
-        None if there is none among the last two headers.
+        None if neither of the last two headers has this separator.
         """
         headers = self._headers
         if not headers:
@@ -307,5 +313,5 @@ def split(text: bytes, separator: bytes) -> list[tuple[int, int]]:
 
 
 def bare(cell: bytes) -> bytes:
-    """Return a cell without its quotes."""
+    """Return a cell without surrounding spaces and quotes."""
     return cell.strip().strip(b"\"'`*").strip()

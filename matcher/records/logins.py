@@ -88,7 +88,11 @@ class LoginFinder:
         """Finds cookies of the same sites."""
 
     def find(self, hosts: Hosts) -> LoginLines:
-        """Return every record with a login beside `hosts`, in order of place."""
+        """Return every login that is written beside one of `hosts`, in order of place.
+
+        `hosts` are a tenant's own sites. Logins are keyed numbers; no login or password is kept.
+        After many hosts in a row without a login, the rest of a line is skipped.
+        """
         raw, records, sites = hosts.raw, list[tuple[int, ...]](), Sites(self.sites, hosts.raw)
         page, used_end, line, failed = LoginPage(raw, 0, 0), 0, -1, 0
         for host in hosts.each:
@@ -275,10 +279,10 @@ class DeviceLogs:
         self._rows: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
 
     def see(self, path: str, text: bytes) -> None:
-        """Record what a file is.
+        """Record which part of a stolen device's log a file is, such as its passwords or cookies.
 
-        It is recognised by its path in a container ("" for the capture itself), its beginning and
-        its end.
+        The file is recognised by its path in a container ("" for the capture itself), and by the
+        labels at its beginning and end.
         """
         folder, _, name = path.rpartition("/")
         sorts = {sort for sort, pattern in SORTS.items() if path and pattern.search(name)}

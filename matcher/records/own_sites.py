@@ -162,7 +162,10 @@ class OwnSites:
         self._is_mail_of_staff = lru_cache(MOST_NAMES)(self._names_people)
 
     def hosts(self, batch: Batch) -> Hosts:
-        """Return the hosts and packages in a batch that are a tenant's."""
+        """Return the host names and app packages in a batch that belong to a tenant, by position.
+
+        Of two domains that match at the same place, the longer one counts.
+        """
         number, end = self._literals.find(batch.data)
         if not len(end):
             return Hosts(b"", ())
@@ -191,10 +194,10 @@ class OwnSites:
         return Hosts(raw, tuple(map(Host._make, zip(*(c.tolist() for c in columns), strict=True))))
 
     def site(self, before: bytes, name: bytes, tenant: int) -> OwnSite | None:
-        """Return the address of a host called `name` behind the text `before`, as `site_of` does.
+        """Return the address whose host is `name`, preceded by the text `before`.
 
-        Its `begin` is counted back from the host. None if the host is part of another address or of
-        a mail address.
+        Its `begin` is counted back from the host. None if the host is part of another site's
+        address or of a mail address.
         """
         site = _find_beginning(before)
         if site is None or not self._names_site(name.lower(), is_app=site.is_app):
@@ -204,7 +207,7 @@ class OwnSites:
         )
 
     def is_of_staff(self, tenant: int, name: bytes) -> bool:
-        """Return whether a host is one of the tenant's staff, by its name (cached)."""
+        """Return whether the host `name` is one that the tenant's employees use."""
         return self._is_host_of_staff(tenant, name.lower())
 
     def is_login_of_staff(self, tenant: int, login: bytes) -> bool:
@@ -251,7 +254,7 @@ class Sites:
         self._caches: list[dict[bytes, OwnSite | None]] = [{} for _ in sites.tenants]
 
     def find(self, host: Host) -> OwnSite | None:
-        """Return the address of `host`, None if it is inside another site's or a mail address."""
+        """Return the address of `host`; None if it is part of another site's or a mail address."""
         raw, cache = self._raw, self._caches[host.tenant]
         text = raw[host.line - 1 : host.end]
         if text in cache:
@@ -275,7 +278,7 @@ def site_of(raw: bytes, host: Host) -> OwnSite | None:
 
 
 def is_for_administrators(raw: bytes, host: Host) -> bool:
-    """Return whether an address is for administrators, by its path."""
+    """Return whether the path behind `host` leads to pages for administrators, such as `/admin`."""
     return (
         raw[host.end] in b":/"
         and ADMIN_PATH.match(raw, host.end, min(host.end + LONGEST_PATH, host.line_end)) is not None

@@ -56,7 +56,7 @@ class Tuple(NamedTuple):
 
 
 def is_beginning(line: bytes) -> bool:
-    """Return whether a line begins as a tuple or an INSERT statement does."""
+    """Return whether a line begins with a tuple or an INSERT statement."""
     return line[:1] in MAY_BEGIN and BEGINNING.match(line) is not None
 
 
@@ -173,7 +173,10 @@ class HeaderColumns:
         return self.separator.encode() if style == LINE else b"\n" if style == BLOCK else b","
 
     def for_statement(self, labels: Labels) -> HeaderColumns:
-        """Return the columns of tuples whose statement gives these labels."""
+        """Return a copy for the tuples of a statement whose columns have these `labels`.
+
+        The separator is a comma.
+        """
         return replace(self, separator=",", labels=labels)
 
     def with_inferred_types(
@@ -182,9 +185,10 @@ class HeaderColumns:
         labels: Iterable[LabelVote],
         rows: float,
     ) -> HeaderColumns:
-        """Return these columns with a type for each column whose cells in `rows` rows agree.
+        """Return a copy with a type for each column in which most of the `rows` show one field.
 
-        `candidates` are (weight, column, kind, is valid), `labels` those that cells show.
+        `candidates` are (weight, column, kind, is valid), `labels` the fields that the words of
+        cells show. Returns the same object if nothing was inferred.
         """
         shaped: dict[tuple[int, str], float] = defaultdict(float)
         passed: dict[tuple[int, str], float] = defaultdict(float)
@@ -233,17 +237,18 @@ class DocumentColumns:
         labels: Iterable[LabelVote],
         rows: int,
     ) -> DocumentColumns:
-        """Return these columns with a type for each column whose cells agree; itself if none does.
+        """Return a copy with a type for each column whose cells agree.
 
-        The arguments are those of `HeaderColumns.with_inferred_types`.
+        Returns the same object if none does. The arguments are those of
+        `HeaderColumns.with_inferred_types`.
         """
         columns = self.columns.with_inferred_types(candidates, labels, rows)
         return self if columns is self.columns else DocumentColumns(columns, self.statements)
 
     def as_carried(self) -> DocumentColumns:
-        """Return these columns for a document that continues in a later batch.
+        """Return the columns for the rest of this document in a later batch.
 
-        The last statement holds from its beginning.
+        The last statement there applies from the beginning.
         """
         return DocumentColumns(
             self.columns, tuple((-1, labels) for _, labels in self.statements[-1:])
@@ -358,9 +363,9 @@ class ShapeDescription:
 
     @cached_property
     def label_votes(self) -> list[tuple[int, FieldLabel]]:
-        """Return the columns whose cell has one label by its own words, with the label.
+        """Return each column whose cell names exactly one field by its words, with that field.
 
-        Cells with a candidate or a name are left out: they show their label anyway.
+        Cells with a candidate or a personal name are left out, because these show the field anyway.
         """
         cells = enumerate(self.cells)
         return [
@@ -381,7 +386,7 @@ class ShapeDescription:
         return 1 if last > 0 and self.cells[1].is_unknown and self.cells[0].mark in LOGINS else None
 
     def with_fields(self, more: frozenset[str]) -> ShapeDescription:
-        """Return this description with `more` fields."""
+        """Return a copy of this description to which the field labels `more` are added."""
         return ShapeDescription(self.cells, self._between, more)
 
 
@@ -402,7 +407,7 @@ class Readers:
         """Described cells; the content is kept so that its `id` stays unique."""
 
     def get(self, columns: HeaderColumns) -> ShapeReader:
-        """Return the reader for these columns; documents with equal columns get the same one."""
+        """Return the reader of row shapes for `columns`; equal columns share one reader."""
         reader = self._by_columns.get(columns)
         if reader is None:
             reader = self._by_columns[columns] = ShapeReader(columns, self, len(self.numbered))
@@ -419,14 +424,17 @@ class ShapeReader:
         self._by_labels: dict[Labels, ShapeReader] = {}
 
     def for_statement(self, labels: Labels) -> ShapeReader:
-        """Return the reader for tuples whose statement gives these labels."""
+        """Return the reader for tuples of a statement whose columns have these `labels`."""
         reader = self._by_labels.get(labels)
         return reader or self._by_labels.setdefault(
             labels, self._readers.get(self.columns.for_statement(labels))
         )
 
     def read(self, shape: RowShape, *, offer: bool = False) -> ShapeDescription:
-        """Describe the rows of `shape`; words of an `offer` are ignored."""
+        """Return the field label of each cell in rows of this shape.
+
+        If the text is an `offer`, words in cells do not name a field.
+        """
         description = self._read.get((shape, offer))
         if description is None:
             separator = self.columns.separator_in(shape.style).decode()

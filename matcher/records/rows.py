@@ -136,9 +136,9 @@ class RowTable(RowBatch):
         return np.concatenate(sure), concatenate(texts), glued_names
 
     def fields(self, rows: Numbers) -> tuple[Numbers, list[frozenset[str]]]:
-        """Return the labels of each of `rows`, from its own text and from its document's columns.
+        """Return which field labels each of `rows` has, by its own text and its document's columns.
 
-        The result is a number per row, i64[n], and the label sets that the numbers stand for.
+        The result is a number per row, i64[n], and the list of label sets that the numbers index.
         """
         self._cut(rows)
         self.lay_out(np.unique(self.document[rows]))
@@ -175,7 +175,7 @@ class RowTable(RowBatch):
         return self._layouts[document]
 
     def to_carried(self, document: int) -> DocumentColumns:
-        """Return the columns that later batches of the same capture need."""
+        """Return the columns of a document, for its rest in later batches of the same capture."""
         return self._get_columns(document).sheet.as_carried()
 
     def _cut(self, rows: Numbers) -> None:

@@ -121,7 +121,10 @@ class LineRows:
 
 
 def records(batch: Batch, lines: LineRows) -> Spans:
-    """Return the records of the documents that are not written on lines."""
+    """Return the spans of records in documents that are not written one record per line.
+
+    These are objects, tuples, paragraphs, and records with one field per line.
+    """
     sampled = _sample_rows(lines)
     as_object, downwards = _find_labelled_documents(batch, lines, sampled)
     parts = []
@@ -251,7 +254,10 @@ CLOSES = b" \t\"'`])" + "】".encode()[-1:]
 
 
 def blocks(batch: Batch, documents: Numbers) -> Spans:
-    """Return the records of two or more lines in `documents`, which ascend."""
+    """Return the records of `documents` (ascending) that have one field per line.
+
+    Only records of two or more lines are returned.
+    """
     first, last = batch.lines(batch.starts[documents]), batch.lines(batch.ends[documents])
     counts = last - first + 1
     is_last = np.cumsum(counts) - 1
@@ -379,7 +385,7 @@ LONGEST_LINE = 96
 
 
 def paragraphs(batch: Batch, document: int, line: Numbers, mask: Masks, valid: Numbers) -> Spans:
-    """Return the records of one document that is written as paragraphs.
+    """Return the records of one document that is written in paragraphs; none if it is not.
 
     `line` are its lines with valid candidates (numbers in the buffer, ascending), `mask` the kinds
     and `valid` the number of valid candidates on each.

@@ -53,7 +53,10 @@ class Spans:
 
     @classmethod
     def join(cls, parts: Sequence[Spans]) -> Spans:
-        """Join `parts`, which come from different documents, in order of place."""
+        """Return the spans of all `parts` as one table, sorted by position.
+
+        The parts must come from different documents.
+        """
         if not parts:
             return cls.with_style(np.empty(0, np.int64), np.empty(0, np.int64), LINE)
         start = np.concatenate([part.start for part in parts])
@@ -183,7 +186,7 @@ Seen = tuple[str, bool]
 
 
 def mark(kind: int, *, valid: bool) -> bytes:
-    """Return the mark of a candidate, by the number of its kind."""
+    """Return the bytes that replace a candidate in a row's text: its kind number and validity."""
     return bytes((MARK, KIND | kind << 1 | valid))
 
 
@@ -275,7 +278,7 @@ class RowBatch:
         return len(self.document)
 
     def lines(self, rows: Numbers) -> Numbers:
-        """Return the first line of each row, from 0 in its document: i64[rows]."""
+        """Return the number of each row's first line in its document, from 0: i64[rows]."""
         first: Numbers = self.batch.lines(self.start[rows]) - self.batch.lines(
             self.batch.starts[self.document[rows]]
         )
@@ -344,9 +347,10 @@ SINGLE_QUOTED = re.compile(rb"'(?:[^'\\]|\\.|'')*+('?)", re.DOTALL)
 
 
 def split(row: bytes, separator: bytes, style: int) -> list[bytes]:
-    """Split a row into its cells, as they are written.
+    """Return the cells of a row, in the form in which they are written.
 
-    HIDDEN replaces separators inside quotes.
+    Separators inside quotes are replaced by `HIDDEN` and do not split. Without a separator, the row
+    is one cell.
     """
     if not separator:
         return [row]
@@ -363,9 +367,10 @@ def _quotes(style: int) -> tuple[bytes, re.Pattern[bytes]]:
 
 
 def find_borders(rows: MarkedText, separator: bytes, style: int) -> Places:
-    """Return where `separator` separates cells of `rows`, as `split` does.
+    """Return the positions at which `separator` separates cells of `rows`.
 
-    `separator` is one sign, repeated.
+    The cells are those of `split`: separators inside quotes do not count. `separator` is one
+    character, which may be repeated; without one the result is empty.
     """
     if not separator:
         return np.empty(0, np.int64)
@@ -397,11 +402,11 @@ Clauses of prose are longer.
 def find_separators(
     rows: MarkedText, is_line: Flags, elected: Numbers, separators: Sequence[str]
 ) -> Numbers:
-    """Return the separator of each row, by its number in `separators`: i64[rows].
+    """Return the separator of each row, as its index in `separators`: i64[rows].
 
-    It is the one `elected` for its document, which rows that are no lines always have. A line
-    without it, as where lists were joined into one file, has the first of OTHER_SEPARATORS that
-    cuts it into cells.
+    It is usually the one `elected` for the row's document. A line in which that one does not occur,
+    as where lists were joined into one file, has the first of `OTHER_SEPARATORS` that cuts it into
+    cells.
     """
     chosen = elected.copy()
     lacking = np.flatnonzero(is_line)
