@@ -48,6 +48,8 @@ ROUNDS = 6
 LINE_END, SPACE, HASH, PLUS, COMMA, DASH, DOT, ZERO, AT, A = 10, 32, 35, 43, 44, 45, 46, 48, 64, 97
 NINE, Z = 9, 25
 """The index of the last digit and of the last letter, from 0."""
+CYRILLIC_LEAD = 0xD1
+"""With which Cyrillic letters begin in UTF-8, or with the byte before it."""
 CASE = 32
 """The bit that makes a letter lower case."""
 _UNDER = np.array([(1 << count) - 1 for count in range(BITS + 1)], np.uint64)
@@ -353,6 +355,11 @@ class Classes:
     def letter(self) -> Words:
         """Return the places of ASCII letters."""
         return find_places(self.data, is_letter)
+
+    @cached_property
+    def cyrillic(self) -> Words:
+        """Return the places of bytes with which Cyrillic letters begin in UTF-8, D0 and D1."""
+        return find_places(self.data, lambda part: part | np.uint8(1) == CYRILLIC_LEAD)
 
     @cached_property
     def at(self) -> Words:

@@ -18,7 +18,16 @@ from typing import Literal, NamedTuple
 from matcher.columns.bitset import Classes, Places
 from matcher.text.fold import FoldedText
 
-FAMILIES = ("blocks", "escapes", "numbers", "letters", "encodings", "programs", "addresses")
+FAMILIES = (
+    "blocks",
+    "escapes",
+    "numbers",
+    "letters",
+    "lookalikes",
+    "encodings",
+    "programs",
+    "addresses",
+)
 Scope = Literal["stretch", "block", "text"]
 
 
