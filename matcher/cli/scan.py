@@ -16,6 +16,7 @@ import numpy as np
 import typer
 
 from matcher.cli.loading import known_here
+from matcher.cli.notes import read_notes_beside
 from matcher.cli.supervision import OutputProgress, SearchNote, supervise
 from matcher.match.batches import (
     BatchSearch,
@@ -376,7 +377,8 @@ def pieces_in(
         on_skipped(UnreadPart(name, "denied"))
         yield Piece(source, name, b"", 0)
         return
-    with stack, unpack(body, name, limits, server=server) as unpacked:
+    notes = partial(read_notes_beside, path) if given is None else tuple
+    with stack, unpack(body, name, limits, server=server, notes=notes) as unpacked:
         empty = True
         if is_empty(body):
             on_skipped(UnreadPart(name, "empty"))

@@ -20,6 +20,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
@@ -202,7 +203,8 @@ def pieces_of_capture(
                 on_skipped(UnreadPart("", "unrecognised"))
             yield _piece(source, capture, lettered=lettered)
             return
-    with unpack(capture.body, "", limits, capture.media_type, server) as unpacked:
+    stated = (capture.title, unquote(urlsplit(capture.url).path).rpartition("/")[2])
+    with unpack(capture.body, "", limits, capture.media_type, server, lambda: stated) as unpacked:
         for number, item in number_members(unpacked, ""):
             if isinstance(item, UnreadPart):
                 on_skipped(item)

@@ -9,9 +9,10 @@ cannot be injected. Numbers are from the kernel's tables (`asm/unistd_64.h`,
 `asm-generic/unistd.h`).
 
 The server's descriptor 0 is the control socket. A request is one packet: the kind of a container,
-the numbers of the limits, and three descriptors: the container, the pipe to the parent, and a
-leash. When the other end of the leash is closed, the child is killed; when the child has ended, its
-exit code is written to the leash. The server itself never looks at a container.
+the numbers of the limits, passwords that were stated beside it, and three descriptors: the
+container, the pipe to the parent, and a leash. When the other end of the leash is closed, the child
+is killed; when the child has ended, its exit code is written to the leash. The server itself never
+looks at a container.
 
 A slow library is loaded one time, by a second server: a fork of the first, which passes requests
 for that library on to it. Every child therefore begins as one thread, whatever threads a library
@@ -360,12 +361,18 @@ def work(libc: ctypes.CDLL, server: int, words: list[str], *, has_namespace: boo
     """Confine this process, read the container at descriptor 0, and write frames to descriptor 1.
 
     `matcher.unpack.protocol` explains frames. `words` are the container's kind, then the numbers
-    of the limits; `server` is the parent's process id, with which this process ends. With neither a
-    network namespace (`has_namespace`) nor seccomp, nothing is read and the outcome is
-    `unsupported`. If memory runs out while the container is read, the process exits with
-    `OUT_OF_MEMORY`. Raises ValueError for an empty file.
+    of the limits, and passwords that were stated beside it; `server` is the parent's process id,
+    with which this process ends. With neither a network namespace (`has_namespace`) nor seccomp,
+    nothing is read and the outcome is `unsupported`. If memory runs out while the container is
+    read, the process exits with `OUT_OF_MEMORY`. Raises ValueError for an empty file.
     """
-    kind, *limits = words
+    kind, *remaining = words
+    limits = [word for word in remaining if not word.startswith(protocol.PASSWORD)]
+    passwords = [
+        word.removeprefix(protocol.PASSWORD)
+        for word in remaining
+        if word.startswith(protocol.PASSWORD)
+    ]
     size = os.fstat(0).st_size
     budget = UnpackBudget(limits, size)
     body = mmap.mmap(
@@ -382,7 +389,7 @@ def work(libc: ctypes.CDLL, server: int, words: list[str], *, has_namespace: boo
         writer.outcome("unsupported", "")
     else:
         try:
-            Walk(budget, writer, kind).everything(kind, body)
+            Walk(budget, writer, kind, passwords).everything(kind, body)
         except MemoryError:
             os._exit(protocol.OUT_OF_MEMORY)
     writer.done()

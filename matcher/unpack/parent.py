@@ -2,8 +2,9 @@
 
 The server is executed afresh; it holds no secret and has read no file. It loads what the parsers
 need one time, in 60 ms, and loads slow libraries in a second server; a fork takes 3 ms. It receives
-only descriptors, the kind of a container and the numbers of the limits, and learns nothing from a
-child but how it ended. A container that takes over its child therefore cannot reach the next one.
+only descriptors, the kind of a container, the numbers of the limits, and passwords that were stated
+beside the container, and learns nothing from a child but how it ended. A container that takes over
+its child therefore cannot reach the next one.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +27,7 @@ from typing import BinaryIO, Self
 
 from matcher.unpack import formats, protocol
 from matcher.unpack.formats import find_formats
+from matcher.unpack.passwords import list_passwords
 from matcher.unpack.protocol import CONTENT, ENDED, SEPARATOR, Halt, Limits, Member, UnreadPart
 from matcher.unpack.readers.picture import OCR, PICTURE
 from ullage.errors import UnavailableError
@@ -139,13 +141,19 @@ class ForkServer:
 
     @contextlib.contextmanager
     def child(
-        self, kind: str, limits: Limits, body: bytes | BinaryIO, crashed: Sequence[int] = ()
+        self,
+        kind: str,
+        limits: Limits,
+        body: bytes | BinaryIO,
+        crashed: Sequence[int] = (),
+        passwords: Sequence[str] = (),
     ) -> Iterator[Child]:
         """Yield a child that parses `body`, a container of that kind, and kill it at the end.
 
         Bytes are passed as a sealed file in memory, a file as its descriptor (open it for reading
-        only). `crashed` are the numbers of entries at which earlier children crashed. Raises
-        `UnavailableError` if the system has no room for a child.
+        only). `crashed` are the numbers of entries at which earlier children crashed; `passwords`
+        are tried on encrypted archives. Raises `UnavailableError` if the system has no room for a
+        child.
         """
         with contextlib.ExitStack() as stack:
             try:
@@ -153,9 +161,9 @@ class ForkServer:
                     _create_sealed_file(body) if isinstance(body, bytes) else os.dup(body.fileno())
                 )
                 stack.callback(os.close, source)
-                child = self._fork_child(
-                    "\0".join((kind, *limits.words(), *map(str, crashed))).encode(), source
-                )
+                stated = (f"{protocol.PASSWORD}{password}" for password in passwords)
+                words = "\0".join((kind, *limits.words(), *map(str, crashed), *stated))
+                child = self._fork_child(words.encode("utf-8", "replace"), source)
             except OSError as error:  # no process, no descriptor or no memory left
                 raise UnavailableError(
                     f"the unpacking process cannot be started ({error.strerror})"
@@ -233,6 +241,7 @@ def unpack(
     limits: Limits | None = None,
     media_type: str = "",
     server: ForkServer | None = None,
+    notes: Callable[[], Iterable[str]] = tuple,
 ) -> UnpackRun:
     """Return the run that unpacks `body`; iterate over it one time, inside its context.
 
@@ -240,6 +249,8 @@ def unpack(
     It may be a file that is open for reading; the child maps it, so it is never held here. If a
     member is cut off, the bytes that were read come before its UnreadPart. A caller with many
     containers passes one `server` for all children, which costs a fiftieth of a server for each.
+    `notes` returns texts that may state the password of an archive; it is called only for a
+    container.
 
         with unpack(body, "a.zip") as unpacked:
             for item in unpacked:
@@ -248,7 +259,7 @@ def unpack(
     limits = limits or Limits()
     if limits.ocr_seconds and not has_ocr():
         limits = limits._replace(ocr_seconds=0)
-    return UnpackRun(body, name, limits, media_type, server)
+    return UnpackRun(body, name, limits, media_type, server, notes=notes)
 
 
 @cache
@@ -282,6 +293,7 @@ class UnpackRun:
         media_type: str,
         server: ForkServer | None = None,
         clock: Callable[[], float] = time.monotonic,
+        notes: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self._body, self._name, self._limits, self._media_type = body, name, limits, media_type
         self._stack, self._server = contextlib.ExitStack(), server
@@ -289,6 +301,7 @@ class UnpackRun:
         self._buffer, self._consumed, self._frames = bytearray(), 0, _ChildProtocol(limits)
         self._child: Child | None = None
         self._is_inner = False
+        self._notes = notes
         self._ocr_left = float(limits.ocr_seconds)
         self.flags = 0
         """The child's protections, `protocol.NETNS` and `protocol.SECCOMP`.
@@ -348,8 +361,9 @@ class UnpackRun:
         """
         server = self._server = self._server or self._stack.enter_context(ForkServer())
         crashed = list[int]()
+        passwords = list_passwords(self._notes(), [os.path.basename(self._name)])  # noqa: PTH119
         try:
-            while entry := (yield from self._from_one_child(kind, server, crashed)):
+            while entry := (yield from self._from_one_child(kind, server, crashed, passwords)):
                 crashed.append(entry)
                 bytes_left = self._frames.bytes_left
                 self._buffer, self._consumed, self._frames = (
@@ -364,7 +378,7 @@ class UnpackRun:
                 server.close()
 
     def _from_one_child(
-        self, kind: str, server: ForkServer, crashed: Sequence[int]
+        self, kind: str, server: ForkServer, crashed: Sequence[int], passwords: Sequence[str]
     ) -> Generator[Member | UnreadPart, None, int]:
         """Yield the members and outcomes of one child.
 
@@ -373,7 +387,9 @@ class UnpackRun:
         alias = formats.stem(self._name)
         # the child must end with the run in any case
         stack = self._stack.enter_context(contextlib.ExitStack())
-        self._child = stack.enter_context(server.child(kind, self._limits, self._body, crashed))
+        self._child = stack.enter_context(
+            server.child(kind, self._limits, self._body, crashed, passwords)
+        )
         try:
             while (frame := self._next())[0] != protocol.DONE:
                 yield from self._handle_frame(*frame, alias, server)

@@ -426,7 +426,8 @@ OUT_OF_MEMORY = 3
 NETNS, SECCOMP = 1, 2
 """Flags of HELLO: the child has a network namespace; it has given up system calls."""
 REASON = tuple(REASONS)
-LONGEST_REQUEST = 4 << 10
+LONGEST_REQUEST, PASSWORD = 8 << 10, "="
+"""Bytes of a request, and what a password begins with in it."""
 ENTRY_NUMBER = struct.Struct(">I")
 ENDED = struct.Struct("@i")
 """The server's report on a child's end: its exit code, negative for a signal."""

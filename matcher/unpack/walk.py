@@ -26,6 +26,7 @@ from typing import Any
 
 from matcher.unpack import formats
 from matcher.unpack.formats import IN_PART, TEXT, UNREADABLE, find_formats
+from matcher.unpack.passwords import NOTE_BYTES, Notes
 from matcher.unpack.protocol import BYTES, HEAVY, SEPARATOR, ChildWriter, Halt, UnpackBudget
 from ullage.guard import FaultGuard
 
@@ -149,8 +150,16 @@ class Walk:
     Paths are relative to the container and begin with the separator.
     """
 
-    def __init__(self, budget: UnpackBudget, out: ChildWriter, outermost: str = "") -> None:
+    def __init__(
+        self,
+        budget: UnpackBudget,
+        out: ChildWriter,
+        outermost: str = "",
+        passwords: Iterable[str] = (),
+    ) -> None:
         self.budget, self.out, self._outermost = budget, out, outermost
+        self.notes = Notes(passwords)
+        self._locked, self._locked_bytes = list[tuple[str, Callable[[], None]]](), 0
         self.container, self._depth = "", 0
         """The kind of what is open: of what texts come out now."""
 
@@ -161,8 +170,27 @@ class Walk:
                 self.run_guarded("", partial(self._read_enclosed, "", body, 1))
             else:
                 self._container(kind, body, "", 1)
+            while self._locked:  # one may hold others
+                self.run_guarded(*self._locked.pop(0))
         except Halt as halt:
             self.out.outcome(halt.reason, "")
+
+    def read_later(self, path: str, body: Body, read: Callable[[], None]) -> None:
+        """Have `read` called when all else is read, since a note may tell the password of `body`.
+
+        Raises Halt `encrypted` where that takes too much memory.
+        """
+        if isinstance(body, bytes):
+            self._locked_bytes += len(body)
+            if self._locked_bytes > self.budget.nested:
+                raise Halt("encrypted")
+        container, depth = self.container, self._depth
+
+        def read_in_place() -> None:
+            self.container, self._depth = container, depth
+            read()
+
+        self._locked.append((path, read_in_place))
 
     def entry(
         self,
@@ -188,9 +216,13 @@ class Walk:
         """Write a text member as its chunks arrive, and read the files encoded in it."""
         watch = formats.EnvelopeWatch(0 if media_type in (BYTES, HEAVY) else self.budget.nested)
         self.out.member(path, media_type, charset, self.container)
+        note = b""
         for chunk in watch.through(chunks):
             self.out.data(chunk)
+            note += chunk[: NOTE_BYTES + 1 - len(note)]
         self.out.end()
+        if media_type not in (BYTES, HEAVY):
+            self.notes.add(path, note)
         if watch.text:
             self.run_guarded(
                 path, partial(self._read_enclosed, path, bytes(watch.text), self._depth + 1)

@@ -171,14 +171,15 @@ def _read_number(match: re.Match[str]) -> str:
     bare = written.translate(DIGITS)
     if bare[-1:] in f"xX{X_ALIKE}":
         bare = bare[:-1] + "X"
-    replaced = sum(char in LETTERS for char in written)
-    if not replaced:
-        return ""
+    letters = [char for char in written if char in LETTERS]
+    replaced = len(letters)
+    if len(written) == phone.LENGTH and phone.LETTERS.keys() >= set(letters):
+        return ""  # which the search reads, or which has no letter
     is_phone = replaced <= MOST_REPLACED and len(bare) - replaced >= FEWEST_DIGITS
     if code and code != "+86":
         whole = f"{code[1:]}{bare}"
-        return f"+{whole}" if is_phone and phone.is_number(whole) else ""
-    if tuple(map(len, APART.split(written))) not in SIZES:
+        return f"+{whole}" if replaced and is_phone and phone.is_number(whole) else ""
+    if not replaced or tuple(map(len, APART.split(written))) not in SIZES:
         return ""
     if len(bare) == phone.LENGTH:
         return bare if is_phone and phone.SHAPE.fullmatch(bare) else ""

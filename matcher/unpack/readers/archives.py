@@ -13,12 +13,13 @@ directory. It is bound here: a dozen functions are enough, and the packages that
 from __future__ import annotations
 
 import bz2
+import contextlib
 import ctypes
 import lzma
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import cache, partial
 from typing import Protocol, cast
 
@@ -37,7 +38,7 @@ from matcher.unpack.walk import (
     slices,
 )
 
-UTF8_NAME, ENCRYPTED = 0x800, 0x1
+UTF8_NAME, ENCRYPTED, WINZIP_AES = 0x800, 0x1, 99
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 ENTRY, DIRECTORY_ENTRY = b"PK\x03\x04", b"PK\x01\x02"
 UNLISTED = "unlisted"
@@ -87,11 +88,13 @@ def unzip(walk: Walk, body: Body, path: str, depth: int) -> None:
             comments = (archive.comment, *(info.comment for info in infos))
             walk.names(path, names + [decode_name(comment) for comment in comments if comment])
             for name, info in zip(names, infos, strict=True):
-                if not info.is_dir():
+                if not info.is_dir() and not _is_locked(info):
                     packed = partial(getattr, info, "compress_size")
                     walk.entry(
                         path + SEPARATOR + name, read_zip_entry(archive, info), packed, depth
                     )
+            if any(map(_is_locked, infos)):
+                walk.read_later(path, body, partial(_read_locked, walk, body, path, depth))
         for start, end in find_unlisted(body, infos, archive.start_dir):
             content = body[start:end]
             walk.entry(path + SEPARATOR + UNLISTED, slices(content), partial(len, content), depth)
@@ -158,11 +161,48 @@ def read_zip_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[
     if info.flag_bits & ENCRYPTED:
         raise Halt("encrypted")
     if info.compress_type not in METHODS:
-        raise Halt("encrypted" if info.compress_type == 99 else "unsupported")
+        raise Halt("encrypted" if info.compress_type == WINZIP_AES else "unsupported")
     with archive.open(info) as entry:
         file = cast("zipfile.ZipExtFile", entry)  # typeshed declares IO[bytes]
         while chunk := file.read1(CHUNK):
             yield chunk
+
+
+def _is_locked(info: zipfile.ZipInfo) -> bool:
+    """Return whether an entry is encrypted, by the mark of the format or of WinZip."""
+    return bool(info.flag_bits & ENCRYPTED) or info.compress_type == WINZIP_AES
+
+
+def _read_locked(walk: Walk, body: Body, path: str, depth: int) -> None:
+    """Pass the encrypted entries of a zip on, if a note tells the password."""
+    with zipfile.ZipFile(BodyFile(body)) as archive:
+        infos = [info for info in archive.infolist() if _is_locked(info) and not info.is_dir()]
+        archives, password = libarchive(), find_password(walk, body, path)
+        if archives is None or not password:
+            for info in infos:
+                place = f"{path}{SEPARATOR}{_name(info)}"
+                walk.entry(place, read_zip_entry(archive, info), lambda: len(body), depth)
+            return
+    for raw, chunks in archives.entries("zip", body, password):
+        place = f"{path}{SEPARATOR}{decode_name(raw)}"
+        walk.entry(place, chunks, lambda: len(body), depth)
+
+
+def find_password(walk: Walk, body: Body, path: str) -> str:
+    """Return the stated password by which the first encrypted entry of a zip can be read, or ""."""
+    archives = libarchive()
+    if archives is None:
+        return ""
+    for password in walk.notes.list_for(path):
+        with (
+            contextlib.suppress(Halt, *DAMAGED),
+            contextlib.closing(archives.entries("zip", body, password)) as entries,
+        ):
+            _, chunks = next(entries)
+            for _ in walk.budget.measure(chunks, lambda: len(body)):
+                pass
+            return password
+    return ""
 
 
 def _name(info: zipfile.ZipInfo) -> str:
@@ -448,6 +488,7 @@ SIGNATURES = {
     "archive_read_next_header": (ctypes.c_int, (Handle, ctypes.POINTER(Handle))),
     "archive_read_data": (ctypes.c_ssize_t, (Handle, ctypes.c_void_p, ctypes.c_size_t)),
     "archive_read_free": (ctypes.c_int, (Handle,)),
+    "archive_read_add_passphrase": (ctypes.c_int, (Handle, ctypes.c_char_p)),
     "archive_read_set_options": (ctypes.c_int, (Handle, ctypes.c_char_p)),
     "archive_error_string": (ctypes.c_char_p, (Handle,)),
     "archive_entry_pathname": (ctypes.c_char_p, (Handle,)),
@@ -475,8 +516,12 @@ class Archives:
             function = getattr(library, name)
             function.restype, function.argtypes = result, arguments
 
-    def entries(self, kind: str, body: Body) -> Iterator[tuple[bytes, Iterator[bytes]]]:
+    def entries(
+        self, kind: str, body: Body, password: str = ""
+    ) -> Generator[tuple[bytes, Iterator[bytes]]]:
         """Yield the name and the bytes of each file in `body`; read the bytes before the next file.
+
+        With a `password`, only files that are encrypted are yielded.
 
         Raises `Halt` if it is encrypted, `ValueError` if it is damaged.
         """
@@ -489,6 +534,8 @@ class Archives:
                 getattr(library, f"archive_read_support_format_{name}")(handle)
             if "tar" in HANDLERS[kind]:  # it would read only the first tar of `cat a.tar b.tar`
                 library.archive_read_set_options(handle, b"tar:read_concatenated_archives")
+            if password:
+                library.archive_read_add_passphrase(handle, password.encode("utf-8", "replace"))
             self._check(handle, library.archive_read_open_memory(handle, buffer, len(body)))
             entry, count = Handle(), 0
             while (
@@ -498,11 +545,12 @@ class Archives:
                 != EOF
             ):
                 count += 1
-                if library.archive_entry_filetype(entry) & TYPE_MASK in (REGULAR, 0):
-                    yield (
-                        self._name(entry),
-                        self._data(handle, locked=library.archive_entry_is_encrypted(entry) == 1),
-                    )
+                is_locked = library.archive_entry_is_encrypted(entry) == 1
+                if library.archive_entry_filetype(entry) & TYPE_MASK not in (REGULAR, 0) or (
+                    password and not is_locked
+                ):
+                    continue
+                yield self._name(entry), self._data(handle, locked=is_locked and not password)
             if not count:  # it treats a file cut off in its first header as empty
                 raise ValueError("empty archive")
         finally:

@@ -87,7 +87,7 @@ def _count_columns(connection: sqlite3.Connection, tables: list[tuple[str]]) -> 
     counts = list[int]()
     for (name,) in tables:
         with contextlib.suppress(sqlite3.Error):
-            counts.append(len(connection.execute(_select(str(name))).description))
+            counts.append(len(connection.execute(f"{_select(str(name))} LIMIT 0").description))
     return counts
 
 
