@@ -53,10 +53,8 @@ TAG = re.compile(r"<[^<>]{0,400}>")
 def find_passwords(text: str) -> Iterator[str]:
     """Yield what a text calls a password, and the text itself if it is as short as one.
 
-    >>> list(find_passwords("样本 100 条，解压密码：abc#2026 不要外传"))
+    >>> list(find_passwords("样本 100 条，解压密码：abc#2026 不要外传，" + "其余下周再发。" * 9))
     ['abc#2026']
-    >>> list(find_passwords("data (pw 1234).zip"))
-    ['1234).zip', '1234']
     """
     plain = html.unescape(TAG.sub(" ", text)) if "<" in text else text
     values = [match["value"] for match in PASSWORD.finditer(plain)]
