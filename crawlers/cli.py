@@ -37,7 +37,7 @@ from crawlers.sites.visit_verdict import MEANING
 from crawlers.trial.cli import try_site
 from crawlers.visiting.visit import reading_seconds
 from ullage import setup
-from ullage.display.screen import AsJson, make_console, print_row
+from ullage.display.screen import AsJson, print_listing, print_row
 from ullage.errors import ConfigError, Exit, FaultsError, UnavailableError, list_faults
 from ullage.files.ownership import read_trusted
 from ullage.monitoring.metrics import BUS, CertificateMetrics, new_registry
@@ -127,7 +127,7 @@ def sites_listed(ctx: typer.Context, as_json: AsJson = False) -> None:
         ):
             print_row(row)
     elif rows or refused:
-        make_console().print(build_table(rows, context.clock.wall(), refused=refused))
+        print_listing(build_table(rows, context.clock.wall(), refused))
         ends = {
             name: at
             for name, at in _session_ends(context, site_files)

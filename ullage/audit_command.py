@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import tzinfo
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from ullage import erasure
 from ullage.audit import AuditEntry, ChainCheck, read_entries, walk_all
 from ullage.audit.trail import FOLDER
 from ullage.display import moment
-from ullage.display.screen import AsJson, cell, make_table, print_list, print_row
+from ullage.display.listing import Listing
+from ullage.display.screen import AsJson, print_list, print_row
 from ullage.errors import ConfigError, Exit, RecordError
 from ullage.security import keys, signing
 from ullage.settings import Context
@@ -152,7 +153,13 @@ def list_(
         and entry.action.startswith(action)
         and tenant in ("", entry.tenant)
     ][-limit:]
-    print_list(matching, as_json=as_json, row=_row, table=_table, none="No changes.")
+    print_list(
+        matching,
+        as_json=as_json,
+        row=_row,
+        table=lambda items: _table(items, context.zone),
+        none="No changes.",
+    )
 
 
 def _row(item: tuple[str, AuditEntry]) -> dict[str, object]:
@@ -160,9 +167,9 @@ def _row(item: tuple[str, AuditEntry]) -> dict[str, object]:
     return {"chain": chain, **entry.model_dump(mode="json")}
 
 
-def _table(items: Sequence[tuple[str, AuditEntry]]) -> Table:
-    listing = make_table("when", "who", "did", "to what", "tenant", "why", whole=("when",))
+def _table(items: Sequence[tuple[str, AuditEntry]], zone: tzinfo) -> Listing:
+    listing = Listing(("when", "who", "did", "to what", "tenant", "why"), whole=("when",))
     for _, entry in items:
         texts = (entry.actor, entry.action, entry.object, entry.tenant, entry.reason)
-        listing.add_row(moment(entry.at), *map(cell, texts))
+        listing.add_row(moment(entry.at, zone), *texts)
     return listing

@@ -89,7 +89,7 @@ HELP: Mapping[str, str] = {
     ),
     "status": "Show whether each configured service runs and is ready.",
     "subjects": "Resolve customer pseudonyms to customer references, on the build host.",
-    "token": "Add and revoke API tokens of programs.",
+    "token": "Add, list and revoke API tokens of programs.",
     "user": "Add, list and change accounts: roles, password, sessions.",
     "watchlist": (
         "Build, load and update customer lists, on one machine or on a separate build host."

@@ -55,7 +55,7 @@ TAKEN = Phrase("an account with this name exists: choose another name, or change
 SUBJECT_TAKEN = Phrase("an account for this subject exists: see `ullage user list`")
 NONE = Phrase("no account with that name: see `ullage user list`")
 NO_PASSWORD = Phrase("this account has no password here: change it at the identity provider")
-NO_TOKEN = Phrase("no token with that id can be revoked: see `ullage user list --tokens`")
+NO_TOKEN = Phrase("no token with that id can be revoked: see `ullage token list`")
 UNUSED_HOURS = 72
 """Hours within which a password made by somebody else must be changed."""
 LONGEST_DAYS = 366

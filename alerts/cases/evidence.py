@@ -18,12 +18,11 @@ import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from rich.table import Table
 
 from alerts.cases.incident_list import get_incident
 from alerts.cases.queue import SHIFT
@@ -37,7 +36,7 @@ from ullage.clock import Clock, ensure_after
 from ullage.custody import NEEDED, Ask, Manifest, decode, digest, open_sealed, private_key
 from ullage.custody.vault import FOLDER, Vault, VaultItem
 from ullage.display import moment, safe
-from ullage.display.screen import cell, make_table
+from ullage.display.listing import Listing
 from ullage.errors import ConfigError, CorruptError, RecordError
 from ullage.phrase import Phrase
 from ullage.security import keys
@@ -339,22 +338,26 @@ def evidence_as_json(item: VaultItem, incidents: Mapping[str, str]) -> dict[str,
     }
 
 
-def evidence_table(items: Sequence[VaultItem], incidents: Mapping[str, str]) -> Table:
-    """Return a table with one row per sealed evidence file, in the order of `items`.
+def evidence_table(
+    items: Sequence[VaultItem], incidents: Mapping[str, str], zone: tzinfo
+) -> Listing:
+    """Return a listing with one row per sealed evidence file, in the order of `items`.
 
     `incidents` maps finding ids to incident ids; a finding that is missing there shows `–`.
+    Times are in `zone`.
     """
-    table = make_table(
-        "finding", "incident", "tenant", "sealed", "KiB", "officers", "held", right=("KiB",)
+    table = Listing(
+        ("finding", "incident", "sealed", "KiB", "held", "tenant", "officers"),
+        right=("KiB",),
+        whole=("finding", "sealed"),
     )
     for item in items:
         head = item.head
         officers = ", ".join(id_.rpartition(".")[0] for id_ in head.officers)
         size, hold = f"{item.bytes / 1024:,.0f}", "held" if item.held else ""
         incident = incidents.get(head.finding, "–")
-        table.add_row(
-            head.finding, incident, cell(head.tenant), moment(head.sealed_at), size, officers, hold
-        )
+        sealed_at = moment(head.sealed_at, zone)
+        table.add_row(head.finding, incident, sealed_at, size, hold, head.tenant, officers)
     return table
 
 

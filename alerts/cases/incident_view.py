@@ -120,19 +120,29 @@ def heading(incident: Incident, language: Language = "en") -> str:
 
     Lists, pages and messages all use this heading.
     """
-    fields = [field for field in FIELDS if field in incident.fields]
-    named_ = [
-        named(word, category, language)
-        for word, category in [(f, "field") for f in fields]
-        or [(k, "kind") for k in incident.kinds]
-    ]
-    more = [f"+{len(named_) - SHOWN_FIELDS}"] if len(named_) > SHOWN_FIELDS else []
     where = Phrase(
         "%(what)s · %(sites)s",
-        what=_describe_customers(incident, (*named_[:SHOWN_FIELDS], *more)),
+        what=_describe_customers(incident, _name_data(incident, language)),
         sites=brief(incident.sites, 1),
     )
     return translated(where, catalogue(language).gettext)
+
+
+def summarize(incident: Incident) -> str:
+    """Return what leaked, what its posts offer and by whom, for a row that has all else."""
+    data = ", ".join(_name_data(incident, "en")) if incident.customers else ""
+    seller = f"by {brief(incident.authors, 1)}" if incident.authors else ""
+    parts = (data or str(_describe_customers(incident, ())), offer(incident), seller)
+    return " · ".join(filter(None, parts))
+
+
+def _name_data(incident: Incident, language: Language) -> tuple[str, ...]:
+    """Return the names of the leaked fields, or of the kinds, and how many more there are."""
+    fields = [field for field in FIELDS if field in incident.fields]
+    words = [(f, "field") for f in fields] or [(k, "kind") for k in incident.kinds]
+    names = [named(word, category, language) for word, category in words]
+    more = [f"+{len(names) - SHOWN_FIELDS}"] if len(names) > SHOWN_FIELDS else []
+    return (*names[:SHOWN_FIELDS], *more)
 
 
 def _describe_customers(incident: Incident, what: tuple[str, ...]) -> Phrase:

@@ -8,12 +8,11 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from alerts.accounts import ALL, PERMISSIONS, ROLES
 from alerts.accounts.accounts import UNUSED_HOURS, Accounts, Token, User
@@ -22,7 +21,8 @@ from alerts.accounts.sessions import Passwords, generate_password
 from alerts.accounts.sign_on import validate_subject
 from ullage.audit import current_user
 from ullage.display import moment
-from ullage.display.screen import AsJson, cell, make_table, print_list
+from ullage.display.listing import Listing
+from ullage.display.screen import AsJson, print_list
 from ullage.errors import ConfigError
 from ullage.files.ownership import read_trusted
 from ullage.settings import Context
@@ -31,7 +31,7 @@ from ullage.settings.tenants import find_tenants, require_tenant
 user = typer.Typer(
     no_args_is_help=True, help="Add, list and change accounts: roles, password, sessions."
 )
-token = typer.Typer(no_args_is_help=True, help="Add and revoke API tokens of programs.")
+token = typer.Typer(no_args_is_help=True, help="Add, list and revoke API tokens of programs.")
 Named = Annotated[
     str, typer.Argument(metavar="NAME", help="The account's name; decisions are made in it.")
 ]
@@ -114,31 +114,15 @@ def add(
 def list_accounts(
     ctx: typer.Context,
     as_json: AsJson = False,
-    tokens: Annotated[
-        bool,
-        typer.Option(
-            "--tokens", help="List the API tokens of programs instead, without their secrets."
-        ),
-    ] = False,
 ) -> None:
-    """List accounts with roles and tenants, or tokens with scope, purpose and expiry."""
+    """List accounts with roles, tenants and state."""
     context: Context = ctx.obj
-    now = context.clock.wall()
     with _accounts(context) as accounts:
-        if tokens:
-            print_list(
-                accounts.tokens(),
-                as_json=as_json,
-                row=lambda one: _token_row(one, now),
-                table=lambda found: _token_table(found, now),
-                none="No token yet.",
-            )
-            return
         print_list(
             accounts.users(),
             as_json=as_json,
             row=_user_row,
-            table=_user_table,
+            table=lambda users: _user_table(users, context.zone),
             none="No account yet.",
         )
 
@@ -226,9 +210,25 @@ def add_token(
         new_token, secret = desk.add_token(
             name, may, _tenants(ctx.obj, tenants, everyone), purpose=purpose, days=days
         )
-    until = moment(datetime.fromtimestamp(new_token.expires, UTC))
+    context: Context = ctx.obj
+    until = moment(datetime.fromtimestamp(new_token.expires, UTC), context.zone)
     typer.echo(f"token {new_token.id} of {name}, until {until}; it is shown this once:", err=True)
     typer.echo(secret)
+
+
+@token.command("list")
+def tokens_list(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """List tokens with scope, purpose and expiry, without their secrets."""
+    context: Context = ctx.obj
+    now = context.clock.wall()
+    with _accounts(context) as accounts:
+        print_list(
+            accounts.tokens(),
+            as_json=as_json,
+            row=lambda row: _token_row(row, now),
+            table=lambda tokens: _token_table(tokens, now, context.zone),
+            none="No token yet.",
+        )
 
 
 @token.command("revoke")
@@ -315,12 +315,12 @@ def state_of(one: User) -> str:
     return "open" if one.until is None else "password to be changed"
 
 
-def _user_table(users: Sequence[User]) -> Table:
-    table = make_table("name", "roles", "tenants", "state", "made")
+def _user_table(users: Sequence[User], zone: tzinfo) -> Listing:
+    table = Listing(("name", "made", "by", "state", "roles", "tenants"), whole=("name", "made"))
     for user in users:
-        when = moment(datetime.fromtimestamp(user.made_at, UTC))
-        whose = (", ".join(user.roles), ", ".join(user.tenants))
-        table.add_row(cell(user.name), *whose, state_of(user), cell(f"{when} by {user.made_by}"))
+        made_at = moment(datetime.fromtimestamp(user.made_at, UTC), zone)
+        scope = (", ".join(user.roles), ", ".join(user.tenants))
+        table.add_row(user.name, made_at, user.made_by, state_of(user), *scope)
     return table
 
 
@@ -337,12 +337,12 @@ def _token_row(one: Token, now: float) -> dict[str, object]:
     }
 
 
-def _token_table(tokens: Sequence[Token], now: float) -> Table:
-    table = make_table("id", "name", "for", "may", "tenants", "state", "until", whole=("id",))
+def _token_table(tokens: Sequence[Token], now: float, zone: tzinfo) -> Listing:
+    table = Listing(
+        ("id", "until", "state", "name", "for", "tenants", "may"), whole=("id", "until")
+    )
     for token in tokens:
-        until = moment(datetime.fromtimestamp(token.expires, UTC))
-        scope = (", ".join(token.permissions), ", ".join(token.tenants))
-        table.add_row(
-            token.id, cell(token.name), cell(token.purpose), *scope, token.state(now), until
-        )
+        until = moment(datetime.fromtimestamp(token.expires, UTC), zone)
+        scope = (", ".join(token.tenants), ", ".join(token.permissions))
+        table.add_row(token.id, until, token.state(now), token.name, token.purpose, *scope)
     return table

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo
 
 import typer
 
@@ -126,12 +125,12 @@ def _print(
     context: Context, window: CoverageWindow, sheets: list[DayCheck], everything: bool
 ) -> None:
     """Print the coverage of each site for people to read."""
-    zone, out = ZoneInfo(context.settings.coverage.zone), make_console()
+    zone, out = context.zone, make_console()
     typer.echo(
         f"Coverage {view.format_span(window.since, window.until, zone)}, hours of {zone.key}"
     )
     rows = view.select_rows(window, everything)
-    for table in view.build_tables(window, zone, rows):
+    for table in view.build_tables(window, zone, rows, out.width):
         out.print(table)
     if rows:
         typer.echo(view.build_legend(rows))

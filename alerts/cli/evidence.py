@@ -86,7 +86,8 @@ def reveal(
         if as_json:
             print_row({"sighting": sighting.id, "seen": sighting.at.isoformat(), field_: text})
         else:  # not wrapped, so that an address can be copied
-            typer.echo(f"{sighting.id}  {moment(sighting.at)}  {safe(text) or '(none)'}")
+            seen = moment(sighting.at, context.zone)
+            typer.echo(f"{sighting.id}  {seen}  {safe(text) or '(none)'}")
 
 
 evidence = typer.Typer(
@@ -122,15 +123,16 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
 
     Nothing is opened.
     """
-    items, faults = vault_of(ctx.obj).scan()
-    with contextlib.closing(open_configured_store(ctx.obj)) as store:
+    context: Context = ctx.obj
+    items, faults = vault_of(context).scan()
+    with contextlib.closing(open_configured_store(context)) as store:
         sightings = store.mget(Sighting, {item.head.finding for item in items})
     incidents = {id_: sighting.incident for id_, sighting in sightings.items()}
     print_list(
         items,
         as_json=as_json,
         row=lambda item: evidence_as_json(item, incidents),
-        table=lambda items: evidence_table(items, incidents),
+        table=lambda items: evidence_table(items, incidents, context.zone),
         none="" if faults else "No evidence.",
     )
     if faults:

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
-from rich.console import RenderableType
 
 from alerts.cases.actions import parse_past_moment
 from alerts.cases.incident_view import heading
@@ -28,7 +27,8 @@ from alerts.store import open_configured_store
 from alerts.store.queries import require_known_tenant
 from alerts.translation import spaced
 from ullage.display import moment
-from ullage.display.screen import AsJson, cell, make_console, make_table, print_row
+from ullage.display.listing import Listing
+from ullage.display.screen import AsJson, make_console, print_row
 from ullage.errors import Exit
 from ullage.phrase import Phrase
 from ullage.settings import Context
@@ -49,14 +49,13 @@ def hand_over(
     context: Context = ctx.obj
     with contextlib.closing(open_configured_store(context)) as store:
         require_known_tenant(context, store, tenant)
-        zone = ZoneInfo(context.tenant(tenant).zone)
         queue = IncidentQueue(work_of(context, store), name_of(by))
-        start = parse_past_moment(since, zone, context.clock.now()) if since else None
+        start = parse_past_moment(since, context.zone, context.clock.now()) if since else None
         summary = handover(queue, tenant, start)
     if as_json:
         print_row(handover_as_json(summary))
     else:
-        _print(summary, ZoneInfo(context.settings.coverage.zone))
+        _print(summary, context.zone)
     if not summary.is_whole:
         raise typer.Exit(Exit.NO_VERDICT)
 
@@ -87,7 +86,7 @@ def handover_as_json(found: Handover) -> dict[str, Any]:
 
 
 def _print(found: Handover, zone: ZoneInfo) -> None:
-    typer.echo(f"From {moment(found.since)} to {moment(found.until)}")
+    typer.echo(f"From {moment(found.since, zone)} to {moment(found.until, zone)}")
     typer.echo("\n".join(f"{title}: {part.count:,}" for title, part in found.parts().items()))
     rows = found.rows()
     if rows:
@@ -102,20 +101,21 @@ def _print(found: Handover, zone: ZoneInfo) -> None:
         typer.echo(f"  {line}")
 
 
-def _rows_table(
-    rows: Sequence[tuple[QueueRow, tuple[Phrase, ...]]], now: datetime
-) -> RenderableType:
-    shown = make_table("incident", "severity", "status", "what", "assigned to", "due", "why")
+def _rows_table(rows: Sequence[tuple[QueueRow, tuple[Phrase, ...]]], now: datetime) -> Listing:
+    shown = Listing(
+        ("incident", "severity", "due", "status", "assigned to", "why", "what"),
+        whole=("incident", "severity", "due"),
+    )
     for row, why in rows:
         item = row.item
         shown.add_row(
             item.id,
             item.severity,
-            spaced(item.status),
-            cell(heading(row.incident)),
-            cell(item.assignee or "–"),
             format_time_left(item.time_left(now)),
+            spaced(item.status),
+            item.assignee or "–",
             ", ".join(map(str, why)),
+            heading(row.incident),
         )
     return shown
 

@@ -12,10 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo
 
 import typer
-from rich.console import Group
 from rich.text import Text
 
 from alerts.accounts import NOBODY
@@ -78,7 +76,7 @@ from alerts.cli import (
 from alerts.cli.evidence import hold
 from alerts.cli.handover import hand_over, work_as_json
 from alerts.cli.reports import deadline, export
-from alerts.cli.tables import customers_table, incident_in_full, incidents_table, offers_table
+from alerts.cli.tables import customers_table, incident_in_full, incidents_table
 from alerts.coverage.monitoring_status import monitoring_status
 from alerts.deadlines.render import clocks_as_json, clocks_table, decide_as_json
 from alerts.deadlines.schedule import duties_of, work_of
@@ -87,6 +85,7 @@ from alerts.records import PendingDecision, Suppression
 from alerts.store import IncidentStore, open_configured_store
 from alerts.store.queries import find_pending, require_known_tenant
 from ullage.audit import current_user
+from ullage.display import moment
 from ullage.display.screen import AsJson, make_console, print_list, print_row
 from ullage.errors import ConfigError, Exit
 from ullage.files.atomic_write import write_out
@@ -381,7 +380,7 @@ def suppress(
         return
     typer.echo(
         f"{outcome.id}: {describe_conditions(outcome)} of {tenant} is silent until"
-        f" {outcome.expires:%Y-%m-%d %H:%M} UTC"
+        f" {moment(outcome.expires, context.zone)}"
     )
 
 
@@ -413,7 +412,7 @@ def suppressions_list(
         pairs,
         as_json=as_json,
         row=lambda pair: tables.as_json(*pair, now),
-        table=lambda rows: tables.suppressions_table(rows, now),
+        table=lambda rows: tables.suppressions_table(rows, now, context.zone),
         none="Nothing is suppressed.",
     )
 
@@ -431,6 +430,8 @@ def _background(context: Context, tenant: str, *, as_json: bool) -> None:
         table=lambda counts: tables.background_table(counts, rules),
         none="No benign posts.",
     )
+    if counts and not as_json:
+        typer.echo(f"{sum(count.posts for count in counts):,} benign posts in all.", err=True)
 
 
 incidents = typer.Typer(
@@ -483,9 +484,9 @@ def incidents_list(
     first.
     """
     context: Context = ctx.obj
-    now, zone = context.clock.now(), ZoneInfo(context.tenant(tenant).zone)
+    now = context.clock.now()
     opened_from, before = (
-        parse_past_moment(bound, zone, now) if bound else None for bound in (since, until)
+        parse_past_moment(bound, context.zone, now) if bound else None for bound in (since, until)
     )
     order = order or ("opened" if as_json else "priority")
     view = QueueFilter(
@@ -519,7 +520,7 @@ def incidents_list(
         behind = monitoring_status(store, now)
     narrowed = view.is_narrowed or tab != "all"
     none = f"{_nothing(seller, author, narrowed=narrowed)}; {behind.said}."
-    _print_queue(page, silent, none, as_json=as_json)
+    _print_queue(context, page, silent, none, as_json=as_json)
     if page.after and not as_json:
         typer.echo(f"More than {limit}: narrow the list, or raise --limit.", err=True)
     if not page.rows:
@@ -529,10 +530,14 @@ def incidents_list(
 
 
 def _print_queue(
-    found: QueuePage, silent: Mapping[str, Suppression], none: str, *, as_json: bool
+    context: Context,
+    found: QueuePage,
+    silent: Mapping[str, Suppression],
+    none: str,
+    *,
+    as_json: bool,
 ) -> None:
-    """Print a page of the queue as a table or as JSON; `none` stands for an empty one."""
-    rows = [(row.incident, row.item.status) for row in found.rows]
+    """Print a page of the queue as a listing or as JSON; `none` stands for an empty one."""
     print_list(
         found.rows,
         as_json=as_json,
@@ -540,11 +545,12 @@ def _print_queue(
             **summary(row.incident, row.item.status, silent.get(row.incident.id)),
             **work_as_json(row),
         },
-        table=lambda _: Group(
-            incidents_table(rows, silent=silent), offers_table(rows), *_describe_folded_rows(found)
-        ),
+        table=lambda rows: incidents_table(rows, context.clock.now(), context.zone, silent),
         none=none,
     )
+    if not as_json:
+        for line in _describe_folded_rows(found):
+            typer.echo(line, err=True)
 
 
 def _nothing(seller: str, author: str, *, narrowed: bool) -> str:
@@ -601,10 +607,7 @@ def _show(context: Context, store: IncidentStore, id_: str, *, as_json: bool) ->
     )
     if incident_details is None:
         raise ConfigError("no incident with that id: see `ullage incidents list`")
-    book, zone = (
-        duties_of(context, store),
-        ZoneInfo(context.tenant(incident_details.incident.tenant).zone),
-    )
+    book, zone = duties_of(context, store), context.zone
     owed = book.find_deadlines([incident_details.incident])[id_]
     incident_details, duties, decide = (
         replace(incident_details, status=owed.status),
@@ -632,7 +635,7 @@ def _show(context: Context, store: IncidentStore, id_: str, *, as_json: bool) ->
     with out.pager() if out.is_terminal and incident_details.more else contextlib.nullcontext():
         by_when = decide.words(now, zone) if decide else ("", "")
         out.print(
-            incident_in_full(incident_details, clocks=clocks, silence=silence, decide=by_when)
+            incident_in_full(incident_details, zone, clocks=clocks, silence=silence, decide=by_when)
         )
         for entry, waits in pending:
             out.print(Text(f"  {entry.id}  {describe_pending(entry)} by {entry.by}: {waits}"))
@@ -640,7 +643,7 @@ def _show(context: Context, store: IncidentStore, id_: str, *, as_json: bool) ->
             if decision.is_by_one_person:
                 out.print(
                     Text(
-                        f"  {decision.at:%Y-%m-%d %H:%M} {describe(decision)} by {decision.by}:"
+                        f"  {moment(decision.at, zone)} {describe(decision)} by {decision.by}:"
                         " decided by one person"
                     )
                 )

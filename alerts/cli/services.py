@@ -6,11 +6,11 @@ import contextlib
 import hashlib
 import secrets
 from collections.abc import Sequence
+from datetime import tzinfo
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from alerts.cli import By, Reason, Tenant, decider, tables
 from alerts.grouping.benign import BACKGROUND
@@ -26,7 +26,8 @@ from alerts.store import DocumentFilter, open_configured_store
 from alerts.store.queries import require_known_tenant
 from alerts.translation import house_language
 from ullage.display import moment
-from ullage.display.screen import AsJson, cell, make_console, make_table, print_list, print_row
+from ullage.display.listing import Listing
+from ullage.display.screen import AsJson, make_console, print_list, print_row
 from ullage.errors import ConfigError
 from ullage.settings import Context
 
@@ -71,34 +72,36 @@ def log_(
 ) -> None:
     """Show which messages were sent, are pending, or were given up."""
     where = DocumentFilter({"outcome": (outcome,)} if outcome else {})
-    with contextlib.closing(open_configured_store(ctx.obj)) as store:
+    context: Context = ctx.obj
+    with contextlib.closing(open_configured_store(context)) as store:
         items = store.search(Notification, where, limit).items
-    print_list(items, as_json=as_json, row=_row, table=_table, none="Nothing in the log.")
+    print_list(
+        items,
+        as_json=as_json,
+        row=_row,
+        table=lambda items: _table(items, context.zone),
+        none="Nothing in the log.",
+    )
 
 
 def _row(one: Notification) -> dict[str, Any]:
     return one.model_dump(mode="json", exclude={"id", "at", "published_at"})
 
 
-def _table(items: Sequence[Notification]) -> Table:
-    table = make_table(
-        "due",
-        "outcome",
-        "channel",
-        "incident",
-        "what",
-        "attempts",
+def _table(items: Sequence[Notification], zone: tzinfo) -> Listing:
+    table = Listing(
+        ("due", "outcome", "incident", "attempts", "channel", "what"),
         right=("attempts",),
-        whole=("due", "incident"),
+        whole=("due", "outcome", "incident"),
     )
     for notification in items:
         table.add_row(
-            moment(notification.due),
+            moment(notification.due, zone),
             notification.outcome,
-            cell(notification.channel),
             notification.incident,
-            notification.what,
             str(notification.attempts),
+            notification.channel,
+            notification.what,
         )
     return table
 

@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, tzinfo
 from typing import Any, Literal
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -18,9 +17,10 @@ from alerts.cases.incident_view import (
     brief,
     describe_grouping,
     incompleteness,
-    offer,
+    summarize,
     summarize_claims,
 )
+from alerts.cases.queue import QueueRow
 from alerts.cases.suppressions import BenignCount, describe_conditions
 from alerts.deadlines.render import duration
 from alerts.grouping.benign import BenignRules
@@ -31,12 +31,13 @@ from alerts.records import (
     Incident,
     IncidentReason,
     Sighting,
-    Status,
     Suppression,
 )
 from alerts.store.queries import CLOSED
+from alerts.translation import spaced
 from ullage.display import moment, safe
-from ullage.display.screen import cell, make_table, render_next_step
+from ullage.display.listing import Listing
+from ullage.display.screen import cell, render_next_step
 
 State = Literal["in force", "ended", "lifted"]
 IN_FORCE: State = "in force"
@@ -51,7 +52,7 @@ def state(one: Suppression, lifted: Suppression | None, now: datetime) -> State:
     return "lifted" if lifted else "ended" if one.expires <= now else IN_FORCE
 
 
-def line(one: Suppression, zone: tzinfo | None = None) -> str:
+def line(one: Suppression, zone: tzinfo) -> str:
     """Return one line that says who suppressed an incident, until when (in `zone`) and why."""
     return (
         f"suppressed by {safe(one.by)} until {moment(one.expires, zone)}: {safe(one.reason)}"
@@ -72,49 +73,36 @@ def as_json(one: Suppression, lifted: Suppression | None, now: datetime) -> dict
     }
 
 
-def suppressions_table(pairs: Sequence[Pair], now: datetime, zone: tzinfo | None = None) -> Table:
-    """Return a table of suppressions, one per row; those that are not in force are dim.
+def suppressions_table(pairs: Sequence[Pair], now: datetime, zone: tzinfo) -> Listing:
+    """Return a listing of suppressions, one per row; those that are not in force are dim.
 
     Each pair is a suppression and the document that lifted it, or None. Times are in `zone`.
     """
-    table = make_table(
-        "suppression", "tenant", "silences", "by", "why", "until", whole=("suppression",)
+    table = Listing(
+        ("suppression", "until", "tenant", "by", "silences", "why"),
+        whole=("suppression", "until"),
     )
     for suppression, lifted in pairs:
         standing = state(suppression, lifted, now)
-        ends = (
-            moment(suppression.expires, zone)
-            if standing != "lifted"
-            else f"lifted by {safe(lifted.by) if lifted else ''}"
-        )
-        texts = map(
-            cell,
-            (
-                suppression.tenant,
-                describe_conditions(suppression),
-                suppression.by,
-                suppression.reason,
-            ),
-        )
+        ends = moment(suppression.expires, zone) if standing != "lifted" else "lifted"
+        by = f"{suppression.by}, lifted by {lifted.by}" if lifted else suppression.by
+        texts = (suppression.tenant, by, describe_conditions(suppression), suppression.reason)
         style = "" if standing == IN_FORCE else "dim"
-        table.add_row(suppression.id, *texts, ends, style=style)
+        table.add_row(suppression.id, ends, *texts, style=style)
     return table
 
 
-def background_table(counts: Sequence[BenignCount], rules: BenignRules) -> Table:
-    """Return a table of benign posts, one row per count, with the number of all posts below.
+def background_table(counts: Sequence[BenignCount], rules: BenignRules) -> Listing:
+    """Return a listing of benign posts, one row per count.
 
     `rules` give the titles of the rules.
     """
     titles = {rule.id: rule.title for rule in rules.rule}
-    table = make_table("tenant", "site", "rule", "posts", "customers", right=("posts", "customers"))
+    table = Listing(("tenant", "site", "rule", "posts", "customers"), right=("posts", "customers"))
     for count in counts:
         rule = f"{count.rule} {titles.get(count.rule, 'of an earlier version')}"
-        table.add_row(
-            cell(count.tenant), cell(count.site), rule, f"{count.posts:,}", f"{count.customers:,}"
-        )
-    table.add_section()
-    table.add_row("", "", "all", f"{sum(count.posts for count in counts):,}", "")
+        numbers = f"{count.posts:,}", f"{count.customers:,}"
+        table.add_row(count.tenant, count.site, rule, *numbers)
     return table
 
 
@@ -131,67 +119,39 @@ COLOURS = {
 
 
 def incidents_table(
-    rows: Sequence[tuple[Incident, Status]],
-    zone: tzinfo | None = None,
-    silent: Collection[str] = (),
-) -> Table:
-    """Return a table of incidents, one per row; columns with lists are wrapped first.
+    rows: Sequence[QueueRow], now: datetime, zone: tzinfo, silent: Collection[str] = ()
+) -> Listing:
+    """Return a listing of incidents, one per row.
 
-    Times are in `zone`. Incidents whose ids are in `silent` are suppressed: they are dim and
-    marked.
+    Times are in `zone`; what was due before `now` is red. Incidents whose ids are in `silent` are
+    suppressed: they are dim and marked.
     """
-    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
-    table.add_column("incident", no_wrap=True)
-    table.add_column("severity", no_wrap=True)
-    table.add_column("expo-\nsure", justify="right", no_wrap=True)
-    table.add_column("origin", overflow="fold", min_width=9, max_width=14)
-    table.add_column("site", overflow="fold", min_width=6)
-    table.add_column("cust-\nomers", justify="right", no_wrap=True)
-    table.add_column("kinds", min_width=11)
-    table.add_column("publish →\nincident", justify="right", no_wrap=True)
-    table.add_column("status")
-    table.add_column(f"opened\n{_zone_name(rows, zone)}", no_wrap=True, min_width=11)
-    for incident, status in rows:
+    table = Listing(
+        ("incident", "due", "severity", "tenant", "customers", "status", "site", "title"),
+        right=("customers",),
+        whole=("incident", "due", "severity"),
+    )
+    for row in rows:
+        incident, item = row.incident, row.item
+        is_late = item.due_at is not None and item.due_at < now
+        is_silent = incident.id in silent
         table.add_row(
             incident.id,
+            Text(moment(item.due_at, zone), "bold red" if is_late else "") if item.due_at else "–",
             Text(incident.severity, COLOURS[incident.severity]),
-            str(incident.exposure),
-            cell(incident.whose),
-            Text(brief(incident.sites, 2)),
+            incident.tenant,
             incident.counted,
-            Text(brief(incident.kinds, 4)),
-            str(duration(incident.publish_seconds)),
-            status.replace("_", " ") + (", suppressed" if incident.id in silent else ""),
-            incident.opened_at.astimezone(zone).strftime("%m-%d %H:%M"),
-            style="dim" if incident.id in silent else "",
+            spaced(item.status) + (", suppressed" if is_silent else ""),
+            brief(incident.sites, 2),
+            summarize(incident),
+            style="dim" if is_silent else "",
         )
     return table
 
 
-def offers_table(rows: Sequence[tuple[Incident, Status]]) -> RenderableType:
-    """Return a table of what is offered in the incidents that offer something, or "" for none.
-
-    The columns are the offer (words, claims, newest date), the seller and the section.
-    """
-    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
-    table.add_column("incident", no_wrap=True)
-    table.add_column("offers", overflow="fold", ratio=3)
-    table.add_column("seller", overflow="fold", min_width=13)
-    table.add_column("section", overflow="fold", ratio=2)
-    offers = [(i, offer(i), brief(i.authors, 1), brief(i.sections, 1)) for i, _ in rows]
-    for incident, *cells in offers:
-        if any(cells):
-            table.add_row(incident.id, *(Text(cell or "–") for cell in cells))
-    return Group("", table) if table.row_count else ""
-
-
-def _zone_name(rows: Sequence[tuple[Incident, Status]], zone: tzinfo | None) -> str:
-    return rows[0][0].opened_at.astimezone(zone).strftime("%Z") if rows else ""
-
-
 def incident_in_full(
     found: IncidentDetails,
-    zone: tzinfo | None = None,
+    zone: tzinfo,
     clocks: RenderableType = "",
     silence: Suppression | None = None,
     decide: tuple[str, str] = ("", ""),
@@ -238,7 +198,7 @@ def incident_in_full(
     )
 
 
-def _facts(incident: Incident, zone: tzinfo | None) -> Table:
+def _facts(incident: Incident, zone: tzinfo) -> Table:
     grid = Table.grid(padding=(0, 3, 0, 0))
     for name, value in (
         ("kinds", brief(incident.kinds, 6)),
@@ -271,24 +231,21 @@ def _reasons(reasons: Iterable[IncidentReason]) -> Table:
     return grid
 
 
-def _sightings(sightings: Iterable[Sighting], zone: tzinfo | None) -> Table:
-    grid = Table.grid(padding=(0, 2, 0, 0))
+def _sightings(sightings: Iterable[Sighting], zone: tzinfo) -> Listing:
+    listing = Listing(("seen", "site", "author", "address", "what"), whole=("seen",))
     for s in sightings:
-        summary = (
-            " · ".join(filter(None, (s.title, summarize_claims(s.claims), _presence(s, zone))))
-            or "–"
+        summary = filter(None, (s.title, summarize_claims(s.claims), _presence(s, zone)))
+        listing.add_row(
+            moment(s.fetched_at, zone),
+            s.site,
+            s.author or "–",
+            s.url or "–",
+            " · ".join(summary) or "–",
         )
-        grid.add_row(
-            f"  {moment(s.fetched_at, zone)}",
-            cell(s.site),
-            cell(s.url or "–"),
-            cell(summary),
-            cell(s.author or "–"),
-        )
-    return grid
+    return listing
 
 
-def _presence(sighting: Sighting, zone: tzinfo | None) -> str:
+def _presence(sighting: Sighting, zone: tzinfo) -> str:
     """Return whether a post is gone, and since when, or back; "" if it was never gone."""
     if sighting.gone_at is not None:
         how = "edited out" if sighting.gone_how == "edited" else "removed"
@@ -296,7 +253,7 @@ def _presence(sighting: Sighting, zone: tzinfo | None) -> str:
     return f"back again, {moment(sighting.back_at, zone)}" if sighting.back_at else ""
 
 
-def _sellers(sellers: Iterable[Seller], zone: tzinfo | None) -> Table:
+def _sellers(sellers: Iterable[Seller], zone: tzinfo) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
     for seller in sellers:
         posts = (
@@ -338,17 +295,11 @@ SHOWN = 50
 """Number of changed incidents that a terminal lists; `--json` lists all."""
 
 
-def _counts_table(counts: Sequence[RuleCount]) -> Table:
-    """Return a table of rules, one per row."""
-    table = make_table(
-        "rule",
-        "what it says",
-        "incidents",
-        "posts",
-        "confirmed",
-        "false",
-        "precision",
-        right=("incidents", "posts", "confirmed", "false"),
+def _counts_table(counts: Sequence[RuleCount]) -> Listing:
+    """Return a listing of rules, one per row."""
+    table = Listing(
+        ("rule", "incidents", "posts", "confirmed", "false", "precision", "what it says"),
+        right=("incidents", "posts", "confirmed", "false", "precision"),
     )
     for count in counts:
         numbers = (
@@ -356,7 +307,7 @@ def _counts_table(counts: Sequence[RuleCount]) -> Table:
             for n in (count.incidents, count.posts, count.confirmed, count.false_positives)
         )
         precision = "–" if count.precision is None else f"{count.precision:.0%}"
-        table.add_row(cell(count.rule), cell(count.title), *numbers, precision)
+        table.add_row(count.rule, *numbers, precision, count.title)
     return table
 
 
@@ -420,9 +371,9 @@ def replay_in_full(replay: RuleReplay, counts: Sequence[RuleCount]) -> Renderabl
     return Group(*parts)
 
 
-def _changes_table(replay: RuleReplay) -> Table:
-    table = make_table(
-        "incident", "tenant", "severity", "exposure", "scenario", "origin", whole=("incident",)
+def _changes_table(replay: RuleReplay) -> Listing:
+    table = Listing(
+        ("incident", "tenant", "severity", "exposure", "scenario", "origin"), whole=("incident",)
     )
     for change in replay.changes[:SHOWN]:
         pairs = zip(map(str, change.before), map(str, change.after), strict=True)
@@ -434,16 +385,16 @@ def _changes_table(replay: RuleReplay) -> Table:
             )
         )
         shown = (cells[name] for name in ("severity", "exposure", "scenario", "origin"))
-        table.add_row(change.incident, cell(change.tenant), *shown)
+        table.add_row(change.incident, change.tenant, *shown)
     return table
 
 
-def _posts_table(replay: RuleReplay) -> Table:
-    table = make_table("site", "posts", "are", "would be", right=("posts",))
+def _posts_table(replay: RuleReplay) -> Listing:
+    table = Listing(("site", "posts", "are", "would be"), right=("posts",))
     for (site, before, after), count in sorted(
         replay.posts.items(), key=lambda item: (-item[1], item[0])
     ):
-        table.add_row(cell(site), f"{count:,}", *map(_place, (before, after)))
+        table.add_row(site, f"{count:,}", *map(_place, (before, after)))
     return table
 
 

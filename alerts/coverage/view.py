@@ -73,6 +73,8 @@ def _parse_time_of_day(word: str) -> time_of_day | None:
 
 
 COLUMNS = 24
+NARROWER = (COLUMNS, 12, 8, 6)
+"""Hours in a table for the terminal, the most that fit."""
 SHOWN = 40
 """Sites in the table; those with gaps first."""
 NAME_WIDTH, CELL_WIDTH = 27, 3
@@ -100,29 +102,28 @@ class SharedGap:
 
 
 def build_tables(
-    window: CoverageWindow, zone: tzinfo, rows: Sequence[SiteCoverage]
+    window: CoverageWindow, zone: tzinfo, rows: Sequence[SiteCoverage], width: int
 ) -> Iterator[Table]:
-    """Yield one table for the terminal per 24 hours, with a row per site and a column per hour.
+    """Yield tables for a terminal of `width` columns, with a row per site and a column per hour.
 
-    Hours are shown in `zone`. If the window has canary posts, a last row marks their hours. Without
-    rows or hours, nothing is yielded.
+    A table has 24 hours, or fewer if the terminal is narrow. Hours are shown in `zone`. If the
+    window has canary posts, a last row marks their hours. Without rows or
+    hours, nothing is yielded.
     """
     hours = [cell.at for cell in rows[0].cells] if rows else []
-    for first in range(0, len(hours), COLUMNS):
-        block = hours[first : first + COLUMNS]
+    fitting = (n for n in NARROWER if NAME_WIDTH + n * CELL_WIDTH <= width)
+    count = next(fitting, NARROWER[-1])
+    for first in range(0, len(hours), count):
+        block = hours[first : first + count]
         table = Table("site", box=None, padding=0, header_style="bold")
-        table.columns[0].max_width, table.columns[0].no_wrap, table.columns[0].overflow = (
-            NAME_WIDTH,
-            True,
-            "ellipsis",
-        )
+        table.columns[0].max_width, table.columns[0].overflow = NAME_WIDTH, "fold"
         for at in block:
             table.add_column(
                 _format_head(at, block[0], zone), justify="right", width=CELL_WIDTH, no_wrap=True
             )
         for row in rows:
             table.add_row(
-                Text(safe(row.site) + " "), *map(_format_cell, row.cells[first : first + COLUMNS])
+                Text(safe(row.site) + " "), *map(_format_cell, row.cells[first : first + count])
             )
         if window.canaries:
             table.add_row(

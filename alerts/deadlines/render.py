@@ -11,14 +11,14 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, tzinfo
 from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
 from alerts.deadlines import CHANNELS, Stage, get_sent_at, regimes
 from alerts.deadlines.outstanding import Duty
 from alerts.records import Decision
-from ullage.display import moment, safe
+from ullage.display import moment
 from ullage.display.decide import Decide
+from ullage.display.listing import Listing
 from ullage.phrase import Phrase, mark_for_translation
 
 
@@ -244,28 +244,22 @@ def clock_words(duty: Duty, now: datetime, zone: tzinfo) -> dict[str, Any]:
     }
 
 
-def clocks_table(duties: Sequence[Duty], now: datetime, zone: tzinfo) -> Table:
-    """Return a table for the terminal with one line per duty, without a head.
+def clocks_table(duties: Sequence[Duty], now: datetime, zone: tzinfo) -> Listing:
+    """Return a listing for the terminal with one row per duty.
 
-    The columns are rule and stage, time limit, due time in `zone`, time left at `now`, and the
-    state with warnings and the authority's reference.
+    The columns are rule and stage, due time in `zone`, time left at `now`, the state with warnings
+    and the authority's reference, and the time limit.
     """
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    for narrow in (True, False, True, True, False):
-        grid.add_column(no_wrap=narrow)
+    listing = Listing(("report", "due", "left", "state", "limit"), whole=("report", "due", "left"))
     for duty in duties:
         marks = [] if duty.regime.verified else [UNVERIFIED[0]]
         marks += [BY_ONE_PERSON[0]] if duty.is_by_one_person else []
-        marks += [
-            text
-            for text in (warning(duty)[0], safe(duty.report.reference) if duty.report else "")
-            if text
-        ]
-        grid.add_row(
-            Text(f"  {duty.regime.id} {duty.stage.id}"),
-            Text(limit(duty.stage)[0]),
-            Text(moment(duty.due, zone) if duty.due else "–"),
+        marks += [warning(duty)[0], duty.report.reference if duty.report else ""]
+        listing.add_row(
+            f"{duty.regime.id} {duty.stage.id}",
+            moment(duty.due, zone) if duty.due else "–",
             Text(str(remaining(duty, now)), "bold red" if duty.state == "running" else ""),
-            Text("; ".join([state(duty, now)[0], *marks])),
+            "; ".join(filter(None, [state(duty, now)[0], *marks])),
+            limit(duty.stage)[0],
         )
-    return grid
+    return listing

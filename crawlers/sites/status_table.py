@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
 from crawlers.sites.site import Site
 from crawlers.sites.visit_verdict import MEANING
-from ullage.display.screen import make_table
+from ullage.display.listing import Listing
 from ullage.records import INGEST
 from ullage.records.heartbeat import SiteReport
 
@@ -101,47 +100,33 @@ class SiteRow:
         }
 
 
-def build_table(
-    rows: Iterable[SiteRow], now: float, zone: tzinfo | None = None, refused: Iterable[str] = ()
-) -> Table:
-    """Return a table with a line per site, and per file without a valid site (`refused`).
+def build_table(rows: Iterable[SiteRow], now: float, refused: Iterable[str] = ()) -> Listing:
+    """Return a listing with a row per site, and per file without a valid site (`refused`).
 
-    It fits 100 columns if names are short.
+    Times are distances from `now`.
     """
-    headings = (
-        "site",
-        "state",
-        "since",
-        "last new",
-        "something\nnew comes",
-        "overdue",
-        "pages due\n/ given up",
-        "next visit",
+    listing = Listing(
+        ("site", "state", "since", "last new", "overdue", "next visit", "pages", "new comes"),
+        whole=("since", "last new", "overdue"),
     )
-    rendered = make_table(*headings, right=headings[6:7], whole=headings[1:])
     for row in rows:
         report = row.report
-        rendered.add_row(
-            Text(row.site.name),
+        is_due = row.next_visit <= now
+        next_visit = "now" if is_due else f"in {_format_duration(row.next_visit - now)}"
+        listing.add_row(
+            row.site.name,
             Text(_describe_state(row), COLOURS[report.state]),
-            _format_ago(report.since, now),
-            _format_ago(report.last_new, now),
+            _format_distance(report.since, now),
+            _format_distance(report.last_new, now),
+            _format_distance(report.expected_by, now),
+            next_visit if row.site.is_crawled else "-",
+            f"{row.pages['due']} due, {row.pages['parked']} given up",
             row.rhythm,
-            _format_time(report.expected_by, zone),
-            f"{row.pages['due']} / {row.pages['parked']}",
-            (
-                "-"
-                if not row.site.is_crawled
-                else "now"
-                if row.next_visit <= now
-                else _format_wait(row.next_visit - now)
-            ),
         )
     for name in refused:
-        rendered.add_row(
-            Text(name), Text(f"{NOT_VISITED}: {FILE_AT_FAULT}", COLOURS["unreachable"]), *("-" * 6)
-        )
-    return rendered
+        state = Text(f"{NOT_VISITED}: {FILE_AT_FAULT}", COLOURS["unreachable"])
+        listing.add_row(name, state, *("-" * 6))
+    return listing
 
 
 def _describe_state(row: SiteRow) -> str:
@@ -223,16 +208,11 @@ def _to_iso(at: float) -> str | None:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds") if at else None
 
 
-def _format_time(at: float, zone: tzinfo | None) -> str:
-    return datetime.fromtimestamp(at, UTC).astimezone(zone).strftime("%m-%d %H:%M") if at else "-"
-
-
-def _format_ago(at: float, now: float) -> str:
-    return f"{_format_duration(max(0.0, now - at))} ago" if at else "-"
-
-
-def _format_wait(seconds: float) -> str:
-    return f"in {_format_duration(seconds)}"
+def _format_distance(at: float, now: float) -> str:
+    """Format a time as `3 h ago` or `in 3 h`; `-` for never."""
+    if not at:
+        return "-"
+    return f"in {_format_duration(at - now)}" if at > now else f"{_format_duration(now - at)} ago"
 
 
 def _format_duration(seconds: float) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -271,8 +272,7 @@ def _describe_standing(context: Context, name: str) -> Iterator[str]:
 
 
 def _format_moment(context: Context, seconds: float) -> str:
-    now = context.clock.now()
-    return moment(now.fromtimestamp(seconds, now.tzinfo))
+    return moment(datetime.fromtimestamp(seconds, UTC), context.zone)
 
 
 def safe_lines(text: str) -> str:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from matcher.cli.erasing import say_erased
 from matcher.cli.scan import body_of, size_of
@@ -53,8 +52,9 @@ from ullage.audit.entry import AuditEntry
 from ullage.audit.trail import FOLDER
 from ullage.audit.verify import list_watchlist_changes
 from ullage.display import moment
+from ullage.display.listing import Listing
 from ullage.display.progress import read_progress
-from ullage.display.screen import cell, make_table, print_list
+from ullage.display.screen import print_list
 from ullage.errors import ConfigError, Exit
 from ullage.files.atomic_write import put_in_place
 from ullage.lookup import list_index as recorded
@@ -592,13 +592,12 @@ def _history(context: Context, tenant: str, *, as_json: bool) -> None:
         one for one in list_watchlist_changes(context.data / FOLDER) if tenant in ("", one.tenant)
     ]
 
-    def shown(some: Sequence[AuditEntry]) -> Table:
-        made = make_table("when", "tenant", "did", "what", "by")
-        for one in some:
-            made.add_row(
-                moment(one.at), cell(one.tenant), one.action, cell(one.object), cell(one.actor)
-            )
-        return made
+    def shown(entries: Sequence[AuditEntry]) -> Listing:
+        listing = Listing(("when", "tenant", "by", "did", "what"), whole=("when",))
+        for entry in entries:
+            at = moment(entry.at, context.zone)
+            listing.add_row(at, entry.tenant, entry.actor, entry.action, entry.object)
+        return listing
 
     def row(one: AuditEntry) -> dict[str, object]:
         return {

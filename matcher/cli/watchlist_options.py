@@ -28,7 +28,8 @@ from matcher.watchlist.source import (
     tables,
 )
 from matcher.watchlist.tagging import CHOSEN_SHARE
-from ullage.display.screen import cell, make_console, make_table
+from ullage.display.listing import Listing
+from ullage.display.screen import cell, print_listing
 from ullage.errors import ConfigError
 from ullage.identifiers import kinds
 from ullage.lookup.values import readings
@@ -315,15 +316,15 @@ def confirmed(source: Source) -> Source:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         require_columns(source, columns, [Path(sys.argv[0]).name, *sys.argv[1:]])
         return source
-    shown = make_table("column", "read as", "examples")
+    shown = Listing(("column", "read as", "examples"))
     for column in columns:
         kind = cell(column.kind or "not read", "bold" if column.is_proposed else "dim")
         shown.add_row(
-            cell(column.name if is_showable(column.name) else "…"),
+            column.name if is_showable(column.name) else "…",
             kind,
-            cell("  ".join(column.examples)),
+            "  ".join(column.examples),
         )
-    make_console().print(shown)
+    print_listing(shown)
     if not typer.confirm("Read the columns like this?"):
         raise ConfigError(
             "nothing was read: use --map COLUMN=KIND to say what a column contains, or"

@@ -8,8 +8,9 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from alerts.cases.queue import QueueRow
 from alerts.grouping.stage import Alert
-from alerts.records import CLASSES, Incident
+from alerts.records import CLASSES, Incident, Status, WorkItem
 from alerts.service.metrics import AlertMetrics
 from alerts.store import DocumentFilter, IncidentStore
 from tests import factories
@@ -149,3 +150,12 @@ def everything(store: IncidentStore) -> dict[str, str]:
         for kind in CLASSES
         for d in store.scroll(kind, DocumentFilter())
     }
+
+
+def queue_row(incident: Incident, status: Status = "open", due: datetime | None = None) -> QueueRow:
+    """Return the row of an incident in the queue, with a due time of its own."""
+    names = (
+        "id tenant opened_at severity origin scenario sites kinds series exposure customers"
+    ).split()
+    facts = {name: getattr(incident, name) for name in names}
+    return QueueRow(incident, WorkItem(**facts, stage="open", status=status, due_at=due))

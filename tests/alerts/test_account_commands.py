@@ -210,7 +210,7 @@ def test_token_is_printed_once_alone_on_stdout_and_never_listed(run, context) ->
     added = run(token, "add", "crm", *words)
     assert len(added.stdout.splitlines()) == 1
     assert "shown this once" in added.stderr
-    listed = run(user, "list", "--tokens", "--json").stdout
+    listed = run(token, "list", "--json").stdout
     (shown,) = [json.loads(line) for line in listed.splitlines()]
     assert added.stdout.strip() not in listed
     assert (shown["name"], shown["may"], shown["tenants"]) == (
@@ -220,7 +220,7 @@ def test_token_is_printed_once_alone_on_stdout_and_never_listed(run, context) ->
     )
     assert (shown["purpose"], shown["state"]) == ("asks for callers", "good")
     run(token, "revoke", shown["id"])
-    assert json.loads(run(user, "list", "--tokens", "--json").stdout)["state"] == "revoked"
+    assert json.loads(run(token, "list", "--json").stdout)["state"] == "revoked"
     with pytest.raises(ConfigError, match="no token with that id"):
         run(token, "revoke", shown["id"])
     assert [entry[0] for entry in read_audit(context)] == ["token.add", "token.revoke"]

@@ -17,7 +17,7 @@ from alerts.deadlines.render import duration
 from alerts.records import Decision, Incident, incident_id
 from alerts.store import DocumentFilter
 from matcher.cli.evidence_vault import passed_on
-from tests.alerts.builders import finding, fold_all
+from tests.alerts.builders import finding, fold_all, queue_row
 from tests.factories import sign_finding_record
 from ullage.bus import FINDINGS
 from ullage.cli import app
@@ -180,36 +180,44 @@ def test_empty_list_is_trusted_when_all_sites_were_read(context, store, run):
     assert run("incidents", "list", "--json").stdout == ""
 
 
-def draw(what: RenderableType) -> str:
+def draw(what: RenderableType, width: int = 100) -> str:
     file = io.StringIO()
-    Console(width=100, file=file, highlight=False).print(what)
+    Console(width=width, file=file, highlight=False).print(what)
     return file.getvalue()
 
 
-def test_table_fits_100_columns_and_shows_every_column(store, clock):
+@pytest.mark.parametrize("width", [80, 100, 160])
+def test_list_shows_what_is_decided_by_at_any_width(store, clock, width):
     wide = finding(
         "f",
         range(10),
         people=range(400),
         kinds=("phone", "resident_id", "card", "email"),
         site="a-forum-with-a-long-name",
+        capture={"title": "内料"},
     )
     fold_all(store, clock, [wide])
-    incident = store.get(Incident, A).model_copy(update={"origin": "fabricated"})
-    text = draw(incidents_table([(incident, "false_positive")], BEIJING))
-    assert max(map(len, text.splitlines())) <= 100
-    for part in (
-        A,
-        incident.severity,
-        "fabricated",
-        "400",
-        "resident_id",
-        "false",
-        "positive",
-        "CST",
-        "09-21",
-    ):
+    incident = store.get(Incident, A)
+    due = datetime(2026, 9, 21, 23, 0, tzinfo=UTC)
+    row = queue_row(incident, "false_positive", due)
+    text = draw(incidents_table([row], due, BEIJING, silent=[A]), width)
+    assert max(map(len, text.splitlines())) <= width
+    title = ("ID, card", "内料")
+    for part in (A, "2026-09-22 07:00 CST", incident.severity, "bank", "400", *title):
         assert part in text
+    words = " ".join(text.split())
+    for part in ("false positive, suppressed", "a-forum-with-a-long-name", "due", "title"):
+        assert all(word in words for word in part.split())
+
+
+def test_piped_list_is_tab_separated_with_labelled_times(store, clock, run):
+    fold_all(store, clock, [finding("f", range(10), people="ab")])
+    head, row = run("incidents", "list").stdout.splitlines()
+    assert head.split("\t") == [
+        "incident", "due", "severity", "tenant", "customers", "status", "site", "title"
+    ]  # fmt: skip
+    assert dict(zip(head.split("\t"), row.split("\t"), strict=True))["incident"] == A
+    assert "opened 2026-09-21 22:13 CST" in run("incidents", "show", A).stdout
 
 
 def test_show_gives_verdicts_with_reasons_and_escapes_control_characters(store, clock, run):
@@ -304,4 +312,4 @@ def test_terminal_helpers_format_text_durations_and_times():
         "1.0 d",
     ]
     assert moment(datetime(2026, 9, 21, 23, 0, tzinfo=UTC), BEIJING) == "2026-09-22 07:00 CST"
-    assert moment(None) == "unknown"
+    assert moment(None, BEIJING) == "unknown"

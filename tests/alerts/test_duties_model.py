@@ -210,7 +210,7 @@ def test_duties_of_any_history_are_consistent(store, clock):
             update={"clock": word, "customers": people, "severity": severity, "first_seen": BEGUN}
         )
         duties = Duties(store, lambda _: tenant, clock.as_clock()).find_duties(judged, history)
-        assert clocks_table(duties, now, ZONE).row_count == len(duties)
+        assert len(clocks_table(duties, now, ZONE).rows) == len(duties)
         for duty, row in zip(duties, clocks_as_json(duties, now), strict=True):
             assert (row["left_seconds"] is None) == (str(remaining(duty, now)) == "–")
             assert ("overdue" in str(remaining(duty, now))) == (

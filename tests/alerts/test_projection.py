@@ -1,12 +1,13 @@
 """The incident's numbers and labels, as reports and routes read them."""
 
 import io
+from datetime import UTC
 
 import pytest
 from rich.console import Console
 
 from alerts.cases.incident_list import load_details
-from alerts.cli.tables import incident_in_full, incidents_table
+from alerts.cli.tables import incident_in_full
 from alerts.grouping.exposures import (
     MAX_GROUPS,
     build_exposures,
@@ -133,7 +134,7 @@ def test_unread_part_beside_a_brand_is_an_incident_that_says_so(store, clock):
     [reason] = [reason for reason in incident.reasons if reason.code == "N"]
     assert reason.evidence == "posted beside the brand, could not be fully read: 1 encrypted"
     shown = io.StringIO()
-    Console(file=shown, width=200).print(incident_in_full(load_details(store, incident.id)))
+    Console(file=shown, width=200).print(incident_in_full(load_details(store, incident.id), UTC))
     assert "could not be fully read" in shown.getvalue()
     assert store.get(Sighting, "f").unread == {"encrypted": 1}
 
@@ -161,7 +162,7 @@ def test_terms_are_shown_as_in_the_posts(store, clock):
     assert incident.terms == ("内料", "手持", "走样")  # by these it is found and judged
     assert incident.written == ("內料", "手持身份證", "走样")
     shown = io.StringIO()
-    Console(file=shown, width=200).print(incident_in_full(load_details(store, incident.id)))
+    Console(file=shown, width=200).print(incident_in_full(load_details(store, incident.id), UTC))
     assert all(word in shown.getvalue() for word in incident.written)
     assert "内料" not in shown.getvalue()
     assert "PHONE 手持身份證" in next(why.evidence for why in incident.reasons if why.code == "X5")
@@ -238,9 +239,7 @@ def test_terminal_names_the_partner_as_origin(store, clock):
     incident = incident_of(store)
     assert incident.whose == "partner:sms A"
     console = Console(width=100, file=io.StringIO())
-    console.print(
-        incidents_table([(incident, "open")]), incident_in_full(load_details(store, incident.id))
-    )
+    console.print(incident_in_full(load_details(store, incident.id), UTC))
     shown = console.file.getvalue()
     assert "Origin: partner:sms A" in shown
     assert max(map(len, shown.splitlines())) <= 100

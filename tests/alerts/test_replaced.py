@@ -8,6 +8,7 @@ import contextlib
 import io
 import itertools
 import json
+from datetime import UTC
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from alerts.records.sighting import Traits
 from alerts.store import DocumentFilter, IncidentStore
 from alerts.store.sqlite import SqliteStore
 from tests.alerts.browser import Browser
-from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
+from tests.alerts.builders import everything, finding, fold_all, handle, queue_row, record, stage
 from tests.conftest import HeldClock
 from tests.factories import match
 from ullage.errors import UnavailableError
@@ -296,8 +297,9 @@ def test_terminal_and_json_say_at_least(store: SqliteStore, clock: HeldClock) ->
     incident_view = load_details(store, the_incident(store).id)
     assert incident_view is not None
     out = Console(width=160, record=True, file=io.StringIO())
-    out.print(incident_in_full(incident_view))
-    out.print(incidents_table([(incident_view.incident, "open")]))
+    out.print(incident_in_full(incident_view, UTC))
+    row = queue_row(incident_view.incident)
+    out.print(incidents_table([row], clock.as_clock().now(), UTC))
     text = out.export_text()
     assert (
         "incomplete: at least 1,234 customers (it exceeds the size limit of a captured post)"

@@ -1,7 +1,6 @@
 """`ullage sites` as people and programs see it."""
 
 import io
-from datetime import UTC
 
 from rich.console import Console
 
@@ -29,9 +28,9 @@ def row(
     )
 
 
-def render_lines(*rows: SiteRow, width: int = 110) -> str:
+def render_lines(*rows: SiteRow, width: int = 160) -> str:
     console = Console(file=(out := io.StringIO()), width=width, highlight=False)
-    console.print(build_table(rows, NOON, UTC))
+    console.print(build_table(rows, NOON))
     return out.getvalue()
 
 
@@ -50,8 +49,8 @@ def test_line_shows_state_since_when_and_what_is_expected() -> None:
         "2 h ago",
         "25 h ago",
         "every hour",
-        "09-22 14:13",
-        "3 / 1",
+        "in 24 h",
+        "3 due, 1 given up",
         "in 4 min",
     ):
         assert part in " ".join(line.split()), part
@@ -60,7 +59,9 @@ def test_line_shows_state_since_when_and_what_is_expected() -> None:
 def test_unknown_values_are_dashes_and_disabled_sites_say_off() -> None:
     text = render_lines(row("new"), row("off", enabled=False), row("late", next_visit=NOON - 5))
     assert "not visited yet" in text
-    assert [line.split()[-1] for line in text.splitlines()[-3:]] == ["min", "-", "now"]
+    assert [" ".join(line.split())[-30:] for line in text.splitlines()[-3:]] == [
+        f"{next_visit} 3 due, 1 given up every hour"[-30:] for next_visit in ("min", "-", "now")
+    ]
     assert " off " in text.splitlines()[-2]
 
 
@@ -74,7 +75,7 @@ def test_ingest_site_is_not_shown_as_visited() -> None:
         0,
     )
     line = render_lines(fed).splitlines()[-1]
-    assert line.split() == ["chat", "by", "ingest", "-", "-", "-", "0", "/", "0", "-"]
+    assert line.split() == ["chat", "by", "ingest", *"----", "0", "due,", "0", "given", "up"]
     assert (fed.as_json()["next_visit"], fed.as_json()["platform"]) == (None, "ingest")
 
 
@@ -111,8 +112,8 @@ def test_state_is_shown_with_its_reason_and_an_explanation() -> None:
 
 
 def test_faulty_file_is_shown_as_not_visited() -> None:
-    console = Console(file=(out := io.StringIO()), width=110, highlight=False)
-    console.print(build_table([row("a")], NOON, UTC, refused=["bad"]))
+    console = Console(file=(out := io.StringIO()), width=160, highlight=False)
+    console.print(build_table([row("a")], NOON, refused=["bad"]))
     assert out.getvalue().splitlines()[-1].split() == ["bad", "not", "visited:", "file", *"------"]
     assert explain_reasons([], ["bad"]) == [f"file: {MEANING['file']}"]
 
@@ -129,7 +130,9 @@ def test_every_state_fits_a_terminal_of_a_hundred_columns() -> None:
         for state in STATES
     ]
     lines = render_lines(*rows, width=100).splitlines()
-    assert len(lines) == len(STATES) + 3
+    for state in STATES:
+        starts = f"site-{state[:8]}", state.replace("_", " ")
+        assert any(line.split("  ")[0] == starts[0] and starts[1] in line for line in lines), state
     assert max(map(len, lines)) <= 100
 
 

@@ -138,7 +138,7 @@ class World(NamedTuple):
         names = (
             {
                 **self.names,
-                "ID": json.loads(run_ullage("user", "list", "--tokens", "--json")[1])["id"],
+                "ID": json.loads(run_ullage("token", "list", "--json")[1])["id"],
             }
             if "revoke" in command.words
             else self.names

@@ -5,7 +5,8 @@ bidirectional characters as escapes, so that a title cannot move a terminal's cu
 line. `inert` puts a quote before a cell that a spreadsheet would take for a formula (OWASP, CSV
 injection): at its beginning, and after a semicolon, where Excel separates cells in much of Europe
 whatever the file says. `moment` shows a time, stored in UTC, in local time with its zone. Nothing
-here fails on any text. Tables and JSON Lines are in `ullage.display.screen`.
+here fails on any text. Tables are in `ullage.display.listing`, JSON Lines in
+`ullage.display.screen`.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ def safe(text: str) -> str:
     return "".join(ascii(c)[1:-1] if unicodedata.category(c) in HIDDEN else c for c in text)
 
 
-def moment(when: datetime | None, zone: tzinfo | None = None) -> str:
-    """Return a moment as local time to the minute, with its zone; `unknown` for None.
+def moment(when: datetime | None, zone: tzinfo | None) -> str:
+    """Return a moment as time in `zone` to the minute, with the zone's name; `unknown` for None.
 
-    `zone` is by default this machine's.
+    Commands pass the zone of `Context.zone`; None is this machine's zone.
     """
     return when.astimezone(zone).strftime("%Y-%m-%d %H:%M %Z") if when else "unknown"
 

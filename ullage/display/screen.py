@@ -1,25 +1,25 @@
-"""Print lists on a terminal: as tables for people, as JSON Lines for programs.
+"""Print lists: as tables on a terminal, as tab-separated lines in a pipe, as JSON Lines on request.
 
 A command builds its rows and calls `print_list`, which prints one JSON object per line with
-`--json` and otherwise a table, or a sentence if there are no rows. Cells with text from outside
+`--json` and otherwise a `Listing`, or a sentence if there are no rows. Styled text from outside
 must be made by `cell`, which interprets no mark-up and escapes control characters. A terminal's
-width decides where tables wrap; elsewhere it is 100 columns, so that output is the same in a pipe
+width decides where text wraps; elsewhere it is 100 columns, so that output is the same in a pipe
 everywhere.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 import typer
-from rich import box
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ullage.display import safe
+from ullage.display.listing import Listing
 from ullage.verdict.next_step import NextStep
 
 WIDTH = 100
@@ -31,22 +31,6 @@ def make_console() -> Console:
     """Return a console for standard output, as wide as the terminal; 100 columns elsewhere."""
     detected = Console(highlight=False)
     return detected if detected.is_terminal else Console(highlight=False, width=WIDTH)
-
-
-def make_table(*columns: str, right: Collection[str] = (), whole: Collection[str] = ()) -> Table:
-    """Return an empty table with these columns; add rows with its `add_row`.
-
-    Cells wrap if necessary; `right` columns are right-aligned, `whole` columns never wrap.
-    """
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    for name in columns:
-        table.add_column(
-            name,
-            justify="right" if name in right else "left",
-            no_wrap=name in whole,
-            overflow="fold",
-        )
-    return table
 
 
 def cell(text: str, style: str = "") -> Text:
@@ -86,20 +70,32 @@ def print_row(row: Mapping[str, Any]) -> None:
     typer.echo(json.dumps(row, ensure_ascii=False))
 
 
+def print_listing(listing: Listing) -> None:
+    """Print a listing: as a table on a terminal, elsewhere as tab-separated lines."""
+    screen = make_console()
+    if screen.is_terminal:
+        screen.print(listing)
+        return
+    for line in listing.to_lines():
+        typer.echo(line)
+
+
 def print_list(
     items: Sequence[T],
     *,
     as_json: bool,
     row: Callable[[T], Mapping[str, Any]],
-    table: Callable[[Sequence[T]], RenderableType],
+    table: Callable[[Sequence[T]], Listing],
     none: str,
 ) -> None:
-    """Print `items`: with `as_json` one JSON object per line, made by `row`; else as one table.
+    """Print `items`: with `as_json` one JSON object per line, made by `row`; else as one listing.
 
     If there are none, prints nothing as JSON, and for people the sentence `none`.
     """
     if as_json:
         for item in items:
             print_row(row(item))
+    elif items:
+        print_listing(table(items))
     else:
-        make_console().print(table(items) if items else none)
+        make_console().print(none)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from ullage.audit import Trail
 from ullage.audit.forwarding import find_fault
@@ -105,6 +106,11 @@ class Context:
         Returns "" if nothing does, or if no receiver is configured.
         """
         return find_fault(self.data / AUDIT) if self.settings.audit.syslog else ""
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone in which commands show and read all times."""
+        return ZoneInfo(self.settings.coverage.zone)
 
     def tenant(self, name: str) -> Tenant:
         """Return a tenant's settings, or the defaults if it has no table."""
