@@ -20,6 +20,7 @@ from importlib import resources
 from typing import Any
 
 from ullage.identifiers import kinds
+from ullage.lookup.values import NUMBER
 from ullage.phrase import Phrase
 from ullage.settings import Language, Settings
 from ullage.verdict.severity import IN_CHINESE
@@ -45,7 +46,7 @@ ORIGIN = {
     "unknown": "来源不明",
 }
 """The words never say who leaked: in a draft for an authority that would be an admission."""
-KIND = {**{kind.name: kind.noun_zh for kind in kinds().values()}, "name": "姓名"}
+KIND = {kind.name: kind.noun_zh for kind in kinds().values()} | {"name": "姓名", NUMBER: "长数字"}
 FIELD = {**{str(label): chinese for label, (_, chinese) in FIELDS.items()}, "OTHER": "其他字段"}
 LABEL = re.compile(r"<([A-Z]+)>")
 """A field label in the skeleton of a row."""

@@ -109,10 +109,11 @@ class Suppressions:
             raise QueryError(
                 Phrase(
                     "a suppression must end after 1 to %(most)s days", most=MOST_SUPPRESSION_DAYS
-                )
+                ),
+                "days",
             )
         if not reason.strip():
-            raise QueryError("give the reason for the suppression")
+            raise QueryError("give the reason for the suppression", "reason")
         if not tenant or not conditions.describe():
             raise QueryError(
                 "give a tenant and at least one of site, channel, author, rule, incident"

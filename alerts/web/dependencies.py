@@ -59,7 +59,7 @@ from alerts.records.document import QueryError
 from alerts.store import IncidentStore
 from alerts.store.queries import CLOSED, require_known_tenant
 from alerts.store.tenant_view import StoreWithin
-from alerts.translation import TAGS
+from alerts.translation import TAGS, named
 from alerts.web.auth import Authenticator
 from alerts.web.dropped_files import AssessmentCache
 from alerts.web.static_files import find_static_path
@@ -69,7 +69,7 @@ from ullage.clock import Clock
 from ullage.display import moment, safe
 from ullage.erasure import HANDLE
 from ullage.errors import ConfigError, UllageError, UnavailableError
-from ullage.lookup.values import identifier_in
+from ullage.lookup.values import identifier_in, mask_identifiers
 from ullage.phrase import Phrase
 from ullage.security.masking import Secret
 from ullage.settings import Context, Language
@@ -157,16 +157,35 @@ Asked = Annotated[Filters, Depends(_filters)]
 """A route's filters, read from the query of its URL."""
 
 
+ID_FIELDS = frozenset({"status", "token", "seen", "entry"})
+"""Fields of forms that contain ids, which no person types."""
+FORM_ID = re.compile(r"[A-Za-z0-9 :_-]{1,120}")
+
+
 def redact_form(typed: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a form as they may be shown again, by name.
 
-    A text that contains an identifier or a long number is replaced by "", since pages never repeat
-    one. Values that are not text are unchanged.
+    Pages never repeat an identifier or a long number: in a text, its kind stands in its place.
+    Values that are not text are unchanged.
     """
     return {
-        name: "" if isinstance(value, str) and identifier_in(value) else value
+        name: mask_field(name, value) if isinstance(value, str) else value
         for name, value in typed.items()
     }
+
+
+def mask_field(name: str, text: str) -> str:
+    """Return the text of a form's field with its identifiers masked.
+
+    A field that people do not type in has an id, whose digits may look like a number.
+    """
+    return text if name in ID_FIELDS and FORM_ID.fullmatch(text) else mask_typed(text)
+
+
+def mask_typed(text: str) -> str:
+    """Return `text` with its identifiers masked, in the language of the reader."""
+    language = READER.get().language
+    return mask_identifiers(text, lambda kind: named(kind, "kind", language))
 
 
 def allow_any_query() -> None:

@@ -186,9 +186,9 @@ class Guard:
 
     `reach` knows the console's names and proxies. `principal` identifies the sender, NOBODY if
     unknown; the paths in `open_` are for everybody, otherwise `denied` answers, also to an error of
-    `principal`. Routes find both as `request.state.principal` and `request.state.asked`. Bodies of
-    the paths in `streamed` are left to the route and limited to so many bytes; `held` gives the
-    limits of others.
+    `principal`; it receives the body. Routes find both as `request.state.principal` and
+    `request.state.asked`. Bodies of the paths in `streamed` are left to the route and limited to so
+    many bytes; `held` gives the limits of others.
     """
 
     def __init__(
@@ -197,7 +197,7 @@ class Guard:
         reach: Reach,
         requests: Counter,
         principal: Callable[[Mapping[str, str], RequestSource], Principal],
-        denied: Callable[[Scope, UllageError | None], Response],
+        denied: Callable[[Scope, UllageError | None, bytes], Response],
         open_: Collection[str],
         streamed: Mapping[str, int] = MappingProxyType({}),
         held: Mapping[str, int] = MappingProxyType({}),
@@ -272,13 +272,14 @@ class Guard:
         try:
             principal = scope["state"]["principal"] = self._principal(headers, request_source)
         except UllageError as error:
-            return self._denied(scope, error), receive
+            return self._denied(scope, error, body), receive
         is_known = principal != NOBODY and (not principal.must_change or scope["path"] in CHANGING)
         passes = is_known or scope["path"] in self._open
         if is_streamed and passes:
             scope["state"].get(MORE_TIME, _ignore_deadline)(STREAM_SECONDS)
             return self._app, receive
-        return self._app if passes else self._denied(scope, None), _replay_body(body, receive)
+        answer = self._app if passes else self._denied(scope, None, body)
+        return answer, _replay_body(body, receive)
 
     def _is_streamed(self, scope: Scope) -> bool:
         """Return whether the route reads the body itself."""

@@ -29,7 +29,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from ullage.identifiers import kinds
@@ -71,6 +71,38 @@ def identifier_in(text: str, *, numbers: bool = True) -> str:
         if any(candidate.valid for candidate in kind.find(folded)):
             return kind.noun
     return mark_for_translation("a long number") if numbers and LONG_NUMBER.search(folded) else ""
+
+
+NUMBER = "number"
+"""What `mask_identifiers` calls a long number, which is of no kind."""
+
+
+def mask_identifiers(text: str, name: Callable[[str], str] = str) -> str:
+    """Return `text` with each identifier and long number replaced by its kind in brackets.
+
+    `name` returns what is written for a kind, or for `NUMBER`. The result never contains an
+    identifier: it is "" where one would remain.
+
+    >>> mask_identifiers("he called from 13800138000 at nine")
+    'he called from [phone] at nine'
+    """
+    pieces = [unicodedata.normalize("NFKC", char) for char in text]
+    folded, origins = "".join(pieces), [n for n, piece in enumerate(pieces) for _ in piece]
+    places = [
+        (candidate.start, candidate.end, kind.name)
+        for kind in kinds().values()
+        for candidate in kind.find(folded)
+        if candidate.valid
+    ]
+    places += [(*number.span(), NUMBER) for number in LONG_NUMBER.finditer(folded)]
+    masked, end = list[str](), 0
+    for first, last, kind_name in sorted(places, key=lambda place: (place[0], -place[1])):
+        start = origins[first]
+        if start >= end:
+            masked += [text[end:start], f"[{name(kind_name)}]"]
+        end = max(end, origins[last - 1] + 1)
+    result = "".join([*masked, text[end:]])
+    return "" if identifier_in(result) else result
 
 
 PLAIN = "plain"

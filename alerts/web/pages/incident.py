@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Form
@@ -31,9 +32,10 @@ from alerts.cases.incident_list import (
     find_customers_page,
     load_details,
 )
-from alerts.cases.incident_view import describe_pending, history
+from alerts.cases.incident_view import describe, describe_pending, history
 from alerts.cases.outcomes import tally
 from alerts.cases.outgoing import outgoing_sightings
+from alerts.cases.progress import CaseAct, find_later, find_unfinished, list_acts
 from alerts.cases.references import ReferenceRequest, State, find_requests
 from alerts.cases.regrouping import find_merged
 from alerts.cases.report import ReportForm as Written
@@ -43,7 +45,7 @@ from alerts.cases.suppressions import find_suppressed
 from alerts.cases.takedown_letter import LANGUAGES, notice_of, render_letter
 from alerts.deadlines import CHANNELS, get_sent_at, get_tenant_regimes
 from alerts.deadlines.outstanding import Duty, IncidentDeadlines
-from alerts.deadlines.render import clock_words, name_report
+from alerts.deadlines.render import clock_words, duration, name_report
 from alerts.deadlines.schedule import (
     build_item,
     find_assignee,
@@ -62,7 +64,9 @@ from alerts.web.incident_changes import (
     open_cases,
     record_reports,
 )
+from alerts.web.refused_form import PART_OF, RefusedForm, find_field
 from alerts.web.templating import READER
+from ullage.display import safe
 from ullage.errors import ConfigError
 from ullage.phrase import Phrase
 from ullage.runtime.assessing import folder_of
@@ -74,32 +78,15 @@ DECISIONS: Mapping[str, Phrase] = {
     "telling_approved": Phrase("DPO: customers may be notified"),
     "telling_withdrawn": Phrase("DPO: customers may no longer be notified"),
 }
-AT: Mapping[str, str] = {
-    "assigned": "to",
-    "due": "due",
-    "excused": "reason",
-    "takedown": "state",
-    "linked": "other",
-    "merged": "other",
-    "split": "other",
-    "detached": "sighting",
-}
-"""The field at which a form is refused, unless the error names one."""
 WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 PART_AFTER: Mapping[str, str] = {
     "reported": "#clocks", "acknowledged": "", "assigned": "", "due": "", "second_confirmed": "",
     "second_refused": "",
 }  # fmt: skip
 """Which part of the page is shown after a form of it; the history where nothing is said."""
-PART_OF: Mapping[str, str] = {
-    "reported": "clocks",
-    "reveal": "seen",
-    "references": "customers",
-    "answer": "customers",
-}
-"""In which part of the page a form stands, by its status or the first word of it, for one that
-is refused.
-"""
+ANSWERS = ("second_confirmed", "second_refused")
+FAULT = b'id="fault"'
+"""What marks the error on the page of a refused form."""
 MOST_REPORTS = 32
 """Of an incident, that one form may record."""
 GONE = Phrase("This incident does not exist; it may have passed its retention.")
@@ -108,29 +95,15 @@ Reader = Annotated[Console, require_permission("incident.read")]
 Decider = Annotated[Console, require_permission("incident.decide")]
 
 
-@dataclass(frozen=True, slots=True)
-class RefusedForm:
-    """A form that was refused: why, at which field, and what was typed."""
-
-    refused: Exception | None = None
-    at: str = ""
-    typed: Mapping[str, str] = field(default_factory=lambda: {"status": "", "note": ""})
-
-    def value(self, status: str, name: str, default: str = "") -> str:
-        """Return what was typed in a field of the form of `status`.
-
-        It is `default` if another form was sent.
-        """
-        return self.typed.get(name, default) if self.typed.get("status") == status else default
-
-
 def routes() -> APIRouter:
     """Return the routes of this page."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/incidents/{id_}")
-    def incident(site: Reader, id_: str, after: Text = "", kind: Text = "") -> HTMLResponse:
-        return show_incident(site, id_, after=after, kind=kind)
+    def incident(
+        site: Reader, id_: str, after: Text = "", kind: Text = "", did: Text = ""
+    ) -> HTMLResponse:
+        return show_incident(site, id_, after=after, kind=kind, did=did)
 
     @router.post("/incidents/{id_}/decisions")
     def decide(  # noqa: PLR0917  the fields of the page's forms
@@ -152,6 +125,7 @@ def routes() -> APIRouter:
         reference: Typed = "",
         no_reference: Typed = "",
         also: Annotated[list[str] | None, Form(max_length=MOST_REPORTS)] = None,
+        seen: Typed = "",
     ) -> Response:
         typed = {
             "status": status,
@@ -182,6 +156,8 @@ def routes() -> APIRouter:
                     "enter when the report was sent, and by which channel",
                     "channel" if sent_at else "sent_at",
                 )
+            if newer := _find_newer(site, id_, status, seen):
+                return show_incident(site, id_, _refuse_older(newer, typed, entry, also))
             if status == "due":
                 typed["due"] = due.strip() or "-"
             if also:
@@ -192,11 +168,11 @@ def routes() -> APIRouter:
                     carry_out(site, id_, {**typed, "entry": pending_id}, site.actor())
         except QueryError as error:
             return show_incident(
-                site, id_, RefusedForm(error, _find_field(status, error), redact_form(typed))
+                site, id_, RefusedForm(error, find_field(status, error), redact_form(typed))
             )
-        return RedirectResponse(
-            f"/incidents/{id_}{PART_AFTER.get(status.partition(' ')[0], '#history')}", 303
-        )
+        did = urlencode({"did": f"{typed['entry']}:answer" if status in ANSWERS else token})
+        part = PART_AFTER.get(status.partition(" ")[0], "#history")
+        return RedirectResponse(f"/incidents/{id_}?{did}{part}", 303)
 
     _add_exports(router)
     _add_takedown(router)
@@ -310,9 +286,37 @@ def _new_form_token() -> str:
     return secrets.token_hex(TOKEN_BYTES)
 
 
-def _find_field(status: str, error: QueryError) -> str:
-    """Return the field that an error is about."""
-    return error.members[0] if error.members else AT.get(status, "note")
+def _find_newer(site: Console, id_: str, status: str, seen: str) -> list[CaseAct]:
+    """Return what other people did since a form of `status` was opened.
+
+    `seen` is the latest act that its page showed. A note needs no version, nor does a form without
+    one.
+    """
+    if not seen or status == "note":
+        return []
+    acts = list_acts(site.store, id_)
+    return [act for act in find_later(acts, seen) if act.by != site.actor()]
+
+
+def _refuse_older(
+    newer: Sequence[CaseAct],
+    typed: Mapping[str, str],
+    entries: Sequence[str] | None,
+    also: Sequence[str] | None,
+) -> RefusedForm:
+    """Return a form that waits until its sender has read what others did meanwhile."""
+    fields = [(name, text) for name, text in typed.items() if name != "entry" and text]
+    fields += [("entry", entry) for entry in entries or ()] + [
+        ("also", name) for name in also or ()
+    ]
+    shown = redact_form(typed)
+    return RefusedForm(
+        QueryError("somebody else acted on this incident meanwhile"),
+        "seen",
+        shown,
+        newer,
+        fields if shown == dict(typed) else (),
+    )
 
 
 def _format_input(when: datetime, zone: ZoneInfo) -> str:
@@ -467,6 +471,27 @@ def _describe_reports(owed: IncidentDeadlines, now: datetime, zone: ZoneInfo) ->
     }
 
 
+def _describe_meanwhile(act: CaseAct, now: datetime) -> tuple[Phrase, str]:
+    """Return who did what how long ago, and the note."""
+    words: dict[str, Any] = {"who": safe(act.by), "ago": duration((now - act.at).total_seconds())}
+    if isinstance(act, PendingDecision):
+        what = describe_pending(act)
+        return Phrase("%(who)s proposed %(ago)s ago: %(what)s", **words, what=what), ""
+    return Phrase("%(who)s: %(what)s %(ago)s ago", **words, what=describe(act)), act.note
+
+
+def _describe_progress(site: Console, incident: Incident, did: str) -> dict[str, Any]:
+    """Return what the page says of acts: the one just done, those being done, and the latest."""
+    acts = list_acts(site.store, incident.id)
+    by_id = {act.id: act for act in acts if isinstance(act, Decision)}
+    done = by_id.get(f"{incident.id}:{did}") or by_id.get(did)
+    return {
+        "done": describe(done) if done else None,
+        "unfinished": [describe(act) for act in find_unfinished(site.store, incident, acts)],
+        "seen": acts[-1].id if acts else "-",
+    }
+
+
 def show_incident(
     site: Console,
     id_: str,
@@ -475,9 +500,11 @@ def show_incident(
     after: str = "",
     kind: str = "",
     revealed: Mapping[str, str] | None = None,
+    did: str = "",
 ) -> HTMLResponse:
     """Return the page of one incident; a page with status 404 if there is none with that id.
 
+    `did` names an act, by the end of its id, that the page says was done.
     `sent` is a form that was refused. Customers are listed after the cursor `after`; with `kind`,
     only those with an identifier of that kind. `revealed` are addresses of posts to show, by
     sighting id.
@@ -519,6 +546,8 @@ def show_incident(
         "takedown": find_takedown_state(owed.decisions),
         "presence": describe_removals(incident, zone),
         "fraud": tally(site.store, incident),
+        **_describe_progress(site, incident, did),
+        "meanwhile": [_describe_meanwhile(act, now) for act in sent.meanwhile],
         "links": find_links(incident, owed.decisions),
         "merged": find_merged(owed.decisions),
         "revealed": revealed or {},
@@ -535,8 +564,8 @@ def show_incident(
         "references": _load_references(site, incident, details.decisions, now),
         "sent": sent,
     }
-    status = 400 if sent.refused else 200
-    return site.page(
+    status = 409 if sent.meanwhile else 400 if sent.refused else 200
+    answer = site.page(
         "incident.html",
         status,
         **shown,
@@ -546,3 +575,6 @@ def show_incident(
         usual_days=USUAL_DAYS,
         token=_new_form_token,
     )
+    if sent.refused and sent.at and FAULT not in bytes(answer.body):
+        return show_incident(site, id_, replace(sent, at=""), after=after, kind=kind)
+    return answer

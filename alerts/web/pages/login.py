@@ -20,6 +20,7 @@ from alerts.accounts.sign_on import JOURNEY_SECONDS, LoginRefusedError
 from alerts.translation import LANGUAGES
 from alerts.web.auth import COOKIE, SECURE_COOKIE
 from alerts.web.dependencies import PLACE, Console, allow_any_query, allow_anybody, require_login
+from alerts.web.kept_form import MAX_KEPT, KeptForm, load, read_request
 from alerts.web.middleware import BACK
 from alerts.web.problems import ProblemError, convert_error, is_api_path
 from alerts.web.templating import COOKIE as LANGUAGE_COOKIE
@@ -43,20 +44,26 @@ def _add_login(router: APIRouter) -> None:
 
     @router.post("/login")
     def enter(
-        request: Request, site: Everybody, name: Typed = "", password: Typed = "", then: Typed = "/"
+        request: Request,
+        site: Everybody,
+        name: Typed = "",
+        password: Typed = "",
+        then: Typed = "/",
+        kept: Annotated[str, Form(max_length=MAX_KEPT)] = "",
     ) -> Response:
-        place = then if PLACE.fullmatch(then) else "/"
+        place, form = then if PLACE.fullmatch(then) else "/", load(kept)
         try:
             session = site.door.log_in(
                 name, password, request.state.asked.source, _read_device_cookie(request)
             )
         except LimitedError as error:
-            return show_limit(site, error, place)
-        return (
-            complete_login(request, session, place, site.door.device(name))
-            if session
-            else show_login(site, 401, place, WRONG)
-        )
+            return show_limit(site, error, place, form)
+        if not session:
+            return show_login(site, 401, place, WRONG, kept=form)
+        answer: Response = RedirectResponse(place, 303)
+        if form:
+            answer = site.page("resume.html", kept=form, who=name)
+        return complete_login(request, session, answer, site.door.device(name))
 
     @router.post("/logout")
     def leave(site: Known) -> Response:
@@ -72,13 +79,13 @@ def _add_login(router: APIRouter) -> None:
         return answer
 
 
-def complete_login(request: Request, session: str, place: str, device: str) -> Response:
-    """Return a redirect to `place` that sets the cookies of session and device.
+def complete_login(request: Request, session: str, answer: Response, device: str) -> Response:
+    """Return `answer` with the cookies of session and device set.
 
     On an encrypted connection the cookies are sent over encrypted connections only.
     """
     answer, is_secure = (
-        set_session_cookie(request, session, RedirectResponse(place, 303)),
+        set_session_cookie(request, session, answer),
         request.state.asked.is_secure,
     )
     name = sessions.SECURE_COOKIE if is_secure else sessions.COOKIE
@@ -109,12 +116,15 @@ def set_session_cookie(request: Request, session: str, answer: Response) -> Resp
     return answer
 
 
-def deny_access(site: Console, scope: Scope, error: UllageError | None) -> Response:
+def deny_access(
+    site: Console, scope: Scope, error: UllageError | None, body: bytes = b""
+) -> Response:
     """Return the answer to a request that may not pass: a login page, a redirect or a problem.
 
     A program gets a problem document. A person who must change the password is led there, one for
     whom the identity provider must vouch again is led to the provider, and others get the login
-    form, or the page of `error`. After logging in, the person returns to the requested page.
+    form, or the page of `error`. After logging in, the person returns to the requested page, or to
+    the form in `body`.
     """
     path, principal = scope["path"], scope["state"].get("principal", NOBODY)
     if is_api_path(path):
@@ -131,8 +141,13 @@ def deny_access(site: Console, scope: Scope, error: UllageError | None) -> Respo
         return site.page(
             "problem.html", _choose_status(error), title=Phrase("The action failed"), message=error
         )
+    form = read_request(path, body) if scope["method"] == "POST" else None
     return show_login(
-        site, 401, place, crossed=(b"sec-fetch-site", b"cross-site") in scope["headers"]
+        site,
+        401,
+        form.place if form else place,
+        crossed=(b"sec-fetch-site", b"cross-site") in scope["headers"],
+        kept=form,
     )
 
 
@@ -162,8 +177,11 @@ def show_login(
     *,
     crossed: bool = False,
     has_left: bool = False,
+    kept: KeptForm | None = None,
 ) -> HTMLResponse:
     """Return the login form with the HTTP `status`; it leads to `place` and shows `refused`.
+
+    `kept` is a form that was not sent for want of a login.
 
     `crossed` says that a link of another site led here, for which browsers withhold the session
     cookie. `has_left` says that somebody logged out here, but perhaps not of the identity provider.
@@ -174,13 +192,16 @@ def show_login(
         "provider": provider,
         "is_sign_on_broken": site.is_sign_on_broken,
         "has_left": has_left and bool(provider),
+        "kept": kept,
     }
     return site.page("login.html", status, then=place, refused=refused, **values)
 
 
-def show_limit(site: Console, error: LimitedError, place: str) -> HTMLResponse:
+def show_limit(
+    site: Console, error: LimitedError, place: str, kept: KeptForm | None = None
+) -> HTMLResponse:
     """Return the login form for somebody who has to wait, with status 429 and Retry-After."""
-    answer = show_login(site, 429, place, error)
+    answer = show_login(site, 429, place, error, kept=kept)
     answer.headers["retry-after"] = str(error.retry_after)
     return answer
 
@@ -278,7 +299,8 @@ def _add_password_change(router: APIRouter) -> None:
             return _password_page(site, 429, error)
         if not session:
             return _password_page(site, 401, Phrase("The current password is wrong."))
-        return complete_login(request, session, "/", site.door.device(site.principal.name))
+        answer = RedirectResponse("/", 303)
+        return complete_login(request, session, answer, site.door.device(site.principal.name))
 
 
 def _password_page(site: Console, status: int, refused: object = "") -> HTMLResponse:

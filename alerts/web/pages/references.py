@@ -21,7 +21,8 @@ from alerts.records.document import QueryError
 from alerts.web.dependencies import Console, redact_form, require_permission
 from alerts.web.dropped_files import Judge, NotResolvedError
 from alerts.web.incident_changes import validate_token
-from alerts.web.pages.incident import GONE, RefusedForm, download, show_incident
+from alerts.web.pages.incident import GONE, download, show_incident
+from alerts.web.refused_form import RefusedForm
 from ullage.phrase import Phrase
 from ullage.runtime.assessing import ReferenceApproval, folder_of
 

@@ -16,8 +16,10 @@ from alerts.cases.suppressions import (
 )
 from alerts.records import Incident
 from alerts.records.document import QueryError
-from alerts.web.dependencies import Console, require_permission
+from alerts.web.dependencies import Console, redact_form, require_permission
 from alerts.web.incident_changes import find_actor
+from alerts.web.pages.incident import show_incident
+from alerts.web.refused_form import RefusedForm, find_field
 from alerts.web.templating import MenuEntry
 from ullage.phrase import Phrase
 
@@ -41,7 +43,7 @@ def routes() -> APIRouter:
         id_: str,
         what: Typed = "",
         reason: Typed = "",
-        days: Annotated[int, Form()] = 0,
+        days: Typed = "",
     ) -> Response:
         target = site.store.get(Incident, id_)
         if target is None:
@@ -50,12 +52,14 @@ def routes() -> APIRouter:
             _desk(site).suppress(
                 target.tenant,
                 _read_conditions(target, what),
-                days=days,
+                days=int(days) if days.isdecimal() else 0,
                 by=site.actor(),
                 reason=reason,
             )
         except QueryError as error:
-            return _show_page(site, error)
+            typed = {"status": "silence", "what": what, "days": days, "reason": reason}
+            at = find_field("silence", error)
+            return show_incident(site, id_, RefusedForm(error, at, redact_form(typed)))
         return RedirectResponse(f"/incidents/{target.id}", 303)
 
     @router.post("/suppressions/{id_}/lift")
