@@ -311,7 +311,7 @@ def _refuse_older(
     ]
     shown = redact_form(typed)
     return RefusedForm(
-        QueryError("somebody else acted on this incident meanwhile"),
+        QueryError("somebody else acted on this incident meanwhile: read what was done, then act"),
         "seen",
         shown,
         newer,
@@ -484,9 +484,9 @@ def _describe_progress(site: Console, incident: Incident, did: str) -> dict[str,
     """Return what the page says of acts: the one just done, those being done, and the latest."""
     acts = list_acts(site.store, incident.id)
     by_id = {act.id: act for act in acts if isinstance(act, Decision)}
-    done = by_id.get(f"{incident.id}:{did}") or by_id.get(did)
+    act_done = by_id.get(f"{incident.id}:{did}") or by_id.get(did)
     return {
-        "done": describe(done) if done else None,
+        "done": describe(act_done) if act_done else None,
         "unfinished": [describe(act) for act in find_unfinished(site.store, incident, acts)],
         "seen": acts[-1].id if acts else "-",
     }
