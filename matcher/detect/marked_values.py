@@ -138,6 +138,20 @@ def _kind_of_label() -> dict[str, str]:
     }
 
 
+@cache
+def _list_plain_headers() -> frozenset[str]:
+    """Return the labels that make a line a header whatever its other cells are.
+
+    These are words for a QQ number, such as `QQ号`, which can be nothing else; `QQ` alone is also a
+    word of prose.
+    """
+    return frozenset(
+        label
+        for label, kind in _kind_of_label().items()
+        if kind == "qq" and label.endswith(("号", "號", "码", "碼"))
+    )
+
+
 def _header_labels() -> list[list[str]]:
     """Return for each labelled kind the labels that a header may have."""
     names = _kind_of_label().items()
@@ -194,7 +208,8 @@ def find_labelled(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:
         return []
     labelled = list_labelled_kinds()
     lines = header_lines(batch, number)
-    cells = columns(batch, lines, _kind_of_label()) if len(lines) else []
+    names = _kind_of_label()
+    cells = columns(batch, lines, names, _list_plain_headers()) if len(lines) else []
     alone = [kind for kind in labelled if kind.alone]
     segments = []
     for place, kind in enumerate(labelled):

@@ -22,7 +22,7 @@ from matcher.detect.numbers import DIGEST
 from matcher.detect.search import search
 from matcher.detect.unread import SPELT, unread_values
 from matcher.lexicon import Lexicon, TextTerms
-from matcher.match.lookup import ListQuery, build_queries
+from matcher.match.lookup import ListQuery, build_mailbox_queries, build_queries
 from matcher.match.parts import PartBatch, Piece, read
 from matcher.records import DocumentColumns, RowTable, rows_of
 from matcher.records.cookies import COOKIES, count_siteless_cookies
@@ -123,11 +123,11 @@ class SearchResult:
     @cached_property
     def asked(self) -> Sequence[ListQuery]:
         """Return the queries for all strong, unmasked values, laid out once for every list."""
-        return list(
-            build_queries(
-                [*(s for s in self.segments if not (s.weak or s.form == MASKED)), *self.unlikely]
-            )
-        )
+        strong = [s for s in self.segments if not (s.weak or s.form == MASKED)]
+        return [
+            *build_queries([*strong, *self.unlikely]),
+            *build_mailbox_queries(self.batch, strong),
+        ]
 
     @property
     def has_queries(self) -> bool:

@@ -8,6 +8,7 @@ masked values of two kinds, and only as values of that customer.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -33,7 +34,7 @@ from matcher.match.lookup import (
 from matcher.match.national import find_at_home
 from matcher.watchlist.installation import Epoch
 from matcher.watchlist.tagging import normal_name
-from ullage.identifiers import masked_value
+from ullage.identifiers import masked_value, qq
 from ullage.vocabulary.fields import FieldLabel
 
 MOST_PAIRS = 1 << 14
@@ -45,6 +46,7 @@ MOST_ROWS = 1 << 12
 """Rows whose masks' holders are in memory together: some masks have hundreds of holders."""
 SUBJECT_BITS = 40
 """A row, from 1 on, and a subject below 2^40 fit into one number."""
+WITH_MAILBOX = BITS[FieldLabel.QQ] | BITS[FieldLabel.EMAIL]
 AGREEING = 2
 """Fields of one customer in a row that prove each other."""
 STAR = ord("*")
@@ -169,16 +171,37 @@ def _labels_of_matches(
 ) -> Places:
     """Return the labels of the same customer's values in the row of each match, as bits: i64[n].
 
-    `names` returns pairs of row and subject whose name is there too; it gets the rows with a
-    customer who has no other field there.
+    A QQ number and its own mailbox are one value, labelled as mail. `names` returns pairs of row
+    and subject whose name is there too; it gets the rows with a customer who has no other field
+    there.
     """
     pairs = KeyedMembers.group((row + 1) << SUBJECT_BITS | found.subject)
     bits = pairs.combine_bits(label_bits(found.asked)[found.query])
+    both = np.flatnonzero(bits & WITH_MAILBOX == WITH_MAILBOX)
+    if len(both):
+        inside = np.flatnonzero(np.isin(pairs.number, both))
+        repeated = _find_mailbox_owners(found.take(inside), pairs.number[inside])
+        bits[repeated] &= ~BITS[FieldLabel.QQ]
     rows, subjects = names((pairs.keys[np.bitwise_count(bits) < AGREEING] >> SUBJECT_BITS) - 1)
     bits[np.searchsorted(pairs.keys, (rows + 1) << SUBJECT_BITS | subjects)] |= BITS[
         FieldLabel.NAME
     ]
     return np.asarray(bits[pairs.number])
+
+
+def _find_mailbox_owners(found: FoundMatches, owner: Places) -> list[int]:
+    """Return the owners whose QQ numbers all are those of their mailboxes at QQ.
+
+    `owner` i64[n] is the number of the owner of each match, in one row.
+    """
+    numbers, mailboxes = defaultdict[int, set[str]](set), defaultdict[int, set[str]](set)
+    for query, members in found.by_query():
+        values_of = {"qq": numbers, "email": mailboxes}.get(query.kind)
+        if values_of is not None and query.form == "plain":
+            values = Texts(*query.normals(found.value[members])).strings()
+            for number, value in zip(owner[members].tolist(), values, strict=True):
+                values_of[number].add(qq.normalise(value))
+    return [number for number, qqs in numbers.items() if qqs <= mailboxes[number]]
 
 
 def _deduplicate(found: FoundMatches) -> Places:

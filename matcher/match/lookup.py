@@ -27,14 +27,16 @@ from matcher.columns.batch import Batch, Bytes, Flags, Places, Texts
 from matcher.detect.candidates import Segment, anywhere
 from matcher.detect.numbers import DIGEST
 from matcher.watchlist.installation import Epoch
-from ullage.identifiers import field_by_kind
+from ullage.identifiers import field_by_kind, qq
 from ullage.identifiers.email import strip_plus
 from ullage.lookup.values import DIGESTED
 from ullage.security.cmac import TAG_BYTES
 from ullage.security.tags import MessageBlocks, Tags, lay_out
 from ullage.vocabulary.fields import FieldLabel
 
-PLUS = 43
+PLUS, AT = 43, 64
+MAILBOX = qq.HOSTS[0]
+"""Host of the mail address that every QQ number has."""
 FEW = 8
 """Up to one in this many values that fail their check is looked up with the others."""
 NONE = -1
@@ -66,7 +68,8 @@ class ValueColumns:
 class ListQuery(NamedTuple):
     """Values to look up as one kind and form, and the bytes [start, end) that hold them.
 
-    `valid` (bool[n]) is whether a match of each value counts; None for all.
+    `valid` (bool[n]) is whether a match of each value counts; None for all. `mailboxes` are the
+    mail addresses to look up in place of the values; None for the values themselves.
     """
 
     kind: str
@@ -75,9 +78,15 @@ class ListQuery(NamedTuple):
     start: Places
     end: Places
     valid: Flags | None = None
+    mailboxes: ValueColumns | None = None
 
     def __len__(self) -> int:
         return len(self.start)
+
+    @property
+    def enrolled(self) -> tuple[str, str]:
+        """Return the kind and form under which a list holds what is looked up."""
+        return (self.kind, self.form) if self.mailboxes is None else ("email", "plain")
 
     def normals(self, places: Places) -> tuple[Bytes, Places]:
         """Return the normal forms u8[m, width] of the values at `places`, and their lengths."""
@@ -252,11 +261,33 @@ def _without_plus_tags(mail: Segment) -> Iterator[ListQuery]:
         )
 
 
+def build_mailbox_queries(batch: Batch, segments: Iterable[Segment]) -> Iterator[ListQuery]:
+    """Yield queries for the mail addresses at QQ of the QQ numbers that stand without one."""
+    host = np.frombuffer(MAILBOX.encode(), np.uint8)
+    for segment in segments:
+        if segment.kind == "qq" and segment.form == "plain":
+            bare = segment.select(segment.valid & (batch.data.take(segment.end) != AT))
+            if len(bare):
+                width = bare.normal.shape[1]
+                address = np.zeros((len(bare), width + len(host)), np.uint8)
+                address[:, :width] = bare.normal
+                places = bare.length[:, None] + np.arange(len(host))
+                np.put_along_axis(address, places, host[None, :], axis=1)
+                yield ListQuery(
+                    "qq",
+                    "plain",
+                    ValueColumns(bare.normal, bare.length),
+                    bare.start,
+                    bare.end,
+                    mailboxes=ValueColumns(address, bare.length + len(host)),
+                )
+
+
 def select_enrolled(
     queries: Iterable[ListQuery], kinds: frozenset[tuple[str, str]]
 ) -> list[ListQuery]:
     """Return the queries whose (kind, form) a list contains."""
-    return [query for query in queries if (query.kind, query.form) in kinds]
+    return [query for query in queries if query.enrolled in kinds]
 
 
 def tag_values(epoch: Epoch, queries: Sequence[ListQuery]) -> Tags:
@@ -268,8 +299,8 @@ def tag_values(epoch: Epoch, queries: Sequence[ListQuery]) -> Tags:
     begin = 0
     for query in queries:
         end = begin + len(query)
-        epoch.tags.tagger(query.kind, query.form).tag_blocks(
-            query.values.laid, out[begin : end + 1]
+        epoch.tags.tagger(*query.enrolled).tag_blocks(
+            (query.mailboxes or query.values).laid, out[begin : end + 1]
         )
         begin = end
     return out[:-1]
