@@ -50,12 +50,12 @@ def find_at_home(epoch: Epoch, searched: SearchResult, evidence: Evidence) -> Fo
     proven = np.zeros(len(matches), bool)
     proven[in_row] = evidence(row[in_row], matches.subject[in_row])
     document = searched.batch.documents(matches.start)
-    asked = [searched.batch.documents(query.start) for query in queries]
+    looked_up = [searched.batch.documents(query.start) for query in queries]
     for code in np.unique(matches.query).tolist():
         of_code = np.flatnonzero(matches.query == code)
         likely = _estimate_share(codes[code], counts[codes[code]])
         proven[of_code] |= _are_beyond_chance(
-            matches.take(of_code), document[of_code], asked[code], likely
+            matches.take(of_code), document[of_code], looked_up[code], likely
         )
     return matches.take(proven) if proven.any() else None
 

@@ -35,11 +35,11 @@ def test_address_is_reported_one_time(context: Context) -> None:
 
 def test_number_and_its_mailbox_are_one_field(context: Context) -> None:
     enrol(context, "bank", [customer(1, email=MAIL)])
-    found = matches(matcher_of(context), f"QQ: {NUMBER}, mail {MAIL}\n")
-    assert {own_fields for *_, own_fields in found} == {("EMAIL",)}
+    results = matches(matcher_of(context), f"QQ: {NUMBER}, mail {MAIL}\n")
+    assert {own_fields for *_, own_fields in results} == {("EMAIL",)}
 
 
 def test_number_corroborates_another_value(context: Context) -> None:
     enrol(context, "bank", [customer(1, email=MAIL)])
-    found = matches(matcher_of(context), f"{customer(1)['phone']}, QQ: {NUMBER}\n")
-    assert {own_fields for *_, own_fields in found} == {("PHONE", "QQ")}
+    results = matches(matcher_of(context), f"{customer(1)['phone']}, QQ: {NUMBER}\n")
+    assert {own_fields for *_, own_fields in results} == {("PHONE", "QQ")}
