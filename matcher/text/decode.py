@@ -126,10 +126,11 @@ def decode(body: bytes, declared: str = "") -> str:
 
 
 def decode_as(body: bytes, declared: str = "") -> tuple[str, str]:
-    """Return the text of `body` and the encoding by which it was read; never raises.
+    """Return the text of `body`, and the name of the encoding by which it was decoded.
 
-    Pass the encoding as `declared` for the file's next window. Windows are best cut at line ends; a
-    last character that was cut off is dropped.
+    Never raises: bytes that fit no encoding are replaced. Pass the name as `declared` for the
+    file's next window. Windows are best cut at line ends; a last character that was cut off is
+    dropped.
     """
     if declared in ("", "utf-8") and body.isascii() and 0 not in body:
         return body.decode("ascii"), "utf-8"
@@ -338,9 +339,10 @@ def _try_decoding(body: bytes, encoding: str) -> str | None:
 
 
 def common_share(text: str, encoding: str) -> float:
-    """Return the share of common characters among those of `text` that are not ASCII, 0.0 to 1.0.
+    """Return which share of the non-ASCII characters in `text` is common, from 0.0 to 1.0.
 
-    A text of ASCII alone has 1.0.
+    `encoding` says for which script. A text of ASCII alone has 1.0; of a long text a sample is
+    taken.
     """
     if len(text) <= SHORT:
         wide = [char for char in text if char >= "\x80"]
@@ -384,9 +386,10 @@ def _mark_common(encoding: str) -> npt.NDArray[np.bool_]:
 
 
 def read_back(text: str, *, proven: bool = False) -> str | None:
-    """Return what `text` was before it was read as Latin-1 or cp1252; None where that is unproven.
+    """Return what `text` was before somebody decoded it as Latin-1 or cp1252; None if unproven.
 
-    `proven`: an earlier window of the same file was such text, so that a few characters are enough.
+    With `proven`, an earlier window of the same file was such text, so that a few characters are
+    enough.
 
     >>> read_back('姓名张某'.encode('gbk').decode('latin-1'))
     '姓名张某'
@@ -415,7 +418,9 @@ def _map_to_bytes() -> dict[int, int]:
 
 
 def is_opaque(text: str | bytes) -> bool:
-    r"""Return whether `text`, decoded or UTF-8, is binary data, by its beginning, middle and end.
+    r"""Return whether `text`, decoded or as UTF-8, is binary data.
+
+    Only its beginning, middle and end are examined.
 
     >>> is_opaque("姓名\x01手机\n"), is_opaque(bytes(range(256)) * 9), is_opaque(bytes(99))
     (False, True, True)

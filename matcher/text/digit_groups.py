@@ -132,11 +132,11 @@ def _mark_next_signs() -> Flags:
 def find_groups(
     classes: Classes, labelled: Places, beginnings: tuple[Places, Places]
 ) -> GroupChains:
-    """Return the chains of digits that may be a single number, by where they begin.
+    """Return the chains of digit groups that may be a single number, sorted by beginning.
 
     `classes` are of folded texts, UTF-8 with ROOM around. `labelled` are places behind the first
-    sign of chains behind a label, which may have signs that part cells; all others are among
-    `beginnings`, as `find_group_starts` returns them.
+    sign of chains behind a label, which may have signs that part cells; all others begin at
+    `beginnings`, the result of `find_group_starts`.
     """
     data, digit = classes.data, classes.digit
     start, first = beginnings
@@ -162,9 +162,9 @@ def _follow_chains(
 
 
 def find_group_starts(classes: Classes) -> tuple[Places, Places]:
-    """Return where the first group of a possible chain begins, and how many digits it has.
+    """Return where the first digit group of each possible chain begins, and its number of digits.
 
-    A sign that may separate groups follows it.
+    A sign that may separate groups follows the group.
     """
     data, digit = classes.data, classes.digit
     start, first = _find_first_groups(classes)
@@ -209,9 +209,9 @@ def _is_single(data: Bytes, place: Places) -> Flags:
 
 
 def have_gap(data: Bytes, place: Places, gap_start: Places, gap: Places, sign: Words) -> Flags:
-    """Return at which places the same `gap` bytes stand as at `gap_start`, all of them: bool[n].
+    """Return at which places the bytes equal the `gap` bytes at `gap_start`: bool[n].
 
-    `sign` (u64[n]) are the first eight bytes at `gap_start`, as `signs_at` gives them.
+    `sign` (u64[n]) are the first eight bytes at `gap_start`, from `signs_at`.
     """
     same: Flags = signs_at(data, place, gap) == sign
     # at most LONGEST_GAP, so that two numbers hold them
@@ -226,8 +226,8 @@ def have_gap(data: Bytes, place: Places, gap_start: Places, gap: Places, sign: W
 def signs_at(data: Bytes, place: Places, gap: Places) -> Words:
     """Return the first `gap` bytes from each place on as one little-endian number: u64[n].
 
-    `place` and `gap` are i64[n]; of a gap at most eight bytes count. Eight bytes must exist from
-    each place on, or IndexError is raised.
+    `place` and `gap` are i64[n]; of a gap at most eight bytes count. Raises IndexError unless eight
+    bytes exist from each place on.
     """
     octets: Words = np.ndarray((len(data) - 7,), "<u8", data.data, 0, (1,))[place]
     return octets & under(np.minimum(8 * gap, 64))
@@ -289,7 +289,7 @@ class GroupChains:
         self._follow(start + first + gap)
 
     def select(self, numbers: Places) -> GroupChains:
-        """Return the chains with these indices, in this order."""
+        """Return a table of the chains with these indexes, in this order."""
         selected = copy(self)
         for name, column in vars(self).items():
             if name not in ("data", "_digit"):
@@ -360,7 +360,10 @@ class GroupChains:
         return value
 
     def are_usable(self) -> Flags:
-        """Tell which chains are as long as a number that the search does not find: bool[n]."""
+        """Return which chains may be a number that the ordinary search does not find: bool[n].
+
+        Their length and separators decide; a chain that looks like an IP address is not usable.
+        """
         begin = self.data.take(self.start)
         usable: Flags = (self.reach >= FEWEST) & (self.total <= MOST)
         by_itself = np.isin(self.sign, SPACE_DASH_DOT) & (self.gap == 1) & ~self.mixed
@@ -391,9 +394,9 @@ class GroupChains:
         return valid
 
     def count_prefix_digits(self) -> Places:
-        """Return how many digits stand before a mobile number of China, as 86: i64[n].
+        """Return how many digits, such as 86, precede a mobile number in each chain: i64[n].
 
-        It is -1 for a chain that is no mobile number.
+        -1 for a chain that is no mobile number of China.
         """
         prefix_digits = np.full(len(self.total), -1)
         for prefix in phone.PREFIXES:
@@ -406,7 +409,7 @@ class GroupChains:
         return prefix_digits
 
     def have_luhn(self) -> Flags:
-        """Tell which chains are as long as a card and pass the check of Luhn: bool[n]."""
+        """Return which chains are as long as a card number, with a valid check digit: bool[n]."""
         holds = np.zeros(len(self.total), bool)
         long_enough = np.flatnonzero(self.total >= card.LENGTHS.start)
         value, is_even = self.value[long_enough], self.total[long_enough] % 2 == 0

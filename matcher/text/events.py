@@ -74,10 +74,10 @@ def _get_flags(gate: str | bytes) -> int:
 def find_events(
     batch: Batch, texts: Sequence[FoldedText], hits: Hits, is_done: Flags, with_comma: Flags
 ) -> UndoEvents:
-    """Return what may be undone in the folded `texts` of a batch with these `hits` of the prescan.
+    """Return the lines and texts of a batch in which an encoding or disguise may be undone.
 
-    Texts that `is_done` names, bool[texts], are left out. `with_comma` names those that had a
-    full-width comma.
+    `texts` are folded, `hits` are the prescan's matches. Texts marked in `is_done` (bool[texts])
+    are left out; `with_comma` marks those that had a full-width comma.
     """
     row, place = _owners().take(hits[0]), hits[1] - 1
     needs_text, has_finder = (np.array(column).take(row) for column in _list_kinds())
@@ -174,9 +174,9 @@ def _search_near(
 
 
 def find_dense(texts: Sequence[FoldedText], find: Callable[[Bytes], Hits]) -> Flags:
-    """Return which long texts are full of escapes and the like: they are undone before the prescan.
+    """Return which long texts are full of escapes, so that they are undone before the prescan.
 
-    Their first bytes tell, in which `find` looks for `patterns`.
+    Their first bytes decide, in which `find` looks for patterns. The result is bool[texts].
     """
     heads = [text.utf8[:HEAD] if len(text.utf8) >= LONG else b"" for text in texts]
     return np.array(

@@ -155,7 +155,7 @@ def _count_digits(run: str) -> int:
 
 
 def find_number_lines(data: Bytes) -> Places:
-    """Return places in texts that `read_numbers` may change, at least one per such line: i64[n].
+    """Return places in lines that `read_numbers` may change, at least one per such line: i64[n].
 
     They are unordered, and a line may have none that really changes. `data` is UTF-8: folded texts
     with a NUL between two, and eight behind the last.
@@ -318,7 +318,9 @@ def _load_traditional() -> dict[str, str]:
 
 
 def list_scripts(word: str) -> tuple[str, ...]:
-    """Return `word` as it is, then as it is written with traditional characters.
+    """Return a Chinese word in the given characters, then in traditional ones if they differ.
+
+    A word may have several traditional forms; at most `MOST` are returned besides it.
 
     >>> list_scripts('征信'), list_scripts('台')
     (('征信', '徵信'), ('台', '臺'))
@@ -444,12 +446,12 @@ class FoldedText:
 
     @property
     def is_unchanged(self) -> bool:
-        """Whether folding left the text as it was."""
+        """Whether folding changed nothing in the text."""
         return self.utf8 == self.body
 
     @cached_property
     def drops(self) -> Places:
-        """For each dropped character, ascending, how many kept ones stand before it: i64[n]."""
+        """For each removed character, ascending, how many remaining ones precede it: i64[n]."""
         if len(self.text) == len(self.original):
             return np.empty(0, np.int64)
         codes = np.frombuffer(self.original.encode("utf-32-le", "surrogatepass"), np.uint32)
@@ -529,7 +531,10 @@ def _plain_forms() -> _PlainForms:
 
 
 def fold_all(bodies: Sequence[bytes]) -> list[FoldedText]:
-    """Return the folded text of each of `bodies`, which are UTF-8, in order."""
+    """Return each of `bodies`, which are UTF-8, as folded text, in order.
+
+    Folding makes digits, letters and signs plain, and removes invisible characters.
+    """
     texts = [with_plain_lines(body) for body in bodies]
     if wide := [number for number, text in enumerate(texts) if not text.isascii()]:
         for number, folded in zip(
@@ -543,7 +548,7 @@ def fold_all(bodies: Sequence[bytes]) -> list[FoldedText]:
 
 
 def with_plain_lines(body: bytes) -> bytes:
-    """Return `body` with a newline for each line end, whatever it was, and a space for a NUL."""
+    """Return `body` (UTF-8) with a newline for each line end of any kind, and a space for a NUL."""
     if CIRCLED in body:
         body = AS_AT.sub(b"\xef\xbc\xa0", body)
     if b"\r" in body:
@@ -619,8 +624,8 @@ def _find_special(data: Bytes) -> Places:
 
 
 def fit(plain: str, room: int, filling: str = FILL) -> str:
-    """Return `plain` followed by as many `filling` as give `room` characters in all.
+    """Return `plain`, filled up with `filling` to a length of `room` characters.
 
-    A longer `plain` is returned as it is.
+    If `plain` is longer, it is returned as it is.
     """
     return plain + filling * (room - len(plain))

@@ -79,7 +79,7 @@ KEPT = 1 << 14
 
 
 def split_labels(labels: Iterable[str]) -> list[list[str]]:
-    """Return `labels` in lists of at most `ALTERNATIVES`, those in ASCII apart from the others."""
+    """Return `labels` in lists of at most `ALTERNATIVES`; no list mixes ASCII with other labels."""
     ordered = sorted(labels, key=str.isascii)
     parts = ([*group] for _, group in groupby(ordered, str.isascii))
     return [

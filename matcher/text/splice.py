@@ -60,10 +60,10 @@ def unescape(text: str, *, markup: bool) -> str:
 
 
 def unescape_all(texts: Sequence[str], *, markup: bool, guard: FaultGuard = STRICT) -> list[str]:
-    """Return each of `texts` undone as `unescape` does it, in one go.
+    """Return each of `texts` with its escapes and disguised values undone, in one pass.
 
-    On a short text the calls cost more than their work. A row that fails under a lenient `guard`
-    leaves unchanged what it fails on.
+    `markup` says that they have tags, which are removed. What fails under a lenient `guard` stays
+    as it was.
     """
     rows = list_spellings()
     parts = [untag(text) for text in texts] if markup else list(texts)

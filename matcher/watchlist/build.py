@@ -152,7 +152,10 @@ class Control:
             )
 
     def add(self, batch: ColumnBatch) -> None:
-        """Count a batch, whether or not its values are usable."""
+        """Add the rows, values and sums of a batch to the totals, usable or not.
+
+        Only totals that the control file names are counted.
+        """
         self._seen["rows"] += len(batch.lines)
         columns = [*batch.columns, *(batch.witness or ())]
         for name, cells in ((REFERENCE, batch.references), *((c.name, c.cells) for c in columns)):
@@ -166,7 +169,10 @@ class Control:
                     )
 
     def reconcile(self, source: object) -> None:
-        """Raise `ConfigError` unless every total equals the one that was read."""
+        """Raise ConfigError unless every total in the control file equals the total that was read.
+
+        `source` names the list in the message.
+        """
         wrong = [
             (name, total) for name, total in self._expected.items() if self._seen[name] != total
         ]
@@ -239,9 +245,11 @@ class Builder:
     def build(
         self, source: Source, target: Path, now: datetime, control: Control | None = None
     ) -> file.WatchlistHeader:
-        """Write `target` (.watchlist) and, beside it, `.subjects` and, if wanted, `.enrolled`.
+        """Write the customer list at `target` (.watchlist), and return its header.
 
-        Nothing is written unless the whole list was read and has the totals of `control`.
+        Beside it, `.subjects` is written and, if wanted, `.enrolled`. No file is put in place
+        unless the whole list was read. Raises ConfigError if its totals differ from those of
+        `control`, or if too many of its rows are unusable.
         """
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with contextlib.ExitStack() as stack:
@@ -342,7 +350,10 @@ class Builder:
         )
 
     def read_references(self, batch: ColumnBatch) -> tuple[Texts, Array]:
-        """Return the references of a batch, and which of its rows belong to a customer."""
+        """Return the customer references of a batch, and which rows have a usable one: bool[rows].
+
+        Unusable references are counted in the report.
+        """
         references, faults = clean_references(batch.references)
         self.report.reject(batch, REFERENCE, faults)
         owned = np.ones(len(references), bool)
@@ -507,10 +518,9 @@ def write_table(table: CohortTable, parts: Mapping[str, IO[bytes]]) -> None:
 
 
 def number_customers(customers: Runs, rows: int, handles: IO[bytes]) -> tuple[Array, int]:
-    """Write the distinct pseudonyms to `handles`, in order, and number the customers by them.
+    """Write the distinct pseudonyms to `handles`, sorted, and number the customers from 0 on.
 
-    Returns the customer's number for each of `rows` rows, u32[rows], and how many customers there
-    are.
+    Returns the customer's number for each of `rows` rows, u32[rows], and the number of customers.
     """
     place_of, count = np.zeros(rows, np.uint32), 0
     for records in customers.ranges():
@@ -573,10 +583,10 @@ def _index_in_range(high: Array, bits: int, first: int) -> npt.NDArray[np.int64]
 def enrolling(
     keys: KeyStore, tenant: str, made: Sequence[Path] = ()
 ) -> Iterator[tuple[KeyStore, Callable[[], None]]]:
-    """Yield the keys of `tenant` to build with, and a function that puts them in place.
+    """Yield the keys of `tenant` to build a list with, and a function that puts them in place.
 
     Call the function when the list is built, before it is installed. If anything fails, before or
-    after, nothing of a new tenant remains, nor any of `made`, the paths that are made for the
+    after, nothing of a new tenant remains, nor any of `made`, the paths that are created for the
     tenant after its keys; of an existing tenant, only keys that were missing are removed again. A
     process that is killed leaves a folder `.new-…` of the keys.
     """

@@ -124,11 +124,12 @@ class Changes:
         now: datetime,
         control: Control | None = None,
     ) -> file.WatchlistHeader:
-        """Write the delta to `target`, and new customers' references behind those in `way_back`.
+        """Write a delta (the changes since the installed list) to `target`, and return its header.
 
-        Additions must have the totals of `control`. A row of `removals` with identifiers removes
-        these from its customer; a row without, or with a name alone, removes the customer. Removals
-        are applied before additions.
+        References of new customers are added to the file `way_back`. A row of `removals` with
+        identifiers removes these from its customer; a row without, or with a name alone, removes
+        the customer. Removals are applied before additions, which must have the totals of
+        `control`; else ConfigError is raised.
         """
         added, removed, gone = self._so_far()
         if removals:
@@ -384,10 +385,10 @@ SCANNED = 1 << 24
 
 
 def erase_customer(data: Path, keys: KeyStore, tenant: str, handle: str) -> int:
-    """Overwrite every entry of the customer with this pseudonym (32 hex digits), in place.
+    """Overwrite every entry of a customer in the installed lists; return how many there were.
 
-    Covers all key generations. Returns the number of entries; 0 means that the customer is not in
-    the lists, or no longer. Raises ConfigError if it is no pseudonym, or that of the self-test
+    All key generations are covered. `handle` is the pseudonym in 32 hex digits; 0 means that it is
+    not in the lists. Raises ConfigError if `handle` is no pseudonym, or that of the self-test
     entry.
     """
     try:

@@ -75,7 +75,10 @@ class CohortTable:
     def read(
         cls, dimensions: tuple[str, ...], text: bytes, combination: npt.NDArray[Any]
     ) -> CohortTable:
-        """Parse the table of a file; raise `CorruptError` if it is damaged."""
+        """Return the table of labels in `text` (JSON). Raises CorruptError if it is damaged.
+
+        `combination` has the label numbers of each combination, one column per dimension.
+        """
         try:
             labels = tuple(
                 tuple((str(name), int(count)) for name, count in names) for names in read_json(text)
@@ -93,11 +96,11 @@ class CohortTable:
         return cls(dimensions, labels, combination)
 
     def encode(self) -> bytes:
-        """Return the labels as they are written to a file."""
+        """Return the labels as JSON in UTF-8, as a list file contains them."""
         return json.dumps(self.labels, ensure_ascii=False).encode()
 
     def count_customers(self) -> dict[Label, int]:
-        """Return the number of customers of each label, as built."""
+        """Return the number of customers of each label at the time the list was built."""
         return {
             (d, name): count
             for d, names in zip(self.dimensions, self.labels, strict=True)
@@ -128,7 +131,7 @@ class Coder:
 
     @property
     def is_used(self) -> bool:
-        """Return whether there is any label."""
+        """Whether any label was added."""
         return bool(self._places)
 
     def codes(self, batch: ColumnBatch) -> Codes:

@@ -104,16 +104,19 @@ class Chunks:
         self._next = 0
 
     def check_all(self) -> None:
-        """Raise `CorruptError` unless every chunk is as it was signed, or erased since.
+        """Read the whole file and check the digest of every chunk.
 
-        Reads the whole file.
+        Raises CorruptError unless each chunk is as it was signed, or as an erasure left it.
         """
         self._checked[:] = False
         self.check(range(len(self._digests)))
         self._next = len(self._digests)
 
     def check_next(self) -> None:
-        """Check the next unchecked chunk, if any; raises CorruptError if it is damaged."""
+        """Check the first chunk that was not checked yet; do nothing if all were.
+
+        Raises CorruptError if the chunk is damaged.
+        """
         if self._next < len(self._digests):
             self.check([self._next])
             self._next += 1
@@ -130,7 +133,10 @@ class Chunks:
         self.check(numbers[~self._checked[numbers]].tolist())
 
     def check(self, numbers: Iterable[int]) -> None:
-        """Check these chunks; a `CorruptError` names the file and what to do."""
+        """Check the digests of the chunks with these numbers, unless they were checked before.
+
+        Raises CorruptError, which names the file and the remedy, if a chunk is damaged.
+        """
         for number in numbers:
             if not self._checked[number]:
                 if not self._is_whole(number):
@@ -140,7 +146,7 @@ class Chunks:
                 self._checked[number] = True
 
     def digest(self, number: int) -> bytes:
-        """Return the SHA-256 of a chunk as it is now: 32 bytes."""
+        """Return the SHA-256 (32 bytes) of a chunk of the file, with its present content."""
         return digest_of(self.read(number))
 
     def read(self, number: int) -> memoryview:
@@ -191,7 +197,11 @@ def read_erased(list_path: Path, key: bytes, list_sha256: str) -> Amended:
 
 
 def write_erased(list_path: Path, key: bytes, list_sha256: str, amended: Amended) -> None:
-    """Store new digests, durably and in one step (rename)."""
+    """Store the digests of chunks that an erasure changed, beside the list at `list_path`.
+
+    The write is durable and in one step. `amended` has the digests by chunk number; `list_sha256`
+    binds them to the list, and `key` authenticates them.
+    """
     entries = [
         _ENTRY.pack(number, digest)
         for number, digests in sorted(amended.items())
@@ -326,7 +336,7 @@ class FileSection:
 
 
 def sections(header: WatchlistHeader) -> dict[str, FileSection]:
-    """Return every array of the body by name, in the order of the file."""
+    """Return the type, shape and place of every array in the file's body, by name, in order."""
     n, r, (directory, bitmap) = header.entries, header.removed, header.bits
     shapes: dict[str, tuple[str, tuple[int, ...]]] = {
         "high": ("<u8", (n,)),
@@ -397,18 +407,18 @@ def upper(tags: Tags) -> Array:
 
 
 def join_halves(high: Array, low: Array) -> Tags:
-    """Return the hashes (u8[n, 16]) with these halves; the inverse of `split`."""
+    """Return the keyed hashes (u8[n, 16]) whose upper and lower 64 bits are given; see `split`."""
     return np.stack((high, low), axis=1).astype(">u8").view(np.uint8).reshape(-1, 16)
 
 
 def write(
     path: Path, header: WatchlistHeader, parts: Mapping[str, IO[bytes]], key: Ed25519PrivateKey
 ) -> WatchlistHeader:
-    """Write a signed watchlist, durably and in one step (rename), and return its final header.
+    """Write a signed customer list, durably and in one step, and return its final header.
 
     `parts` are open files with the arrays, each at its beginning; a section without a file must be
-    empty. The body is copied chunk by chunk and never held in memory. Raises ConfigError if the
-    header is too long.
+    empty. The body is copied chunk by chunk, never held in memory. Raises ConfigError if the header
+    is too long.
     """
     draft = path.with_suffix(".partial")
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -465,10 +475,10 @@ def _chunks(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def read_header(path: Path, key: Ed25519PublicKey) -> WatchlistHeader:
-    """Return the header of the list at `path`, after checking its signature and the file's size.
+    """Return the header of the list at `path`, with its signature and the file's size checked.
 
-    The arrays are not checked. Raises ConfigError if it cannot be read, is no list or `key` did not
-    sign it, CorruptError if it is damaged.
+    The arrays are not checked. Raises ConfigError if the file cannot be read, is no list, or was
+    not signed with `key`, and CorruptError if it is damaged.
     """
     with open_file(path) as file:
         return header_of(file, path, key)
@@ -483,10 +493,10 @@ def open_file(path: Path) -> IO[bytes]:
 
 
 def header_of(file: IO[bytes], path: Path, key: Ed25519PublicKey) -> WatchlistHeader:
-    """Return the header of a file that is open at its beginning, after the checks of `read_header`.
+    """Return the header of a list in a file that is open at its beginning, checked.
 
-    Raises ConfigError if it is no list or `key` did not sign it, CorruptError if its size or
-    padding is wrong.
+    Raises ConfigError if the file is no list or was not signed with `key`, CorruptError if its size
+    or padding is wrong. `path` names it in messages.
     """
     start, size = file.read(BODY), os.fstat(file.fileno()).st_size
     place = len(MAGIC) + _LENGTH.size

@@ -109,9 +109,9 @@ class Index:
         )
 
     def combinations_of(self, subjects: Places) -> Places:
-        """Return the number of the combination of labels of each of these rows: i64[n]; 0 for none.
+        """Return the number of each row's combination of labels: i64[n], 0 for none.
 
-        Raises CorruptError if the file is damaged there.
+        `subjects` are row numbers. Raises CorruptError if the file is damaged there.
         """
         if not self.header.dimensions:
             return np.zeros(len(subjects), np.int64)
@@ -148,9 +148,11 @@ class Index:
         return live
 
     def belongs(self, tags: Tags, subjects: Places) -> npt.NDArray[np.bool_]:
-        """Return whether each of `tags` (n, 16) is an entry of the row beside it: bool[n].
+        """Return whether each keyed hash in `tags` (n, 16) is an entry of the customer beside it.
 
-        It is used for values that many customers share; the other customers are not returned.
+        `subjects` are the customers' row numbers; the result is bool[n]. Use it for values that
+        many customers share: no other customer is returned. Raises CorruptError if the file is
+        damaged there.
         """
         high, low = split(tags)
         bucket = (high >> np.uint64(64 - self.header.bits[0])).view(np.int64)
@@ -250,14 +252,11 @@ class Index:
         return section.start + row * section.size // section.shape[0]
 
     def handles(self, subjects: Places) -> Tags:
-        """Return the pseudonyms of these rows: u8[n, 16]."""
+        """Return the pseudonyms of the customers with these row numbers: u8[n, 16]."""
         return self._handle[subjects]
 
     def rows_of(self, handles: Tags) -> Places:
-        """Return the rows of these pseudonyms (u8[n, 16]): i64[n].
-
-        The row of one that is not in the file is -1. One binary search serves all.
-        """
+        """Return the row number of each pseudonym (u8[n, 16]) here: i64[n], -1 if missing."""
         high, low = split(handles)
         first, beyond = (
             np.zeros(len(high), np.int64),
@@ -280,7 +279,7 @@ class Index:
         return np.where((self._handle[rows] == handles).all(axis=1), rows, -1)
 
     def counts(self) -> dict[str, int]:
-        """Return the entries by kind and form, as built, such as `phone` or `phone.md5`."""
+        """Return the number of entries by kind and form, such as `phone.md5`, as built."""
         pairs = zip(self.header.kinds, self.header.counts, strict=True)
         return {
             kind if form == "plain" else f"{kind}.{form}": count for (kind, form), count in pairs
@@ -334,9 +333,10 @@ class Watchlist:
         )
 
     def amend(self, path: Path) -> bool:
-        """Apply the delta at `path`, and return True; False if it belongs to another list.
+        """Apply the delta file at `path`, and return True.
 
-        Raises ConfigError or CorruptError for a file that cannot be used.
+        False means that the delta is for another list, and that nothing was changed. Raises
+        ConfigError or CorruptError if the file cannot be used.
         """
         delta = Index(path, *self._keys)
         if delta.header.base != self.main.header.build:
@@ -353,10 +353,7 @@ class Watchlist:
         return True
 
     def check(self) -> None:
-        """Raise `CorruptError` unless all files are as they were signed.
-
-        Reads all files.
-        """
+        """Read all files of the list. Raises CorruptError if a chunk is damaged."""
         self.main.chunks.check_all()
         if self.delta:
             self.delta.chunks.check_all()
@@ -385,9 +382,10 @@ class Watchlist:
         return pairs[0], pairs[1]
 
     def belongs(self, tags: Tags, subjects: Places) -> npt.NDArray[np.bool_]:
-        """Return whether each of `tags` (n, 16) belongs to the subject beside it: bool[n].
+        """Return whether each keyed hash in `tags` belongs to the customer beside it: bool[n].
 
-        Of a value that many customers share, it returns no other customer.
+        `tags` is u8[n, 16]. Of a value that many customers share, no other customer is returned.
+        The delta is included.
         """
         old = subjects < self.main.header.subjects
         is_entry = np.zeros(len(subjects), bool)
@@ -417,7 +415,7 @@ class Watchlist:
         return raw.tobytes().hex(" ", raw.shape[1]).split()
 
     def raw_handles(self, subjects: Places) -> Tags:
-        """Return the pseudonyms of subjects: u8[n, 16]."""
+        """Return the pseudonyms of the customers with these numbers, delta included: u8[n, 16]."""
         beyond = subjects - self.main.header.subjects
         handles = (
             self.main.handles(np.where(beyond < 0, subjects, 0))
@@ -430,7 +428,7 @@ class Watchlist:
         return handles
 
     def counts(self) -> dict[str, int]:
-        """Return the entries by kind and form, as built, such as `phone` or `phone.md5`."""
+        """Return the number of entries by kind and form, such as `phone.md5`, without delta."""
         return self.main.counts()
 
     def count_phones_abroad(self) -> dict[str, int]:
@@ -441,9 +439,9 @@ class Watchlist:
         return dict(counts.most_common(MOST_CODES))
 
     def labels(self, subjects: Places) -> dict[Label, int]:
-        """Return how many of these customers have each label.
+        """Return how many of the customers in `subjects` have each label.
 
-        Labels in a delta take precedence over those of the list.
+        Labels in the delta take precedence over those in the list.
         """
         beyond = self.main.header.subjects
         if self.delta is None:
@@ -465,7 +463,7 @@ class Watchlist:
         )
 
     def count_labels(self) -> dict[Label, int]:
-        """Return the number of customers of each label, as built, with those of the delta."""
+        """Return the number of customers of each label, in the list and the delta, as built."""
         counts: Counter[Label] = Counter(self.main.table.count_customers())
         return dict(counts + Counter(self.delta.table.count_customers()) if self.delta else counts)
 

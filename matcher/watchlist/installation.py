@@ -51,14 +51,15 @@ TENTHS = 9
 
 
 def is_shrunken(customers: int, before: int) -> bool:
-    """Return whether a list has lost more than a tenth of its former customers."""
+    """Return whether a list of `customers` has lost over a tenth of the `before` it had."""
     return customers * 10 < before * TENTHS
 
 
 def require(what: object, customers: int, before: int, *, shrink: bool) -> None:
     """Raise ConfigError if a list has lost more than a tenth of its customers.
 
-    `what` names the list in the message. With `shrink` any loss is allowed.
+    `customers` is the new number, `before` the former; `what` names the list in the message. With
+    `shrink` any loss is allowed.
     """
     if is_shrunken(customers, before) and not shrink:
         raise ConfigError(
@@ -110,7 +111,7 @@ class Sizes:
         self.keys.inventory.enter(path)
 
     def subtract_one(self, tenant: str) -> None:
-        """Subtract one erased customer from the number, if there is one and it is not 0."""
+        """Subtract one erased customer from a tenant's recorded number, unless 0 or unknown."""
         if before := self.count_customers(tenant):
             self.write(tenant, before - 1)
 
@@ -120,9 +121,10 @@ class Sizes:
         self.path(tenant).unlink(missing_ok=True)
 
     def shortfalls(self, found: Iterable[tuple[str, int]]) -> dict[str, str]:
-        """Return what is wrong with the lists, by tenant; tenants without a list are included.
+        """Return, by tenant, why its list must not be used: it is missing, or far too small.
 
-        `found` are the tenants with a list, each with its number of customers.
+        `found` are the tenants with a list, each with its number of customers. A sound list has no
+        entry; a recorded number that is damaged has its error.
         """
         present, short = dict(found), {}
         for tenant in sorted(self.tenants() | present.keys()):
@@ -191,7 +193,7 @@ class TenantLists:
 
     @property
     def cards(self) -> int:
-        """Return the number of cards in the newest key generation, as built."""
+        """The number of card numbers in the list of the newest key generation, as built."""
         return self.epochs[-1].list.counts().get("card", 0)
 
     @property
@@ -206,7 +208,10 @@ def folder_of(data: Path, tenant: str) -> Path:
 
 
 def path_of(data: Path, tenant: str, epoch: int) -> Path:
-    """Return the path of a key generation's watchlist; its delta has the suffix DELTA."""
+    """Return the path of the customer list of a key generation.
+
+    The delta of the list has the same path with the suffix `DELTA`.
+    """
     return folder_of(data, tenant) / f"{epoch}{SUFFIX}"
 
 
@@ -220,10 +225,10 @@ def install(
     move: bool = False,
     shrink: bool = False,
 ) -> WatchlistHeader:
-    """Check all of `source`, a list or a delta, then install it by a rename, and return its header.
+    """Check the list or delta in `source`, install it by a rename, and return its header.
 
-    Until then the installed list stays in use. `source` is copied or, with `move`, moved from a
-    folder of the same file system.
+    Until the rename the installed list stays in use. `source` is copied or, with `move`, moved from
+    a folder of the same file system.
 
     Raises ConfigError for a list that is unsigned, another tenant's, expired, of a key generation
     without a key here, or built under another key; for a delta of another list than the installed
@@ -286,7 +291,7 @@ def check_source(
 
 
 def check_size(data: Path, keys: KeyStore, tenant: str, customers: int, *, shrink: bool) -> None:
-    """Raise ConfigError if a list of that many customers has lost more than a tenth of them.
+    """Raise ConfigError if a list of `customers` lacks over a tenth of the tenant's former ones.
 
     With `shrink` any loss is allowed.
     """
@@ -295,10 +300,10 @@ def check_size(data: Path, keys: KeyStore, tenant: str, customers: int, *, shrin
 
 
 def customers_of(main: Path, delta: Path, key: Ed25519PublicKey) -> int:
-    """Return the number of customers of the list at `main` with its delta.
+    """Return the number of customers of the list at `main`, delta included.
 
-    The delta counts if its file exists and belongs to the list. Raises ConfigError or CorruptError
-    for a file that cannot be used.
+    A delta that is missing or for another list is ignored. Raises ConfigError or CorruptError for a
+    file that cannot be used.
     """
     opened = Watchlist(main, key)
     if delta.is_file():
@@ -326,7 +331,7 @@ def _refuse(
 
 
 def remove(data: Path, keys: KeyStore, tenant: str, epoch: int) -> None:
-    """Remove the list of a key generation with its delta; nothing happens if there is none."""
+    """Remove the list of a key generation and its delta; do nothing if there is none."""
     main = path_of(data, tenant, epoch)
     keys.inventory.strike(main)
     for path in (main, main.with_suffix(DELTA)):
@@ -340,9 +345,10 @@ def tenants(data: Path) -> list[str]:
 
 
 def tag_keys(header: WatchlistHeader, path: Path, keys: KeyStore, tenant: str) -> TagKeys:
-    """Return what computes hashes for the list at `path`, if this host has the keys of the list.
+    """Return the keys that compute keyed hashes for the list at `path`.
 
-    Raises ConfigError with the name of a key that differs.
+    Raises ConfigError, which names the key, if this host has another key than the list was built
+    with.
     """
     name = f"{tenant}/match-{header.epoch}.key"
     tags = TagKeys(keys, tenant, "match", header.epoch)
@@ -354,9 +360,9 @@ def tag_keys(header: WatchlistHeader, path: Path, keys: KeyStore, tenant: str) -
 
 
 def check_keys(header: WatchlistHeader, path: Path, keys: KeyStore, kind: str) -> None:
-    """Raise ConfigError if a key of this host differs from that with which the list was built.
+    """Raise ConfigError if the list at `path` was built with another key than this host has.
 
-    Only keys of `kind` (INDEX, HANDLE) that exist here are compared.
+    Only keys of the given kind (`INDEX` or `HANDLE`) that exist here are compared.
     """
     for name, value in header.checks:
         if (
@@ -377,9 +383,9 @@ def check_handle_key(data: Path, keys: KeyStore, tenant: str) -> None:
 
 
 def open_installed(data: Path, keys: KeyStore, tenant: str, epoch: int) -> Epoch:
-    """Return the list of a key generation, opened, with its keys verified and its self-test passed.
+    """Return the list of a key generation, opened; its keys and self-test were checked.
 
-    Raises ConfigError if it is missing, foreign or under another key, CorruptError if it is
+    Raises ConfigError if the list is missing, foreign or under another key, CorruptError if it is
     damaged.
     """
     path, key = path_of(data, tenant, epoch), load_verify_key(keys, tenant)
@@ -427,9 +433,9 @@ def _identity(path: Path) -> tuple[int, int]:
 
 
 def load(context: Context, only: str = "") -> list[TenantLists]:
-    """Return every tenant's installed lists, without expired ones and those without a key here.
+    """Return every tenant's installed lists that have not expired and whose keys are here.
 
-    With `only`, those of that tenant. A tenant without a live list is left out. Raises ConfigError
+    With `only`, those of that tenant. A tenant without such a list is left out. Raises ConfigError
     or CorruptError for a list that cannot be used; `matcher.watchlist.file` says what is checked
     when.
     """
@@ -508,9 +514,9 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
 
 
 def stamp(data: Path, keys: KeyStore) -> tuple[tuple[str, int, int], ...]:
-    """Return a value that changes when an installed file, or a key used with it, changes.
+    """Return a value that changes when an installed list, or a key used with it, changes.
 
-    It has path, inode and time of change of each file.
+    It consists of the path, inode and time of change of each file.
     """
     files = [
         path
@@ -552,10 +558,10 @@ class InUse:
 
 
 def in_use(context: Context, former: Sequence[TenantLists] = ()) -> InUse:
-    """Return the lists to use now; `former` are those in use until now.
+    """Return the lists to use now, with the faults of those that cannot be used.
 
-    A list that must be refused is replaced by the former one if that has not expired. Raises
-    ConfigError or CorruptError for a list that cannot be read.
+    A list that is far too small is replaced by that in `former`, the lists used until now, if that
+    has not expired. Raises ConfigError or CorruptError for a list that cannot be read.
     """
     now = context.running_time.look().now()
     loaded = {lists.tenant: lists for lists in load(context)}

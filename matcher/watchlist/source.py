@@ -126,7 +126,7 @@ class Source:
 
     @property
     def paths(self) -> Sequence[Path]:
-        """Return the files in the order in which they are read."""
+        """The files of the customer list, in the order in which they are read."""
         return [self.path] if isinstance(self.path, Path) else self.path
 
     def __str__(self) -> str:
@@ -138,7 +138,10 @@ class Source:
         )
 
     def batches(self) -> Iterator[ColumnBatch]:
-        """Yield the rows, up to 50,000 a batch."""
+        """Yield the rows of all files as columns, in batches of up to 50,000 rows.
+
+        Raises ConfigError if a file cannot be read or its columns are unknown.
+        """
         for path in self.paths:
             self.progress.begin()
             for table in tables(
@@ -315,7 +318,7 @@ def _words() -> dict[str, str]:
 
 
 def kind_named(name: str) -> str:
-    """Return the kind that a column of this name has without `--map`; "" for none.
+    """Return the kind of value that a column of this name has without `--map`; "" if unclear.
 
     >>> [kind_named(name) for name in ("手机号码", "客户号", "QQ", "mobile")]
     ['phone', 'customer_ref', 'qq', '']
@@ -325,9 +328,9 @@ def kind_named(name: str) -> str:
 
 
 def suggestion(name: str) -> str:
-    """Return the kind that a column of this name may hold, for a message.
+    """Return the kind that a column of this name may have, to suggest in a message.
 
-    It is "" if no kind is similar, or if the name may be a value.
+    "" if no kind is similar, or if the name may itself be a customer's value.
 
     >>> [suggestion(name) for name in ("mobile", "手机号2", "taiwan_permit", "custmer_ref")]
     ['phone', 'phone', 'taiwan_travel_permit', 'customer_ref']

@@ -88,7 +88,7 @@ class SubjectWriter:
         self._messages += 1
 
     def finish(self) -> None:
-        """Put the file in its place, in one step (rename)."""
+        """Complete the file and put it in its place, durably and in one step."""
         self._file.write(_LENGTH.pack(0) + _LENGTH.pack(self._messages))
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -124,10 +124,10 @@ def resolve(path: Path, keys: KeyStore, tenant: str, wanted: Iterable[str]) -> d
 
 
 def forget(path: Path, keys: KeyStore, tenant: str, handle: str) -> int:
-    """Write `path` anew without the references of one pseudonym (hex), if it has any.
+    """Write the file `path` anew without the references of one pseudonym; return how many it had.
 
-    Returns how many there were. Raises `CorruptError` unless the file is complete, and
-    `ConfigError` if the resolver's key is not on this host.
+    `handle` is the pseudonym in hex; the file stays as it is if there are none. Raises CorruptError
+    unless the file is complete, and ConfigError if the resolver's key is not on this host.
     """
     gone, begins = 0, f"{handle},"
     with SubjectWriter(path, keys, tenant) as writer:

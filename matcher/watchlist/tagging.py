@@ -77,7 +77,10 @@ class FormValues(NamedTuple):
 
 
 def normal_name(text: str) -> str:
-    """Return a name without spaces, in lower case; it only corroborates."""
+    """Return a personal name without spaces, in lower case.
+
+    Names alone match nobody; they only corroborate other matches.
+    """
     return "".join(text.split()).lower()
 
 
@@ -93,7 +96,10 @@ def entries_of(kind: str, digested: bool) -> int:
 
 
 def list_forms(kind: str, texts: Texts, digested: bool) -> Iterator[FormValues]:
-    """Yield every form of a column's normal values, if it has any."""
+    """Yield the forms in which a column's normal values are enrolled, each with its row numbers.
+
+    These are plain, masked and, with `digested`, digests. Yields nothing without values.
+    """
     if not len(texts):
         return
     rows = np.arange(len(texts), dtype=np.int64)
@@ -179,16 +185,16 @@ class TagKeys:
         self._taggers: dict[tuple[str, str], Tagger] = {}
 
     def tagger(self, kind: str, form: str) -> Tagger:
-        """Return what computes keyed hashes under the key of one kind and form."""
+        """Return the object that computes keyed hashes of values of one kind and form."""
         if (kind, form) not in self._taggers:
             key = derive_key(self._key, self._purpose, self._tenant, kind, form)
             self._taggers[kind, form] = Tagger(key)
         return self._taggers[kind, form]
 
     def tag(self, kinds: Sequence[str], forms: Sequence[str], values: Sequence[str]) -> Tags:
-        """Return the keyed hashes of `values`: u8[n, 16], each as the kind and form beside it.
+        """Return the keyed hash of each value, under the key of its kind and form: u8[n, 16].
 
-        Each (kind, form) costs one AES batch.
+        `kinds`, `forms` and `values` have equal length.
         """
         out = np.empty((len(values), TAG_BYTES), np.uint8)
         groups: dict[tuple[str, str], list[int]] = {}
@@ -199,9 +205,9 @@ class TagKeys:
         return out
 
     def noting_key(self) -> bytes:
-        """Return the 32-byte key under which this host records erasures.
+        """Return the 32-byte key that authenticates this host's records of erasures.
 
-        It cannot sign the list itself.
+        It cannot sign a customer list.
         """
         return derive_key(self._key, "amended", self._tenant)
 
@@ -451,7 +457,7 @@ def fold_signs(text: str) -> str:
 
 
 def amount_of(text: str) -> int | None:
-    """Return a cell's amount in cents, None if it is no plausible amount.
+    """Return the amount of money in a cell, in cents; None if it is no plausible amount.
 
     >>> [amount_of(text) for text in ("1,234.50", "￥1234.5", "0.12万", "12期")]
     [123450, 123450, 120000, None]
@@ -461,9 +467,9 @@ def amount_of(text: str) -> int | None:
 
 
 def date_of(text: str) -> int | None:
-    """Return a cell's date as YYYYMMDD, None if it is no plausible date.
+    """Return the date in a cell as the number YYYYMMDD; None if it is no plausible date.
 
-    A time behind it is ignored.
+    A time behind the date is ignored.
 
     >>> [date_of(text) for text in ("2026-01-05", "2026/1/5", "2026年1月5日 10:20", "2026-02-30")]
     [20260105, 20260105, 20260105, None]

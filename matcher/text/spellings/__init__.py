@@ -82,8 +82,8 @@ class Spelling(NamedTuple):
 
 @cache
 def list_spellings() -> tuple[Spelling, ...]:
-    """Return every row, in the order in which they are undone.
+    """Return all disguised ways of writing values that can be undone, in the order of undoing.
 
-    Where two begin at one place, the first is read.
+    Where two begin at one place, the first is undone.
     """
     return tuple(row for family in FAMILIES for row in import_module(f"{__name__}.{family}").rows())

@@ -141,7 +141,7 @@ found at twice the speed.
 
 
 def rows() -> Iterator[Spelling]:
-    """Yield addresses, in the order in which they are tried."""
+    """Yield the disguises of mail addresses, in the order in which they are undone."""
     yield from _list_signs()
     yield from _list_layouts()
 
@@ -346,7 +346,10 @@ def _read_mail(match: re.Match[str]) -> str:
 
 
 def reveal_bracketed_signs(text: str) -> str:
-    """Return `text` with the signs in brackets made plain, and FILL behind each, up to its end."""
+    """Return `text` with signs such as `[at]` and `(dot)` replaced by `@` and `.`, equally long.
+
+    The rest of each place is filled with `FILL`.
+    """
     parts = SIGN.split(text)  # which costs less than half of a match each
     if len(parts) > 1 and any(f" {sign}" in text for sign in OPENING):
         for number, before in enumerate(parts[:-1:2]):
@@ -362,7 +365,10 @@ def _read_sign(sign: str) -> str:
 
 
 def reveal_words(text: str) -> str:
-    """Return `text` with the words `at` and `dot` made plain where they stand in an address."""
+    """Return `text` with the words `at` and `dot` replaced by signs, only within mail addresses.
+
+    The result is as long as `text`.
+    """
     parts, copied = [], 0
     for place in (match.start() for match in AT.finditer(text)):
         domain = DOMAIN.match(text, place + 4)

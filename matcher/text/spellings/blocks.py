@@ -69,7 +69,7 @@ PHONE = "13800138000"
 
 
 def rows() -> Iterator[Spelling]:
-    """Yield folded lines, statements and base64."""
+    """Yield the disguises that span lines: folded lines, bank statements and base64 blocks."""
     yield Spelling(
         "folded lines of a card",
         "text",
@@ -169,7 +169,7 @@ def _read_statement(match: re.Match[str]) -> str:
 
 
 def reveal_base64(text: str) -> str:
-    """Return `text` with its base64 blocks readable, exactly as long as before.
+    """Return `text` with its base64 blocks decoded in place, exactly as long as before.
 
     The time is linear: whatever a block turns out to be, its lines are not read again as parts of
     another block, except the last one.

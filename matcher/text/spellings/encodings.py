@@ -86,7 +86,7 @@ BASES = {
 
 
 def rows() -> Iterator[Spelling]:
-    """Yield encoded values, in the order in which they are tried."""
+    """Yield the encodings of single values, such as a cell in base64, in the order of undoing."""
     yield from _list_texts()
     yield from _list_octets()
 
@@ -255,10 +255,10 @@ def _list_endings() -> Iterator[str]:
 
 
 def find_octets(classes: Classes) -> tuple[Places, Places]:
-    """Return where digits or an at sign may be written as octets to base 16, 10 or 8, one by one.
+    """Return where digits or an at sign may be written as separate octets to base 16, 10 or 8.
 
-    Each octet is two digits that end a run, with nothing or a zero before them in it. Those of a
-    number follow each other closely.
+    Each octet is two digits that end a run, with nothing or a zero before them in it; those of a
+    number follow each other closely. The result is the first and the last place of each such part.
     """
     data, digit = classes.data, classes.digit
     octet = places(

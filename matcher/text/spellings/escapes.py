@@ -96,7 +96,10 @@ PHONE = "13800138000"
 
 
 def rows() -> Iterator[Spelling]:
-    """Yield the escapes; each is undone twice, since pages escape what was escaped before."""
+    """Yield the kinds of escapes, such as `&#49;` and `%31`, in the order in which they are undone.
+
+    Each is undone twice, because pages escape text that was escaped before.
+    """
     names = {name.lower() for name in html5}
     yield Spelling(
         "character entity",
@@ -153,7 +156,7 @@ def _replace(sign: str, pattern: re.Pattern[str], read: Callable[[str], str], te
 
 
 def untag(text: str) -> str:
-    """Return `text` with its tags taken out, as long as before."""
+    """Return `text` without mark-up tags, filled up to its former length."""
     if "<" not in text:
         return text
     text = UNSEEN.sub(lambda unseen: fit("", len(unseen[0]), GONE), text)

@@ -111,7 +111,7 @@ PHONE, RESIDENT_ID, IBAN = "13800138000", "11010519491231002X", "DE8937040044053
 
 
 def rows() -> Iterator[Spelling]:
-    """Yield the ways of writing numbers with letters, such as words or Morse code."""
+    """Yield the ways of writing numbers with letters, such as words and Morse code."""
     word = _match_any_case(sorted(SPELT, key=len, reverse=True))
     of = {
         digits: [spelt for spelt, digit in SPELT.items() if digit in digits]

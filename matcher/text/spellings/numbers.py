@@ -104,7 +104,7 @@ SLASH = rb"(?:[/_]|\xc2\xb7)"
 
 
 def rows() -> Iterator[Spelling]:
-    """Yield numbers in pieces, in the order in which they are tried."""
+    """Yield the ways of writing a number in pieces, in the order in which they are undone."""
     yield from _list_pieces()
     yield from _list_signs()
 
