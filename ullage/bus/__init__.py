@@ -102,9 +102,9 @@ class PartitionPosition:
 
 
 def lag_of(places: Iterable[PartitionPosition], now: float) -> Lag:
-    """Return how many records wait in all these partitions, and the age of the oldest.
+    """Return how many records wait in all these partitions, and the age of the oldest in seconds.
 
-    `now` is in Unix seconds; the age is 0 if none waits.
+    `now` is in Unix seconds. The age is 0 if none waits.
     """
     positions = list(places)
     oldest = min((place.oldest for place in positions if place.oldest is not None), default=now)
@@ -130,7 +130,7 @@ class Publisher(Protocol):
         """
 
     def spread(self, record: Outgoing) -> None:
-        """Make a copy of `record` durable in every partition, whatever its key."""
+        """Append a copy of `record` to every partition, whatever its key; durable on return."""
 
     def close(self) -> None:
         """Release resources."""
@@ -150,14 +150,17 @@ class Subscription(Protocol):
         """
 
     def commit(self, record: Record) -> None:
-        """Confirm everything up to and including `record`, in its partition."""
+        """Confirm `record` and all earlier records of its partition.
+
+        They are not read again after a restart.
+        """
 
     def lag(self) -> Lag:
         """Return how many records the group has not committed, and the age of the oldest."""
 
     @property
     def expired(self) -> int:
-        """Records that expired unread since this consumer started."""
+        """The number of records that expired unread since this consumer started."""
 
     @property
     def missing(self) -> int:
@@ -168,9 +171,9 @@ class Subscription(Protocol):
 
     @property
     def damaged(self) -> int:
-        """Files of a one-way bus that were set aside since then because they are unreadable.
+        """The number of unreadable files of a one-way bus that were set aside since the start.
 
-        0 on other buses.
+        Always 0 on other buses.
         """
 
     def close(self) -> None:
@@ -190,15 +193,21 @@ class Bus(Protocol):
         """
 
     def lag(self, topic: str, group: str) -> Lag:
-        """Return what `group` has not committed in all partitions, without joining it."""
+        """Return how many records `group` has not confirmed in all partitions, and their age.
+
+        The group is not joined.
+        """
 
     def places(self, topic: str, group: str) -> Mapping[int, PartitionPosition]:
-        """Return the position of `group` in each partition, by number, without joining it."""
+        """Return the position of `group` in each partition, by partition number.
+
+        The group is not joined.
+        """
 
     def check(self, topic: str) -> None:
-        """Read all local records of `topic`, and return nothing if they are sound.
+        """Read all local records of `topic` to verify them. Raises CorruptError if one is damaged.
 
-        Raises CorruptError if one is damaged. A broker checks its own.
+        Records on a broker are not read, because it verifies them itself.
         """
 
     def expire(self) -> int:
@@ -298,7 +307,10 @@ class RoutedBus:
         self._choose(topic).check(topic)
 
     def expire(self) -> int:
-        """Expire both buses, each by its own topics' retention; return the number of records."""
+        """Delete expired records on both buses; return how many were deleted.
+
+        Each topic has its own retention.
+        """
         return self.captures.expire() + self.rest.expire()
 
     def close(self) -> None:

@@ -86,7 +86,7 @@ class _Topic:
         return (next_offset if first is None else first), next_offset
 
     def record(self, offset: Any, timestamp: Any, key: Any, headers: Any, value: Any) -> Record:
-        """Parse a row; raises CorruptError if its parts are damaged."""
+        """Return the record in a row of the table. Raises CorruptError if a column is damaged."""
         try:
             parsed: Any = json.loads(headers) if isinstance(headers, str) else None
         except ValueError:

@@ -98,9 +98,9 @@ def digest(data: bytes) -> str:
 
 
 def canonical(fields: Mapping[str, object]) -> bytes:
-    """Encode fields as JSON that is the same for the same fields.
+    """Return `fields` as JSON in UTF-8; equal fields always give equal bytes.
 
-    Keys are sorted, and there are no spaces. The encoding is UTF-8.
+    Keys are sorted, and there are no spaces.
     """
     return json.dumps(fields, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
@@ -146,9 +146,9 @@ def manifest(capture: Capture, finding: Finding, severity: str, sealed_at: datet
 
 
 def encode(made: Manifest, body: bytes) -> bytes:
-    """Return manifest and body as one byte string, to be encrypted.
+    """Return a manifest and a post's body as one byte string, from which `decode` restores both.
 
-    `decode` is the inverse.
+    The string is not encrypted yet.
     """
     head = made.model_dump_json().encode()
     return frame(head, body)
@@ -179,7 +179,7 @@ Ask = Callable[[str], str]
 
 
 def key_id(name: str, public: X25519PublicKey) -> str:
-    """Return a key's identifier: the officer's name and a digest; it is public."""
+    """Return the public identifier of an officer's key: the name and a digest of the key."""
     return f"{name}.{hashlib.sha256(public.public_bytes_raw()).hexdigest()[:16]}"
 
 
@@ -216,11 +216,14 @@ class Pair:
 
     @property
     def ids(self) -> tuple[str, str]:
-        """The identifiers of both keys, in order."""
+        """The identifiers of the two keys: the inner one, then the outer one."""
         return self.inner.key_id, self.outer.key_id
 
     def seal(self, plain: bytes, place: str) -> bytes:
-        """Seal `plain` to both officers, bound to `place`."""
+        """Return `plain` encrypted so that only the two officers together can open it.
+
+        The result is bound to `place`: it opens only with the same text.
+        """
         once = self.inner.seal(plain, purpose=PURPOSE, topic=place, schema=SCHEMA)
         return self.outer.seal(once, purpose=PURPOSE, topic=place, schema=SCHEMA)
 
@@ -246,10 +249,10 @@ def pair_of(keys: KeyStore, officers: Sequence[str]) -> Pair:
 
 
 def private_key(path: Path, ask: Ask) -> X25519PrivateKey:
-    """Read the private key in an officer's file, asking for its passphrase.
+    """Return the private key in an officer's file, after asking for its passphrase.
 
-    Raises ConfigError if the file's permissions are too open, if it holds no such key, or if the
-    passphrase is wrong.
+    Raises ConfigError if the file does not exist, its permissions are too open, it has no such key,
+    or the passphrase is wrong.
     """
     try:
         data = read_trusted(path, secret=True)
@@ -320,7 +323,10 @@ def _place(tenant: str, finding: str) -> str:
 
 
 def seal(original: SealedPost, sealer: Sealer, tenant: str, finding: str) -> str:
-    """Seal the details of a post, and return them in base64."""
+    """Return the details of a post, encrypted to the console's key and in base64.
+
+    They are bound to the tenant and the finding.
+    """
     plain = original.model_dump_json(exclude_defaults=True).encode()
     sealed = sealer.seal(
         plain, purpose=DETAILS_PURPOSE, topic=_place(tenant, finding), schema=SCHEMA

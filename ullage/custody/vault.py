@@ -52,14 +52,14 @@ class VaultHeader(BaseModel):
     """
 
     def with_digests(self, sealed: bytes) -> VaultHeader:
-        """Return this header with its digests."""
+        """Return a copy of this header with the digest of `sealed` and that of the header."""
         head = self.model_copy(
             update={"sealed_sha256": hashlib.sha256(sealed).hexdigest(), "sha256": ""}
         )
         return head.model_copy(update={"sha256": head.digest()})
 
     def digest(self) -> str:
-        """Compute the digest of this header without its digest field."""
+        """Return the SHA-256 (hex) of this header, with its own digest field left empty."""
         return hashlib.sha256(
             self.model_copy(update={"sha256": ""}).model_dump_json().encode()
         ).hexdigest()
@@ -87,7 +87,7 @@ class Vault:
     root: Path
 
     def has(self, tenant: str, finding: str) -> bool:
-        """Return whether the evidence of this finding was sealed before."""
+        """Return whether evidence of this finding is stored."""
         return self._path(tenant, finding).is_file()
 
     def put(self, head: VaultHeader, sealed: bytes) -> None:
@@ -136,7 +136,7 @@ class Vault:
         return sum(path.stat().st_size for path in self.root.glob(f"*/*{SUFFIX}"))
 
     def find(self, finding: str) -> VaultItem:
-        """Return the item of `finding`; raises ConfigError if there is none."""
+        """Return the stored evidence of `finding`. Raises ConfigError if there is none."""
         paths = list(self.root.glob(f"*/{finding}{SUFFIX}")) if NAME.fullmatch(finding) else []
         if not paths:
             raise ConfigError("no evidence of that finding: see `ullage evidence list`")
@@ -155,14 +155,17 @@ class Vault:
             return False
 
     def read_sealed(self, item: VaultItem) -> bytes:
-        """Return the sealed data of an item; raises CorruptError if it is damaged."""
+        """Return the encrypted bytes of a piece of evidence.
+
+        Raises CorruptError if they do not fit their digest.
+        """
         sealed = item.path.read_bytes().partition(b"\n")[2]
         if item.head.sealed_sha256 not in ("", hashlib.sha256(sealed).hexdigest()):
             raise self._make_damage_error(item.path)
         return sealed
 
     def check(self) -> int:
-        """Read all files, and return how many there are.
+        """Read all evidence files, and return how many there are.
 
         Raises CorruptError if one is damaged.
         """

@@ -68,7 +68,10 @@ class Tombstones:
         raise self._make_damage_error()
 
     def add(self, mark: str, now: datetime) -> None:
-        """Set a tombstone, durably; an existing one gets the later time."""
+        """Store durably that the customer or tenant with this keyed `mark` was erased at `now`.
+
+        If the mark exists already, its time is replaced.
+        """
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with wait_for_lock(self.path.parent):
             tombstones = {**self.all(), mark: now}

@@ -98,7 +98,7 @@ def header_for(keys: KeyStore, tenant: str, created: datetime, expires: str) -> 
 def write(
     path: Path, header: ListHeader, pairs: Iterable[Tags], key: Ed25519PrivateKey
 ) -> ListHeader:
-    """Write a signed list, completely or not at all, and return its final header.
+    """Write a signed list of enrolled customers, completely or not at all; return its header.
 
     `pairs` are blocks u8[n, 32] of keyed hash and pseudonym, sorted and unique throughout.
     """
@@ -164,7 +164,7 @@ class VerifiedList:
         self._changed = self._read_amendments()
 
     def has(self, tag: bytes) -> bool:
-        """Return whether a value with this index hash (16 bytes) is enrolled.
+        """Return whether a value with this keyed hash (16 bytes) belongs to an enrolled customer.
 
         Raises CorruptError if the list is damaged there.
         """
@@ -193,16 +193,16 @@ class VerifiedList:
             yield np.frombuffer(self._read_block(number), np.uint8).reshape(-1, PAIR)
 
     def check(self) -> int:
-        """Return the number of pairs; raises CorruptError unless all are as signed.
+        """Read the whole list, and return its number of pairs of keyed hash and pseudonym.
 
-        Reads everything.
+        Raises CorruptError unless all are as they were signed.
         """
         return sum(len(block) for block in self.pairs())
 
     def erase(self, handle: bytes) -> int:
-        """Overwrite every pair of a pseudonym, and return how many there were.
+        """Overwrite every entry of a pseudonym in the file, and return how many there were.
 
-        If it is interrupted, the next call finishes it.
+        If the call is interrupted, the next one completes it.
         """
         count = 0
         for number in range(self._count):
@@ -330,9 +330,10 @@ class EnrolledLists:
         )
 
     def of(self, tenant: str, now: datetime) -> VerifiedList | None:
-        """Return a tenant's list; None if there is none or it has expired.
+        """Return the list of a tenant's enrolled customers; None if there is none.
 
-        An expired list lacks customers who came since.
+        An expired list counts as none, because it lacks customers who came since. Raises an error
+        if the list is damaged or forged.
         """
         path = path_of(self.data, tenant)
         with contextlib.suppress(FileNotFoundError):

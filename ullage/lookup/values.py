@@ -44,7 +44,7 @@ MAX_TYPED = 320
 
 
 def plain(text: str) -> str:
-    """Return `text` with full-width characters folded and blanks around it removed."""
+    """Return `text` without surrounding blanks, and with full-width characters made ordinary."""
     return unicodedata.normalize("NFKC", text).strip()
 
 
@@ -62,9 +62,10 @@ def readings(value: Secret) -> list[tuple[str, Secret]]:
 
 
 def identifier_in(text: str, *, numbers: bool = True) -> str:
-    """Return what kind of identifier `text` seems to contain, as `a phone number`; "" for none.
+    """Return the kind of identifier that `text` seems to contain, such as `a phone number`.
 
-    With `numbers`, any number of nine or more digits counts, as `a long number`.
+    "" if it contains none. With `numbers`, any number of nine or more digits counts, as `a long
+    number`.
     """
     folded = plain(text)
     for kind in kinds().values():
@@ -133,13 +134,13 @@ class DigestInput(NamedTuple):
     is_rare: bool = False
 
     def applies(self, kind: str, normal: str) -> bool:
-        """Return whether values such as this normal form of `kind` are written so."""
+        """Return whether the value `normal` of this kind can be written so before a digest."""
         return (not self.prefix or is_domestic(kind, normal)) and (
             not self.is_lower or normal.endswith("X")
         )
 
     def write(self, normal: str) -> str:
-        """Return what is digested for a normal form."""
+        """Return the text that is digested for the value `normal`, for example with a prefix."""
         return f"{self.prefix}{normal.lower() if self.is_lower else normal}{self.suffix}"
 
     def parts(self, form: str) -> tuple[slice, ...]:
@@ -169,9 +170,10 @@ def is_domestic(kind: str, normal: str) -> bool:
 
 
 def list_written_forms(kind: str, normal: str) -> Iterator[tuple[str, str]]:
-    """Yield each (form, text) that identifies this value alone, the normal form first.
+    """Yield every way in which a value may be written, as (form, text), the normal form first.
 
-    `form` is `plain` or the name of a digest, `text` what is hashed.
+    `form` is `plain` or the name of a digest; `text` is the value or its digest. Each identifies
+    this value alone.
 
     >>> len(list(list_written_forms("phone", "13800138000")))
     19

@@ -34,7 +34,7 @@ CATEGORIES: tuple[Category, ...] = get_args(Category)
 
 
 def parse_category(text: str) -> Category:
-    """Return the category that `text` names, in any case; `other` if it names none."""
+    """Return the category that `text` names, ignoring case; `other` if it names none."""
     word = text.strip().lower()
     return next((category for category in CATEGORIES if category == word), ELSEWHERE)
 

@@ -105,7 +105,10 @@ def pick_letter(first: str, second: str) -> str:
 
 
 def merge_slots(first: str, second: str) -> str:
-    """Return the more informative letter for each slot of two reports of the same slots."""
+    """Return, for each slot of five minutes, the more informative letter of two reports.
+
+    The two strings have one letter per slot and equal length.
+    """
     return first if first == second else "".join(map(pick_letter, first, second))
 
 
@@ -229,7 +232,7 @@ class Heartbeat(_HeartbeatRecord):
         return {RECORD: PURPOSE, "id": self.id, "schema": str(HEARTBEAT_SCHEMA)}
 
     def encode(self) -> bytes:
-        """Return the heartbeat as JSON in UTF-8, without fields that have their default."""
+        """Return the heartbeat as JSON in UTF-8; fields with their default value are left out."""
         return self.model_dump_json(exclude_defaults=True).encode()
 
     @classmethod
@@ -248,5 +251,5 @@ class Heartbeat(_HeartbeatRecord):
 
 
 def is_heartbeat(headers: Mapping[str, str]) -> bool:
-    """Return whether a record with these headers is a heartbeat."""
+    """Return whether the headers of a record mark it as a heartbeat."""
     return headers.get(RECORD) == PURPOSE

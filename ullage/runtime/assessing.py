@@ -86,7 +86,7 @@ def folder_of(context: Context) -> Path:
 
 
 def to_frame(payload: bytes) -> bytes:
-    """Return the payload as a frame."""
+    """Return `payload` preceded by its length, as it is sent over the socket."""
     return LENGTH.pack(len(payload)) + payload
 
 
@@ -112,7 +112,7 @@ def frame(file: RawIOBase, most: int = MOST_FRAME) -> bytes:
 
 
 def question_in(payload: bytes) -> AssessmentRequest:
-    """Return the request in a frame; raises RecordError `malformed` if it is none."""
+    """Return the request in a received payload. Raises RecordError `malformed` if it has none."""
     try:
         return AssessmentRequest.model_validate_json(payload)
     except ValidationError:

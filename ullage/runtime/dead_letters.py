@@ -70,7 +70,7 @@ class DeadLetters:
     def put(self, record: Record, reason: str) -> None:
         """Encrypt `record` and append it to the topic of dead letters, with `reason` in clear.
 
-        Durable on return. Raises UnavailableError while the bus is down.
+        The letter is durable on return. Raises UnavailableError while the bus is down.
         """
         clear = json.dumps(
             {"key": record.key, "headers": dict(record.headers), TAKEN_AT: record.timestamp}
@@ -108,9 +108,9 @@ def read(record: Record) -> Letter:
 
 
 def unseal(record: Record, opener: SealOpener) -> Outgoing:
-    """Decrypt the original record of a dead letter and return it, to be appended to its topic.
+    """Return the original record of a dead letter, decrypted, to be appended to its topic again.
 
-    Its count of replays is one higher, and its headers vouch for when the bus first took it. Raises
+    Its count of replays is one higher, and its headers prove when the bus first received it. Raises
     RecordError `parked` after MAX_REPLAYS replays, `schema` for another version, `malformed`, or
     the error of decryption.
     """
@@ -157,9 +157,8 @@ class ReplayReport:
 def replay(bus: Bus, opener: SealOpener) -> ReplayReport:
     """Append the original record of each waiting dead letter to its topic; return the counts.
 
-    A letter that cannot be opened, or is parked, is counted by reason. Every letter is committed,
-    so another replay does not take it again. Letters that arrive meanwhile wait for the next
-    replay.
+    A letter that cannot be opened, or was replayed too often, is counted by reason. Each letter is
+    replayed at most one time; letters that arrive meanwhile wait for the next call.
     """
     subscription = bus.subscribe(DEAD_LETTERS, REPLAY_GROUP)
     publishers: dict[str, Publisher] = {}

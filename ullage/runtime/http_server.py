@@ -76,9 +76,9 @@ class _Lingering:
         return self.is_ending or self._transport.is_closing()
 
     def write(self, data: bytes) -> None:
-        """Send data together with what follows before the loop's next turn.
+        """Send `data` together with the data written next in the same turn of the loop.
 
-        A head and its body then are one packet and wake the client one time.
+        So a head and its body are one packet and wake the client one time.
         """
         if self._held:
             data, self._held = self._held + data, b""
@@ -116,11 +116,14 @@ class BoundedProtocol(H11Protocol):
 
     @property
     def is_waiting(self) -> bool:
-        """Whether the client still owes the rest of a request, or its end."""
+        """Whether the client must still complete a request, or close the connection."""
         return self._lingering.is_ending or self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Wait for the first request; cut a connection if there are too many."""
+        """Accept a connection and wait for its first request.
+
+        If there are too many connections, the one that has waited longest is cut.
+        """
         self._lingering = _Lingering(transport, self._linger)
         # it has all that uvicorn uses of a transport
         super().connection_made(self._lingering)  # type: ignore[arg-type]
@@ -254,7 +257,11 @@ class _PatientListener(socket.socket):
     """
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """Accept a connection; BlockingIOError gives the loop a turn first."""
+        """Accept a connection, and return its socket and the client's address.
+
+        If the process lacks resources, raises BlockingIOError after a pause. If file descriptors
+        are scarce, closes the connection and raises ConnectionAbortedError.
+        """
         try:
             accepted = super().accept()
         except OSError as error:
@@ -338,9 +345,9 @@ def _report(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def listening_at(role: str, path: Path) -> Iterator[socket.socket]:
-    """Yield a listening unix socket of `role` for its owner and group.
+    """Yield a Unix socket at `path` that listens, for its owner and group; remove it at the end.
 
-    Raises ConfigError if something else is at `path`, or another process listens there.
+    Raises ConfigError if another process listens there, or if the path cannot be used.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         if path.is_socket():
@@ -363,7 +370,10 @@ def listening_at(role: str, path: Path) -> Iterator[socket.socket]:
 
 @contextlib.contextmanager
 def listening(role: str, host: str, port: int) -> Iterator[tuple[socket.socket, int]]:
-    """Yield a listening socket of `role` and its port; raises ConfigError if the port is taken."""
+    """Yield a TCP socket that listens, and its port (a free one for 0).
+
+    Raises ConfigError, which names the setting of `role`, if the address cannot be used.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

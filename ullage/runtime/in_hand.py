@@ -214,9 +214,9 @@ class InHand:
     # Called by the worker.
 
     def suspects(self, records: Sequence[Record]) -> bool:
-        """Return whether a process died with one of these records in hand.
+        """Return whether a process died while it handled any of these records.
 
-        Then each must be handled alone.
+        If so, each of the records must be handled alone.
         """
         self._adopt()
         return any(
@@ -260,7 +260,7 @@ class InHand:
         self._say()
 
     def forget(self, record: Record) -> None:
-        """Clear all suspicion of a handled record, and of those before it."""
+        """Remove all suspicion of a handled record and of the earlier records of its partition."""
         with wait_for_lock(self._lock):
             self._reread()
             self._suspects = [
@@ -277,9 +277,10 @@ class InHand:
 
     @contextlib.contextmanager
     def holding(self, records: Sequence[Record]) -> Iterator[None]:
-        """Note these records as being handled during the block.
+        """Record on disk, during the block, that these records are being handled.
 
-        The note is removed at the end of the block, but not after a death or a lack of memory.
+        The note is removed when the block ends, but stays after a death of the process or a lack of
+        memory. A watchdog's alarm runs meanwhile.
         """
         alone = len(records) == 1
         self._note |= {
@@ -306,7 +307,7 @@ class InHand:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Note during the block that results are written and the records are not read."""
+        """Record on disk, during the block, that results are written and no record is read."""
         self._note["phase"] = "writing"
         self._say()
         yield
@@ -315,7 +316,7 @@ class InHand:
 
     @contextlib.contextmanager
     def record_crashes(self) -> Iterator[InHand]:
-        """Yield this object, and close it afterwards; a crash meanwhile leaves a trace in the note.
+        """Yield this object, and close it afterwards; a crash meanwhile leaves a trace on disk.
 
         An alarm of the watchdog does so too. A trace names files and lines of code, and no value.
         """
@@ -330,7 +331,7 @@ class InHand:
             self.close()
 
     def close(self) -> None:
-        """Remove the note as the process ends normally; keep it if it reported a death."""
+        """Remove the note on disk, unless it reports a death, and close its file."""
         if not self._note["said"]:
             self._path.unlink(missing_ok=True)
         file, self._file = self._file, -1  # the thread that waits for a stop may be too late
@@ -474,18 +475,18 @@ class SuspectTrace:
     _piece: int = 0
 
     def is_suspect(self, _first: int, _count: int) -> bool:
-        """Return True, as each piece is searched alone."""
+        """Return True, so that each piece of the record is searched alone."""
         return True
 
     def of(self, first: int, _count: int) -> SuspectTrace:
-        """Return the trace of a search of this piece."""
+        """Remember that the piece with the number `first` is searched next; return this trace."""
         self._piece = first
         return self
 
     def enters(self, part: str) -> bool:
-        """Note that `part` begins, and return whether it may run.
+        """Record that the detector `part` begins, and return whether it may run.
 
-        It must be skipped where a process died in it at this piece.
+        False if a process died in this detector at this piece before.
         """
         if (self._piece, part) in self.deaths:
             return False

@@ -14,11 +14,10 @@ SHARE = 0.9
 
 @contextlib.contextmanager
 def limit_to_free_memory() -> Iterator[None]:
-    """Limit this process's data to its present size and 90 % of the free memory inside the context.
+    """Limit this process's memory during the block: its present size plus 90 % of what is free.
 
-    An allocation beyond the limit raises MemoryError; otherwise the kernel would end the process by
-    SIGKILL, whose origin nobody can tell. A lower limit that exists stays. The former limit returns
-    at the end.
+    An allocation beyond the limit raises MemoryError; otherwise the kernel would kill the process
+    without a trace. A lower limit that exists stays. The former limit returns at the end.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     most = _read_kibibytes(Path("/proc/self/status"), "VmData") * 1024 + int(free_memory() * SHARE)
@@ -31,10 +30,10 @@ def limit_to_free_memory() -> Iterator[None]:
 
 
 def free_memory() -> int:
-    """Return the bytes that this process can use before the kernel kills processes; at least 0.
+    """Return how many bytes this process can still use before the kernel kills processes.
 
-    That is the machine's available memory and free swap, or what its control group or a group above
-    has left, whichever is least.
+    At least 0. That is the machine's available memory and free swap, or the rest of its control
+    group's limit or of a group above, whichever is least.
     """
     info = Path("/proc/meminfo")
     free = (_read_kibibytes(info, "MemAvailable") + _read_kibibytes(info, "SwapFree")) * 1024

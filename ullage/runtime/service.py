@@ -52,9 +52,9 @@ SERVICES = ("matrix", "xmpp", "telegram", "imap")
 
 
 def port_of(settings: Settings, words: str) -> int:
-    """Return the metrics port of the service with the command `words`, as `collect matrix`.
+    """Return the metrics port of the service with the command `words`, such as `collect matrix`.
 
-    0 if it has none or any free one. Raises ConfigError if there is no such service.
+    0 if the service has none or takes any free one. Raises ConfigError if there is no such service.
     """
     role, _, service = words.partition(" ")
     if role not in ROLES or (service not in SERVICES if role == "collect" else service):
@@ -98,9 +98,9 @@ PR_SET_PDEATHSIG = 1
 
 
 def die_with_supervisor() -> None:
-    """Have the kernel end this process together with the supervisor that started it, if any.
+    """Have the kernel kill this process when the supervisor that started it ends.
 
-    Raises ConfigError if the supervisor has already ended.
+    Does nothing without a supervisor. Raises ConfigError if the supervisor has already ended.
     """
     parent = os.environ.get(SUPERVISOR)
     if parent is None:
@@ -111,12 +111,12 @@ def die_with_supervisor() -> None:
 
 
 def surroundings() -> Surroundings:
-    """Return what this process knows about its supervisor and its predecessor."""
+    """Return the supervisor's process id, and the exit code of the process before; 0 if none."""
     return Surroundings(int(os.environ.get(SUPERVISOR) or 0), int(os.environ.get(EXIT_CODE) or 0))
 
 
 def no_core_dumps() -> None:
-    """Disable core files of this process, which would contain leaked values and keys."""
+    """Prevent the kernel from writing core files, which would contain leaked values and keys."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
@@ -216,10 +216,10 @@ def _count(running_time: RunningTime, stop: threading.Event) -> None:
 
 
 def spare_what_stands(young: int = 0) -> None:
-    """Exclude existing objects from garbage collection; called once per process, after its set-up.
+    """Exclude all existing objects from garbage collection; call it one time, after set-up.
 
-    A full collection over all of them delayed a response of the console by 0.1 s. With `young`, so
-    many new objects trigger a collection, otherwise Python's own number.
+    A full collection of all objects delayed a response of the console by 0.1 s. With `young`, that
+    many new objects trigger a collection; 0 leaves Python's own number.
     """
     gc.collect()
     gc.freeze()

@@ -41,15 +41,15 @@ class _Child:
     """It is one of the basic services and has not been restarted."""
 
     def refuses(self, exit_code: int, now: float) -> bool:
-        """Return whether a child rejects its configuration at its first start.
+        """Return whether a child ended because its configuration is invalid, at its first start.
 
-        Somebody is there to read the error then.
+        Somebody is there to read the error then. `now` is on the clock of `started`, in seconds.
         """
         return exit_code == Exit.USAGE and self.is_first and now - self.started < STEADY_SECONDS
 
 
 def command(data: Path, *words: str) -> list[str]:
-    """Return a child's command line: the same interpreter and data folder."""
+    """Return the command line of a service: the same interpreter and data folder, then `words`."""
     return [sys.executable, "-m", "ullage", "--data", str(data), *words]
 
 
@@ -143,10 +143,10 @@ def _look_after(child: _Child, data: Path, clock: Clock) -> Exit:
 
 
 def run_once(data: Path, roles: Sequence[str]) -> int:
-    """Let each service handle its due work, one after the other.
+    """Run each service until it has no work left, one after the other; return an exit code.
 
-    Returns the first exit code that is not DONE, or DONE. A failure of one does not keep the next
-    from its work. A service that a signal killed counts as FAILED.
+    It is the first code that is not DONE, or DONE. A service that fails does not keep the next from
+    its work. A service that a signal killed counts as FAILED.
     """
     environment, code = {**os.environ, SUPERVISOR: str(os.getpid())}, int(Exit.DONE)
     for role in roles:

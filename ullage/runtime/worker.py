@@ -60,10 +60,11 @@ class Bug:
 
 
 def attempt(act: Callable[[], T]) -> T | Bug:
-    """Return the result of `act`, or a `Bug` with the exception that ended it.
+    """Return the result of `act`, or a `Bug` with the exception that `act` raised.
 
-    UllageError and MemoryError pass through: they decide what happens to a record. Every other
-    Exception is caught, because a bug must stop neither other records nor more important work.
+    UllageError and MemoryError are raised again, because they decide what happens to a record.
+    Other exceptions are caught, because a bug must stop neither other records nor more important
+    work.
     """
     try:
         return act()
@@ -80,7 +81,7 @@ def run_until_answered(
     backoff: Backoff,
     reached: Callable[[bool], None] = lambda _answers: None,
 ) -> bool:
-    """Call `act` until it succeeds and return True; return False if `stop` is set during a wait.
+    """Call `act` until it succeeds, and return True; return False if `stop` is set during a wait.
 
     Only an UllageError with the action RETRY is retried, after the next wait of `backoff`, and is
     logged under `stage`; every other exception passes through. `reached` is called with False after

@@ -53,9 +53,9 @@ class Context:
         self.running_time = RunningTime(data, self.clock, self.inventory)
 
     def require_data(self) -> None:
-        """Raise ConfigError if there is no data folder.
+        """Raise ConfigError if the data folder is missing or was not set up.
 
-        Of a mistyped folder everything would be reported as empty.
+        Otherwise a mistyped folder would be reported as empty.
         """
         if not any((self.data / name).exists() for name in MADE):
             raise self.not_set_up_error()
@@ -90,9 +90,9 @@ class Context:
         return tuple(trust for url in urls if (trust := trust_of_bus(url, self.data)) is not None)
 
     def rules(self) -> VerdictRules:
-        """Return the rules of verdicts: the organization's own, or this version's.
+        """Return the verdict rules: the organization's own if there are any, else this version's.
 
-        Raises ConfigError if its own are invalid.
+        Raises ConfigError if the organization's rules are invalid.
         """
         return VERDICT.load_current(self.data).rules
 
@@ -101,9 +101,9 @@ class Context:
         return Trail(self.data / AUDIT, chain, self.keys, self.clock, self.settings.audit.days)
 
     def find_audit_fault(self) -> str:
-        """Return what keeps the audit log from its receiver.
+        """Return, as text, why audit entries do not reach their receiver.
 
-        Returns "" if nothing does, or if no receiver is configured.
+        "" if they do, or if no receiver is configured.
         """
         return find_fault(self.data / AUDIT) if self.settings.audit.syslog else ""
 
@@ -113,7 +113,10 @@ class Context:
         return ZoneInfo(self.settings.coverage.zone)
 
     def tenant(self, name: str) -> Tenant:
-        """Return a tenant's settings, or the defaults if it has no table."""
+        """Return the settings of a tenant; defaults if the tenant has no table in the settings.
+
+        A second person is required only if the settings require one in general.
+        """
         settings = self.settings.tenants.get(name, Tenant())
         return (
             settings

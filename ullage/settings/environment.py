@@ -30,9 +30,10 @@ def to_variable(place: str) -> str:
 
 
 def read_environment(model: type[BaseModel], variables: Mapping[str, str]) -> dict[str, Any]:
-    """Return the settings of `model` in `variables`, as nested tables.
+    """Return the settings of `model` that `variables` set, as nested tables.
 
-    Raises ConfigError, which names a variable that cannot be read.
+    A variable that belongs to no setting is ignored. Raises ConfigError, which names the variable,
+    if a value cannot be read or two variables contradict.
     """
     settings = dict[str, Any]()
     for variable in sorted(variables):
@@ -52,7 +53,9 @@ def read_environment(model: type[BaseModel], variables: Mapping[str, str]) -> di
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `below` overridden by `above`; tables in both are merged.
+    """Return a new table with the values of `below`, overridden by those of `above`.
+
+    Tables that are in both are merged in turn.
 
     >>> merge({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}})
     {'a': {'b': 1, 'c': 3}}

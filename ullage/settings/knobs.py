@@ -32,7 +32,10 @@ def setting(default: Any, reason: str, unit: str = "") -> Any:
 
 
 def validate_zone(zone: str) -> str:
-    """Return `zone` if this machine knows it; raises ValueError with an example otherwise."""
+    """Return `zone` if it is a time zone installed here, such as `Asia/Shanghai`.
+
+    Raises ValueError, which names an example, otherwise.
+    """
     try:
         ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -26,9 +26,9 @@ class UnknownTenantError(ConfigError):
 
 
 def find_tenants(context: Context) -> set[str]:
-    """Return the tenants that have a table in the settings or a key on this machine.
+    """Return the names of tenants with a table in the settings or a key on this machine.
 
-    The tenant of canary posts, which is nobody's, is left out.
+    The internal tenant of canary posts is left out.
     """
     with_keys = {path.parent.name for name in KEYS for path in context.keys.root.glob(f"*/{name}")}
     if context.keys.credentials:

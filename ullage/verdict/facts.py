@@ -48,7 +48,7 @@ class Crowd:
         return frozenset().union(*self.groups)
 
     def count_showing(self, any_of: frozenset[Shows]) -> int:
-        """Count the customers whose rows show one of these."""
+        """Return how many customers have rows that show any of the field classes `any_of`."""
         return sum(number for shown, number in self.shown.items() if any_of & shown)
 
 
@@ -148,13 +148,16 @@ class VerdictFacts(CaptureCounts):
 
     @property
     def agreeing_share(self) -> float:
-        """Share of rows, or of people in them, that agree with a customer in two or more fields."""
+        """The share of rows that agree with a customer in two or more fields, from 0 to 1.
+
+        If rows list several people each, it is the share of people.
+        """
         listed, agreeing = self.crowded or (self.rows, self.corroborated_rows)
         return agreeing / listed if listed else 0.0
 
     @property
     def password_rows(self) -> tuple[int, int]:
-        """Rows with a password, and how many of those have a customer."""
+        """The number of rows with a password, and how many of these match a customer."""
         groups = [group for group in self.groups if FieldLabel.PASSWORD in group.fields]
         return sum(group.rows for group in groups), sum(group.matched for group in groups)
 
@@ -165,9 +168,9 @@ class VerdictFacts(CaptureCounts):
 
 
 def expect_by_chance(facts: VerdictFacts) -> float:
-    """Return the phones that a random list of this length would match.
+    """Return how many phone numbers a random list with as many phones would match.
 
-    Valid phones × enrolled customers ÷ numbers in circulation.
+    That is the valid phones × the enrolled customers ÷ the numbers in circulation.
     """
     return facts.candidates.get("phone", 0) * facts.chance
 

@@ -56,7 +56,10 @@ class NextStep(_Data):
         return self
 
     def fits(self, origin: str, severity: str, scenario: str, conditions: StepConditions) -> bool:
-        """Return whether the step applies to this verdict; a missing condition always holds."""
+        """Return whether the step applies to a leak source, severity, scenario and conditions.
+
+        A criterion that the step does not name is met by everything.
+        """
         named = ((self.origins, origin), (self.severities, severity), (self.scenarios, scenario))
         required = zip((self.people, self.alone, self.unread), conditions, strict=True)
         return all(not names or name in names for names, name in named) and all(
@@ -70,7 +73,7 @@ class _Steps(_Data):
 
 @cache
 def steps() -> tuple[NextStep, ...]:
-    """Return every next step that this version knows, in the order in which they are tried."""
+    """Return all next steps in the order in which they are tried; the first that applies counts."""
     return load_shipped(_Steps, __package__, "next_steps.toml").step
 
 
@@ -93,10 +96,10 @@ def next_step(origin: str, severity: str, scenario: str, conditions: StepConditi
 def raise_to_step(
     origin: str, severity: Severity, scenario: str, conditions: StepConditions
 ) -> Severity:
-    """Return `severity`, raised until it is at least what its own next step demands.
+    """Return the severity, raised until it is at least what its next step requires.
 
-    A raised severity may have another step, which may demand more: this ends, since a severity only
-    rises.
+    A raised severity may have another step, which may require more. The result is never lower than
+    `severity`.
     """
     least = next_step(origin, severity, scenario, conditions).least
     if ORDER.index(least) <= ORDER.index(severity):

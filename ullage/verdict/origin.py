@@ -107,9 +107,9 @@ class Base:
 
 
 def judge_origin(facts: VerdictFacts, rules: OriginRules) -> Origin:
-    """Return whose leak it is, as a word, with the probabilities and reasons that led to it.
+    """Return the leak source (whose leak it is), with probabilities and reasons.
 
-    It is a pure function of counted facts.
+    A pure function: the result follows from the counted facts and the rules alone.
     """
     base = _compute_base(facts)
     canaries = tuple(sorted(c.label for c in facts.canaries if c.verified))

@@ -67,7 +67,7 @@ class ScenarioConditions(_Rules):
     """The post mentions reports on suspicious transactions."""
 
     def allows_fields(self, fields: frozenset[str]) -> bool:
-        """Return whether a row with these labels meets the conditions on rows."""
+        """Return whether a row with these field labels has what the scenario needs."""
         return self.every <= fields and (not self.some or bool(self.some & fields))
 
 
@@ -255,7 +255,7 @@ class VerdictRules(_Rules):
     origin: OriginRules
 
     def list_ways(self) -> list[tuple[ScenarioConditions, Scenario]]:
-        """Return each set of conditions with its scenario, most points first."""
+        """Return each set of conditions with the scenario it belongs to, most points first."""
         return sorted(
             ((way, s) for s in self.scenario for way in s.ways), key=lambda pair: -pair[0].points
         )
@@ -266,5 +266,5 @@ VERDICT = RuleKind("verdict", "ullage.verdict", "rules.toml", toml_reader(Verdic
 
 @cache
 def load_verdict_rules() -> VerdictRules:
-    """Return the rules that this version ships, parsed; the organization's own are ignored."""
+    """Return the verdict rules of this version; the organization's own rules are ignored."""
     return VERDICT.load_shipped().rules

@@ -92,10 +92,11 @@ def judge_severity(
     rules: SeverityRules,
     conditions: StepConditions,
 ) -> SeverityVerdict:
-    """Return the severity of `facts`, at least what its next step demands.
+    """Return the severity of a leak, with its reporting deadline, recipients and explanation.
 
-    `unit` is U of the customers that count (`select_counting`), `scenario` the id of the worst
-    scenario ("" for none), `conditions` what the reader of the step is shown beside it.
+    The severity is at least what the next step requires. `unit` is the exposure per customer, of
+    the customers that count (`select_counting`), `scenario` the id of the worst scenario ("" for
+    none), and `conditions` what decides on the next step.
     """
     row = _find_row(facts, origin, rules)
     raised, why, why_zh = _raise_by_index(row.severity, facts, unit, rules)
@@ -161,9 +162,9 @@ def _choose_deadline(
 
 
 def decide_minutes(severity: Severity, clock: ClockWord, minutes: int) -> int:
-    """Return the minutes within which a person decides whether it is confirmed; 0 if nobody has to.
+    """Return within how many minutes a person must decide whether a leak is confirmed.
 
-    Severities below medium are handled within a day and need no immediate decision.
+    0 if nobody has to: severities below medium are handled within a day.
     """
     asks = clock == "if confirmed" and ORDER.index(severity) >= ORDER.index("medium")
     return (minutes or DECIDE_MINUTES) if asks else 0

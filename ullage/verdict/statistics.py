@@ -139,9 +139,9 @@ def compute_threshold(chance: float, rules: OriginRules) -> float:
 
 
 def compute_required_share(facts: VerdictFacts, rules: OriginRules) -> float:
-    """Return the share of agreeing rows from which they are ours.
+    """Return from which share of agreeing rows (0 to 1) all rows count as the tenant's own.
 
-    A measured overlap precedes what the market's size suggests.
+    A measured overlap with other platforms takes precedence over the market share.
     """
     if facts.overlap:
         return min(1.0, rules.overlaps * facts.overlap)
@@ -151,9 +151,9 @@ def compute_required_share(facts: VerdictFacts, rules: OriginRules) -> float:
 
 
 def are_rows_ours(facts: VerdictFacts, rules: OriginRules) -> bool:
-    """Return whether all rows, or those of one set of fields, are ours.
+    """Return whether all rows, or all rows with one set of fields, are the tenant's records.
 
-    People are counted instead of rows where a row has several.
+    If rows list several people each, people are counted in place of rows.
     """
     sets = [(group.rows, group.matched, group.corroborated) for group in facts.groups]
     sets.append((facts.rows, facts.matched_rows, facts.corroborated_rows))

@@ -48,7 +48,9 @@ IN_WORDS = {
 
 
 def describe_unread(unread: Mapping[str, int]) -> tuple[str, str]:
-    """Describe what was not read, with the number per reason; an unknown reason is shown as it is.
+    """Return what was not read, with numbers, in English and Chinese; "" and "" for nothing.
+
+    `unread` is the number by reason word. An unknown reason is shown unchanged.
 
     >>> describe_unread({"image": 2, "encrypted": 1})
     ('1 encrypted, 2 images', '已加密1项、图片2项')

@@ -80,7 +80,7 @@ class KafkaBus:
         return 0
 
     def close(self) -> None:
-        """Close every connection that was opened through this bus."""
+        """Close all connections to Kafka that were opened through this bus."""
         for opened in list(self._opened):
             opened.close()
         with self._lock:

@@ -66,9 +66,10 @@ class KafkaAddress:
 
 
 def parse(rest: str, data: Path) -> KafkaAddress:
-    """Parse what follows `kafka://`; files are relative to the data folder.
+    """Return the address and client settings in `rest`, the part of a URL behind `kafka://`.
 
-    Raises ConfigError that names the fault.
+    Certificates and passwords are read from files relative to the folder `data`. Raises
+    ConfigError, which names the fault.
     """
     servers, query = _read(rest)
     client: dict[str, Any] = {"security_protocol": query.security}
@@ -86,9 +87,10 @@ def trust_of(rest: str, data: Path) -> Trust | None:
 
 
 def outline(rest: str) -> KafkaAddress:
-    """Parse what follows `kafka://` without the parts that a connection needs.
+    """Return the address in `rest`, the part of a URL behind `kafka://`, without credentials.
 
-    No file is read, so neither credentials nor cluster need exist yet.
+    No file is read, so neither credentials nor cluster need exist yet. Raises ConfigError if the
+    URL is invalid.
     """
     servers, query = _read(rest)
     return _address(servers, query, {"security_protocol": query.security})

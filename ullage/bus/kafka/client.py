@@ -50,7 +50,7 @@ SEE_PLAN = "`ullage check --plan` prints the rules that it needs"
 
 @contextlib.contextmanager
 def kafka_errors(what: str) -> Iterator[None]:
-    """Return a context that converts the errors of the Kafka client into ours.
+    """Return a context that converts errors of the Kafka client into errors of this project.
 
     A record that is too large becomes RecordError, a refused login or right and an unusable setting
     ConfigError, all others UnavailableError. `what` names the topic in the messages.
@@ -90,7 +90,7 @@ def client_settings(address: KafkaAddress) -> dict[str, Any]:
 
 
 def consumer_settings(address: KafkaAddress, group: str) -> dict[str, Any]:
-    """Return the settings of a consumer."""
+    """Return the client's settings for a consumer in `group`, which commits only on request."""
     return {
         **client_settings(address),
         "group_id": address.group(group),
@@ -120,10 +120,11 @@ UNSUPPORTED_MECHANISM, TLS_ALERT, LARGEST_ANSWER = 33, 0x15, MIB
 
 
 def greet(address: KafkaAddress) -> None:
-    """Return when a broker of `address` has accepted this user; each has `REACH_SECONDS` to answer.
+    """Connect to the brokers of `address` until one has accepted this user.
 
-    Raises ConfigError for a fault that does not pass by waiting, UnavailableError for one that may.
-    If several brokers fail, the error of the first is raised.
+    Each has `REACH_SECONDS` to answer. Raises ConfigError for a fault that does not pass by
+    waiting, UnavailableError for one that may. If all brokers fail, the error of the first is
+    raised.
     """
     failed: ConfigError | UnavailableError | None = None
     for server in address.servers:

@@ -29,7 +29,7 @@ UNACKNOWLEDGED_BYTES = 16 * MIB
 
 
 def producer_settings(address: KafkaAddress) -> dict[str, Any]:
-    """Return the settings of a producer."""
+    """Return the client's settings for a producer that waits for all replicas."""
     return {
         **client_settings(address),
         "allow_auto_create_topics": False,
@@ -54,7 +54,7 @@ class KafkaPublisher:
         self._producer: Any = None
 
     def append(self, records: Sequence[Outgoing]) -> None:
-        """Append records; returns when all replicas in sync have acknowledged each of them."""
+        """Append records; return when all replicas in sync have acknowledged each of them."""
         self._append([(record, None) for record in records])
 
     def spread(self, record: Outgoing) -> None:

@@ -115,10 +115,10 @@ class Examiner:
         return self._connect[0].trust
 
     def topic(self, topic: str, group: str | None) -> str:
-        """Describe how much `group` has not read of `topic`, or how much there is.
+        """Check a topic's settings; return how many records wait for `group`, as text.
 
-        `brokers` must have connected before. Raises ConfigError if the topic or a right is missing,
-        or with all wrong settings.
+        Without a group, the number of stored records is returned. Call `brokers` first. Raises
+        ConfigError if the topic or a right is missing, or with all wrong settings.
         """
         assert self._connect is not None
         address, admin = self._connect

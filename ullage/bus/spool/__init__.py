@@ -159,7 +159,7 @@ class SpoolSubscription:
                 return records
 
     def commit(self, record: Record) -> None:
-        """Store the position after `record` for its stream, durably.
+        """Store durably that `record` and all earlier records of its stream are done.
 
         Does nothing if this or a later record of the stream is committed already. `poll` must have
         returned the record. Raises UnavailableError if the disk fails.
@@ -179,17 +179,20 @@ class SpoolSubscription:
 
     @property
     def expired(self) -> int:
-        """Records that expired unread since this consumer started."""
+        """The number of records that expired unread since this consumer started."""
         return self._reader.expired
 
     @property
     def missing(self) -> int:
-        """Numbers that did not arrive in time since this consumer started: unknown content."""
+        """The number of records that did not arrive in time since this consumer started.
+
+        Gaps in the numbering reveal them; their content is unknown.
+        """
         return self._reader.missing
 
     @property
     def damaged(self) -> int:
-        """Files that were set aside as `.bad` since this consumer started."""
+        """The number of files that were renamed to `.bad` since this consumer started."""
         return self._reader.damaged
 
     def close(self) -> None:
@@ -230,7 +233,10 @@ class SpoolBus:
         return SpoolSubscription(self._folder, topic, group, self._clock, self._wait)
 
     def lag(self, topic: str, group: str) -> Lag:
-        """Return what `group` has not committed, or on the outer side what was not carried away."""
+        """Return how many records `group` has not confirmed, and how old they are.
+
+        On the outer side, these are the records that were not carried away.
+        """
         return lag_of(self.places(topic, group).values(), self._clock.wall())
 
     def places(self, topic: str, group: str) -> dict[int, PartitionPosition]:

@@ -118,7 +118,7 @@ def parse_name(name: str) -> tuple[str, int] | None:
 
 
 def frame(record: Outgoing, timestamp: float) -> bytes:
-    """Return a record as bytes: two lengths, description, value, and a CRC-32 of all these.
+    """Return a record as bytes: two lengths, description, value, and a CRC-32 of all three.
 
     The description is JSON with key, headers and `timestamp` (Unix seconds). Raises RecordError
     `too_large` if the record and a file header exceed LARGEST_BYTES.
@@ -265,9 +265,9 @@ def write_durably(path: Path, content: bytes) -> None:
 
 
 def replace_state(path: Path, state: Mapping[str, Any]) -> None:
-    """Replace the state file `path` by `state` (JSON) and its checksum, durable on return.
+    """Replace the content of the state file `path` by `state` and a checksum; durable on return.
 
-    After a crash either the old or the new file exists.
+    `state` must be JSON. After a crash either the old or the new file exists.
     """
     write_whole(json.dumps({"state": state, "crc32": _sum(state)}).encode(), path)
 

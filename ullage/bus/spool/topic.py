@@ -59,7 +59,7 @@ class Topic:
         self._streams, self._positions = folder / "streams", folder / "positions"
 
     def make(self) -> None:
-        """Create the topic's folder and the folder of streams, with mode 0700, if they are missing.
+        """Create the topic's folder and the folder of streams, with mode 0700, unless they exist.
 
         The name of the topic's folder is made durable.
         """
@@ -72,9 +72,9 @@ class Topic:
         sync_folder(self.path)
 
     def lock(self) -> contextlib.AbstractContextManager[None]:
-        """Return a context that holds this topic's lock between processes; it waits for the lock.
+        """Return a context that holds this topic's lock between processes.
 
-        `append` and `expire` run inside it.
+        Entering waits until the lock is free. Hold it while appending; `expire` takes it itself.
         """
         return wait_for_lock(self._streams / f"{self.name}.lock")
 
@@ -113,7 +113,7 @@ class Topic:
             self._inventory.enter(path)
 
     def positions(self, group: str) -> Path:
-        """Return the path of the file of committed positions of `group`; it may not exist yet."""
+        """Return the path of the file with the committed positions of `group`; it may not exist."""
         return self._positions / f"{self.name}.{group}.json"
 
     def read_positions(self, group: str) -> dict[str, Position]:
@@ -133,7 +133,7 @@ class Topic:
         return read_positions(self._streams / f"{self.name}.expired.json")
 
     def names(self) -> list[str]:
-        """List all names in the topic's folder, in no order; [] if there is no folder."""
+        """Return the names of all files in the topic's folder, unordered; [] without a folder."""
         try:
             with os.scandir(self.path) as entries:
                 return [entry.name for entry in entries]
