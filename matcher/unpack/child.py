@@ -53,11 +53,11 @@ CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 
 
 def isolate(libc: ctypes.CDLL) -> bool:
-    """Cut this process and its children off the network; return whether they got a namespace.
+    """Cut this process and its future children off the network; return whether that succeeded.
 
-    A network namespace needs CAP_SYS_ADMIN, or user namespaces open to all, which some systems and
-    container runtimes refuse. `seal` forbids sockets everywhere. From now on no other process can
-    inspect this one either.
+    It needs CAP_SYS_ADMIN, or user namespaces open to all, which some systems and container
+    runtimes refuse; `seal` forbids sockets everywhere. From now on no other process can inspect
+    this one.
     """
     has_namespace = any(
         libc.unshare(flags) == 0 for flags in (CLONE_NEWNET, CLONE_NEWUSER | CLONE_NEWNET)
@@ -69,7 +69,10 @@ def isolate(libc: ctypes.CDLL) -> bool:
 
 
 def confine(libc: ctypes.CDLL, parent: int, cpu_seconds: int, memory_bytes: int) -> None:
-    """Limit time and memory of this process, a child of `parent`, and have it end with `parent`."""
+    """Limit this process's memory (bytes) and processor time, and forbid it to write files.
+
+    The kernel kills it when the process `parent`, which must be its parent, ends.
+    """
     end_with(libc, parent)
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_AS, memory_bytes)
@@ -77,7 +80,10 @@ def confine(libc: ctypes.CDLL, parent: int, cpu_seconds: int, memory_bytes: int)
 
 
 def end_with(libc: ctypes.CDLL, parent: int) -> None:
-    """Have the kernel end this process when its parent `parent` ends."""
+    """Have the kernel kill this process when its parent ends; exit at once if that happened.
+
+    `parent` is the process id that the parent should have.
+    """
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # the parent died before the call above
         os._exit(1)
@@ -121,7 +127,7 @@ PR_SET_SECCOMP, MODE_FILTER = 22, 2
 
 @cache
 def program(machine: str) -> bytes:
-    """Return the seccomp filter for a machine as `os.uname` names it, empty if it is not supported.
+    """Return the seccomp filter (BPF code) for a machine type of `os.uname`; b"" if unsupported.
 
     Each instruction has eight bytes: code u16, jump if true u8, jump if false u8, operand u32.
     """

@@ -78,7 +78,7 @@ class DeletedRows:
         self.is_complete = True
 
     def rows(self) -> Iterator[list[object]]:
-        """Yield the values of each row; and of free room without rows, its text."""
+        """Yield the values of each deleted row; for free space without rows, its text."""
         free = set(self._list_free_pages())
         for number in range(2, len(self._body) // max(self._page, 1) + 1):
             start = (number - 1) * self._page

@@ -74,7 +74,10 @@ class FileFormat(NamedTuple):
 
 @cache
 def find_formats() -> Mapping[str, FileFormat]:
-    """Return all formats by kind, in the order of the modules' names."""
+    """Return every file format that a reader exists for, by kind.
+
+    Imports all modules of `readers`; the order is that of their names.
+    """
     # pathlib would slow down the start of the child
     files = [file for folder in readers.__path__ for file in os.listdir(folder)]  # noqa: PTH208
     names = {file.removesuffix(".py") for file in files if file.endswith(".py")}
@@ -86,10 +89,7 @@ def find_formats() -> Mapping[str, FileFormat]:
 
 
 def load_readers() -> None:
-    """Import what each reader needs, except the heavy readers.
-
-    Call it before a container is read.
-    """
+    """Import the libraries of all readers except the heavy ones, before a container is read."""
     for reader in find_formats().values():
         if reader.load is not None and not reader.is_heavy:
             reader.load()
@@ -296,9 +296,7 @@ def _by_two_marks(head: bytes) -> str:
 
 
 def is_html(head: bytes) -> bool:
-    r"""Return whether a text begins as a web page or an HTML table.
-
-    Many offices export such tables as `.xls`.
+    r"""Return whether a text begins with a web page or an HTML table, such as many `.xls` exports.
 
     >>> is_html(b"\xef\xbb\xbf<HTML><table>"), is_html(b"<tablet> 13800138000")
     (True, False)
@@ -310,7 +308,9 @@ def is_html(head: bytes) -> bool:
 
 
 def media_of(name: str) -> str:
-    """Return the media type that a file's name promises; markup is read without its tags.
+    """Return the media type that a file's name suggests: `text/html` or `text/plain`.
+
+    Tags are removed from `text/html` before it is searched.
 
     >>> media_of("a.HTM"), media_of("a.csv")
     ('text/html', 'text/plain')
@@ -319,7 +319,7 @@ def media_of(name: str) -> str:
 
 
 def stem(path: str) -> str:
-    """Return a name for the content of a compressed stream: that of the stream without its suffix.
+    """Return a name for the content of a compressed file: its own name without the last suffix.
 
     >>> stem("!/a/b.csv.gz")
     'b.csv'
@@ -329,9 +329,9 @@ def stem(path: str) -> str:
 
 
 def decode_name(raw: bytes) -> str:
-    """Return a file name whose encoding is not declared, as text.
+    """Return a file name as text when its encoding is not declared; never fails.
 
-    UTF-8 is tried first, then GB18030, else it is read as DOS would (CP437); it never fails.
+    UTF-8 is tried first, then GB18030; otherwise the bytes are read as CP437, the encoding of DOS.
 
     >>> decode_name("客户名单.csv".encode("gbk"))
     '客户名单.csv'
@@ -514,9 +514,9 @@ def _is_digest(line: bytes, *, is_cut: bool = False) -> bool:
 
 
 def is_taken(plain: bytes) -> bool:
-    """Return whether decoded base64, hex or base32 is read as a file.
+    """Return whether decoded base64, hex or base32 is to be read as a file.
 
-    It is unless its kind is a text, a picture, or one that nobody reads.
+    False if its content is text, a picture, or of a kind that nothing reads.
     """
     return sniff(plain[:HEAD]) not in NOT_TAKEN
 
@@ -668,7 +668,10 @@ class EnvelopeWatch:
         """The text that is kept; whether the text may hold a file, and a long line of letters."""
 
     def through(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """Yield the chunks unchanged."""
+        """Yield the chunks of a text unchanged, and remember text that may contain a file.
+
+        The remembered text is in `text`, up to a limit.
+        """
         for chunk in chunks:
             window = self._before + chunk
             if is_lettered := has_line(window):

@@ -74,10 +74,10 @@ class Child:
         self.stdout, self._leash = stdout, leash
 
     def wait(self, seconds: float | None = None) -> int | None:
-        """Wait for the child's exit code, as `subprocess.Popen.returncode`; call it one time only.
+        """Wait until the child ends, and return its exit code, negative for a signal.
 
-        Returns None if the child's server, and with it all children, has ended. Raises
-        `TimeoutError` if the child is still alive after `seconds`.
+        Call it one time only. Returns None if the server that forked the child has ended, and the
+        child with it. Raises TimeoutError if the child is still alive after `seconds`.
         """
         self._leash.settimeout(seconds)
         report = self._leash.recv(ENDED.size)
@@ -119,7 +119,7 @@ class ForkServer:
 
     @property
     def pid(self) -> int:
-        """Return the server's process id, 0 if there is none."""
+        """The process id of the server, 0 if it does not run."""
         return self._process.pid if self._process else 0
 
     def has_ended(self) -> bool:
@@ -131,7 +131,10 @@ class ForkServer:
             return False
 
     def close(self) -> None:
-        """End the server and its children, if it was started; the next child starts another."""
+        """End the server and all its children; the next child starts a new server.
+
+        Does nothing if no server was started.
+        """
         if self._control:
             self._control.close()
         if self._process and not self.has_ended():
@@ -584,7 +587,11 @@ class _ChildProtocol:
         return self._before in {protocol.MEMBER, protocol.DATA}
 
     def expect(self, kind: int, size: int) -> None:
-        """Check the head of a frame before its payload is taken."""
+        """Check the kind and size of a frame that the child announces, before its payload is read.
+
+        Raises Halt `damaged` for a frame that may not come now or is too large, `too_large` or
+        `too_many` if the child has sent more than its budget.
+        """
         if kind not in self.AFTER.get(self._before, self.BETWEEN) or size > (
             protocol.MAX_DATA if kind == protocol.DATA else protocol.MAX_OTHER
         ):
@@ -598,7 +605,10 @@ class _ChildProtocol:
             raise Halt("too_many")
 
     def check(self, kind: int, payload: bytes) -> None:
-        """Check the first byte and the length of a payload."""
+        """Check the length and first byte of a received payload.
+
+        Raises Halt `damaged` if they are invalid.
+        """
         if kind == protocol.ENTRY:
             if len(payload) != protocol.ENTRY_NUMBER.size:
                 raise Halt("damaged")

@@ -97,9 +97,9 @@ class Limits(NamedTuple):
         )
 
     def words(self) -> list[str]:
-        """Return the limits that the child needs, as its arguments in a fixed order.
+        """Return the limits that the child needs, as command line arguments in a fixed order.
 
-        They say nothing of the container.
+        They reveal nothing about the container.
         """
         return [str(value) for value in self[:10]]
 
@@ -189,10 +189,10 @@ class UnpackBudget:
             raise Halt("too_many", whole=True)
 
     def spend(self, count: int) -> None:
-        """Count unpacked bytes, whether they are kept or not.
+        """Count unpacked bytes against the budget of the whole container.
 
-        Raises `Halt` for everything: `too_large` beyond the total, `bomb` beyond the ratio to the
-        packed size.
+        Raises Halt, which ends the reading: `too_large` beyond the total, `bomb` beyond the allowed
+        ratio to the packed size.
         """
         self._spent += count
         if self._spent > self.total:
@@ -301,11 +301,11 @@ class UnreadPart(NamedTuple):
 
     @property
     def number(self) -> int:
-        """Return how many parts this entry stands for."""
+        """The number of parts that this entry stands for."""
         return 1
 
     def words(self) -> tuple[str, str]:
-        """Return why the part was not read, as text for people: (English, Chinese)."""
+        """Why the part was not read, in words: (English, Chinese)."""
         return REASONS[self.reason]
 
 
@@ -329,7 +329,7 @@ class UnreadValueCount(UnreadPart):
         return self._number
 
     def words(self) -> tuple[str, str]:
-        """Return how many values were not read and why: (English, Chinese)."""
+        """How many values were not read and why, in words: (English, Chinese)."""
         english, chinese = super().words()
         english = english.replace("values", "value", 1) if self._number == 1 else english
         probably = (
@@ -347,7 +347,10 @@ class UnreadCounts:
         self._last = ""
 
     def add(self, outcome: UnreadPart, file: str) -> None:
-        """Count a part of `file`; report all parts of a file before those of the next."""
+        """Count an unread part of `file` by its reason.
+
+        All parts of one file must be added before those of the next, because files are counted too.
+        """
         self.reasons[outcome.reason] += outcome.number
         self.files += file != self._last
         self._last = file

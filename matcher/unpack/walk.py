@@ -46,7 +46,7 @@ These are the libraries' own errors, and those that slip through their checks.
 
 @cache
 def load_package(name: str) -> Any:
-    """Import an optional package; None if it is not installed."""
+    """Return an optional Python package, imported; None if it is not installed."""
     try:
         return import_module(name)
     except ImportError:
@@ -60,9 +60,9 @@ def slices(body: bytes | mmap.mmap) -> Iterator[bytes]:
 
 
 def peek(chunks: Iterator[bytes], size: int) -> tuple[bytes, Iterator[bytes]]:
-    """Return the first `size` bytes, or all there are, and an iterator over all chunks again.
+    """Return the first `size` bytes, or all there are, and an iterator over all chunks.
 
-    An error that occurs meanwhile is raised at its place by the iterator.
+    An error before any byte is raised at once; a later one is raised by the iterator, at its place.
     """
     head, faults = b"", list[Exception]()
     try:
@@ -98,7 +98,7 @@ class SizedChunks:
             yield chunk
 
     def read(self, size: int) -> bytes:
-        """Return `size` bytes, fewer at the end."""
+        """Return the next `size` bytes; fewer at the end, then b""."""
         buffer = bytearray(self._left)
         while len(buffer) < size:
             chunk = next(self._chunks, b"")
@@ -202,9 +202,10 @@ class Walk:
         media_type: str = "",
         charset: str = "",
     ) -> None:
-        """Read one entry of a container at `depth`, whatever it is.
+        """Read one entry of a container, whatever its format, and report it if that fails.
 
-        `packed` returns how many packed bytes the entry's bytes came from so far.
+        `depth` is how deeply the entry is nested. `packed` returns how many packed bytes were read
+        for it so far. Raises Halt if the budget of the whole container is used up.
         """
         self.budget.entry()
         with_limit = self.budget.measure(chunks, packed)
@@ -229,9 +230,9 @@ class Walk:
             )
 
     def names(self, path: str, names: list[str]) -> None:
-        """Write the list of names in an archive as a member.
+        """Write the list of file names in an archive as a text member, if there are any.
 
-        Scans of papers are named after the people on them.
+        Names are searched too: scans of papers are named after the people on them.
         """
         if names:
             self.text(path + SEPARATOR, ["\n".join(names).encode("utf-8", "replace")])
@@ -299,7 +300,10 @@ class Walk:
             self.text(path, slices(body), BYTES)
 
     def read_as(self, kind: str, body: Body | Iterable[bytes], path: str, depth: int) -> None:
-        """Read a container with the reader of its kind."""
+        """Read a container of the given kind with its reader.
+
+        The reader gets the body in chunks if it reads streams, otherwise as a whole.
+        """
         around = self.container, self._depth
         self.container, self._depth = kind, depth
         reader = find_formats()[kind]
@@ -314,7 +318,8 @@ class Walk:
     def run_guarded(self, path: str, read: Callable[[], None]) -> bool:
         """Call `read`, and report why if it ends early; return whether the cause was damage.
 
-        A fault of our own code costs this entry alone.
+        A programming error in a reader is reported and costs this entry alone; the result is then
+        False.
         """
         with FaultGuard(lambda _fault: self.out.outcome("fault", path)).step("unpack"):
             return self._run_and_report(path, read)

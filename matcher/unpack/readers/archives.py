@@ -226,7 +226,7 @@ def _count(body: Body, what: bytes) -> int:
 
 
 def untar(walk: Walk, chunks: Iterable[bytes], path: str, depth: int) -> None:
-    """Pass the entries of a tar on as they arrive, and the list of their names.
+    """Read the entries of a tar as they arrive, then write the list of their names as a member.
 
     Raises EOFError if the archive ends early.
     """
@@ -247,7 +247,10 @@ class _Header(tarfile.TarInfo):
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
-        """Parse a header, as `TarInfo.frombuf`; a header that is invalid counts as damage."""
+        """Return the header in `buf`; see `tarfile.TarInfo.frombuf`.
+
+        Raises ValueError, which counts as damage, for an invalid header, and HeaderError for zeros.
+        """
         try:
             return super().frombuf(buf, encoding, errors)
         except tarfile.HeaderError as error:
@@ -325,10 +328,10 @@ class Decoder(Protocol):
 
 
 def decompress_streams(kind: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the decompressed bytes of consecutive streams of one kind, such as gzip.
+    """Yield the decompressed bytes of all streams in a file, one after the other.
 
-    Several streams may follow one another, with zeros as padding. Raises EOFError if the last one
-    ends early.
+    `kind` is the format, such as gzip. Zeros between streams are padding. Raises EOFError if the
+    last stream ends early.
     """
     start = DECODERS[kind]
     decoder, fresh, step = start(), True, FIRST_STEP
@@ -392,9 +395,9 @@ def inflate(walk: Walk, chunks: Iterable[bytes], path: str, depth: int) -> None:
 
 
 def is_lzma(head: bytes, _name: str = "") -> bool:
-    """Return whether a file begins as the LZMA format that preceded xz.
+    """Return whether a file begins with a header of LZMA, the format before xz.
 
-    Its header has properties, a dictionary of 2^n or 3 * 2^n bytes, and the size or all ones.
+    The header has properties, a dictionary of 2^n or 3 * 2^n bytes, and the size or all ones.
     """
     dictionary, size = int.from_bytes(head[1:5], "little"), head[5:13]
     is_round = (
@@ -432,7 +435,7 @@ class _Brotli:
         return not self._is_full and bool(self._decoder.can_accept_more_data())
 
     def decompress(self, data: bytes, max_length: int = -1, /) -> bytes:
-        """Decompress `data` and return about `max_length` bytes."""
+        """Return about `max_length` decompressed bytes. Raises ValueError for a damaged stream."""
         try:
             plain = bytes(self._decoder.process(data, output_buffer_limit=max_length))
         except brotli().error as error:
@@ -443,7 +446,10 @@ class _Brotli:
 
 
 def unbrotli(walk: Walk, chunks: Iterable[bytes], path: str, depth: int) -> None:
-    """Read a Brotli file, which has no mark and is recognised by its name."""
+    """Read a Brotli file, which has no mark and is recognised by its name.
+
+    Without the package `brotli`, the file is reported as unread.
+    """
     if brotli() is None:
         walk.needs("brotli", b"".join(chunks), path)
         return
@@ -596,9 +602,9 @@ def libarchive() -> Archives | None:
 
 
 def unarchive(walk: Walk, body: Body, path: str, depth: int) -> None:
-    """Pass on the entries of an archive that libarchive reads, such as 7z or RAR.
+    """Read the entries of an archive by libarchive, such as 7z or RAR, and write their names.
 
-    Raises Halt `unsupported` without the library, `encrypted` if it has a password.
+    Raises Halt `unsupported` without the library, `encrypted` if the archive has a password.
     """
     archives, kind, names = libarchive(), walk.container, list[str]()
     if archives is None:

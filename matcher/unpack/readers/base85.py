@@ -17,7 +17,7 @@ ENDINGS = (".b85", ".base85")
 
 
 def read_base85(walk: Walk, body: Body, path: str, depth: int) -> None:
-    """Pass on what a text in base85 holds; raises ValueError if it is damaged."""
+    """Read the file in a text of base85 as an entry. Raises ValueError if the text is damaged."""
     content = base64.b85decode(b"".join(bytes(body).split()))
     name = formats.stem(path) or CONTENT
     walk.entry(f"{path}{SEPARATOR}{name}", slices(content), lambda: len(body), depth)

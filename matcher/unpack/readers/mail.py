@@ -231,7 +231,7 @@ def _inner(part: Message) -> list[Message]:
 
 
 def headers(parsed: Message) -> str:
-    """Return the headers as `Name: value` lines, encoded words decoded."""
+    """Return the headers of a mail as lines `Name: value`, decoded; technical ones are left out."""
     return "".join(
         f"{name}: {decode_header(str(value))}\n"
         for name, value in parsed.items()
@@ -240,10 +240,10 @@ def headers(parsed: Message) -> str:
 
 
 def decode_header(value: str) -> str:
-    """Return a header's value as a person reads it; words that cannot be decoded stay as they are.
+    """Return the value of a header as a person reads it.
 
-    The octets of consecutive words are joined before they are decoded, since many programs split
-    them within a character.
+    Encoded words are decoded; those that cannot be stay as they are. The octets of consecutive
+    words are joined first, because many programs split them within a character.
 
     >>> decode_header("=?gb2312?B?1cXEsw==?= <a@example.com>")
     '张某 <a@example.com>'
@@ -307,7 +307,10 @@ def is_mailbox(head: bytes, _name: str) -> bool:
 
 
 def is_mail(head: bytes, name: str) -> bool:
-    """Return whether a text is a mail: it has a field that no person types, or a mail's name."""
+    """Return whether a text is a mail, by the fields at its beginning.
+
+    Two are needed, one of which no person types; for a file with a mail's suffix one is enough.
+    """
     if not MAIL_START.match(head):
         return False
     block = re.split(rb"\r?\n\r?\n", head, maxsplit=1)[0]

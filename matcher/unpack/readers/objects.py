@@ -187,7 +187,7 @@ def _read_decimal(raw: bytes) -> str:
 
 
 def is_bson(head: bytes, _name: str = "") -> bool:
-    """Return whether a file begins as a BSON document whose elements are such, as far as seen."""
+    """Return whether a file begins with a valid BSON document, as far as `head` shows."""
     size = int.from_bytes(head[:4], "little")
     if not SHORTEST < size <= LARGEST or len(head) < SHORTEST + 3 or head[4] not in TYPES:
         return False

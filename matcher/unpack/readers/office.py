@@ -330,7 +330,7 @@ class WorksheetRows:
             self._formula.append(characters)
 
     def end(self, name: str) -> None:
-        """Handle the end of a tag; complete a cell or a row."""
+        """Handle the end of a tag: complete a cell, or add a complete row to `lines`."""
         if name == "c":
             value = "".join(self._value)
             self._cells.append(
@@ -368,7 +368,9 @@ def worksheet(chunks: Iterable[bytes], shared: list[str]) -> Iterator[bytes]:
 
 @cache
 def column(letters: str) -> int:
-    """Return the number of a column by its letters, from 1; 0 if there are none.
+    """Return the number of a spreadsheet column, 1 for `A`; 0 without letters.
+
+    Letters beyond the third are ignored.
 
     >>> column("A"), column("AB")
     (1, 28)
@@ -430,7 +432,7 @@ def _refuse(*_: object) -> None:
 
 
 def attribute(attributes: Attributes, name: str) -> str:
-    """Return an attribute by its name without the namespace prefix."""
+    """Return the attribute `name`, with or without a namespace prefix; "" if missing."""
     if name in attributes:
         return attributes[name]
     return next((value for key, value in attributes.items() if key.rpartition(":")[2] == name), "")
@@ -517,9 +519,9 @@ LINES = 1000
 
 
 def compound(walk: Walk, body: Body, path: str, _depth: int) -> None:
-    """Read a compound file: as a workbook if it is one, else its strings, one a line.
+    """Read a compound file: as a workbook if it is one, otherwise its strings, one per line.
 
-    Raises Halt `encrypted`, or `unsupported` after the strings.
+    Raises Halt `encrypted` if it has a password, and `unsupported` after the strings were written.
     """
     if any(body.find(name) >= 0 for name in ENCRYPTED) or _is_locked(body):
         raise Halt("encrypted")

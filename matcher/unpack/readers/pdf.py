@@ -125,7 +125,7 @@ class PdfDocument:
             self._library.FPDF_ClosePage(page)
 
     def draw(self, number: int) -> bytes:
-        """Draw a page, as a person sees it, and return it as BMP; pages count from 1."""
+        """Return a picture (BMP, 256 greys) of the page with this number, counted from 1."""
         page = self._library.FPDF_LoadPage(self._handle, number - 1)
         sides = [
             float(side(page))
@@ -284,7 +284,7 @@ class PdfDocument:
 
 @cache
 def library() -> Pdfium | None:
-    """Load PDFium from pypdfium2's wheel; None if it is not installed."""
+    """Return PDFium, loaded from the wheel of pypdfium2; None if it is not installed."""
     spec = find_spec("pypdfium2_raw")
     paths = sorted(Path(spec.origin).parent.glob("libpdfium.*")) if spec and spec.origin else []
     try:

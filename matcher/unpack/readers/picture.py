@@ -82,9 +82,9 @@ class Box(NamedTuple):
 
 @cache
 def library() -> Library | None:
-    """Load the libraries; None if the extra `ocr` is not installed or if it started a thread.
+    """Return the libraries for OCR, ready to use; None if they are not installed.
 
-    A thread would be outside the confinement.
+    Also None if they started a thread, which would be outside the confinement.
     """
     os.environ.update(ENVIRONMENT)
     try:

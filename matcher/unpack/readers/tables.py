@@ -43,10 +43,10 @@ ROWS = 256
 
 
 def database(walk: Walk, body: Body, path: str, _depth: int) -> None:
-    """Write the tables of a SQLite database, each as a member.
+    """Write each table of a SQLite database as a member, with the rows that were deleted.
 
-    One that is too large for memory is written as plain bytes. Raises Halt `database` if cells or
-    all of it remain unread, and ValueError if it is damaged.
+    A database that is too large for memory is written as plain bytes. Raises Halt `database` if
+    cells or all of it remain unread, and ValueError if it is damaged.
     """
     if COPIES * len(body) > walk.budget.memory or not hasattr(sqlite3.Connection, "deserialize"):
         walk.text(path, slices(body), BYTES)
@@ -226,9 +226,9 @@ FIRST_COLUMN = re.compile(rb"(?=.{11}[A-Z@+0])[A-Za-z_\x81-\xfe][\w\x40-\xfe]{0,
 
 
 def is_dbase(head: bytes, _name: str = "") -> bool:
-    """Return whether a file begins as a dBASE or FoxPro table.
+    """Return whether a file begins with the header of a dBASE or FoxPro table.
 
-    It has a date, the sizes of head and record, and a first column.
+    The header has a date, the sizes of head and record, and a first column.
     """
     if len(head) < 64 or head[0] not in VERSIONS or not (1 <= head[2] <= 12 and 1 <= head[3] <= 31):
         return False
@@ -266,7 +266,11 @@ Token = tuple[str, object]
 
 
 def tokens(body: Body, at: int = 0) -> Iterator[Token]:
-    """Yield each value; raise `ValueError` if the bytes are none."""
+    """Yield each value of MessagePack from the position `at` on; a list or map with its size.
+
+    Raises ValueError for bytes that are no MessagePack, and EOFError or struct.error if a value
+    ends early.
+    """
     while at < len(body):
         byte = body[at]
         at += 1
@@ -368,9 +372,9 @@ def msgpack(walk: Walk, body: Body, path: str, _depth: int) -> None:
 
 
 def write_rows(walk: Walk, body: Body, path: str, rows: Iterator[bytes], unread: list[str]) -> None:
-    """Write lines of rows as one text.
+    """Write lines of rows as one text member.
 
-    Raises `Halt` if `unread` then names cells that are not text.
+    Raises Halt `database` if `unread` is not empty afterwards: it names cells that are not text.
     """
     walk.text(f"{path}{SEPARATOR}rows", walk.budget.measure(rows, lambda: len(body)))
     if unread:
@@ -378,9 +382,9 @@ def write_rows(walk: Walk, body: Body, path: str, rows: Iterator[bytes], unread:
 
 
 def is_msgpack(head: bytes, _name: str = "") -> bool:
-    """Return whether a file begins as MessagePack.
+    """Return whether a file begins with a list or map of MessagePack that contains text.
 
-    It begins with a list or map that holds text, and everything in the head is valid.
+    Everything in `head` must be valid, and enough of it text.
     """
     if not head or not (0x81 <= head[0] <= 0x9F or 0xDC <= head[0] <= 0xDF) or head[0] == 0x90:
         return False
