@@ -64,6 +64,7 @@ from alerts.web.incident_changes import (
     open_cases,
     record_reports,
 )
+from alerts.web.next_action import list_buttons
 from alerts.web.refused_form import PART_OF, RefusedForm, find_field
 from alerts.web.templating import READER
 from ullage.display import safe
@@ -547,6 +548,7 @@ def show_incident(
         "presence": describe_removals(incident, zone),
         "fraud": tally(site.store, incident),
         **_describe_progress(site, incident, did),
+        "buttons": list_buttons(site, incident, owed),
         "meanwhile": [_describe_meanwhile(act, now) for act in sent.meanwhile],
         "links": find_links(incident, owed.decisions),
         "merged": find_merged(owed.decisions),

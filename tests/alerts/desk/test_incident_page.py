@@ -8,10 +8,13 @@ import re
 
 import pytest
 
+from alerts.deadlines.outstanding import IncidentDeadlines
 from alerts.records import Decision, Sighting, incident_id
 from alerts.store import DocumentFilter
+from alerts.web.next_action import choose_decision
 from tests.alerts.browser import OURS, add_account
 from tests.alerts.builders import finding, fold_all, incident
+from tests.factories import WHEN
 from ullage import audit
 
 PARTS = ("clocks", "assessment", "customers", "seen", "history")
@@ -405,3 +408,68 @@ def test_report_draft_uses_the_language_of_the_reader(browser, store, clock):
         assert (
             f'filename="{incident_id("f")}-{language}.docx"' in draft.headers["content-disposition"]
         )
+
+
+def read_next_step(text: str) -> str:
+    """Return the section of the next step."""
+    return re.findall(r'<section class="next">.*?</section>', text, re.DOTALL)[0]
+
+
+@pytest.mark.parametrize(
+    ("decided", "changes", "button"),
+    [
+        ((), CLOCKED, "Acknowledge"),
+        (("acknowledged",), CLOCKED, "Confirm as our leak"),
+        (("acknowledged", "confirmed"), CLOCKED, "Record the reports"),
+        (("acknowledged",), {"origin": "elsewhere", "severity": "medium"}, "Call list"),
+    ],
+)
+def test_next_step_has_the_button_that_does_it(browser, store, decided, changes, button):
+    store.put([incident("INC-A", scenario="S1", **changes)])
+    for number, status in enumerate(decided):
+        form = {"status": status, "token": f"{number:016x}"}
+        assert browser.post("/incidents/INC-A/decisions", form).status_code == 303
+    section = read_next_step(browser.get("/incidents/INC-A").text)
+    assert re.search(f"<(button|a)[^>]*>{button}", section), section
+
+
+def test_next_step_names_who_may_do_it(store, accounts, log_in):
+    store.put([incident("INC-A", **CLOCKED)])
+    for name in ("wang", "zhou"):
+        add_account(accounts, name, ["analyst"], ["bank"])
+    reader = log_in("auditor")
+    section = read_next_step(reader.get("/incidents/INC-A").text)
+    assert "<button" not in section
+    assert "Acknowledge: ask Li Wei, wang or zhou" in section
+    section = read_next_step(reader.get("/incidents/INC-A", headers={"accept-language": "zh"}).text)
+    assert "受理：请联系 Li Wei、wang 或 zhou" in section
+
+
+def test_header_says_when_it_was_posted_and_seen(browser, store):
+    store.put([incident("INC-A", published_at=WHEN)])
+    text = browser.get("/incidents/INC-A").text
+    header = text[text.index('<div class="head">') : text.index('<div class="work">')]
+    for words in ("posted", "first seen", "last seen"):
+        assert f"{words} <b>20" in header, words
+
+
+def test_severity_owner_and_due_date_are_shown_once(log_in, store):
+    store.put([incident("INC-A")])
+    text = log_in("auditor").get("/incidents/INC-A").text
+    assert text.count('class="badge') == 1
+    assert "assigned to <b>nobody" in text
+    assert 'id="panel"' not in text
+
+
+def test_call_list_is_offered_in_one_place(browser, store):
+    store.put([incident("INC-A", **CLOCKED), incident("INC-B", customers=0)])
+    for id_ in ("INC-A", "INC-B"):
+        assert browser.get(f"/incidents/{id_}").text.count("/customers.csv") == 1, id_
+
+
+def test_reported_incident_without_open_deadline_can_be_resolved():
+    fields = {"id": "d", "tenant": "bank", "incident": "INC-A", "at": WHEN, "by": "Li Wei"}
+    sent = Decision.model_validate({**fields, "status": "reported"})
+    owed = IncidentDeadlines((sent,), (), None, {})
+    button = choose_decision(incident("INC-A"), owed)
+    assert (button.value, button.permission) == ("resolved", "incident.close")
