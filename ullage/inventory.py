@@ -8,6 +8,7 @@ rightly absent. A service does not start while a listed part other than a custom
 (`Inventory.require`).
 
     DATA/inventory/SERVICE.json       the parts that SERVICE created; its neighbours' digests
+    DATA/inventory/SERVICE.unfinished  exists until the first SERVICE.json is durable
     DATA/keys/inventory/SERVICE.key   the key that signs it (HMAC-SHA-256)
 
 No part is entered merely because it was found. `ullage init` enters keys that a person copied here,
@@ -33,11 +34,16 @@ from typing import Any, Protocol
 from pydantic import BaseModel, Field, ValidationError
 
 from ullage.errors import ConfigError, CorruptError, UllageError
-from ullage.files.atomic_write import disk_errors, wait_for_lock, write_whole
+from ullage.files.atomic_write import disk_errors, sync_folder, wait_for_lock, write_whole
 from ullage.files.ownership import read_trusted
 from ullage.records.base import STRICT
 
 FOLDER, SUFFIX, VERSION = "inventory", ".json", 1
+UNFINISHED = ".unfinished"
+"""Ending of the file beside an inventory whose creation a crash or a failing disk may cut short.
+
+A key without its inventory then proves no loss.
+"""
 COMMANDS = "command"
 """The inventory of parts that commands create; each service has its own."""
 SERVICES = ("crawl", "match", "alert", "search", "intake", "collect")
@@ -304,6 +310,9 @@ class Inventory:
 
     def _write(self, records: dict[str, InventoryRecord], changed: Collection[str]) -> None:
         """Write changed inventories first, then the copies of their digests in the others."""
+        created = [name for name in records if not self._path(name).exists()]
+        for name in created:
+            self._prepare_creation(name)
         keys = {name: self._key(name, make=True) for name in records}
         for name in changed:
             renumbered = records[name].model_copy(update={"number": records[name].number + 1})
@@ -316,6 +325,20 @@ class Inventory:
             }
             signed = records[name].model_copy(update={"neighbours": copies}).sign(keys[name])
             write_whole(signed.model_dump_json().encode() + b"\n", self._path(name))
+            if name in created:
+                self._unfinished(name).unlink()
+                sync_folder(self.folder)
+
+    def _prepare_creation(self, service: str) -> None:
+        """Mark an inventory as unfinished, and remove the key of an earlier attempt."""
+        if self._unfinished(service).exists():
+            # it may be empty; `_missing_inventories` has found that it signed nothing
+            (self.keys.root / FOLDER / f"{service}.key").unlink(missing_ok=True)
+        else:
+            write_whole(b"", self._unfinished(service))
+
+    def _unfinished(self, service: str) -> Path:
+        return self.folder / f"{service}{UNFINISHED}"
 
     def _path(self, service: str) -> Path:
         return self.folder / f"{service}{SUFFIX}"
@@ -389,7 +412,9 @@ class Inventory:
         if not records and self._present(CREATED_HERE):
             return [f"the inventory {self.folder} is missing: {cure}{_accept(FOLDER)}"]
         how = {
-            name: "is missing, but its key is here" for name in self._names() if name not in records
+            name: "is missing, but its key is here"
+            for name in self._names()
+            if name not in records and not self._unfinished(name).exists()
         }
         for holder, record in records.items():
             for name, (number, digest) in record.neighbours.items():

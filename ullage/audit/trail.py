@@ -211,7 +211,8 @@ class Trail:
                 )
         self.keys.inventory.begin()
         with disk_errors(f"audit chain {self.root / self.chain}"), self._lock_chain() as folder:
-            key, files = self._load_key(), list_segments(folder)
+            files = list_segments(folder)
+            key = self._load_key(is_new=not files)
             head, other_heads = (
                 self._find_end(folder, files, key),
                 dict(read_heads(self.root, self.chain)),
@@ -237,21 +238,31 @@ class Trail:
                 self.keys.inventory.enter(self.root / self.chain)
             return entries[len(gap_entries) :]
 
-    def _load_key(self) -> bytes:
+    def _load_key(self, *, is_new: bool) -> bytes:
         """Return the chain's key, created with its first entry unless it comes from elsewhere.
 
         Raises ConfigError if it is lost. The mark is created first: a key without a mark
-        means that the mark was removed.
+        means that the mark was removed. With a key from elsewhere it is created here if the chain
+        `is_new`, has no files, and the inventory does not list it.
         """
         name = to_key_name(self.chain)
         if self.keys.has_command or self.keys.is_available(name):
-            return self.keys.read(name)
+            key = self.keys.read(name)
+            is_first = is_new and not self.keys.exists(name)
+            if is_first and not self.keys.inventory.lists(self.root / self.chain):
+                self._begin_mark(key)
+            return key
         self.keys.inventory.refuse_lost(f"{KEYS}{name}")
         key = secrets.token_bytes(KEY_BYTES)
         (self.keys.root / name).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._write_mark(Mark(), key)
         self.keys.write(name, key)
         return key
+
+    def _begin_mark(self, key: bytes) -> None:
+        """Create the mark of a chain without entries, unless there is one."""
+        if not find_mark_path(self.root, self.keys, self.chain).exists():
+            self._write_mark(Mark(), key)
 
     def _write_mark(self, mark: Mark, key: bytes) -> None:
         write_mark(find_mark_path(self.root, self.keys, self.chain), mark, key)

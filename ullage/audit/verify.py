@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -117,6 +117,9 @@ def walk(folder: Path, keys: KeyStore, noted: dict[int, str] | None = None) -> C
         else None
     )
     files = list_segments(folder)
+    has_begun = _has_begun(folder, keys, mark, noted)
+    if not files and not has_begun:
+        return chain
     if not files:
         last = max([mark.seq if mark else 0, *noted])
         chain.add_fault(
@@ -128,7 +131,8 @@ def walk(folder: Path, keys: KeyStore, noted: dict[int, str] | None = None) -> C
     if why:
         chain.add_fault(folder, 0, f"{why}, so it cannot be verified")
         return chain
-    head = _head(chain, folder, key)
+    # after the entry comes the head, then the inventory
+    head = _head(chain, folder, key) if has_begun or (folder / HEAD).exists() else None
     if head:
         chain.begins, chain.seq, chain.last = head.begins, head.begins - 1, head.before
         if mark is None:
@@ -143,6 +147,23 @@ def walk(folder: Path, keys: KeyStore, noted: dict[int, str] | None = None) -> C
         {seq: digest for seq, digest in expected.items() if seq >= chain.begins},
     )
     return chain
+
+
+def _has_begun(
+    folder: Path, keys: KeyStore, mark: marks.Mark | None, noted: Mapping[int, str]
+) -> bool:
+    """Return whether anything proves that the first entry of a chain was written completely.
+
+    Its folder, its key and a mark of zero entries are older than that entry, so they also exist
+    where a crash or a failing disk cut it short. A key file without a mark means that
+    the mark was removed.
+    """
+    if noted or (mark.seq if mark else keys.exists(marks.to_key_name(folder.name))):
+        return True
+    try:
+        return keys.inventory.lists(folder)
+    except UllageError:  # `Inventory.faults` reports its fault
+        return True
 
 
 def _head(chain: ChainCheck, folder: Path, key: bytes) -> ChainHead | None:
