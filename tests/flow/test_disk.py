@@ -66,6 +66,8 @@ class FailingDisk:
         return int(CONTROL.unpack(self._control)[2])
 
     def breaks(self) -> None:
+        # the error first: a call that fails in between must not fail without one
+        self._control[:] = CONTROL.pack(NOTHING, self.number, 0, 0)
         self._control[:] = CONTROL.pack(self.what, self.number, 0, 0)
 
     def works(self) -> None:
@@ -168,11 +170,11 @@ class Work:
         """Return the process of a role, which the supervisor may have restarted."""
         assert self.daemon.process is not None
         ends = b"\0%s\0" % role.encode()
-        return next(
-            pid
-            for pid in self.daemon.roles()
-            if (Path("/proc") / str(pid) / "cmdline").read_bytes().endswith(ends)
-        )
+        for pid in self.daemon.roles():
+            with contextlib.suppress(OSError):  # it may have ended since it was listed
+                if (Path("/proc") / str(pid) / "cmdline").read_bytes().endswith(ends):
+                    return pid
+        raise AssertionError(f"{role} is not running")
 
     def waiting(self, role: str) -> int:
         """Count the records that wait for a role."""
@@ -227,27 +229,39 @@ def hand_in(work: Work) -> subprocess.Popen[bytes]:
     return process
 
 
-def locks(pid: int, folder: Path) -> bool:
-    """Return whether a process is writing to a database of a folder.
+def inodes(data: Path) -> set[str]:
+    """Return the inodes of what processes lock only for a moment, below a data folder.
 
-    While it is stopped, everybody else would wait for it. SQLite locks by `fcntl`; `flock` marks
-    the only consumer, which holds it for good.
+    `NAME.lock` marks the only process of its kind and `NAME.note` a living one: both are locked for
+    good.
     """
-    files = {str(path.stat().st_ino) for path in folder.iterdir()}
+    numbers = {str(data.stat().st_ino)}
+    for path in data.rglob("*"):
+        if path.suffix not in (".lock", ".note"):
+            with contextlib.suppress(FileNotFoundError):  # a draft
+                numbers.add(str(path.stat().st_ino))
+    return numbers
+
+
+def locks(pid: int, data: Path) -> bool:
+    """Return whether a process holds a lock of a data folder for which others would wait.
+
+    SQLite locks by `fcntl`; all else, and the opening of a database, by `flock`.
+    """
+    waited_for = inodes(data)
     for line in Path("/proc/locks").read_text().splitlines():
         _, kind, _, mode, holder, place, *_ = line.split()
-        if (kind, mode, holder) == ("POSIX", "WRITE", str(pid)) and place.rpartition(":")[
-            2
-        ] in files:
+        is_held = kind in ("POSIX", "FLOCK") and (mode, holder) == ("WRITE", str(pid))
+        if is_held and place.rpartition(":")[2] in waited_for:
             return True
     return False
 
 
-def stop_without_locks(pid: int, folder: Path) -> bool:
-    """Stop a process; it goes on, and the answer is no, when it had locked a file of `folder`."""
+def stop_without_locks(pid: int, data: Path) -> bool:
+    """Stop a process; it goes on, and the answer is no, when it had locked a file of `data`."""
     os.kill(pid, signal.SIGSTOP)
     until(lambda: is_stopped(pid), "the process is stopped")
-    if locks(pid, folder):
+    if locks(pid, data):
         os.kill(pid, signal.SIGCONT)
         return False
     return True
@@ -255,18 +269,18 @@ def stop_without_locks(pid: int, folder: Path) -> bool:
 
 def is_stopped(pid: int) -> bool:
     """Return whether each of a process's threads is stopped."""
-    states = [
-        path.read_text().rpartition(")")[2].split()[0]
-        for path in Path(f"/proc/{pid}/task").glob("*/stat")
-    ]
-    return set(states) == {"T"}
+    states = set[str]()
+    for path in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with contextlib.suppress(OSError):  # a thread may have ended since it was listed
+            states.add(path.read_text().rpartition(")")[2].split()[0])
+    return states == {"T"}
 
 
 @contextlib.contextmanager
-def stop_process(pid: int, folder: Path) -> Iterator[None]:
-    """Hold a process still, locking no file of a folder, for the time of a block."""
+def stop_process(pid: int, data: Path) -> Iterator[None]:
+    """Hold a process still, locking no file of `data`, for the time of a block."""
     until(
-        lambda: stop_without_locks(pid, folder),
+        lambda: stop_without_locks(pid, data),
         "the process is stopped between two of its transactions",
     )
     try:
@@ -283,7 +297,7 @@ def breaks_under(work: Work, role: str) -> None:
         f"{role} is through with what came before, which is found before it is",
         SOON,
     )
-    with stop_process(work.pid(role), work.daemon.data / "bus"):
+    with stop_process(work.pid(role), work.daemon.data):
         work.daemon.ask("ingest", "-", text=work.lines())
         until(lambda: work.waiting(role) >= POSTS, f"records wait for {role}", SOON)
         before = work.count_refusals(role)
