@@ -45,8 +45,8 @@ is due now.
 """
 KEEP_DAYS = 90.0
 MAX_ATTEMPTS = 6
-FIRST_WAIT_SECONDS = 60.0
-LONGEST_WAIT_SECONDS = 6 * 3600.0
+FIRST_WAIT_SECONDS = 120.0
+"""Wait after the first failure; each further failure doubles it, up to 32 minutes."""
 KEY = "frontier.key"
 SHOWN_SECONDS = 86400.0
 """Precision of the time of the last link to a page: storing each would cost a write per link."""
@@ -415,11 +415,7 @@ class Frontier:
         """
         attempts = leased.attempts + 1 if seconds is None else max(leased.attempts, int(waits))
         state = "parked" if attempts >= MAX_ATTEMPTS else "due"
-        wait = (
-            min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2.0**attempts)
-            if seconds is None
-            else seconds
-        )
+        wait = FIRST_WAIT_SECONDS * 2.0 ** (attempts - 1) if seconds is None else seconds
         self._set_state(
             leased, state, self._clock.wall() + max(wait, at_least), attempts, waits=waits
         )

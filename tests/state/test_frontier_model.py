@@ -18,7 +18,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from crawlers.frontier.database import (
     FIRST_WAIT_SECONDS,
     LONGEST_REST_SECONDS,
-    LONGEST_WAIT_SECONDS,
     MAX_ATTEMPTS,
     SHOWN_SECONDS,
     Frontier,
@@ -164,11 +163,7 @@ class FrontierModel(RuleBasedStateMachine):
             return
         leased = site.leases.pop(pick % len(site.leases))
         attempts = leased.attempts + (seconds is None)
-        wait = (
-            min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2**attempts)
-            if seconds is None
-            else seconds
-        )
+        wait = FIRST_WAIT_SECONDS * 2 ** (attempts - 1) if seconds is None else seconds
         state = self.frontier.postpone(leased, seconds)
         assert state == ("parked" if attempts >= MAX_ATTEMPTS else "due")
         self._leave(site, leased, state, self.clock.wall() + wait, attempts)
