@@ -296,6 +296,8 @@ class _NightIncident(Excerpt):
 def summarize_night(store: IncidentStore, since: datetime, until: datetime, now: datetime) -> Night:
     """Count the incidents opened and the reports due from `since` until before `until`.
 
+    A window ends with a full hour, so `until` may be after `now`: only reports that were due before
+    `now` count, because a later one can still be sent in time.
     Reports are counted only as far as alert has computed them (`Night.known`). `Night.is_fresh`
     says whether that is at most five minutes before `now`.
     """
@@ -306,7 +308,7 @@ def summarize_night(store: IncidentStore, since: datetime, until: datetime, now:
     unread = tuple(sorted(incident.id for incident in opened if incident.incomplete))
     lag = (median(lags), max(lags)) if lags else None
     counted_until = read_known_until(store)  # before what it is said of
-    count = count_reports(store, since, until) if counted_until else {}
+    count = count_reports(store, since, min(until, now)) if counted_until else {}
     return Night(
         len(opened),
         len(lags),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from alerts.coverage.report import summarize_night
 from alerts.deadlines import schedule as books
 from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.schedule import (
@@ -308,3 +309,15 @@ def test_reports_are_counted_by_due_time_within_the_tenant(store, book, duties, 
     theirs = StoreWithin(store, frozenset({"shop"}))
     assert count_reports(theirs, T0, T0 + timedelta(hours=3)) == {"missed": 1}
     assert read_known_until(theirs) == read_known_until(store)
+
+
+def test_report_due_later_in_this_hour_is_not_missed(store, book, duties, clock):
+    store.put([incident("INC-0")])
+    store.put([notification("INC-0", T0)])
+    clock.advance(90 * 60)
+    book.complete()
+    store.refresh()
+    now, full_hour = T0 + timedelta(minutes=90), T0 + timedelta(hours=3)
+    assert count_reports(store, T0, full_hour) == {"missed": 1}, "it is due after two hours"
+    assert summarize_night(store, T0, full_hour, now).missed == 0
+    assert summarize_night(store, T0, full_hour, full_hour).missed == 1
