@@ -242,13 +242,12 @@ class ChannelLedger:
             )
 
     def change(self, channel: str, **fields: object) -> ChannelState:
-        """Replace `fields` of a channel's state, store it durably, and return the new state.
+        """Replace `fields` of a channel's state, store it durably, and return it as stored.
 
-        Fields that `keep` does not store are changed only in the returned state.
+        Fields that `keep` does not store stay as they are.
         """
-        changed = replace(self.standing(channel), **fields)  # type: ignore[arg-type]
-        self.keep(changed)
-        return changed
+        self.keep(replace(self.standing(channel), **fields))  # type: ignore[arg-type]
+        return self.standing(channel)
 
     def _add(self, channel: str) -> None:
         add = (

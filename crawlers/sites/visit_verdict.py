@@ -278,11 +278,12 @@ class Evidence:
         """Count the outcome of one page, and update `asked`, `answered` and `causes`.
 
         `outcome` is a word of `crawlers.fetching.outcomes`. `head` says whether the page is the
-        first of a list, where new posts appear. `cause` is a more precise reason word, or ""; it
-        replaces the cause of earlier pages with this outcome.
+        first of a list, where new posts appear. `cause` is a more precise reason word, which
+        replaces that of earlier pages with this outcome; "" leaves it.
         """
         (self.heads if head else self.behind)[outcome] += 1
-        self.causes[outcome] = cause
+        if cause:
+            self.causes[outcome] = cause
         self.asked = self.asked or outcome not in NOT_ASKED
         self.answered = self.answered or outcome not in NO_ANSWER
 

@@ -63,12 +63,12 @@ def revisit_seconds(site: Site, arrivals: Mapping[int, int], now: float) -> floa
 def reading_seconds(site: Site, pages: int) -> float:
     """Return an estimate of the seconds that reading `pages` pages takes at the site's pace.
 
-    It adds one `delay_seconds` for every page, the first included, and one `revisit_seconds`
-    between any two successive visits of `max_pages` pages. The time for downloading is not
-    included.
+    It adds one `delay_seconds` between any two successive pages of a visit, and one
+    `revisit_seconds` between any two successive visits of `max_pages` pages. The time for
+    downloading is not included.
     """
     visits = max(1, math.ceil(pages / site.max_pages))
-    return pages * site.delay_seconds + (visits - 1) * site.revisit_seconds
+    return max(0, pages - visits) * site.delay_seconds + (visits - 1) * site.revisit_seconds
 
 
 MAX_FAILURES_IN_A_ROW = 5

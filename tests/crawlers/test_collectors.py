@@ -3,6 +3,7 @@ lost logins and silence.
 """
 
 import asyncio
+import contextlib
 import json
 import subprocess
 import sys
@@ -615,3 +616,10 @@ def test_messages_too_large_for_a_record_are_counted(desk: Desk) -> None:
         "oversize": 1,
         "malformed": 2,
     }
+
+
+def test_changed_channel_is_returned_as_stored(context: Context) -> None:
+    with contextlib.closing(ChannelLedger.of(context, "matrix")) as ledger:
+        changed = ledger.change("room", gaps=3, seen=7, unread=2, last_new=5.0)
+        assert changed == ledger.standing("room")
+        assert (changed.gaps, changed.seen, changed.unread, changed.last_new) == (3, 0, 0, 0.0)

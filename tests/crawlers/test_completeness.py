@@ -447,3 +447,10 @@ def test_site_with_an_unread_past_is_incomplete() -> None:
         "incomplete",
         "first reading",
     )
+
+
+def test_page_without_a_cause_leaves_the_cause_of_its_outcome() -> None:
+    evidence = Evidence()
+    for cause in ("login", ""):
+        evidence.note("blocked", head=True, cause=cause)
+    assert evidence.causes == {"blocked": "login"}

@@ -62,7 +62,7 @@ def test_large_board_with_few_new_threads_is_revisited_in_a_minute(
     assert read_all(frontier, board(508, 0)) == [LIST.url], "an unchanged board costs a page a list"
     clock.advance(300)
     read = read_all(frontier, board(508, 20))
-    assert (len(read), reading_seconds(make_site(), len(read))) == (25, 50.0)
+    assert (len(read), reading_seconds(make_site(), len(read))) == (25, 48.0)
 
 
 def test_thread_inserted_on_an_older_page_is_found_by_a_walk(
