@@ -134,10 +134,22 @@ def parse_due(typed: str, zone: ZoneInfo, now: datetime) -> datetime | None:
     return aware.astimezone(now.tzinfo)
 
 
-def parse_past_moment(typed: str, zone: ZoneInfo, now: datetime, *members: str) -> datetime:
-    """Parse a past time: `2026-11-25`, `2026-11-25T06:00`, or `12h` or `3d` ago.
+def parse_past_moment(typed: str, zone: ZoneInfo, now: datetime) -> datetime:
+    """Parse a past time in the formats of `parse_bound`.
 
-    Raises QueryError about `members` for anything else.
+    Raises QueryError for anything else, and for a time after `now`.
+    """
+    moment = parse_bound(typed, zone, now)
+    if moment > now:
+        raise QueryError("this time is in the future: enter a past one")
+    return moment
+
+
+def parse_bound(typed: str, zone: ZoneInfo, now: datetime, *members: str) -> datetime:
+    """Parse the beginning or end of a period; it may be in the future.
+
+    Formats are `2026-11-25`, `2026-11-25T06:00`, and `12h` or `3d` ago. Raises QueryError about
+    `members` for anything else.
     """
     if match := AHEAD.fullmatch(f"+{typed.strip()}"):
         amount = int(match["n"])

@@ -25,7 +25,7 @@ from alerts.cases.actions import (
     USUAL_DAYS,
     ActionResult,
     Cases,
-    parse_past_moment,
+    parse_bound,
     require_owner,
 )
 from alerts.cases.decisions import permission_for
@@ -486,7 +486,7 @@ def incidents_list(
     context: Context = ctx.obj
     now = context.clock.now()
     opened_from, before = (
-        parse_past_moment(bound, context.zone, now) if bound else None for bound in (since, until)
+        parse_bound(bound, context.zone, now) if bound else None for bound in (since, until)
     )
     order = order or ("opened" if as_json else "priority")
     view = QueueFilter(

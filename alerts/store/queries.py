@@ -173,14 +173,20 @@ def narrow_to_status(
     if status == UNDECIDED:
         return where.but(
             without=[
-                incident
-                for incident, decided_status in decided.items()
-                if decided_status != UNDECIDED
+                *where.without,
+                *(
+                    incident
+                    for incident, decided_status in decided.items()
+                    if decided_status != UNDECIDED
+                ),
             ]
         )
-    return where.but(
-        ids=[incident for incident, decided_status in decided.items() if decided_status == status]
-    )
+    ids = [
+        incident
+        for incident, decided_status in decided.items()
+        if decided_status == status and (where.ids is None or incident in where.ids)
+    ]
+    return where.but(ids=ids)
 
 
 OF = "erased"
@@ -227,9 +233,7 @@ def set_tombstone(store: IncidentStore, tenant: str, handle: str, now: datetime)
     `handle` is the customer's pseudonym, or EVERYBODY for the whole tenant.
     """
     id_ = tombstone_id(tenant, handle)
-    store.put(
-        [Claim(id=claim, tenant=tenant, incident="", at=now) for claim in (id_, marker_id(tenant))]
-    )
+    _put_claims(store, tenant, (id_, marker_id(tenant)), now)
     expect_late_writes(store, tenant, handle, now)
     return id_
 
@@ -247,7 +251,17 @@ def expect_late_writes(
     """
     whose = f"{tombstone(tenant, handle)}{handle[:BEGINNING].lower()}"
     ids = [claim_id(LATE, tenant, f"{whose}:{original}") for original in originals]
-    store.put([Claim(id=id_, tenant=LATE, incident="", at=now) for id_ in ids])
+    _put_claims(store, LATE, ids, now)
+
+
+def _put_claims(store: IncidentStore, tenant: str, ids: Collection[str], now: datetime) -> None:
+    """Write claims with the time `now`; one with a later time keeps it.
+
+    The clock may have been set back since, and a customer who was erased must stay erased.
+    """
+    before = store.mget(Claim, ids)
+    times = {id_: max(now, before[id_].at) if id_ in before else now for id_ in ids}
+    store.put([Claim(id=id_, tenant=tenant, incident="", at=at) for id_, at in times.items()])
 
 
 def find_expected(store: IncidentStore) -> list[Tombstone]:
@@ -316,8 +330,10 @@ def find_erased_meanwhile(
     return [
         document.id
         for document in written
-        for id_ in (by_document[document.id], by_tenant[document.tenant])
-        if _is_erased(graves.get(id_), _fetch_time(document))
+        if any(
+            _is_erased(graves.get(id_), _fetch_time(document))
+            for id_ in (by_document[document.id], by_tenant[document.tenant])
+        )
     ]
 
 

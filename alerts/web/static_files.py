@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -20,6 +21,7 @@ MEDIA_TYPES = {
     "desk.js": "text/javascript",
     "upload.js": "text/javascript",
 }
+REFUSED = re.compile(r"q\s*=\s*0(\.0*)?")
 KEPT = {"cache-control": "public, max-age=31536000, immutable", "vary": "accept-encoding"}
 
 
@@ -34,17 +36,26 @@ class StaticFile:
 
     def serve(self, request: Request) -> Response:
         """Return the file, compressed if the browser accepts that."""
-        accepted = {
-            coding.partition(";")[0].strip()
-            for coding in request.headers.get("accept-encoding", "").split(",")
-        }
-        if "gzip" in accepted:
+        if _accepts_gzip(request.headers.get("accept-encoding", "")):
             return Response(
                 self.compressed,
                 media_type=self.media_type,
                 headers={**KEPT, "content-encoding": "gzip"},
             )
         return Response(self.plain, media_type=self.media_type, headers=KEPT)
+
+
+def _accepts_gzip(header: str) -> bool:
+    """Return whether an `Accept-Encoding` header names gzip, without the weight 0 (RFC 9110).
+
+    >>> _accepts_gzip("br, gzip;q=0.5"), _accepts_gzip("gzip;q=0, *"), _accepts_gzip("")
+    (True, False, False)
+    """
+    for coding in header.lower().split(","):
+        name, _, weight = (part.strip() for part in coding.partition(";"))
+        if name == "gzip":
+            return not REFUSED.fullmatch(weight)
+    return False
 
 
 @cache

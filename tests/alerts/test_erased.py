@@ -10,7 +10,16 @@ import pytest
 from alerts.records import CLASSES, Audit, Background, Claim, Exposure, Original, Sighting
 from alerts.service.upkeep import _erase_customer, _erase_tenant, erase, remove_late
 from alerts.store import DocumentFilter
-from alerts.store.queries import LATE, Tombstone, expect_late_writes, find_expected, set_tombstone
+from alerts.store.queries import (
+    LATE,
+    Tombstone,
+    expect_late_writes,
+    find_erased_meanwhile,
+    find_expected,
+    find_last_erasures,
+    set_tombstone,
+    tombstone_id,
+)
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
 from tests.factories import WHEN, clocks_at
 from tests.stores import StallingStore, on_server_too
@@ -21,7 +30,7 @@ from ullage.custody import pair_of
 from ullage.custody.vault import FOLDER, Vault
 from ullage.erasure import Order
 from ullage.errors import UnavailableError
-from ullage.lookup.erased_customers import EVERYBODY, SETTLED, tombstone
+from ullage.lookup.erased_customers import EVERYBODY, SETTLED, Tombstones, tombstone
 
 
 def people(store) -> set[str]:
@@ -276,3 +285,21 @@ def test_returning_customer_stays_after_the_day_of_checks(store, clock, context)
         == set()
     )
     assert (people(store), store.count(Claim, LOOKED_FOR)) == ({handle("a")}, 0)
+
+
+def test_clock_set_back_moves_no_erasure_mark_back(store, tmp_path) -> None:
+    earlier = WHEN - timedelta(days=30)
+    for now in (WHEN, earlier):
+        set_tombstone(store, "bank", handle("a"), now)
+        Tombstones(tmp_path, "bank").add("ab" * 16, now)
+    assert find_last_erasures(store, ["bank"]) == {"bank": WHEN}
+    assert store.get(Claim, tombstone_id("bank", handle("a"))).at == WHEN
+    assert Tombstones(tmp_path, "bank").all() == {"ab" * 16: WHEN}
+
+
+def test_customer_and_tenant_erased_meanwhile_is_listed_once(store, clock) -> None:
+    fold_all(store, clock, [finding("f", range(10), people="a")])
+    for whom in (handle("a"), EVERYBODY):
+        set_tombstone(store, "bank", whom, WHEN)
+    written = list(store.scroll(Exposure, DocumentFilter()))
+    assert find_erased_meanwhile(store, written) == [exposure.id for exposure in written]

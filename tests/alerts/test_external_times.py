@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from alerts.cases.actions import Cases, parse_due, parse_past_moment
+from alerts.cases.actions import Cases, parse_bound, parse_due, parse_past_moment
 from alerts.coverage.view import read_time
 from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.schedule import Work
@@ -134,11 +134,18 @@ def test_typed_time_is_safe_or_rejected(typed):
     for zone in (UTC, ZoneInfo("Asia/Shanghai"), ZoneInfo("Pacific/Kiritimati")):
         for read in (
             partial(parse_due, typed, zone, NOW),
-            partial(parse_past_moment, typed, zone, NOW),
+            partial(parse_bound, typed, zone, NOW),
             partial(read_time, typed, NOW, zone),
         ):
             with contextlib.suppress(QueryError, ConfigError):
                 assert is_safe(read())
+
+
+def test_future_start_of_a_shift_is_rejected():
+    ahead = (NOW + timedelta(hours=1)).isoformat()
+    assert parse_bound(ahead, UTC, NOW) > NOW, "a list may end in the future"
+    with pytest.raises(QueryError, match="in the future"):
+        parse_past_moment(ahead, UTC, NOW)
 
 
 @pytest.fixture

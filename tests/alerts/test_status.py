@@ -76,6 +76,15 @@ def test_incidents_are_filtered_by_status(store, clock):
         )
 
 
+def test_status_narrows_a_filter_that_has_ids(store, clock):
+    two_incidents(store, clock)
+    store.create([decision("confirmed")])
+    decided = statuses(store)
+    other_ids, without = DocumentFilter(ids=[B]), DocumentFilter(without=[B])
+    assert list(store.scroll(Incident, narrow_to_status(other_ids, "confirmed", decided))) == []
+    assert list(store.scroll(Incident, narrow_to_status(without, "open", decided))) == []
+
+
 def test_tally_counts_each_incident_once(store, clock):
     two_incidents(store, clock)
     store.create([decision("confirmed"), decision("resolved", 1, "INC-GONE")])

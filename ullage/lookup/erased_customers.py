@@ -74,7 +74,9 @@ class Tombstones:
         """
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with wait_for_lock(self.path.parent):
-            tombstones = {**self.all(), mark: now}
+            tombstones = self.all()
+            # the clock may have been set back
+            tombstones[mark] = max(now, tombstones.get(mark, now))
             lines = [
                 json.dumps({"tombstone": tombstone, "at": at.isoformat()})
                 for tombstone, at in sorted(tombstones.items())

@@ -21,7 +21,7 @@ from alerts.cases.actions import (
     REASONS,
     USUAL_DAYS,
     ActionResult,
-    parse_past_moment,
+    parse_bound,
     require_owner,
     select_refused,
 )
@@ -111,7 +111,7 @@ class QueueForm:
 
     def _moment(self, site: Console, name: str) -> datetime:
         site.require_known_tenant(self.tenant)
-        return parse_past_moment(
+        return parse_bound(
             getattr(self, name),
             ZoneInfo(site.duties.tenant(self.tenant).zone),
             site.clock.now(),
