@@ -265,7 +265,8 @@ class Lowest(SortedNumbers[np.uint64]):
 class NumberSet(SortedNumbers[np.int64]):
     """Different numbers below 10^18, of phones and cards, to detect sequences.
 
-    Numbers are ignored once there are `limit`.
+    Numbers are ignored once there are `limit`; of numbers that are merged together, the lowest
+    remain.
     """
 
     def __init__(self, limit: int = LIMIT) -> None:
@@ -276,6 +277,13 @@ class NumberSet(SortedNumbers[np.int64]):
         """Add numbers to the set, unless it already has its limit; then they are ignored."""
         if len(self._sorted) < self._limit:
             super().add(numbers)
+
+    def _merge(self, new: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        merged = super()._merge(new)
+        if len(merged) <= self._limit:
+            return merged
+        fresh = np.setdiff1d(new, self._sorted)
+        return super()._merge(fresh[: self._limit - len(self._sorted)])
 
 
 def merge_distinct(ascending: npt.NDArray[T], new: npt.NDArray[T]) -> npt.NDArray[T]:

@@ -171,10 +171,13 @@ def _labels_of_matches(
 ) -> Places:
     """Return the labels of the same customer's values in the row of each match, as bits: i64[n].
 
-    A QQ number and its own mailbox are one value, labelled as mail. `names` returns pairs of row
-    and subject whose name is there too; it gets the rows with a customer who has no other field
-    there.
+    A match in no row has its own label alone. A QQ number and its own mailbox are one value,
+    labelled as mail. `names` returns pairs of row and subject whose name is there too; it gets the
+    rows with a customer who has no other field there.
     """
+    rowless, beyond = np.flatnonzero(row == NONE), row.max(initial=NONE) + 1
+    row = row.copy()
+    row[rowless] = beyond + np.arange(len(rowless))
     pairs = KeyedMembers.group((row + 1) << SUBJECT_BITS | found.subject)
     bits = pairs.combine_bits(label_bits(found.asked)[found.query])
     both = np.flatnonzero(bits & WITH_MAILBOX == WITH_MAILBOX)
@@ -182,7 +185,8 @@ def _labels_of_matches(
         inside = np.flatnonzero(np.isin(pairs.number, both))
         repeated = _find_mailbox_owners(found.take(inside), pairs.number[inside])
         bits[repeated] &= ~BITS[FieldLabel.QQ]
-    rows, subjects = names((pairs.keys[np.bitwise_count(bits) < AGREEING] >> SUBJECT_BITS) - 1)
+    alone = (pairs.keys[np.bitwise_count(bits) < AGREEING] >> SUBJECT_BITS) - 1
+    rows, subjects = names(alone[alone < beyond])
     bits[np.searchsorted(pairs.keys, (rows + 1) << SUBJECT_BITS | subjects)] |= BITS[
         FieldLabel.NAME
     ]

@@ -118,10 +118,11 @@ def section_host(section: str) -> str:
 
 
 def redact_url(address: str, section: str) -> str:
-    """Return the configured section that contains `address`, then `…`.
+    """Return the section that is configured for the site of `address`, then `…`.
 
-    Without a valid section, return only `…`. A valid section has scheme http or https, a host, and
-    a path of a few plain steps.
+    Nothing of `address` is used, not even its host, so it cannot give a value away. Without a valid
+    section, return only `…`. A valid section has scheme http or https, a host, and a path of a few
+    plain steps.
     """
     if not address:
         return ""

@@ -68,12 +68,17 @@ class OwnCards:
         """
         self.rows += len(np.unique(row[row >= 0]))
         self._others.append(words[~is_known])
-        known_rows = row[is_known]
-        self._known.append(words[is_known][np.unique(known_rows, return_index=True)[1]])
+        known_words, known_rows = words[is_known], row[is_known]
+        first = np.unique(known_rows, return_index=True)[1]
+        self._known.append(known_words[first[known_rows[first] != NONE]])
+        self._known.append(known_words[known_rows == NONE])
 
     @property
     def known(self) -> int:
-        """The number of different cards that are on the customer list, at most one per row."""
+        """The number of different cards that are on the customer list, at most one per row.
+
+        Each card outside of rows counts.
+        """
         return _count_distinct(self._known)
 
     @property

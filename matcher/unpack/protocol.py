@@ -279,6 +279,14 @@ REASONS = {
 
 The keys are metric labels.
 """
+SINGULAR = {
+    "masked": "masked value, not looked up: it fits many people",
+    "spelt": "number in a notation that cannot be read",
+    "digests": "digest of a form that is not enrolled",
+    "salted": "digest of no enrolled value: salted, hashed twice, or of somebody else",
+    "cookies": "cookie of an unnamed site",
+}
+"""The English texts of reasons that count values, for one value."""
 LOSES_NOTHING = frozenset(("empty",))
 """Reasons that cannot hide a loss.
 
@@ -329,9 +337,13 @@ class UnreadValueCount(UnreadPart):
         return self._number
 
     def words(self) -> tuple[str, str]:
-        """How many values were not read and why, in words: (English, Chinese)."""
+        """How many values were not read and why, in words: (English, Chinese).
+
+        >>> UnreadValueCount("a.txt", "digests", 1).words()[0]
+        '1 digest of a form that is not enrolled'
+        """
         english, chinese = super().words()
-        english = english.replace("values", "value", 1) if self._number == 1 else english
+        english = SINGULAR.get(self.reason, english) if self._number == 1 else english
         probably = (
             (f" (probably {self._form})", f"（可能为{self._form}）") if self._form else ("", "")
         )

@@ -81,6 +81,7 @@ class Runs:
         self.count += len(tags)
         if self._waiting >= RUN:
             self._write(*self._order_by_range())
+            self._held, self._waiting = [], 0
 
     def ranges(self, renumbered: Array | None = None) -> Iterator[SortedRecords]:
         """Yield every record one time, in order of the hashes.
@@ -118,16 +119,17 @@ class Runs:
             self._file.close()
 
     def _order_by_range(self) -> tuple[Tags, Array, Array]:
-        """Return the records in memory, ordered by range, and the start of each range."""
+        """Order the records in memory by range; return them and the start of each range."""
         tags = np.concatenate(
             [np.empty((0, TAG_BYTES), np.uint8), *(tags for tags, _ in self._held)]
         )
         numbers = np.concatenate([np.empty(0, _NUMBER), *(numbers for _, numbers in self._held)])
-        self._held, self._waiting = [], 0
         byte = np.ascontiguousarray(tags[:, 0])
         order = np.argsort(byte, kind="stable")
         starts = np.concatenate(([0], np.cumsum(np.bincount(byte, minlength=RANGES))))
-        return tags.take(order, axis=0), numbers.take(order), starts
+        ordered = tags.take(order, axis=0), numbers.take(order)
+        self._held = [ordered]
+        return *ordered, starts
 
     def _write(self, tags: Tags, numbers: Array, starts: Array) -> None:
         if self._file is None:

@@ -141,9 +141,14 @@ def test_duplicate_matches_are_reported_once_in_order(
 def test_match_has_the_labels_of_its_customer_in_its_row(
     pieces: list[tuple[int, int, int, int, int]], names: list[tuple[int, int]]
 ) -> None:
+    def place(number: int) -> tuple[int, int]:
+        """Return row and customer of a piece; one in no row stands alone."""
+        _, _, row, subject, _ = pieces[number]
+        return (row + NONE, subject) if row + NONE != NONE else (-2 - number, subject)
+
     labels_by_piece: dict[tuple[int, int], set[str]] = {}
-    for question, _, row, subject, _ in pieces:
-        labels_by_piece.setdefault((row + NONE, subject), set()).add(
+    for number, (question, *_) in enumerate(pieces):
+        labels_by_piece.setdefault(place(number), set()).add(
             str(field_by_kind()[ASKED[question][0]])
         )
     named = [pair for pair in names if pair in labels_by_piece]
@@ -151,9 +156,7 @@ def test_match_has_the_labels_of_its_customer_in_its_row(
         labels_by_piece[pair].add("NAME")
     rows, subjects = np.array(named, np.int64).reshape(-1, 2).T
     labels = _labels_of_matches(*evidence(pieces), lambda _: (rows, subjects))
-    expected = [
-        tuple(sorted(labels_by_piece[row + NONE, subject])) for _, _, row, subject, _ in pieces
-    ]
+    expected = [tuple(sorted(labels_by_piece[place(number)])) for number in range(len(pieces))]
     assert [to_labels(bits) for bits in labels.tolist()] == expected
 
 

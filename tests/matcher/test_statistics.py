@@ -35,6 +35,7 @@ from matcher.match.statistics import (
     newest_dates,
     shingles,
 )
+from matcher.match.whose_rows import OwnCards
 from matcher.records import rows_of as rows_in
 from matcher.reference import find
 from tests.matcher.bank import phone, resident_id
@@ -347,7 +348,10 @@ def test_number_set_stops_at_its_limit() -> None:
     for start in (0, 80, 160, 240):
         numbers.add(np.arange(start, start + 100))
         numbers.list_sorted()
-    assert numbers.list_sorted().tolist() == list(range(180))
+    assert numbers.list_sorted().tolist() == list(range(101))
+    at_once = NumberSet(limit=10)
+    at_once.add(np.arange(2000))
+    assert len(at_once.list_sorted()) == 10
 
 
 def test_groups_are_sorted_by_size_and_limited() -> None:
@@ -384,3 +388,10 @@ def test_date_outside_rows_does_not_count(key: CaptureKey) -> None:
         2024, 1, 2
     )
     assert tally_parts(key, f"{TODAY}\n{phone(1)},x").newest_date is None
+
+
+def test_enrolled_cards_outside_of_rows_are_counted_each() -> None:
+    cards = OwnCards()
+    words = np.arange(5, dtype=np.uint64)
+    cards.add(words, np.ones(5, bool), np.array([-1, -1, 0, 0, -1]))
+    assert (cards.known, cards.others, cards.rows) == (4, 0, 1)

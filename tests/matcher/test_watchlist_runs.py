@@ -50,6 +50,10 @@ def test_runs_of_any_length_are_sorted(
         runs.add(tags[start : start + 500], numbers[start : start + 500])
     assert runs.count == 3000
     assert read(runs) == sort_pairs(tags, numbers)
+    assert read(runs) == sort_pairs(tags, numbers), "reading takes nothing away"
+    runs.add(tags[:500], numbers[:500])
+    again = (np.concatenate([part, part[:500]]) for part in (tags, numbers))
+    assert read(runs) == sort_pairs(*again)
     assert list(tmp_path.iterdir()) == []
     runs.close()
 
