@@ -48,7 +48,7 @@ Early = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class KeyRotation:
     """One tenant's keys of one purpose, match or index, and the actions on them.
 
     Each action yields messages to print.

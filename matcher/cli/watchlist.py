@@ -18,8 +18,8 @@ from typing import Annotated
 import typer
 
 from matcher.cli.erasing import say_erased
+from matcher.cli.rotation import Early, KeyRotation, OfIndex, Retire
 from matcher.cli.scan import body_of, size_of
-from matcher.cli.turning import Early, OfIndex, Retire, Turn
 from matcher.cli.watchlist_options import (
     Columns,
     ControlFile,
@@ -565,8 +565,8 @@ def rotate_key(
     _require_tenant(context, tenant)
     if early and not (index and retire):
         raise ConfigError("--early must be used with --index --retire")
-    turn = Turn(context, tenant, "index" if index else "match")
-    for line in turn.retire(early=early) if retire else turn.open():
+    rotation = KeyRotation(context, tenant, "index" if index else "match")
+    for line in rotation.retire(early=early) if retire else rotation.open():
         typer.echo(line)
 
 

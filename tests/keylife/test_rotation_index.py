@@ -17,7 +17,7 @@ from alerts.cases.lookups.lookup import Lookup, LookupRequest
 from alerts.records import CLASSES, Exposure, Sighting
 from alerts.service.upkeep import expire
 from alerts.store import DocumentFilter, IncidentStore, open_configured_store
-from matcher.cli.turning import Turn
+from matcher.cli.rotation import KeyRotation
 from tests.alerts.builders import fold_all
 from tests.factories import clocks_at
 from tests.keylife.test_turning import run
@@ -92,7 +92,7 @@ class Desk:
     def retire(self, days: float = 0.0, *, early: bool = False) -> list[str]:
         self._forget_clocks()  # those of the held time know nothing of the real one
         try:
-            return list(Turn(self.after(days), "bank", "index").retire(early=early))
+            return list(KeyRotation(self.after(days), "bank", "index").retire(early=early))
         finally:
             self._forget_clocks()
 
@@ -133,7 +133,7 @@ def test_no_person_check_or_seller_is_lost_during_index_key_rotation(desk: Desk)
 def test_old_index_key_is_destroyed_when_its_tags_are_gone(desk: Desk) -> None:
     desk.work(0)
     old, rights = desk.context.keys.read("bank/index-1.key"), desk.context
-    list(Turn(rights, "bank", "index").open())
+    list(KeyRotation(rights, "bank", "index").open())
     desk.work(1)
     enrol(desk.context, "bank", BANK, recorded=True)
     with pytest.raises(
@@ -193,7 +193,7 @@ def test_stolen_index_key_reveals_nothing_tagged_later(desk: Desk, tmp_path: Pat
     stolen = KeyStore(tmp_path / "stolen")
     # tried as the key of the new epoch
     stolen.write("bank/index-2.key", desk.context.keys.read("bank/index-1.key"))
-    list(Turn(desk.context, "bank", "index").open())
+    list(KeyRotation(desk.context, "bank", "index").open())
     desk.work(4)
     desk.store.refresh(Exposure)
     thief = Lookup(desk.store, stolen, ("bank",), desk.context.clock, desk.context.trail("search"))
@@ -217,7 +217,7 @@ def test_registry_keeps_answering_and_keeps_its_key_during_rotation(
         ).recorded
 
     assert (ask_recorded(3), ask_recorded(11)) == (True, False)
-    list(Turn(desk.context, "bank", "index").open())
+    list(KeyRotation(desk.context, "bank", "index").open())
     assert (ask_recorded(3), ask_recorded(11)) == (True, False)
     with pytest.raises(
         ConfigError,
