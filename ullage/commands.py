@@ -85,7 +85,7 @@ def run(ctx: typer.Context, once: Once = False) -> None:
     # until the process ends
     take_lock(
         ctx.obj.data / "locks" / "run.lock",
-        f"{ctx.obj.data} is being run",
+        f"{ctx.obj.data} is in use",
     )
     configured = partial(_list_configured_commands, _more_roles(ctx.obj))
     if once:

@@ -251,7 +251,7 @@ def _erase_registry(context: Context, order: Order) -> Iterator[ErasureReport]:
         gone = recorded.VerifiedList(path, context.keys, order.tenant).erase(
             bytes.fromhex(order.handle)
         )
-        yield ErasureReport("list of what is recorded", gone)
+        yield ErasureReport("customer registry", gone)
     elif order.is_whole:
         there = [
             file for file in (path, path.with_name(path.name + recorded.AMENDED)) if file.is_file()
@@ -259,7 +259,7 @@ def _erase_registry(context: Context, order: Order) -> Iterator[ErasureReport]:
         context.inventory.strike(path)
         for file in there:
             file.unlink()
-        yield ErasureReport("list of what is recorded", len(there))
+        yield ErasureReport("customer registry", len(there))
 
 
 def _keys(context: Context, order: Order) -> Iterator[ErasureReport]:
@@ -301,16 +301,18 @@ def _bus(context: Context, order: Order) -> Iterator[ErasureReport]:
             + (timedelta() if embedded else ROLLED)
         ).date()
         if topic != FINDINGS:
-            what = "sealed letters" if topic == DEAD_LETTERS else "sealed captures"
+            what = "dead letters" if topic == DEAD_LETTERS else "captures"
             stays = (
-                f"{what} are not opened: what is in them is matched without this customer, or not"
-                " folded"
+                f"encrypted {what} are not opened: this customer is no longer matched in them, and"
+                " is left out of their findings"
             )
         elif embedded:
             with contextlib.closing(context.bus()) as bus:
-                stays = f"{_naming(bus, order)} records name it by handle: none is folded again"
+                stays = (
+                    f"{_naming(bus, order)} findings contain the pseudonym: it is not stored again"
+                )
         else:
-            stays = "records on the broker are not searched: none is grouped again"
+            stays = "findings on the broker are not searched: the customer is not stored again"
         yield ErasureReport(f"bus topic {topic}", 0, stays, until)
 
 

@@ -463,7 +463,8 @@ def listening(context: Context, outcomes: Counter) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         try:
             stack.callback(
-                os.close, take_lock(context.data / "assess.lock", "dropped files are assessed")
+                os.close,
+                take_lock(context.data / "assess.lock", "dropped files are being assessed"),
             )
         except HeldError:
             log.get("match").info("assess_served_elsewhere")

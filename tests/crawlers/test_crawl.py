@@ -184,7 +184,7 @@ def test_two_processes_cannot_visit_the_same_site(
     with station.start("crawl", metrics="false") as first:
         wait_for(first, "visited")
         log = station.run("crawl", "--once", exits=2)
-        assert f"site paste is being crawled by process {first.pid} already" in log
+        assert f"site paste is being crawled by another process ({first.pid})" in log
         first.terminate()
         assert first.wait(timeout=60) == 0
     station.run("crawl", "--once")

@@ -123,7 +123,7 @@ def test_command_imports_files_until_it_is_stopped(station: Station, tmp_path: P
         process.terminate()
         _, output = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert "is being watched by process" in second
+    assert "is being watched by another process" in second
     assert "13800138000" not in output
     assert "line 3: must be a JSON object" in output
     assert sorted(path.parent.name for path in folder.glob("*/*.jsonl")) == ["refused", "taken"]

@@ -40,7 +40,7 @@ def test_second_run_ends_and_names_the_running_process(tmp_path: Path) -> None:
             check=False,
         )
         assert second.returncode == Exit.USAGE, second.stderr[-2000:]
-        match = re.search(r"ullage: .* by process (\d+) already: stop it first", second.stderr)
+        match = re.search(r"ullage: .* by another process \((\d+)\): stop it first", second.stderr)
         assert match, second.stderr[-2000:]
         assert int(match[1]) == daemon.process.pid, (
             "the supervisor that holds the folder, not one of its services"

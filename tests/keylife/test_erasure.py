@@ -96,7 +96,7 @@ def test_erasure_proof_is_signed_and_states_what_remains(
         "bus topic findings",
         "audit log",
     } <= places.keys()
-    assert places["bus topic findings"]["stays"].startswith("2 records name it by handle")
+    assert places["bus topic findings"]["stays"].startswith("2 findings contain the pseudonym")
     week = (house_with_leak.context.clock.now() + SETTLED + timedelta(days=7)).date().isoformat()
     assert (places["bus topic dead-letters"]["until"], proof_body["gone_by"]) == (week, week)
     assert any("backups" in place for place in proof_body["not_reached"])

@@ -134,7 +134,7 @@ def test_files_of_the_bus_are_private(bus_folder: Path) -> None:
 def test_second_consumer_in_the_same_process_is_rejected(bus_folder: Path) -> None:
     bus = open_bus(f"sqlite:///{bus_folder}", Path("/"), KEEP, Clock())
     subscription = bus.subscribe(CAPTURES, "match")
-    with pytest.raises(ConfigError, match="is being consumed by process"):
+    with pytest.raises(ConfigError, match="is being consumed by another process"):
         bus.subscribe(CAPTURES, "match")
     bus.subscribe(CAPTURES, "other").close()
     subscription.close()

@@ -241,3 +241,8 @@ def test_replaced_list_is_noticed_and_an_expired_one_ignored(context: Context, c
     assert opened_list.check() == 10  # who has opened it goes on with it
     clock.advance(400 * 86400)
     assert lists.of("bank", now()) is None
+
+
+def test_list_without_an_index_key_is_a_one_line_error(context: Context) -> None:
+    with pytest.raises(ConfigError, match="no index key of bank is here"):
+        header_for(context.keys, "bank", context.clock.now(), EXPIRES)

@@ -20,7 +20,7 @@ def test_rejected_caller_learns_the_holder_and_leaves_no_file_open(tmp_path: Pat
     path = tmp_path / "deep" / "deeper" / "a.lock"
     lock = take_lock(path, "a.lock is held")
     with pytest.raises(
-        HeldError, match=f"a.lock is held by process {os.getpid()} already: stop it first"
+        HeldError, match=rf"a.lock is held by another process \({os.getpid()}\): stop it first"
     ):
         take_lock(path, "a.lock is held")
     assert open_locks(tmp_path) == [path]
@@ -34,7 +34,7 @@ def test_lock_without_a_holder_name_is_still_rejected(tmp_path: Path) -> None:
     for content, name in ((b"", "unknown"), (b"\xff", "\ufffd")):
         os.ftruncate(lock, 0)
         os.pwrite(lock, content, 0)
-        with pytest.raises(HeldError, match=f"it is held by process {name} already"):
+        with pytest.raises(HeldError, match=rf"it is held by another process \({name}\)"):
             take_lock(tmp_path / "a.lock", "it is held")
     os.close(lock)
 

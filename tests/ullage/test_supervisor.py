@@ -398,7 +398,7 @@ def test_second_run_on_a_folder_names_the_first(data: Path, words: list[str]) ->
     assert isinstance(result.exception, HeldError)
     assert (
         str(result.exception)
-        == f"{data} is being run by process {os.getpid()} already: stop it first"
+        == f"{data} is in use by another process ({os.getpid()}): stop it first"
     )
 
 

@@ -186,7 +186,7 @@ class AuditForwarder:
         path = self.root.parent / "locks" / "audit-syslog.lock"
         while not stop.wait(wait):
             try:
-                lock = take_lock(path, "the audit log is sent") if lock < 0 else lock
+                lock = take_lock(path, "the audit log is being sent") if lock < 0 else lock
                 self.turn()
                 wait = TURN_SECONDS
                 backoff.reset()

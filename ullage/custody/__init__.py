@@ -114,23 +114,26 @@ def manifest(capture: Capture, finding: Finding, severity: str, sealed_at: datet
     acquisition = CustodyStep(
         at=capture.fetched_at,
         role="crawl",
-        what=f"fetched from site {capture.site} and sealed to match",
+        what=f"fetched from site {capture.site} and encrypted for match",
     )
     if capture.platform == INGEST:
         acquisition = CustodyStep(
             at=capture.fetched_at,
             role=INGEST,
-            what=f"handed in as of site {capture.site} and sealed to match",
+            what=f"imported for site {capture.site} and encrypted for match",
         )
     steps = [
         acquisition,
         CustodyStep(
             at=finding.matched_at,
             role="match",
-            what=f"opened, matched against epoch {finding.epoch}, list of {finding.customers}",
+            what=(
+                f"decrypted and matched under key generation {finding.epoch} against a list of"
+                f" {finding.customers} customers"
+            ),
         ),
         CustodyStep(
-            at=sealed_at, role="match", what=f"judged {severity} and sealed to two officers"
+            at=sealed_at, role="match", what=f"rated {severity} and encrypted for two officers"
         ),
     ]
     digests = {

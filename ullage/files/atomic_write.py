@@ -31,7 +31,7 @@ def take_lock(path: Path, what: str) -> int:
     """Take the lock on the file `path`, created if missing, and return its file descriptor.
 
     Closing the descriptor releases the lock. Raises HeldError at once if another process holds it;
-    its message is `what`, as in `the audit log is sent`, and the holder's process id.
+    its message begins with `what`, such as `the audit log is being sent`, then names the holder.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -40,7 +40,7 @@ def take_lock(path: Path, what: str) -> int:
     except BlockingIOError:
         holder = os.pread(handle, 20, 0).decode("ascii", "replace").strip() or "unknown"
         os.close(handle)
-        raise HeldError(f"{what} by process {holder} already: stop it first") from None
+        raise HeldError(f"{what} by another process ({holder}): stop it first") from None
     os.ftruncate(handle, 0)
     os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
     return handle

@@ -180,13 +180,18 @@ def read_claimed_version(content: bytes) -> int | None:
     """Return the `version` that a JSON object claims, before any validation.
 
     None if the content is no JSON object, or the version no whole number from 0 to 999.
+
+    >>> read_claimed_version(b'{"version": 2}'), read_claimed_version(b'{"version": true}')
+    (2, None)
     """
     try:
         claimed = json.loads(content)
     except (ValueError, RecursionError):
         return None
     version = claimed.get("version") if isinstance(claimed, dict) else None
-    return version if isinstance(version, int) and 0 <= version < MOST_VERSIONS else None
+    if not isinstance(version, int) or isinstance(version, bool):
+        return None
+    return version if 0 <= version < MOST_VERSIONS else None
 
 
 MOST_VERSIONS = 1000

@@ -87,10 +87,15 @@ def path_of(data: Path, tenant: str) -> Path:
 def header_for(keys: KeyStore, tenant: str, created: datetime, expires: str) -> ListHeader:
     """Return the header of a new list under the newest index key of `tenant`.
 
-    `expires` is an ISO date. Raises IndexError if there is no index key here, ConfigError if it is
-    damaged.
+    `expires` is an ISO date. Raises ConfigError if there is no index key here, or it is damaged.
     """
-    name = f"{tenant}/index-{list_generations(keys, tenant, 'index')[-1]}.key"
+    generations = list_generations(keys, tenant, "index")
+    if not generations:
+        raise ConfigError(
+            f"no index key of {tenant} is here: restore {tenant}/index-1.key from its copy, or make"
+            f" one with `ullage watchlist load --tenant {tenant}`"
+        )
+    name = f"{tenant}/index-{generations[-1]}.key"
     check = compute_check_value(keys.read(name), name)
     return ListHeader(VERSION, tenant, name, check, created.isoformat(timespec="seconds"), expires)
 

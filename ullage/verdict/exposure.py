@@ -96,8 +96,9 @@ def judge_exposure(
 ) -> ExposureScore:
     """Return the exposure of the customers in `facts`, and the severity, explained.
 
-    Of `origin`, the score depends only on whether the list was fabricated. `conditions` are
-    those of the next step.
+    `origin` decides which customers count (`fabricated`: only verified ones), the factor of a
+    partner, the points that are added, and the bounds of the score. `conditions` are those of the
+    next step.
     """
     crowd = facts.verified if origin.verdict == "fabricated" else facts.people
     unit = severity_unit(crowd) * _partner_factor(origin, rules)

@@ -89,7 +89,7 @@ def test_two_officers_open_evidence_after_an_audit_entry(data, vault, run):
     assert "张三----15400000001----Qk7!vexTrout" in shown.output
     assert f"sha256     {digest(BODY)}  body" in shown.output
     assert "header     Server: nginx" in shown.output
-    assert "process    2026-09-21T12:00:05+00:00  match: judged high" in shown.output
+    assert "process    2026-09-21T12:00:05+00:00  match: rated high" in shown.output
     assert read_audit(data) == [
         ("evidence.open", "finding f1d0, keys of li and wang", "case 2026-7: police report")
     ]
