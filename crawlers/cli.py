@@ -101,7 +101,7 @@ def _tell(unread: Collection[str], faults: Sequence[ConfigError]) -> None:
     if unread:
         typer.echo(f"not read: {', '.join(sorted(unread))}: `ullage sites` shows why", err=True)
     if faults:
-        raise FaultsError.from_errors(faults)
+        raise FaultsError.from_errors(faults, is_partly_done=True)
     if unread:
         raise typer.Exit(Exit.FAILED)
 
@@ -145,7 +145,7 @@ def sites_listed(ctx: typer.Context, as_json: AsJson = False) -> None:
     if not site_files and not faults:
         typer.echo(f"no sites yet: add NAME.toml to {context.data / SITES}", err=True)
     if faults:
-        raise FaultsError.from_errors(faults)
+        raise FaultsError.from_errors(faults, is_partly_done=bool(site_files))
 
 
 @frontier.command("export")

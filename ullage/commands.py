@@ -20,7 +20,7 @@ from ullage import setup
 from ullage.backup import backup
 from ullage.backup import restore as put_back
 from ullage.bus import CAPTURES, FINDINGS
-from ullage.display.screen import AsJson, print_labelled
+from ullage.display.screen import AsJson, print_labelled, print_row
 from ullage.erasure import erase
 from ullage.errors import ConfigError, Exit, FaultsError, list_faults
 from ullage.files import output
@@ -247,8 +247,13 @@ def restore(
 
 
 @config.command("show")
-def config_show(ctx: typer.Context) -> None:
+def config_show(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Print every setting: its value, default, unit and reason."""
+    if as_json:
+        for row in setup.list_settings(ctx.obj.settings):
+            if not row.is_example:
+                print_row(row.as_json())
+        return
     for line in setup.describe(ctx.obj.settings):
         typer.echo(line)
 

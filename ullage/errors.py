@@ -72,11 +72,10 @@ COMMANDS: Mapping[str, Mapping[Exit, str]] = {
         ),
     },
     "crawl": {
-        Exit.FAILED: "with --once, a site could not be read; the others were read",
-        Exit.USAGE: (
-            "a site file is invalid, or there is no valid one; with --once, the other sites were"
-            " visited"
+        Exit.FAILED: (
+            "with --once, a site could not be read or its file is invalid; the others were read"
         ),
+        Exit.USAGE: "no site file is valid",
     },
     "ingest": {Exit.FAILED: "a line was refused; the others were accepted"},
     "coverage": {
@@ -96,7 +95,7 @@ COMMANDS: Mapping[str, Mapping[Exit, str]] = {
             " restored"
         )
     },
-    "sites": {Exit.USAGE: "a site file is invalid; the others are listed"},
+    "sites": {Exit.FAILED: "a site file is invalid; the others are listed"},
     "sites try": {
         Exit.FAILED: (
             "posts could not be read, or not all of them, or an existing site has a problem; a line"
@@ -112,13 +111,13 @@ COMMANDS: Mapping[str, Mapping[Exit, str]] = {
         )
     },
     "incidents acknowledge": {
-        Exit.USAGE: "an incident was refused, with the reason; the others were acknowledged"
+        Exit.FAILED: "an incident was refused, with the reason; the others were acknowledged"
     },
     "incidents assign": {
-        Exit.USAGE: "an incident was refused, with the reason; the others were assigned"
+        Exit.FAILED: "an incident was refused, with the reason; the others were assigned"
     },
     "incidents resolve": {
-        Exit.USAGE: "an incident was refused, with the reason; the others were resolved"
+        Exit.FAILED: "an incident was refused, with the reason; the others were resolved"
     },
     "incidents handover": {
         Exit.NO_VERDICT: "coverage is incomplete or a gap is unexplained; a line says which"
@@ -208,17 +207,24 @@ class FaultsError(ConfigError):
     Where there is room for one line, `str()` shows the first fault and the number of the others.
     """
 
-    def __init__(self, faults: Iterable[str]) -> None:
+    def __init__(self, faults: Iterable[str], *, is_partly_done: bool = False) -> None:
         self.faults = tuple(faults)
+        self.exit_code = Exit.FAILED if is_partly_done else Exit.USAGE
         more = len(self.faults) - 1
         super().__init__(
             f"{self.faults[0]}{f' (and {more} more: `ullage check` lists them)' if more else ''}"
         )
 
     @classmethod
-    def from_errors(cls, errors: Iterable[ConfigError]) -> FaultsError:
-        """Return one error with the faults of all `errors`, of which there is at least one."""
-        return cls(fault for error in errors for fault in list_faults(error))
+    def from_errors(
+        cls, errors: Iterable[ConfigError], *, is_partly_done: bool = False
+    ) -> FaultsError:
+        """Return one error with the faults of all `errors`, of which there is at least one.
+
+        With `is_partly_done`, a command did the rest and exits with 1 instead of 2.
+        """
+        faults = (fault for error in errors for fault in list_faults(error))
+        return cls(faults, is_partly_done=is_partly_done)
 
 
 def list_faults(error: Exception) -> tuple[str, ...]:

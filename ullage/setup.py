@@ -15,7 +15,9 @@ import typing
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
+from itertools import groupby
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
@@ -524,13 +526,53 @@ def _keys(context: Context) -> str:
     return f"sealing to {newest}, {len(keys.list_files(context.keys))} as made"
 
 
+class SettingRow(NamedTuple):
+    """One setting: its table ("" for the first), name, value, default, unit and reason."""
+
+    table: str
+    name: str
+    value: object
+    default: object
+    unit: str
+    reason: str
+
+    @property
+    def is_example(self) -> bool:
+        """Whether it only shows what a table without any entry may hold, such as a tenant."""
+        return self.table.endswith(".NAME")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return a JSON object; `setting` is the whole name, with a point after the table."""
+        return {
+            "setting": ".".join(filter(None, (self.table, self.name))),
+            "value": self.value,
+            "default": self.default,
+            "unit": self.unit,
+            "reason": self.reason,
+        }
+
+
 def describe(settings: Settings) -> Iterator[str]:
     """Yield every setting as TOML, with its default, unit and reason as comments."""
-    yield from _describe(Settings, settings, "")
+    for table, rows in groupby(list_settings(settings), key=lambda row: row.table):
+        # capitals are no tenant's: this only shows the knobs
+        mark = "# " if table.endswith(".NAME") else ""
+        if table:
+            yield ""
+            yield f"{mark}[{table}]"
+        for row in rows:
+            unit = f" ({row.unit})" if row.unit else ""
+            yield f"# {row.reason}{unit}; default {_toml(row.default)}"
+            yield f"{mark}{row.name} = {_toml(row.value)}"
 
 
-def _describe(model: type[BaseModel], values: BaseModel, prefix: str) -> Iterator[str]:
-    nested = []
+def list_settings(settings: Settings) -> Iterator[SettingRow]:
+    """Yield every setting, those of one table together; `NAME` stands for a missing entry."""
+    yield from _list_settings(Settings, settings, "")
+
+
+def _list_settings(model: type[BaseModel], values: BaseModel, table: str) -> Iterator[SettingRow]:
+    nested, prefix = [], f"{table}." if table else ""
     for name, field in model.model_fields.items():
         value, kind = getattr(values, name), field.annotation
         item_kind = typing.get_args(kind)[1] if typing.get_origin(kind) is dict else None
@@ -543,18 +585,10 @@ def _describe(model: type[BaseModel], values: BaseModel, prefix: str) -> Iterato
             ]
         else:
             extra = field.json_schema_extra
-            unit = extra.get("unit") if isinstance(extra, dict) else ""
-            yield (
-                f"# {field.description}{f' ({unit})' if unit else ''}; default"
-                f" {_toml(field.default)}"
-            )
-            yield f"{name} = {_toml(value)}"
+            unit = str(extra.get("unit") or "") if isinstance(extra, dict) else ""
+            yield SettingRow(table, name, value, field.default, unit, field.description or "")
     for kind, value, path in nested:
-        # capitals are no tenant's: this only shows the knobs
-        mark = "# " if path.endswith(".NAME") else ""
-        yield ""
-        yield f"{mark}[{path}]"
-        yield from (mark + line.removeprefix(mark) for line in _describe(kind, value, f"{path}."))
+        yield from _list_settings(kind, value, path)
 
 
 def _toml(value: object) -> str:

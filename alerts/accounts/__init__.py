@@ -124,6 +124,10 @@ PEOPLE_ALONE = frozenset(
     | {"references.ask", "references.approve"}
 )
 """Permissions that no token can grant, because only people may take these decisions."""
+TOKEN_PERMISSIONS: Mapping[str, str] = {
+    name: text for name, text in PERMISSIONS.items() if name not in PEOPLE_ALONE
+}
+"""Permissions that a token can grant."""
 PURPOSES: Mapping[str, str] = {"exposure.ask": "risk_engine"}
 """Permissions that only a token with this purpose may have, and no other permission beside it.
 

@@ -27,10 +27,9 @@ from typing import Any
 from alerts.accounts import (
     ALL,
     APART,
-    PEOPLE_ALONE,
-    PERMISSIONS,
     PURPOSES,
     ROLES,
+    TOKEN_PERMISSIONS,
     Principal,
     digest,
     permissions_of,
@@ -615,12 +614,11 @@ def validate_scope(permissions: Collection[str], purpose: str) -> tuple[str, ...
     Raises ConfigError for permissions that a program may not have, or not for this purpose, and for
     none.
     """
-    allowed = [permission for permission in PERMISSIONS if permission not in PEOPLE_ALONE]
-    if not permissions or not {*permissions} <= {*allowed}:
+    if not permissions or not {*permissions} <= TOKEN_PERMISSIONS.keys():
         raise ConfigError(
             Phrase(
                 "the permissions of a token must be from: %(permissions)s",
-                permissions=", ".join(allowed),
+                permissions=", ".join(TOKEN_PERMISSIONS),
             )
         )
     for name, word in PURPOSES.items():
@@ -635,7 +633,7 @@ def validate_scope(permissions: Collection[str], purpose: str) -> tuple[str, ...
                     purpose=word,
                 )
             )
-    return tuple(permission for permission in allowed if permission in permissions)
+    return tuple(permission for permission in TOKEN_PERMISSIONS if permission in permissions)
 
 
 def _words(words: Collection[str]) -> str:

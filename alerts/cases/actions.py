@@ -33,8 +33,9 @@ from alerts.records.document import QueryError
 from alerts.store import DocumentFilter
 from alerts.store.queries import CLOSED, find_pending
 from ullage.audit import Trail
-from ullage.clock import in_range, parse_moment
+from ullage.clock import in_range
 from ullage.phrase import Phrase
+from ullage.typed_time import parse_typed_time
 from ullage.verdict import VerdictRules, load_verdict_rules
 
 REASONS: Mapping[str, Phrase] = {
@@ -148,16 +149,14 @@ def parse_past_moment(typed: str, zone: ZoneInfo, now: datetime) -> datetime:
 def parse_bound(typed: str, zone: ZoneInfo, now: datetime, *members: str) -> datetime:
     """Parse the beginning or end of a period; it may be in the future.
 
-    Formats are `2026-11-25`, `2026-11-25T06:00`, and `12h` or `3d` ago. Raises QueryError about
-    `members` for anything else.
+    For the formats, see `ullage.typed_time`. Raises QueryError about `members` for anything else.
     """
-    if match := AHEAD.fullmatch(f"+{typed.strip()}"):
-        amount = int(match["n"])
-        return now - (timedelta(hours=amount) if match["unit"] == "h" else timedelta(days=amount))
-    aware = parse_moment(typed.strip(), zone)
-    if aware is None:
-        raise QueryError("invalid time: use 2026-11-25, 2026-11-25T06:00, 12h or 3d", *members)
-    return aware.astimezone(now.tzinfo)
+    at = parse_typed_time(typed, now, zone)
+    if at is None:
+        raise QueryError(
+            'invalid time: use "yesterday 18:00", 2026-11-25T18:00, 18:00, 12h or 3d', *members
+        )
+    return at
 
 
 @dataclass(frozen=True, slots=True)

@@ -389,7 +389,7 @@ def text_lines(evidence: OpenedEvidence) -> Iterator[str]:
     lines = evidence.body.decode("utf-8", "backslashreplace").splitlines()
     yield from map(safe, lines[:LINES])
     if len(lines) > LINES:
-        yield f"… {len(lines) - LINES:,} more lines: `ullage evidence open --out` writes all of it"
+        yield f"… {len(lines) - LINES:,} more lines: `ullage evidence open --output` writes all"
 
 
 def vault_of(context: Context) -> Vault:

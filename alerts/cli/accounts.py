@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from alerts.accounts import ALL, PERMISSIONS, ROLES
+from alerts.accounts import ALL, ROLES, TOKEN_PERMISSIONS
 from alerts.accounts.accounts import UNUSED_HOURS, Accounts, Token, User
 from alerts.accounts.management import AccountDesk
 from alerts.accounts.sessions import Passwords, generate_password
@@ -198,7 +198,9 @@ def add_token(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The program's name.")],
     may: Annotated[
         list[str],
-        typer.Option("--may", help=f"{', '.join(PERMISSIONS)}; several with several options."),
+        typer.Option(
+            "--may", help=f"{', '.join(TOKEN_PERMISSIONS)}; several with several options."
+        ),
     ],
     purpose: Annotated[str, typer.Option(help="What it is for.")],
     days: Annotated[float, typer.Option(help="Days until it expires, at most 366.")] = 90,

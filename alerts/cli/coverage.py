@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from alerts.cli import By, decider
+from alerts.cli import PAST, By, decider
 from alerts.coverage import view
 from alerts.coverage.hours import EVERYWHERE, CoverageWindow
 from alerts.coverage.report import LAST_NIGHT, CoverageReader
@@ -23,15 +23,13 @@ from ullage.settings import Context, Language
 
 coverage_app = typer.Typer(help="Show what was seen of each site, hour by hour, and explain gaps.")
 Site = Annotated[str, typer.Option(help="Only this site.")]
-Until = Annotated[str, typer.Option(help="To when; now by default.")]
+Until = Annotated[str, typer.Option(help="To when, in the same forms; now by default.")]
 
 
 @coverage_app.callback(invoke_without_command=True)
 def show(
     ctx: typer.Context,
-    since: Annotated[
-        str, typer.Option(help="From when, local: yesterday 18:00, 2026-11-25T18:00, 12h.")
-    ] = LAST_NIGHT,
+    since: Annotated[str, typer.Option(help=f"From when: {PAST}.")] = LAST_NIGHT,
     until: Until = "",
     site: Site = "",
     everything: Annotated[
@@ -81,7 +79,7 @@ def show(
 @coverage_app.command()
 def explain(
     ctx: typer.Context,
-    since: Annotated[str, typer.Option(help="From when, local, as `coverage` prints it.")],
+    since: Annotated[str, typer.Option(help="From when, as `coverage` prints it.")],
     until: Annotated[str, typer.Option(help="To when.")],
     reason: Annotated[str, typer.Option(help="Why nothing was seen, without any identifier.")],
     site: Annotated[str, typer.Option(help="Only this site; by default all.")] = EVERYWHERE,

@@ -104,7 +104,10 @@ INCIDENT = "INC-"
 def keygen(
     officer: str,
     out: Annotated[
-        Path, typer.Option(help="The folder for the two halves, such as a stick of your own.")
+        Path,
+        typer.Option(
+            "--output", "-o", help="The folder for the two halves, such as a stick of your own."
+        ),
     ],
 ) -> None:
     """Make an officer's key pair: OFFICER.pem stays with them, OFFICER.pub goes into match's
@@ -156,10 +159,12 @@ def open_(
     out: Annotated[
         Path | None,
         typer.Option(
+            "--output",
+            "-o",
             help=(
                 "A tar of bodies as served, manifests and SHA256SUMS, mode 0600; not in the data"
                 " folder."
-            )
+            ),
         ),
     ] = None,
     by: By = "",

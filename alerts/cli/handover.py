@@ -13,7 +13,7 @@ import typer
 from alerts.cases.actions import parse_past_moment
 from alerts.cases.incident_view import heading
 from alerts.cases.queue import Handover, IncidentQueue, QueueRow, handover
-from alerts.cli import By, Tenant, name_of
+from alerts.cli import PAST, By, Tenant, name_of
 from alerts.coverage.view import (
     begins_as_json,
     describe_beginning,
@@ -38,7 +38,7 @@ def hand_over(
     ctx: typer.Context,
     tenant: Tenant = "",
     since: Annotated[
-        str, typer.Option(help="2026-11-25T06:00; by default when your last shift ended.")
+        str, typer.Option(help=f"{PAST}; by default when your last shift ended.")
     ] = "",
     by: By = "",
     as_json: AsJson = False,

@@ -1,6 +1,6 @@
 """The commands of `incidents`, one per action.
 
-Each takes one or several incidents and prints the result for each. The exit code is 2 if an
+Each takes one or several incidents and prints the result for each. The exit code is 1 if an
 incident was refused; the reason is printed.
 """
 
@@ -62,6 +62,7 @@ from alerts.cases.suppressions import (
 from alerts.cases.takedown_letter import notice_of, render_letter
 from alerts.cases.undoing import UNDOABLE
 from alerts.cli import (
+    PAST,
     Author,
     By,
     Severity,
@@ -119,14 +120,14 @@ def _each(
 ) -> None:
     """Apply an action to each incident in somebody's name, and print the results.
 
-    The exit code is 2 if one of them was refused.
+    The exit code is 1 if one of them was refused.
     """
     with _cases(context, by, permission) as (cases, who):
         results = cases.several(incidents, lambda id_: act(cases, id_, who))
     for result in results:
         typer.echo(result.words(), err=not result.is_done)
     if not all(result.is_done for result in results):
-        raise typer.Exit(Exit.USAGE)
+        raise typer.Exit(Exit.FAILED)
 
 
 def acknowledge(ctx: typer.Context, incidents: Incidents, by: By = "", note: Remark = "") -> None:
@@ -140,7 +141,7 @@ def assign(
     to: Annotated[str, typer.Option(help="To whom: a name, `me`, or - for nobody.")] = "me",
     due: Annotated[
         str,
-        typer.Option(help="By when: 2026-11-25 or 2026-11-25T14:30 there, +4h, +3d, - for none."),
+        typer.Option(help="By when: 2026-11-25, 2026-11-25T14:30, +4h, +3d, - for none."),
     ] = "",
     by: By = "",
     note: Remark = "",
@@ -331,6 +332,9 @@ def link(
 
 def suppress(
     ctx: typer.Context,
+    suppression: Annotated[
+        str, typer.Argument(metavar="[SUPPRESSION]", help="With --end, the one that ends.")
+    ] = "",
     *,
     reason: Annotated[
         str, typer.Option(help="Reason for the suppression, or for its end; no identifier.")
@@ -351,21 +355,21 @@ def suppress(
     incident: Annotated[
         str, typer.Option(help="This incident and what is like it, until there is more in it.")
     ] = "",
-    end: Annotated[
-        str, typer.Option("--end", metavar="SUPPRESSION", help="End this suppression now instead.")
-    ] = "",
+    end: Annotated[bool, typer.Option("--end", help="End SUPPRESSION now instead.")] = False,
     by: By = "",
 ) -> None:
     """Suppress notifications that match, until a date; never those of `statutory` incidents and
     honeytokens.
     """
     context: Context = ctx.obj
+    if end != bool(suppression):
+        raise ConfigError("name the suppression to end, with --end: see `incidents suppressions`")
     if end:
         with deciding(context, by, "noise.change") as (store, who):
             Suppressions(duties_of(context, store), context.trail()).lift(
-                end, by=who.name, reason=reason
+                suppression, by=who.name, reason=reason
             )
-        typer.echo(f"{end} is lifted")
+        typer.echo(f"{suppression} is lifted")
         return
     if not (tenant and days):
         raise ConfigError("give --tenant and --days: whose incidents to suppress, and for how long")
@@ -468,10 +472,8 @@ def incidents_list(
     site: Annotated[str, typer.Option(help="Seen on this site.")] = "",
     kind: Annotated[str, typer.Option(help="With identifiers of this kind.")] = "",
     assignee: Annotated[str, typer.Option(help="Assigned to this name, - for nobody.")] = "",
-    since: Annotated[
-        str, typer.Option(help="Opened since: 2026-11-25, 2026-11-25T06:00, 12h or 3d ago.")
-    ] = "",
-    until: Annotated[str, typer.Option(help="Opened before.")] = "",
+    since: Annotated[str, typer.Option(help=f"Opened since: {PAST}.")] = "",
+    until: Annotated[str, typer.Option(help="Opened before, in the same forms.")] = "",
     text: Words = "",
     author: Author = "",
     by: By = "",

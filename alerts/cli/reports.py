@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 import typer
 
@@ -21,7 +20,7 @@ from alerts.cases.decisions import describe, permission_for
 from alerts.cases.exports import ExportedIncident, chosen, format_named, names
 from alerts.cases.incident_list import Filters, build_filter, customers_csv, get_incident
 from alerts.cases.report import ReportForm, ReportLanguage, case_of, page, render_draft
-from alerts.cli import By, Severity, Status, Tenant, Words, actor_of, deciding
+from alerts.cli import PAST, By, Severity, Status, Tenant, Words, actor_of, deciding
 from alerts.coverage.monitoring_status import monitoring_status
 from alerts.deadlines import CHANNELS, parse_sent_at, regimes
 from alerts.deadlines.render import SINCE, limit
@@ -43,7 +42,7 @@ Regime = Annotated[
 ]
 SentAt = Annotated[
     str,
-    typer.Option(help="When it was sent, in the tenant's zone, 2026-11-25T14:30; now by default."),
+    typer.Option(help=f"When it was sent: {PAST}; now by default."),
 ]
 Confirmed = Annotated[
     str,
@@ -125,8 +124,7 @@ def _record(
 ) -> None:
     """Record a report or a ruling, and print the result, or for whom it waits."""
     with deciding(context, by, permission_for(chosen)) as (store, who):
-        zone = ZoneInfo(context.tenant(get_incident(store, incident).tenant).zone)
-        when = parse_sent_at(sent_at, zone, context.clock.now())
+        when = parse_sent_at(sent_at, context.zone, context.clock.now())
         cases = Cases(work_of(context, store), context.trail(), actor_of(context, who))
         result = cases.decide(incident, chosen, by=who.name, sent_at=when, **details)
     if isinstance(result.decision, Decision):

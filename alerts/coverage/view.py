@@ -8,12 +8,10 @@ none decides what is covered.
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
-from datetime import time as time_of_day
 from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -23,53 +21,26 @@ from rich.text import Text
 
 from alerts.coverage.hours import CoverageHour, CoverageWindow, Gap, SiteCoverage
 from alerts.coverage.signed_days import DayCheck
-from ullage.clock import parse_moment
 from ullage.display import moment, safe
 from ullage.errors import ConfigError
 from ullage.phrase import Phrase
 from ullage.records.heartbeat import WHY
+from ullage.typed_time import parse_typed_time
 
-DAYS = {"today": 0, "yesterday": 1}
 NO_BEGINNING = Phrase('invalid start: use "yesterday 18:00", 2026-11-25T18:00, 18:00 or 12h')
 NO_END = Phrase('invalid end: use "yesterday 18:00", 2026-11-25T18:00, 18:00 or 12h')
-AGO = re.compile(r"([0-9]{1,4})([hd])")
-TIME = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
 
 
 def read_time(typed: str, now: datetime, zone: ZoneInfo, *, ends: bool = False) -> datetime:
     """Parse a moment that a person typed; the result is in the time zone of `now`.
 
-    Formats are `12h` or `3d` (before `now`), `today` or `yesterday` with or without a time, a time
-    such as `18:00` (the latest one that has passed), and ISO 8601; all but the first are in `zone`
-    unless they name their own. An hour that occurs twice because clocks are set back means the
-    first one; a skipped hour is read as if it existed. Raises ConfigError for anything else, which
-    explains the formats; `ends` says that its message is about an end.
+    For the formats, see `ullage.typed_time`. Raises ConfigError for anything else, which explains
+    the formats; `ends` says that its message is about an end.
     """
-    words, local = typed.strip().split(), now.astimezone(zone)
-    if len(words) == 1 and (ago := AGO.fullmatch(words[0])):
-        return now - timedelta(**{"hours" if ago[2] == "h" else "days": int(ago[1])})
-    if words and words[0] in DAYS and len(words) <= 2:
-        at = _parse_time_of_day(words[1]) if len(words) == 2 else time_of_day()
-        if at is not None:
-            return datetime.combine(
-                local.date() - timedelta(days=DAYS[words[0]]), at, zone
-            ).astimezone(now.tzinfo)
-    if len(words) == 1 and (at := _parse_time_of_day(words[0])) is not None:
-        there = datetime.combine(local.date(), at, zone)
-        return (
-            there
-            if there <= local
-            else datetime.combine(local.date() - timedelta(days=1), at, zone)
-        ).astimezone(now.tzinfo)
-    aware = parse_moment(" ".join(words), zone)
-    if aware is None:
+    at = parse_typed_time(typed, now, zone)
+    if at is None:
         raise ConfigError(NO_END if ends else NO_BEGINNING)
-    return aware.astimezone(now.tzinfo)
-
-
-def _parse_time_of_day(word: str) -> time_of_day | None:
-    match = TIME.fullmatch(word)
-    return time_of_day(int(match[1]), int(match[2])) if match else None
+    return at
 
 
 COLUMNS = 24

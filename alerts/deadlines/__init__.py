@@ -39,13 +39,13 @@ from pydantic import Field, field_validator
 from alerts.records import SEVERITIES, Decision, Incident, Severity
 from alerts.records.document import Frozen, QueryError
 from ullage.calendar import Calendar
-from ullage.clock import parse_moment
 from ullage.errors import ConfigError
 from ullage.files.rule_files import load_shipped
 from ullage.files.validation import quote_word
 from ullage.lookup.values import identifier_in
 from ullage.phrase import Phrase, mark_for_translation
 from ullage.settings import Tenant
+from ullage.typed_time import parse_typed_time
 
 
 class Unit(StrEnum):
@@ -296,19 +296,20 @@ def get_sent_at(report: Decision) -> datetime:
 def parse_sent_at(typed: str, zone: tzinfo, now: datetime) -> datetime | None:
     """Parse the time of a report that somebody typed; return None if nothing was typed.
 
-    `typed` is an ISO 8601 time, in `zone` unless it names its own. The result has the time zone of
-    `now`. Raises QueryError if the text is not a time or the time is later than `now`.
+    For the formats, see `ullage.typed_time`; without a zone of its own the time is in `zone`. The
+    result has the time zone of `now`. Raises QueryError if the text is not a time or the time is
+    later than `now`.
     """
     if not typed.strip():
         return None
-    aware = parse_moment(typed.strip(), zone)
+    aware = parse_typed_time(typed, now, zone)
     if aware is None:
         raise QueryError("the time of the report is not valid: use 2026-11-25T14:30", "sent_at")
     if aware > now:
         raise QueryError(
             "the time of the report is in the future: record a report when it is sent", "sent_at"
         )
-    return aware.astimezone(now.tzinfo)
+    return aware
 
 
 def validate_channel(channel: str) -> str:

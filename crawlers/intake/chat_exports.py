@@ -50,7 +50,7 @@ _BYTE_ORDER_MARKS = (
 
 
 def form_names(folder: Path | None = None) -> list[str]:
-    """Return the names of all forms that `--as` takes; `folder` holds the organization's own."""
+    """Return the names of all forms of `--format`; `folder` holds the organization's own."""
     return sorted({MAIL, *list_forms(folder)})
 
 
@@ -89,7 +89,7 @@ def read_export(
 def _no_message(path: Path, form: str) -> ConfigError:
     return ConfigError(
         f"{path}: has no messages in {form} format: export it again completely, or name"
-        " another format with --as"
+        " another format with --format"
     )
 
 
@@ -126,7 +126,7 @@ def _list_files(path: Path, form: ExportForm) -> list[Path]:
     if not path.is_dir():
         return [path]
     if not form.files:
-        raise ConfigError(f"{path}: is a folder: name a file for --as {form.name}")
+        raise ConfigError(f"{path}: is a folder: name a file for --format {form.name}")
     for pattern in form.files:
         if files := [
             file for file in path.glob(pattern) if file.is_file() and not file.is_symlink()

@@ -10,7 +10,7 @@ without the newline the wait is a minute. A finished file that is renamed into t
 no wait. Names that begin with a dot or end in `.part` or `.tmp` are ignored. After a crash
 between the bus and the move the file is read again, and its posts are recognised as the same.
 
-With `--as`, FILE is an export of a chat program (`crawlers.intake.chat_exports`); with
+With `--format`, FILE is an export of a chat program (`crawlers.intake.chat_exports`); with
 `--watch`, a folder is watched.
 
 A bad line is reported by its number and field, never by its content, and reading goes on. An
@@ -155,7 +155,9 @@ WITHOUT = {
 """The consequence where a line without a URL lacks a field."""
 Form = Annotated[
     str,
-    typer.Option("--as", metavar="FORM", help="The format of FILE, such as telegram, csv or mail."),
+    typer.Option(
+        "--format", metavar="FORM", help="The format of FILE, such as telegram, csv or mail."
+    ),
 ]
 File = Annotated[
     str,
@@ -176,9 +178,12 @@ Remove = Annotated[
         help="With --watch: delete imported files instead of moving them to DIR/taken.",
     ),
 ]
-OfSite = Annotated[str, typer.Option("--site", help="With --as: the site that the posts are from.")]
+OfSite = Annotated[
+    str, typer.Option("--site", help="With --format: the site that the posts are from.")
+]
 OfChannel = Annotated[
-    str, typer.Option("--channel", help="With --as: the channel, if the export does not name it.")
+    str,
+    typer.Option("--channel", help="With --format: the channel, if the export does not name it."),
 ]
 
 
@@ -195,7 +200,7 @@ def ingest(
     forms = context.data / EXPORT_FORMS
     if form and (form not in (names := form_names(forms)) or not site or file == "-"):
         raise ConfigError(
-            f"--as must be one of {', '.join(names)}, with FILE or a folder, and needs --site"
+            f"--format must be one of {', '.join(names)}, with FILE or a folder, and needs --site"
         )
     read = partial(_lines_of, form=form, site=site, channel=channel, forms=forms)
     if watch:

@@ -202,7 +202,7 @@ def stamp(
     ] = "",
     out: Annotated[
         Path | None,
-        typer.Option(help="The file to write and keep; its SHA-256 is recorded."),
+        typer.Option("--output", "-o", help="The file to write and keep; its SHA-256 is recorded."),
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Show when FILE was recorded.")] = False,
     map_: Map = [],  # noqa: B006
@@ -220,7 +220,7 @@ def stamp(
         return
     if out is None or not canary:
         raise ConfigError(
-            "give --canary PARTY and --out FILE, or --check with a file that `stamp` wrote"
+            "give --canary PARTY and --output FILE, or --check with a file that `stamp` wrote"
         )
     made = bait_of(
         confirmed(source_of(file, map_, columns, long, delimiter)),
@@ -278,7 +278,8 @@ def build(
     file: Files,
     tenant: TenantName,
     out: Annotated[
-        Path, typer.Option(help="Folder for TENANT.watchlist and TENANT.subjects.")
+        Path,
+        typer.Option("--output", "-o", help="Folder for TENANT.watchlist and TENANT.subjects."),
     ] = Path(),
     map_: Map = [],  # noqa: B006
     digests: Digests = "all",
@@ -398,10 +399,12 @@ Removals = Annotated[
 UpdateFolder = Annotated[
     Path | None,
     typer.Option(
+        "--output",
+        "-o",
         help=(
             "On a separate build host: the folder of TENANT.watchlist. By default the"
             " installed list is changed."
-        )
+        ),
     ),
 ]
 

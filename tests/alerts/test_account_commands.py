@@ -7,6 +7,7 @@ import stat
 import pytest
 from typer.testing import CliRunner
 
+from alerts.accounts import PEOPLE_ALONE, TOKEN_PERMISSIONS
 from alerts.accounts.accounts import Accounts
 from alerts.accounts.sessions import PasswordError
 from alerts.cli.accounts import token, user
@@ -199,6 +200,12 @@ def test_data_folder_holds_neither_password_nor_token(run, context) -> None:
     for ending in ("", "-wal"):
         path = context.data / f"accounts.sqlite{ending}"
         assert not path.exists() or stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_token_help_offers_exactly_what_it_accepts(run):
+    offered = " ".join(run(token, "add", "--help").stdout.split())
+    assert all(name in offered for name in TOKEN_PERMISSIONS)
+    assert not any(name in offered.replace(" ", "") for name in PEOPLE_ALONE)
 
 
 def test_token_is_printed_once_alone_on_stdout_and_never_listed(run, context) -> None:

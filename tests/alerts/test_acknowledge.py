@@ -64,7 +64,7 @@ def test_resolution_is_set_on_the_terminal(phone_incident, store, run) -> None:
 
 
 def test_false_positive_needs_a_reason_on_the_terminal(phone_incident, store, run) -> None:
-    run("resolve", phone_incident, "--as", "false_positive", "--by", "Li Wei", code=2)
+    run("resolve", phone_incident, "--as", "false_positive", "--by", "Li Wei", code=1)
     run(
         "resolve",
         phone_incident,
@@ -74,7 +74,7 @@ def test_false_positive_needs_a_reason_on_the_terminal(phone_incident, store, ru
         "other",
         "--by",
         "Li Wei",
-        code=2,
+        code=1,
     )
     assert "applies only to --as false_positive" in run(
         "resolve", phone_incident, "--reason", "chance", "--by", "Li Wei", code=1
@@ -147,8 +147,14 @@ def test_acknowledging_needs_a_person_by_name(phone_incident, store, data, run, 
     assert len(list(audit.read_entries(data / "audit"))) == entries
 
 
+def test_partly_refused_action_exits_with_1(phone_incident, store, run) -> None:
+    both = phone_incident, "INC-AAAAAAAAAA"
+    run("acknowledge", *both, "--by", "Li Wei", code=1)
+    assert read_decisions(store, phone_incident) == [("acknowledged", "Li Wei", "")]
+
+
 def test_unknown_incident_cannot_be_acknowledged(run) -> None:
-    run("acknowledge", "INC-AAAAAAAAAA", "--by", "Li Wei", code=2)
+    run("acknowledge", "INC-AAAAAAAAAA", "--by", "Li Wei", code=1)
 
 
 @pytest.fixture

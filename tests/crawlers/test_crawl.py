@@ -544,7 +544,7 @@ def test_faulty_site_file_is_reported_and_stops_no_other(
     pastes(2)
     station.site("paste", f"{server.url}/archive")
     station.site("bad", f"{server.url}/archive", more="revisit_second = 5\nhost = []")
-    log = station.run("crawl", "--once", exits=2)
+    log = station.run("crawl", "--once", exits=1)
     assert find_visit(log)["captures"] == 2
     assert "not read" not in log
     for fault in ("revisit_second: did you mean revisit_seconds?", "host: did you mean hosts?"):
@@ -555,14 +555,14 @@ def test_faulty_site_file_is_reported_and_stops_no_other(
     assert "bad.toml: revisit_second" in station.run("crawl", "bad", "--once", exits=2)
     rows = [
         json.loads(line)
-        for line in station.run("sites", "--json", exits=2).splitlines()
+        for line in station.run("sites", "--json", exits=1).splitlines()
         if line.startswith("{")
     ]
     assert [(row["site"], row["state"], row["reason"]) for row in rows] == [
         ("paste", "ok", None),
         ("bad", None, "file"),
     ]
-    assert "not visited: file" in station.run("sites", exits=2)
+    assert "not visited: file" in station.run("sites", exits=1)
     lines = [line for line in station.run("check", exits=1).splitlines() if " sites: " in line]
     assert [line[:6].strip() for line in lines] == ["FAULT", "FAULT"]
 
@@ -585,7 +585,7 @@ def test_sites_command_lists_each_site_with_its_pages(
     assert "nothing was collected" not in station.run("sites")
     assert after["last_success"].startswith("20")
     (station.data / "sites.d" / "bad.toml").write_text("platform =")
-    assert "bad.toml: is not valid TOML" in station.run("sites", exits=2)
+    assert "bad.toml: is not valid TOML" in station.run("sites", exits=1)
 
 
 def test_site_is_blamed_only_if_the_egress_probe_succeeds(

@@ -96,9 +96,11 @@ def test_export_without_messages_is_an_error(station: Station, name: str) -> Non
         (station.data / "empty").unlink()
         (station.data / "empty" / "cur").mkdir(parents=True)
         (station.data / "empty" / "new").mkdir()
-    log = station.run("ingest", str(station.data / "empty"), "--as", name, "--site", "x", exits=2)
+    log = station.run(
+        "ingest", str(station.data / "empty"), "--format", name, "--site", "x", exits=2
+    )
     assert f"empty: has no messages in {name} format: " in log
-    assert "--as" in log
+    assert "--format" in log
     assert "accepted" not in log
 
 
@@ -108,7 +110,7 @@ def test_unreadable_file_of_an_export_loses_only_its_messages(
     folder, sample = station.data / "export" / "loans", load_form("slack").sample[0]
     for day in (1, 2, 3):
         write(folder, sample.body if day != 2 else sample.body[:-9], f"2026-09-0{day}.json")
-    log = station.run("ingest", str(folder.parent), "--as", "slack", "--site", "x", exits=2)
+    log = station.run("ingest", str(folder.parent), "--format", "slack", "--site", "x", exits=2)
     assert "2026-09-02.json: is not complete JSON: export it again" in log
     assert len(station.captures()) == 4
 
@@ -150,7 +152,7 @@ def test_error_names_file_problem_and_remedy(
 
 
 def test_folder_is_rejected_by_a_single_file_form(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="is a folder: name a file for --as qq"):
+    with pytest.raises(ConfigError, match="is a folder: name a file for --format qq"):
         list(read_export(tmp_path, "qq", "x"))
 
 
@@ -163,9 +165,11 @@ def test_unreadable_message_is_a_rejected_line(station: Station) -> None:
     (station.data / "result.json").write_text(json.dumps(export))
     (station.data / "x.csv").write_text(f"author,text\na,x\nb,{'y' * 140_000}\nc\nd,z\n")
     assert "2 accepted, 0 refused" in station.run(
-        "ingest", str(station.data / "result.json"), "--as", "telegram", "--site", "x"
+        "ingest", str(station.data / "result.json"), "--format", "telegram", "--site", "x"
     )
-    log = station.run("ingest", str(station.data / "x.csv"), "--as", "csv", "--site", "x", exits=1)
+    log = station.run(
+        "ingest", str(station.data / "x.csv"), "--format", "csv", "--site", "x", exits=1
+    )
     assert "line 2: text: missing" in log
     assert "line 3: text: missing" in log
     assert "2 accepted, 2 refused" in log
@@ -188,9 +192,9 @@ def test_own_form_in_the_data_folder_takes_precedence(station: Station, context:
     assert {"ours", "csv", "telegram"} <= {*form_names(folder)}
     (station.data / "x.csv").write_text("who,words\nli,hello\n")
     assert "1 accepted, 0 refused" in station.run(
-        "ingest", str(station.data / "x.csv"), "--as", "ours", "--site", "x"
+        "ingest", str(station.data / "x.csv"), "--format", "ours", "--site", "x"
     )
-    station.run("ingest", str(station.data / "x.csv"), "--as", "csv", "--site", "x", exits=2)
+    station.run("ingest", str(station.data / "x.csv"), "--format", "csv", "--site", "x", exits=2)
     assert context.data
 
 

@@ -145,7 +145,7 @@ def test_repeated_export_gives_the_same_messages(station: Station) -> None:
         words = (
             "ingest",
             str(station.data / "chat.txt"),
-            "--as",
+            "--format",
             "wechat",
             "--site",
             "wechat",
@@ -159,7 +159,7 @@ def test_repeated_export_gives_the_same_messages(station: Station) -> None:
         ("wechat", "message", "贷款资料群")
     }
     assert "cannot be read" in station.run(
-        "ingest", str(station.data / "absent"), "--as", "qq", "--site", "x", exits=2
+        "ingest", str(station.data / "absent"), "--format", "qq", "--site", "x", exits=2
     )
 
 

@@ -135,7 +135,8 @@ def test_command_imports_files_until_it_is_stopped(station: Station, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "words", ["", "- --watch x", "x --as icq --site s", "x --as qq", "- --as qq --site s"]
+    "words",
+    ["", "- --watch x", "x --format icq --site s", "x --format qq", "- --format qq --site s"],
 )
 def test_invalid_combination_of_options_is_rejected(context: Context, words: str) -> None:
     app = typer.Typer()

@@ -35,7 +35,7 @@ def test_stamp_records_the_digest_of_the_kept_file(
 ) -> None:
     kept_file = tmp_path / "kept"
     result = ullage(
-        "watchlist", "stamp", bait, "--tenant", "bank", "--canary", "sms A", "--out", kept_file
+        "watchlist", "stamp", bait, "--tenant", "bank", "--canary", "sms A", "--output", kept_file
     )
     assert result.exit_code == 0, result.output
     digest = hashlib.sha256(kept_file.read_bytes()).hexdigest()
@@ -71,7 +71,7 @@ def test_stamped_file_ignores_row_order_and_column_layout(
             "bank",
             "--canary",
             "sms A",
-            "--out",
+            "--output",
             kept_file,
         )
         bodies.append(kept_file.read_text("utf-8").splitlines())
@@ -85,7 +85,9 @@ def test_file_is_verified_against_the_log(
     ullage, context: Context, bait: Path, tmp_path: Path
 ) -> None:
     kept_file = tmp_path / "kept"
-    ullage("watchlist", "stamp", bait, "--tenant", "bank", "--canary", "sms A", "--out", kept_file)
+    ullage(
+        "watchlist", "stamp", bait, "--tenant", "bank", "--canary", "sms A", "--output", kept_file
+    )
     good = ullage("watchlist", "stamp", "--check", kept_file, "--tenant", "bank")
     assert (good.exit_code, "honeytokens of sms A, 3 customers, recorded 20" in good.stdout) == (
         0,
@@ -103,12 +105,15 @@ def test_unreadable_or_unwritable_file_records_nothing(
     there.write_text("x")
     broken = put(tmp_path / "broken.csv", [{**BAIT[0], "phone": "12"}], COLUMNS)
     for words, message in (
-        ((bait, "--canary", "sms A", "--out", there), "already exists"),
-        ((bait, "--canary", "sms C", "--out", tmp_path / "new"), "no customer has the label"),
-        ((bait, "--canary", "15400000001", "--out", tmp_path / "new"), "must be the party's label"),
-        ((bait, "--canary", "sms A"), "--out"),
+        ((bait, "--canary", "sms A", "--output", there), "already exists"),
+        ((bait, "--canary", "sms C", "--output", tmp_path / "new"), "no customer has the label"),
         (
-            (broken, "--canary", "sms A", "--out", tmp_path / "new"),
+            (bait, "--canary", "15400000001", "--output", tmp_path / "new"),
+            "must be the party's label",
+        ),
+        ((bait, "--canary", "sms A"), "--output"),
+        (
+            (broken, "--canary", "sms A", "--output", tmp_path / "new"),
             "line 2, column phone: has the wrong format",
         ),
     ):
@@ -130,7 +135,7 @@ def test_load_names_partners_with_unstamped_honeytokens(
         "bank",
         "--canary",
         "sms A",
-        "--out",
+        "--output",
         tmp_path / "kept",
     )
     loaded = ullage("watchlist", "load", bait, "--tenant", "bank", "--digests", "none")

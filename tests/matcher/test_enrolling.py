@@ -128,7 +128,7 @@ def test_failed_build_creates_no_tenant(
     failing, context: Context, tmp_path: Path, step: str
 ) -> None:
     before = files(context.data)
-    assert isinstance(failing(step, "build", "--out", tmp_path / "out"), ConfigError | OSError)
+    assert isinstance(failing(step, "build", "--output", tmp_path / "out"), ConfigError | OSError)
     assert files(context.data) == before
     assert not list((tmp_path / "out").glob("*"))
 

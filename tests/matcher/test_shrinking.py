@@ -106,7 +106,9 @@ def test_size_is_compared_even_without_the_installed_folder(
 def test_install_refuses_a_list_that_shrank(bank: Context, ullage: Ullage, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert (
-        ullage("watchlist", "build", write(tmp_path, 5), "--tenant", "bank", "--out", out).exit_code
+        ullage(
+            "watchlist", "build", write(tmp_path, 5), "--tenant", "bank", "--output", out
+        ).exit_code
         == 0
     )
     words = ("watchlist", "load", out / "bank.watchlist", "--tenant", "bank")
@@ -128,7 +130,7 @@ def test_key_rotation_refuses_a_list_that_shrank(
 
 @pytest.mark.usefixtures("bank")
 def test_build_refuses_a_list_smaller_than_the_last(ullage: Ullage, tmp_path: Path) -> None:
-    words = ("watchlist", "build", "--tenant", "bank", "--out", tmp_path / "out")
+    words = ("watchlist", "build", "--tenant", "bank", "--output", tmp_path / "out")
     assert ullage(*words, write(tmp_path, 300)).exit_code == 0
     assert isinstance(ullage(*words, write(tmp_path, 200)).exception, ConfigError)
     assert ullage(*words, write(tmp_path, 200), "--shrink").exit_code == 0
@@ -138,7 +140,7 @@ def test_build_refuses_a_list_smaller_than_the_last(ullage: Ullage, tmp_path: Pa
 def test_update_refuses_removing_too_many_customers(
     bank: Context, ullage: Ullage, tmp_path: Path, out: bool
 ) -> None:
-    more: tuple[object, ...] = ("--out", tmp_path / "out") if out else ()
+    more: tuple[object, ...] = ("--output", tmp_path / "out") if out else ()
     if out:
         assert (
             ullage("watchlist", "build", write(tmp_path, 300), "--tenant", "bank", *more).exit_code

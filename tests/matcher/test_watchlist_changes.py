@@ -169,15 +169,15 @@ def test_changes_are_built_on_one_host_and_installed_on_another(
     ullage, context: Context, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    ullage("watchlist", "build", put(tmp_path, BANK), "--tenant", "bank", "--out", out)
+    ullage("watchlist", "build", put(tmp_path, BANK), "--tenant", "bank", "--output", out)
     ullage("watchlist", "load", out / "bank.watchlist", "--tenant", "bank")
-    result = update(ullage, put(tmp_path, [customer(20)], "a.csv"), "--out", out)
+    result = update(ullage, put(tmp_path, [customer(20)], "a.csv"), "--output", out)
     assert f"copy {out / 'bank.delta'} to match" in result.stdout
     assert find_subjects(context, phone(20)) == []
     output = ullage("watchlist", "load", out / "bank.delta", "--tenant", "bank").stdout
     assert output.startswith("bank: changes to key generation 1, 1 customers")
     assert find_subjects(context, phone(20)) == [handle(context, 20)]
-    ullage("watchlist", "build", put(tmp_path, BANK), "--tenant", "bank", "--out", out)
+    ullage("watchlist", "build", put(tmp_path, BANK), "--tenant", "bank", "--output", out)
     ullage("watchlist", "load", out / "bank.watchlist", "--tenant", "bank")
     stale = ullage("watchlist", "load", out / "bank.delta", "--tenant", "bank").exception
     assert (

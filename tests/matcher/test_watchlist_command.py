@@ -73,8 +73,8 @@ def test_installed_files_survive_a_loss_of_power(
     for words in (
         ("load", export, "--tenant", "bank", "--enrolled"),
         ("update", more, "--tenant", "bank"),
-        ("build", export, "--tenant", "bank", "--enrolled", "--out", out),
-        ("update", more, "--tenant", "bank", "--out", out),
+        ("build", export, "--tenant", "bank", "--enrolled", "--output", out),
+        ("update", more, "--tenant", "bank", "--output", out),
     ):
         assert ullage("watchlist", *words).exit_code == 0
         assert {*names.undone()} <= {
@@ -213,7 +213,7 @@ def test_invalid_options_are_a_one_line_error(
 def test_list_built_on_one_host_is_installed_on_another(
     ullage, context: Context, export: Path, tmp_path: Path
 ) -> None:
-    built = ullage("watchlist", "build", export, "--tenant", "bank", "--out", tmp_path / "out")
+    built = ullage("watchlist", "build", export, "--tenant", "bank", "--output", tmp_path / "out")
     assert "bank.subjects stays here" in built.stdout
     assert installation.tenants(context.data) == []
     assert b"C000003" not in (tmp_path / "out" / "bank.subjects").read_bytes()
@@ -244,7 +244,7 @@ def test_stats_count_entries_by_kind_and_days_left(ullage, bank: Context) -> Non
 
 @pytest.fixture
 def built(ullage, export: Path, tmp_path: Path) -> Path:
-    ullage("watchlist", "build", export, "--tenant", "bank", "--out", tmp_path)
+    ullage("watchlist", "build", export, "--tenant", "bank", "--output", tmp_path)
     return tmp_path / "bank.watchlist"
 
 
@@ -356,7 +356,7 @@ def test_every_change_of_a_list_is_audited(
         handles(context, phone(3))[0],
     )
     ullage("watchlist", "rotate-key", "--tenant", "bank")
-    ullage("watchlist", "build", export, "--tenant", "bank", "--out", tmp_path)
+    ullage("watchlist", "build", export, "--tenant", "bank", "--output", tmp_path)
     ullage("watchlist", "load", tmp_path / "bank.watchlist", "--tenant", "bank")
     ullage("watchlist", "rotate-key", "--tenant", "bank", "--retire")
     entries = [entry for _, entry in audit.read_entries(context.data / "audit")]

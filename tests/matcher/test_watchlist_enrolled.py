@@ -103,7 +103,7 @@ def test_list_built_elsewhere_serves_a_host_with_two_keys(
         write(tmp_path / "export.csv", BANK),
         "--tenant",
         "bank",
-        "--out",
+        "--output",
         out,
         "--enrolled",
     )
@@ -122,7 +122,13 @@ def test_list_built_elsewhere_serves_a_host_with_two_keys(
         "bank.watchlist",
     ]
     ullage(
-        "watchlist", "build", write(tmp_path / "export.csv", BANK), "--tenant", "bank", "--out", out
+        "watchlist",
+        "build",
+        write(tmp_path / "export.csv", BANK),
+        "--tenant",
+        "bank",
+        "--output",
+        out,
     )
     assert sorted(p.name for p in out.iterdir()) == ["bank.subjects", "bank.watchlist"]
 
@@ -133,7 +139,7 @@ def test_daily_changes_give_the_same_list_as_a_new_load(
 ) -> None:
     people, out = [customer(n) for n in range(300)], tmp_path / "out"
     how, path = (
-        (("--out", out), out / "bank.enrolled") if apart else ((), path_of(context.data, "bank"))
+        (("--output", out), out / "bank.enrolled") if apart else ((), path_of(context.data, "bank"))
     )
     export = write(tmp_path / "export.csv", people)
     ullage(

@@ -221,7 +221,7 @@ def test_help_has_the_summary_of_every_command() -> None:
     assert help_lines == cli.HELP
 
 
-MOST_COMMANDS = 60
+MOST_COMMANDS = 61
 """One name for each thing that can be done: a new one replaces or joins another."""
 
 
@@ -285,6 +285,9 @@ def test_init_check_and_config_show_work_in_sequence(ullage, data: Path) -> None
     )
     assert len(faults) == 4
     assert 'url = "sqlite:///bus"' in ullage("config", "show")[1]
+    rows = [json.loads(line) for line in ullage("config", "show", "--json")[1].splitlines()]
+    (zone,) = [row for row in rows if row["setting"] == "coverage.zone"]
+    assert zone["value"] == zone["default"] == "Asia/Shanghai"
     (data / "keys" / "capture.key").unlink()
     code, out, _ = ullage("check")
     assert code == 1

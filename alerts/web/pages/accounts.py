@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Query
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from alerts.accounts import ALL, PEOPLE_ALONE, PERMISSIONS, ROLES
+from alerts.accounts import ALL, ROLES, TOKEN_PERMISSIONS
 from alerts.accounts.accounts import LONGEST_DAYS, MAX_PURPOSE, UNUSED_HOURS, User
 from alerts.accounts.management import AccountDesk
 from alerts.accounts.sessions import PasswordError, generate_password
@@ -193,7 +193,7 @@ def _show_list(
     """
     desk, now = _desk(site), site.clock.wall()
     tokens = [(item, item.state(now), _moment(item.expires)) for item in desk.tokens()]
-    scope = {name: text for name, text in PERMISSIONS.items() if name not in PEOPLE_ALONE}
+    scope = TOKEN_PERMISSIONS
     users = [(item, *_describe_state(item, now)) for item in desk.users()]
     values = {
         "users": users, "tokens": tokens, "scope": scope, "refused": refused, "where": where,

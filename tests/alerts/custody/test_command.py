@@ -142,7 +142,7 @@ def test_damaged_file_is_distinguished_from_a_wrong_key(data, vault, run):
 
 def test_pack_contains_the_whole_incident_with_checksums(data, tmp_path, vault, run):
     out = tmp_path / "case.tar"
-    packed = run("evidence", "open", A, "--out", str(out), *CASE)
+    packed = run("evidence", "open", A, "--output", str(out), *CASE)
     assert packed.exit_code == 0, packed.output
     assert "2 findings in clear" in packed.output
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
@@ -164,11 +164,11 @@ def test_pack_is_never_partial_overwriting_or_in_the_data_folder(data, tmp_path,
     there = tmp_path / "there"
     there.write_text("keep")
     for out, reason in ((data / "x.tar", "is in the data folder"), (there, "exists")):
-        refused = run("evidence", "open", "f1d0", "--out", str(out), *CASE)
+        refused = run("evidence", "open", "f1d0", "--output", str(out), *CASE)
         assert reason in str(refused.exception)
     assert there.read_text() == "keep"
     vault.find("f1d1").path.write_bytes(vault.find("f1d1").path.read_bytes()[:-1])
-    refused = run("evidence", "open", A, "--out", str(tmp_path / "half.tar"), *CASE)
+    refused = run("evidence", "open", A, "--output", str(tmp_path / "half.tar"), *CASE)
     assert isinstance(refused.exception, CorruptError)
     assert not (tmp_path / "half.tar").exists()
     assert not (data / "x.tar").exists()
@@ -177,7 +177,7 @@ def test_pack_is_never_partial_overwriting_or_in_the_data_folder(data, tmp_path,
 def test_keygen_creates_a_key_pair_and_explains_its_parts(tmp_path):
     result = CliRunner().invoke(
         app,
-        ["evidence", "keygen", "chen", "--out", str(tmp_path)],
+        ["evidence", "keygen", "chen", "--output", str(tmp_path)],
         input="correct horse 9\ncorrect horse 9\n",
     )
     assert result.exit_code == 0, result.output

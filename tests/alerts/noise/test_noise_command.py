@@ -80,7 +80,7 @@ def test_suppression_is_listed_lifted_and_shown_as_lifted(run):
         for word in (suppression["id"], "site paste", "王芳", "招聘帖")
     )
     assert (
-        run("suppress", "--end", suppression["id"], "--reason", "over", "--by", "Li Wei").stdout
+        run("suppress", suppression["id"], "--end", "--reason", "over", "--by", "Li Wei").stdout
         == f"{suppression['id']} is lifted\n"
     )
     assert rows(run("suppressions", "--json")) == []
