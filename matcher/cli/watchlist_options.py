@@ -114,15 +114,29 @@ def with_mapping(source: Source, more: dict[str, str]) -> Source:
     return replace(source, mapping={**source.mapping, **more})
 
 
-def require_columns(source: Source, columns: Sequence[ColumnMapping], words: Sequence[str]) -> None:
-    """Check that references and some identifiers are mapped for certain.
+def list_doubtful(columns: Sequence[ColumnMapping]) -> dict[str, str]:
+    """Return the columns that are not read, with the kinds that their names alone suggest."""
+    return {
+        column.name: kind
+        for column in columns
+        if not column.kind and (kind := suggestion(column.name)) and kind != REFERENCE
+    }
 
-    If not, raises `ConfigError` with `words`, the missing kinds, and the command to use.
+
+def require_columns(source: Source, columns: Sequence[ColumnMapping], words: Sequence[str]) -> None:
+    """Check that each column is read for certain, left out on purpose, or of an unknown kind.
+
+    If not, raises `ConfigError` with `words` and the mapping that completes them. Without any
+    column of references nothing is proposed: reading the list says so.
     """
     read = {column.kind for column in columns if column.kind and not column.is_proposed}
-    more = list_proposed_kinds(columns)
-    has_identifiers = source.bare or bool(read - {REFERENCE, "name"})
-    if REFERENCE in {*read, *more.values()} and (REFERENCE not in read or not has_identifiers):
+    more, doubtful = list_proposed_kinds(columns), list_doubtful(columns)
+    if REFERENCE in {*read, *more.values()} and (more or doubtful):
+        notes = "".join(
+            f"; the values of {name} are no {kind}: --map {name}=- leaves it out"
+            for name, kind in doubtful.items()
+        )
+        more = {**more, **doubtful}
         command = shlex.join(
             [
                 *words,
@@ -133,7 +147,7 @@ def require_columns(source: Source, columns: Sequence[ColumnMapping], words: Seq
         )
         raise ConfigError(
             f"{source.paths[0]}: line 1: some column names are unknown: if this mapping is"
-            f" correct, use: {command}"
+            f" correct{notes}, use: {command}"
         )
 
 
@@ -309,28 +323,51 @@ def confirmed(source: Source) -> Source:
     without an answer.
     """
     columns = mappings(source)
-    if not (more := list_proposed_kinds(columns)):
+    more, doubtful = list_proposed_kinds(columns), list_doubtful(columns)
+    if not more and not doubtful:
         return source
-    if is_evident(columns):
+    if is_evident(columns) and not doubtful:
         return with_mapping(source, more)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         require_columns(source, columns, [Path(sys.argv[0]).name, *sys.argv[1:]])
         return source
-    shown = Listing(("column", "read as", "examples"))
-    for column in columns:
-        kind = cell(column.kind or "not read", "bold" if column.is_proposed else "dim")
-        shown.add_row(
-            column.name if is_showable(column.name) else "…",
-            kind,
-            "  ".join(column.examples),
-        )
-    print_listing(shown)
-    if not typer.confirm("Read the columns like this?"):
-        raise ConfigError(
-            "nothing was read: use --map COLUMN=KIND to say what a column contains, or"
-            " --map COLUMN=- to leave it out"
-        )
-    return with_mapping(source, more)
+    return with_mapping(source, list_proposed_kinds(_ask(columns)))
+
+
+def _ask(columns: Sequence[ColumnMapping]) -> list[ColumnMapping]:
+    """Show how the columns are read, and correct them until a person at the terminal agrees.
+
+    Raises ConfigError if the person does not.
+    """
+    chosen = list(columns)
+    while True:
+        shown = Listing(("column", "read as", "examples"))
+        for column in chosen:
+            kind = cell(column.kind or "not read", "bold" if column.is_proposed else "dim")
+            name = column.name if is_showable(column.name) else "…"
+            shown.add_row(name, kind, "  ".join(column.examples))
+        print_listing(shown)
+        answer = typer.prompt(
+            "Read the columns like this? [y/N, or COLUMN=KIND to correct one]",
+            default="n",
+            show_default=False,
+        ).strip()
+        if answer.lower() in {"y", "yes"}:
+            return chosen
+        if "=" not in answer:
+            raise ConfigError(
+                "nothing was read: use --map COLUMN=KIND to say what a column contains, or"
+                " --map COLUMN=- to leave it out"
+            )
+        name, kind = (part.strip() for part in answer.rsplit("=", 1))
+        valid = (*kinds(), "name", REFERENCE, "-")
+        if name not in {column.name for column in chosen} or kind not in valid:
+            typer.echo(f"No such column, or no such kind; kinds are {', '.join(valid)}.", err=True)
+            continue
+        chosen = [
+            column._replace(kind=kind, is_proposed=True) if column.name == name else column
+            for column in chosen
+        ]
 
 
 def _witness(option: str, long: str) -> list[str]:
@@ -380,6 +417,13 @@ def print_report(report: Report, source: Source | None, tenant: str) -> None:
                 f"column {name} was not read: use --map {name}={kind} to read it as {kind}, or"
                 f" --map {name}=- to leave it out"
             ),
+            err=True,
+        )
+    if source and source.unread:
+        names = (name if is_showable(name) else "…" for name in source.unread)
+        typer.echo(
+            f"not read, as their names are unknown: {', '.join(names)}; --map COLUMN=KIND reads"
+            " one, --map COLUMN=- leaves it out",
             err=True,
         )
     several = len({reject.path for reject in report.rejects}) > 1

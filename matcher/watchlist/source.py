@@ -45,7 +45,8 @@ REFERENCES = tuple(
 """Chinese names of the column of references; the first that a header has counts."""
 NAMES = tuple("姓名 名字 客户姓名 客户名称 用户姓名 真实姓名 户名".split())
 REFERENCES_SPELT = tuple(
-    "customer_id customer_no cust_no cust_id client_id client_no user_id user_no member_no".split()
+    "cif customer_id customer_no cust_no cust_id client_id client_no user_id user_no"
+    " member_no".split()
 )
 """English names of that column, which count after the Chinese ones."""
 AMBIGUOUS = frozenset(("账号", "联系方式"))
@@ -53,8 +54,23 @@ AMBIGUOUS = frozenset(("账号", "联系方式"))
 
 They name a card or phone in a leak, but often something else in a bank's own list.
 """
+SHORT_FORMS = {
+    "acct": "account",
+    "cust": "customer",
+    "govt": "government",
+    "mob": "mobile",
+    "nm": "name",
+    "no": "number",
+    "num": "number",
+    "tel": "telephone",
+}
+"""What banks' exports write for short in the names of columns."""
+ID_WORDS = frozenset({"government id", "national id", "govt id", "identity number"})
+"""Names of a column of identity documents, of which residents have resident IDs."""
 ALIKE = 0.75
 """Similarity to a word, by `difflib`, that a column's name needs for a suggestion."""
+NAME_PARTS = re.compile(r"[^\W_]+")
+"""The words of a column's name, without signs such as `#`."""
 MOST_DIGITS = 2
 """Digits of a column's name that may be shown."""
 DELIMITERS = ("|@|", "|!|", "----", "||", "\x01", ",", "\t", "|", ";", "^", "~")
@@ -122,6 +138,8 @@ class Source:
     witness: Sequence[str] = ()
     suggestions: dict[str, str] = field(default_factory=dict, compare=False)
     """Ignored columns, with the kind that their names suggest; known after reading."""
+    unread: dict[str, None] = field(default_factory=dict, compare=False)
+    """Ignored columns whose names suggest no kind, in order; known after reading."""
     progress: ReadProgress = field(default_factory=ReadProgress, compare=False)
 
     @property
@@ -210,6 +228,9 @@ class Source:
             raise ConfigError(f"{path}: line 1: no identifier column: map one with --map {pair}")
         self.suggestions.update(
             {name: kind for name, kind in suggested.items() if kind != REFERENCE}
+        )
+        self.unread.update(
+            dict.fromkeys(name for name in unmapped if name not in suggested and name.strip())
         )
         return [i for i, _ in columns]
 
@@ -334,12 +355,29 @@ def suggestion(name: str) -> str:
 
     >>> [suggestion(name) for name in ("mobile", "手机号2", "taiwan_permit", "custmer_ref")]
     ['phone', 'phone', 'taiwan_travel_permit', 'customer_ref']
+    >>> [suggestion(name) for name in ("CIF", "Cust Nm", "Mob No.", "Govt ID #", "PAN")]
+    ['customer_ref', 'name', 'phone', 'resident_id', 'card']
     >>> suggestion("remark"), suggestion("13800138000")
     ('', '')
     """
     word = name.strip().lower()
     if not is_showable(word):
         return ""
+    spelt_out = _spell_out(word)
+    return _suggest(word) or ("resident_id" if spelt_out in ID_WORDS else _suggest(spelt_out))
+
+
+def _spell_out(word: str) -> str:
+    """Return the name of a column with its short forms written out.
+
+    >>> _spell_out("cust nm"), _spell_out("govt_id #")
+    ('customer name', 'government id')
+    """
+    return " ".join(SHORT_FORMS.get(part, part) for part in NAME_PARTS.findall(word))
+
+
+def _suggest(word: str) -> str:
+    """Return the kind that a name in lower case suggests, by its words or one spelt alike."""
     headers = {header: kind.name for kind in reversed(kinds().values()) for header in kind.headers}
     if word in headers:  # several kinds may share a field
         return headers[word]

@@ -49,6 +49,7 @@ def references(count: int = 5) -> list[str]:
         ("客户号,tel", {"tel": "phone"}),
         ("customer_ref,phone", {}),
         ("remark,phone", {}),
+        ("CIF,Mob No.", {"Mob No.": "phone"}),
     ],
 )
 def test_mapping_is_proposed_for_unrecognised_columns(
@@ -56,6 +57,18 @@ def test_mapping_is_proposed_for_unrecognised_columns(
 ) -> None:
     assert (
         list_proposed_kinds(mappings(write_list(tmp_path, header, references(), NUMBERS))) == kinds
+    )
+
+
+def test_short_names_of_a_bank_are_proposed_whole(tmp_path: Path) -> None:
+    header = "CIF,Cust Nm,Mob No.,Govt ID #,PAN"
+    columns = references(), ["李娜"] * 5, NUMBERS, [RESIDENT_ID] * 5, ["4111111111111111"] * 5
+    source = write_list(tmp_path, header, *columns)
+    with pytest.raises(ConfigError) as raised:
+        require_columns(source, mappings(source), ["ullage"])
+    assert str(raised.value).endswith(
+        "use: ullage --map 'Cust Nm=name' --map 'Mob No.=phone'"
+        " --map 'Govt ID #=resident_id' --map PAN=card"
     )
 
 
@@ -143,7 +156,12 @@ def test_daily_changes_use_the_mapping_of_the_list(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "code", "said"), [("y", 0, "bank: 5 customers"), ("n", 2, "nothing was read")]
+    ("answer", "code", "said"),
+    [
+        ("y", 0, "bank: 5 customers"),
+        ("n", 2, "nothing was read"),
+        ("mobile=wechat\nmobile=phone\ny", 0, "bank: 5 customers"),
+    ],
 )
 def test_interactive_load_shows_masked_values_and_asks(
     tmp_path: Path, answer: str, code: int, said: str
@@ -157,7 +175,7 @@ def test_interactive_load_shows_masked_values_and_asks(
         load, stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm"}
     ) as process:
         os.close(theirs)
-        screen = _until(ours, "[y/N]")
+        screen = _until(ours, "to correct one]")
         os.write(ours, f"{answer}\n".encode())
         screen += _until(ours, said)
     os.close(ours)
