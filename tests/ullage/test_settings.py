@@ -74,6 +74,7 @@ WRONG = {
     "[bus]\ncaptures_hours = inf": r"bus\.captures_hours: .*finite",
     "[crawl]\ndownload_bytes = 99999999999": r"crawl\.download_bytes: .*less than or equal",
     "[match]\nbatchs = 3": r"match\.batchs: did you mean batch\?",
+    "[search]\naddress = 'x'": r"search\.address: did you mean host\?",
     "[macth]\ncapture_bytes = 3": r"macth: did you mean match\?",
     "log_level = 'loud'": r"log_level: .*'debug'",
     "[tenants.Bank_1]\nbrands = []": r"tenants: 'Bank_1' is not a valid tenant name",

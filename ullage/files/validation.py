@@ -93,6 +93,9 @@ def _is_plain(word: str) -> bool:
     )
 
 
+WORD = re.compile(r"[a-z]+")
+
+
 def suggest(word: str, known: Iterable[str]) -> str:
     """Return `: did you mean …?` with the most similar known word; "" if none is similar."""
     near = difflib.get_close_matches(word, list(known), 1, NEAR)
@@ -100,13 +103,21 @@ def suggest(word: str, known: Iterable[str]) -> str:
 
 
 def _describe_unknown(place: Sequence[str], model: type[BaseModel]) -> str:
-    """Describe an unknown setting, with a similar name in its table or the same name elsewhere."""
+    """Describe an unknown setting, with the one that may be meant.
+
+    That is one with a similar name in its table, one there whose reason has the word, or one of the
+    same name elsewhere.
+    """
     *outer, name = place
     table = _find_table(model, outer)
     if not_here := getattr(table, "not_here", {}).get(name):
         return str(not_here)
     if table and (suggestion := suggest(name, table.model_fields)):
         return suggestion.removeprefix(": ")
+    fields = table.model_fields.items() if table else ()
+    described = (known for known, field in fields if name in WORD.findall(field.description or ""))
+    if meant := next(described, ""):
+        return f"did you mean {meant}?"
     elsewhere = [path for path in _list_settings(model, ()) if path[-1] == name]
     return (
         f"is not a setting here: did you mean {'.'.join(elsewhere[0])}?"
