@@ -46,7 +46,7 @@ from alerts.web.dependencies import (
     require_declared,
 )
 from alerts.web.dropped_files import AssessmentCache
-from alerts.web.middleware import Guard, PathPrefix
+from alerts.web.middleware import Guard, HeadAnswers, PathPrefix
 from alerts.web.pages.login import deny_access
 from alerts.web.problems import ProblemError
 from alerts.web.static_files import MEDIA_TYPES, load_static_file
@@ -74,7 +74,7 @@ def create_app(
     hosts: frozenset[str],
     zone: tzinfo | None = None,
     hasher: PasswordHasher | None = None,
-) -> PathPrefix:
+) -> HeadAnswers:
     """Return the console and its API over `store`, for the people and programs in `accounts`.
 
     `hosts` are the `name:port` that it listens on; `zone` is that of all pages, None for that of
@@ -99,8 +99,9 @@ def create_app(
         require_declared(app),
         middleware.list_stream_limits(app),
         middleware.list_body_limits(app),
+        methods=partial(middleware.list_methods, app),
     )
-    return PathPrefix(InLanguage(guard), reach)
+    return HeadAnswers(PathPrefix(InLanguage(guard), reach))
 
 
 def _create_console(
@@ -262,8 +263,11 @@ def _build_error_handlers(
     def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         missing = error.status_code == 404
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers = {"allow": ", ".join(middleware.list_methods(request.app, request.url.path))}
         problem = problems.convert_status(
-            error.status_code, "this path does not exist" if missing else "", error.headers
+            error.status_code, "this path does not exist" if missing else "", headers
         )
         return answer(
             request,

@@ -181,6 +181,36 @@ def _prefix_redirect(base: str, name: bytes, value: bytes) -> bytes:
     return base.encode() + value if leads else value
 
 
+class HeadAnswers:
+    """Answers HEAD on every path as GET, without the body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_without_body(message: Message) -> None:
+            is_body = message["type"] == "http.response.body"
+            await send({**message, "body": b""} if is_body else message)
+
+        await self._app({**scope, "method": "GET"}, receive, send_without_body)
+
+
+def list_methods(app: FastAPI, path: str) -> tuple[str, ...]:
+    """Return the methods that the routes of a path accept, sorted; HEAD wherever GET is."""
+    methods = {
+        method
+        for route in list_routes(app)
+        if route.path_regex.match(path)
+        for method in route.methods or ()
+    }
+    return tuple(sorted({*methods, "HEAD"} if "GET" in methods else methods))
+
+
 class Guard:
     """Wraps the whole application and refuses requests.
 
@@ -201,7 +231,10 @@ class Guard:
         open_: Collection[str],
         streamed: Mapping[str, int] = MappingProxyType({}),
         held: Mapping[str, int] = MappingProxyType({}),
+        *,
+        methods: Callable[[str], Collection[str]] = lambda _: (),
     ) -> None:
+        self._methods = methods
         self._app, self._reach, self._requests, self._open = app, reach, requests, frozenset(open_)
         self._principal, self._denied, self._streamed, self._most = (
             principal,
@@ -281,6 +314,10 @@ class Guard:
         answer = self._app if passes else self._denied(scope, None, body)
         return answer, _replay_body(body, receive)
 
+    def _allow(self, path: str) -> str:
+        """Return the methods for the header Allow; for an unknown path those of any route."""
+        return ", ".join(self._methods(path) or METHODS)
+
     def _is_streamed(self, scope: Scope) -> bool:
         """Return whether the route reads the body itself."""
         return scope["method"] == "POST" and scope["path"] in self._streamed
@@ -305,7 +342,9 @@ class Guard:
             )
         if scope["method"] not in METHODS:
             return ProblemError(
-                "method_not_allowed", "use GET or POST", headers={"allow": ", ".join(METHODS)}
+                "method_not_allowed",
+                "use GET or POST",
+                headers={"allow": self._allow(scope["path"])},
             )
         if scope["method"] == "POST" and not self._is_same_origin(scope["path"], headers):
             return ProblemError(
