@@ -27,6 +27,7 @@ from typing import Any
 from alerts.accounts import (
     ALL,
     APART,
+    PERMISSIONS,
     PURPOSES,
     ROLES,
     TOKEN_PERMISSIONS,
@@ -614,11 +615,12 @@ def validate_scope(permissions: Collection[str], purpose: str) -> tuple[str, ...
     Raises ConfigError for permissions that a program may not have, or not for this purpose, and for
     none.
     """
-    if not permissions or not {*permissions} <= TOKEN_PERMISSIONS.keys():
+    allowed = [permission for permission in PERMISSIONS if permission in TOKEN_PERMISSIONS]
+    if not permissions or not {*permissions} <= {*allowed}:
         raise ConfigError(
             Phrase(
                 "the permissions of a token must be from: %(permissions)s",
-                permissions=", ".join(TOKEN_PERMISSIONS),
+                permissions=", ".join(allowed),
             )
         )
     for name, word in PURPOSES.items():
@@ -633,7 +635,7 @@ def validate_scope(permissions: Collection[str], purpose: str) -> tuple[str, ...
                     purpose=word,
                 )
             )
-    return tuple(permission for permission in TOKEN_PERMISSIONS if permission in permissions)
+    return tuple(permission for permission in allowed if permission in permissions)
 
 
 def _words(words: Collection[str]) -> str:

@@ -30,12 +30,12 @@ from alerts.deadlines.schedule import Work, find_takedown_state, format_duty
 from alerts.records import Decision, Incident, PendingDecision, Sighting, WorkItem
 from alerts.records.decision import in_force, validate_name
 from alerts.records.document import QueryError
+from alerts.records.typed_time import parse_typed_time
 from alerts.store import DocumentFilter
 from alerts.store.queries import CLOSED, find_pending
 from ullage.audit import Trail
 from ullage.clock import in_range
 from ullage.phrase import Phrase
-from ullage.typed_time import parse_typed_time
 from ullage.verdict import VerdictRules, load_verdict_rules
 
 REASONS: Mapping[str, Phrase] = {
@@ -149,7 +149,8 @@ def parse_past_moment(typed: str, zone: ZoneInfo, now: datetime) -> datetime:
 def parse_bound(typed: str, zone: ZoneInfo, now: datetime, *members: str) -> datetime:
     """Parse the beginning or end of a period; it may be in the future.
 
-    For the formats, see `ullage.typed_time`. Raises QueryError about `members` for anything else.
+    For the formats, see `alerts.records.typed_time`. Raises QueryError about `members` for
+    anything else.
     """
     at = parse_typed_time(typed, now, zone)
     if at is None:

@@ -42,7 +42,7 @@ Author = Annotated[
     ),
 ]
 PAST = '"yesterday 18:00", 2026-11-25T18:00, 18:00, 12h or 3d ago, in `coverage.zone`'
-"""The times that options accept (`ullage.typed_time`)."""
+"""The times that options accept (`alerts.records.typed_time`)."""
 By = Annotated[
     str,
     typer.Option(

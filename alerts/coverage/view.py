@@ -21,11 +21,11 @@ from rich.text import Text
 
 from alerts.coverage.hours import CoverageHour, CoverageWindow, Gap, SiteCoverage
 from alerts.coverage.signed_days import DayCheck
+from alerts.records.typed_time import parse_typed_time
 from ullage.display import moment, safe
 from ullage.errors import ConfigError
 from ullage.phrase import Phrase
 from ullage.records.heartbeat import WHY
-from ullage.typed_time import parse_typed_time
 
 NO_BEGINNING = Phrase('invalid start: use "yesterday 18:00", 2026-11-25T18:00, 18:00 or 12h')
 NO_END = Phrase('invalid end: use "yesterday 18:00", 2026-11-25T18:00, 18:00 or 12h')
@@ -34,8 +34,8 @@ NO_END = Phrase('invalid end: use "yesterday 18:00", 2026-11-25T18:00, 18:00 or 
 def read_time(typed: str, now: datetime, zone: ZoneInfo, *, ends: bool = False) -> datetime:
     """Parse a moment that a person typed; the result is in the time zone of `now`.
 
-    For the formats, see `ullage.typed_time`. Raises ConfigError for anything else, which explains
-    the formats; `ends` says that its message is about an end.
+    For the formats, see `alerts.records.typed_time`. Raises ConfigError for anything else, which
+    explains the formats; `ends` says that its message is about an end.
     """
     at = parse_typed_time(typed, now, zone)
     if at is None:

@@ -38,6 +38,7 @@ from pydantic import Field, field_validator
 
 from alerts.records import SEVERITIES, Decision, Incident, Severity
 from alerts.records.document import Frozen, QueryError
+from alerts.records.typed_time import parse_typed_time
 from ullage.calendar import Calendar
 from ullage.errors import ConfigError
 from ullage.files.rule_files import load_shipped
@@ -45,7 +46,6 @@ from ullage.files.validation import quote_word
 from ullage.lookup.values import identifier_in
 from ullage.phrase import Phrase, mark_for_translation
 from ullage.settings import Tenant
-from ullage.typed_time import parse_typed_time
 
 
 class Unit(StrEnum):
@@ -296,9 +296,9 @@ def get_sent_at(report: Decision) -> datetime:
 def parse_sent_at(typed: str, zone: tzinfo, now: datetime) -> datetime | None:
     """Parse the time of a report that somebody typed; return None if nothing was typed.
 
-    For the formats, see `ullage.typed_time`; without a zone of its own the time is in `zone`. The
-    result has the time zone of `now`. Raises QueryError if the text is not a time or the time is
-    later than `now`.
+    For the formats, see `alerts.records.typed_time`; without a zone of its own the time is in
+    `zone`. The result has the time zone of `now`. Raises QueryError if the text is not a time or
+    the time is later than `now`.
     """
     if not typed.strip():
         return None

@@ -133,7 +133,7 @@ def require_columns(source: Source, columns: Sequence[ColumnMapping], words: Seq
     more, doubtful = list_proposed_kinds(columns), list_doubtful(columns)
     if REFERENCE in {*read, *more.values()} and (more or doubtful):
         notes = "".join(
-            f"; the values of {name} are no {kind}: --map {name}=- leaves it out"
+            f"; values in {name} do not look like a {kind}: --map {name}=- leaves it out"
             for name, kind in doubtful.items()
         )
         more = {**more, **doubtful}

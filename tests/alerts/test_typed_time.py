@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from ullage.typed_time import parse_typed_time
+from alerts.records.typed_time import parse_typed_time
 
 NOW = datetime(2026, 11, 25, 4, 30, tzinfo=UTC)
 SHANGHAI = ZoneInfo("Asia/Shanghai")
