@@ -20,6 +20,7 @@ from matcher.text.fold import FoldedText
 
 FAMILIES = (
     "blocks",
+    "fragments",
     "escapes",
     "numbers",
     "letters",

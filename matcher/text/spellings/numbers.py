@@ -59,10 +59,13 @@ MIXED = compile_later(
 """Single digits with one sign or another between."""
 NO_DIGIT = re.compile(r"[^0-9Xx]+")
 LABELLED = tuple(
-    f"(?:{'|'.join(map(re.escape, labels))}){BEHIND_LABEL}[0-9]{{1,10}} ?[,;|\\t]"
+    f"(?:{'|'.join(map(re.escape, labels))}){BEHIND_LABEL}{group}"
     for labels in split_labels(LABELS)
+    for group in (r"[0-9]{1,10} ?[,;|\t]", r"\| ?[0-9] ?\|")
 )
-"""The first sign of a group behind a label, which may be one that parts cells; for hyperscan."""
+"""The first sign of a group behind a label, which may be one that parts cells, as between the boxes
+of a form (`手机 |1|3|8|…`); for hyperscan.
+"""
 OPEN, CLOSE = r"[(\[{【（〔［｛「『<《〈]", r"[)\]}】）〕］｝」』>》〉]"
 LINK = rf"{CLOSE}?[ \-.·:：/]{{0,2}}{OPEN}?"
 BRACKETED = compile_later(
@@ -117,12 +120,14 @@ def _list_pieces() -> Iterator[Spelling]:
         examples=(
             ("1，3，8，0，0，1，3，8，0，0，0", PHONE),
             ("110105丨19491231丨002X", RESIDENT_ID),
+            ("手机号码 |1 | 3 | 8 | 0 | 0 | 1 | 3 | 8 | 0 | 0 | 0|", PHONE),
         ),
         near_misses=(
             "1,3,8,0,0,1,3,8,0,0,0",
             "138元0013元8000元",
             "2024，12，31",
             "尺寸：138x0013x8000",
+            "手机号码|138|0013|8000|",
         ),
         gate=LABELLED,
         find=_find_digit_groups,

@@ -52,6 +52,8 @@ GOES_ON = " \t"
 """The first characters of a line that continues a field (RFC 5322, section 2.2.3)."""
 _FROM = rb"From \S+ (?=[^\n]*?\d\d:\d\d)[^\n]*+\n"
 FROM_LINE = re.compile(rb"^" + _FROM, re.MULTILINE)
+FLOWED = re.compile(rb"(?<!\n--) \r?\n")
+"""The end of a line that goes on in the next one (RFC 3676); `-- ` begins a signature."""
 SUFFIX = {"text/plain": ".txt", "text/html": ".html", "message/rfc822": ".eml"}
 CHARSETS = {"gb2312": "gb18030", "gbk": "gb18030"}
 
@@ -189,6 +191,9 @@ def _message(walk: Walk, parsed: Message, path: str, depth: int, size: int) -> N
             continue
         payload = part.get_payload(decode=True)
         if isinstance(payload, bytes) and payload:
+            if str(part.get_param("format", "")).lower() == "flowed":
+                is_glued = str(part.get_param("delsp", "")).lower() == "yes"
+                payload = FLOWED.sub(b"" if is_glued else b" ", payload)
             media = media_type if media_type in protocol.TEXTS else ""
             charset = part.get_content_charset() or ""
             walk.entry(
