@@ -41,7 +41,8 @@ from ullage.identifiers.base import GAP
 PHONE, RESIDENT_ID, ADDRESS = "13800138000", "11010519491231002X", "li.wei8@example.com"
 ABROAD = "+12025550123"
 WRAPPED = re.compile(
-    r"(?<![0-9A-Za-z])(?P<value>[0-9]{2,17}(?:-?\n[0-9]{1,17}){1,4}(?:(?:-?\n)?[Xx])?)(?![0-9A-Za-z])"
+    r"(?<![0-9A-Za-z])(?P<value>[0-9]{2,17}(?:-?\n[0-9]{1,17}){1,4}(?:(?:-?\n)?[Xx])?)"
+    r"(?![0-9A-Za-z])"
 )
 CONTINUED = re.compile(
     r"(?<![0-9A-Za-z])(?P<value>[0-9]{2,17}(?:\\\n[0-9]{1,17}){1,4}[Xx]?)(?![0-9A-Za-z])"
