@@ -1,6 +1,6 @@
 """`make bench`: what each hop costs, as a ratio to the bare library doing the same in the same run.
 
-`ratio`, `reach`, `hostile`, `machine`, `month`, `exposure`, `memory`, `run` and `corpora`
+`ratio`, `reach`, `hostile`, `machine`, `month`, `exposure`, `memory`, `run`, `source` and `corpora`
 (`CORPORA=FOLDER`, data of other projects) can fail: where a class of inputs costs more than it may,
 or a target is missed, the exit status is 1.
 
@@ -36,6 +36,7 @@ from harness.bench import (
     reach,
     recall,
     scale,
+    source,
     sustained,
     watchlist,
 )
@@ -80,6 +81,7 @@ def main() -> int:
             "healthy": healthy.healthy,
             "run": lambda: sustained.measure_sustained(folder),
             "reach": lambda: reach.reach(folder),
+            "source": source.source,
             "chats": lambda: chats.chats(folder),
             "scale": lambda: scale_on_kafka(folder),
             "store": lambda: store_rows(row, folder),

@@ -18,6 +18,8 @@ from matcher.leak_source.numerics import Floats, log_sum
 
 PAIRS_PRIOR = 0.15
 """Prior probability that two of the candidates leaked."""
+PAIR_STANDS_FOR = 3.0
+"""Pairs whose prior an examined pair has: it stands for near copies of its members, too."""
 NONE_PRIORS = (0.05, 0.2, 0.5)
 """Prior probabilities of "none of these" for which each posterior is shown."""
 UNLISTED = 0.6
@@ -95,8 +97,8 @@ def score_none(scores: Scores, weights: Floats) -> float:
 def find_posterior(scores: Scores, candidates: Sequence[Candidate], prior_none: float) -> Posterior:
     """Return the posterior under a prior probability of "none of these" (Bayes' theorem).
 
-    The rest is divided between pairs and single candidates by their weights. Every pair has its
-    part of the pairs' prior, also one that was not examined.
+    The rest is divided between pairs and single candidates by their weights. A pair that was not
+    examined keeps its part of the pairs' prior.
     """
     weights = weigh(candidates, scores.singles)
     listed = np.flatnonzero(weights)
@@ -109,7 +111,8 @@ def find_posterior(scores: Scores, candidates: Sequence[Candidate], prior_none: 
         prior = (1 - prior_none) * (1 - pairs) * weights[number]
         logs.append(np.log(prior) + scores.singles[number])
     for pair, score in zip(scores.pairs, scores.pair_scores.tolist(), strict=True):
-        prior = (1 - prior_none) * pairs * 2 * weights[pair[0]] * weights[pair[1]] / both
+        share = min(1.0, PAIR_STANDS_FOR * 2 * weights[pair[0]] * weights[pair[1]] / both)
+        prior = (1 - prior_none) * pairs * share
         hypotheses.append(pair)
         logs.append(np.log(prior) + score)
     total: npt.NDArray[np.float64] = np.array(logs)

@@ -134,7 +134,7 @@ class PostModel:
             parts={"customers": customers, **others.parts},
         )
         none = score_none(scores, weigh(self.members.candidates, singles))
-        return replace(scores, log_e=singles - none)
+        return replace(scores, log_e=_mix_pairs(scores) - none)
 
     def _correct_draws(self, counts: Array, present: Array, totals: Array) -> Floats:
         """Return what drawing without replacement adds: hypergeometric over binomial, in logs."""
@@ -232,3 +232,16 @@ class _OtherEvidence:
             first, second = self._rows[:, pair[0]], self._rows[:, pair[1]]
             total += self._versions.score_pair(first, second, (c, d))
         return total
+
+
+def _mix_pairs(scores: Scores) -> Floats:
+    """Return the log likelihood of each candidate: half alone, half with any other one.
+
+    A mean of likelihood ratios is an e-value. Pairs that were not examined count as 0.
+    """
+    mixed = scores.singles - np.log(2)
+    each = np.log(2 * max(1, len(scores.singles) - 1))
+    for pair, score in zip(scores.pairs, scores.pair_scores.tolist(), strict=True):
+        for number in pair:
+            mixed[number] = np.logaddexp(mixed[number], score - each)
+    return np.asarray(mixed, np.float64)

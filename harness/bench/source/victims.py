@@ -73,7 +73,9 @@ def call(
         return rng.choice(customers, count)
     taste = rng.lognormal(0, skew, len(world.members.stratum_sizes))
     weights = np.cumsum(taste[world.members.strata[customers]])
-    return customers[np.searchsorted(weights, rng.random(count) * weights[-1])]
+    return np.asarray(
+        customers[np.searchsorted(weights, rng.random(count) * weights[-1])], np.int64
+    )
 
 
 def _call_unlisted(world: World, rng: np.random.Generator, kind: str, count: int) -> Rows:
@@ -81,7 +83,8 @@ def _call_unlisted(world: World, rng: np.random.Generator, kind: str, count: int
     strata = world.members.strata
     taste = rng.lognormal(0, 1, len(world.members.stratum_sizes))
     weights = np.cumsum(taste[strata])
-    called = np.searchsorted(weights, rng.random(count) * weights[-1]).astype(np.int64)
+    places = np.searchsorted(weights, rng.random(count) * weights[-1])
+    called: Rows = np.asarray(places, np.int64)
     if kind == "unlisted, overlapping":
         shared = rng.random(count) < rng.uniform(0.1, 0.6)
         list_ = world.list_of(int(rng.choice(world.examinable)))

@@ -100,7 +100,7 @@ class World:
     def draw_victims(self, rng: np.random.Generator, count: int) -> npt.NDArray[np.int64]:
         """Draw victims of everyday fraud."""
         places = rng.random(count) * self._cumulated[-1]
-        return np.searchsorted(self._cumulated, places).astype(np.int64)
+        return np.asarray(np.searchsorted(self._cumulated, places), np.int64)
 
     @property
     def examinable(self) -> npt.NDArray[np.int64]:
