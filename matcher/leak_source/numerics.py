@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Array = npt.NDArray[Any]
-SHIFT = 6
-"""Stirling's series is used from this argument on, where its error is below 1e-10."""
+SHIFT = 9
+"""Stirling's series is used from this argument on, where its error is below 1e-12."""
 SERIES = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680)
 
 

@@ -25,7 +25,7 @@ from matcher.leak_source.evidence import (
     score_honeytokens,
     score_pieces,
 )
-from matcher.leak_source.hypotheses import Scores, score_none, weigh
+from matcher.leak_source.hypotheses import Scores
 from matcher.leak_source.numerics import (
     Array,
     Floats,
@@ -38,9 +38,9 @@ from matcher.leak_source.numerics import (
 CORRELATION = 0.002
 """Rows of a post depend on one another; at most 500 count."""
 CANDIDATE_SHARES = np.where(THETA < 0.55, 0.0125, 0.15)
-"""Prior of θ for a candidate: mostly above 0.6."""
-UNLISTED_SHARES = np.where(THETA < 0.65, 0.1, 0.02)
-"""Prior of θ for an unlisted source that overlaps with a candidate: mostly below 0.6."""
+"""Prior of θ, at the values of `THETA`, for a candidate: mostly above 0.6."""
+UNLISTED_SHARES = np.array([0.1] * 9 + [0.02, 0.005] + [0.002] * 3)
+"""The same for an unlisted source that overlaps with a candidate: mostly up to 0.6."""
 CONCENTRATIONS = (30.0, 300.0, 10_000.0)
 """How strictly strata follow the composition: filtered, selected, or untouched."""
 OWN_COMPOSITION = 0.7
@@ -133,8 +133,7 @@ class PostModel:
             chance=others.unlisted,
             parts={"customers": customers, **others.parts},
         )
-        none = score_none(scores, weigh(self.members.candidates, singles))
-        return replace(scores, log_e=_mix_pairs(scores) - none)
+        return replace(scores, log_e=_mix_pairs(scores) - scores.chance)
 
     def _correct_draws(self, counts: Array, present: Array, totals: Array) -> Floats:
         """Return what drawing without replacement adds: hypergeometric over binomial, in logs."""
@@ -237,7 +236,8 @@ class _OtherEvidence:
 def _mix_pairs(scores: Scores) -> Floats:
     """Return the log likelihood of each candidate: half alone, half with any other one.
 
-    A mean of likelihood ratios is an e-value. Pairs that were not examined count as 0.
+    Its ratio to chance is an e-value, because a mean of likelihood ratios is one, and a power below
+    1 only lowers it. Pairs that were not examined count as 0.
     """
     mixed = scores.singles - np.log(2)
     each = np.log(2 * max(1, len(scores.singles) - 1))
