@@ -134,7 +134,7 @@ class Memberships:
         share: Floats = self.sizes / np.maximum(1, self.stratum_sizes)[:, None]
         return share
 
-    def shared_sizes(self, candidate: int) -> npt.NDArray[np.int32]:
+    def count_shared(self, candidate: int) -> npt.NDArray[np.int32]:
         """Return how many of its customers each other one had too: i32[strata, candidates]."""
         customers = self.order[self.has(candidate)[self.order]]
         counts, present = count_rows(self.rows(customers), self.strata[customers])

@@ -75,9 +75,9 @@ class Density:
         pairs = dict[tuple[int, int], None]()
         examinable = np.isfinite(singles)
         for anchor in np.argsort(-singles)[:ANCHORS].tolist():
-            left = ~rows[:, anchor]
-            counts, present = count_rows(rows[left], strata[left])
-            scores = self.score(counts, present, int(left.sum())).max(axis=0)
+            unexplained = ~rows[:, anchor]
+            counts, present = count_rows(rows[unexplained], strata[unexplained])
+            scores = self.score(counts, present, int(unexplained.sum())).max(axis=0)
             scores[~examinable] = -np.inf
             scores[anchor] = -np.inf
             for partner in np.argsort(-scores)[:PARTNERS].tolist():
@@ -98,12 +98,12 @@ class Density:
         only_d = self._gain[IN_PAIRS[:, None], shared.present, d] @ shared.only_second
         odds = ODDS[IN_PAIRS]
         total = only_c[:, None] + only_d[None, :]
-        joint = np.flatnonzero(shared.both)
+        joint = np.flatnonzero(shared.in_both)
         if len(joint):
             places = shared.present[joint]
             floor = np.maximum(self.exposure[places][:, [c, d]], LEAST_EXPOSURE)
             first, second = odds[:, None] / floor[:, 0], odds[:, None] / floor[:, 1]
-            total = total + np.log1p(first[:, None] + second[None, :]) @ shared.both[joint]
+            total = total + np.log1p(first[:, None] + second[None, :]) @ shared.in_both[joint]
         sums = odds[:, None] + odds[None, :]
         total = (total - shared.rows * np.log1p(sums) + correction) * power
         prior = np.interp(sums / (1 + sums), THETA, weights)
@@ -118,7 +118,7 @@ class PairCounts:
     present: npt.NDArray[np.int64]
     only_first: Floats
     only_second: Floats
-    both: Floats
+    in_both: Floats
     rows: int
 
     @classmethod

@@ -156,7 +156,7 @@ def count_honeytokens(confidence: float, sample: float, surviving: float = 1.0) 
     """
     if not (0 < confidence < 1 and 0 < sample * surviving <= 1):
         raise ConfigError(
-            f"--confidence {confidence:g} and --sample {sample:g} must lie between 0 and 1"
+            f"confidence {confidence:g} and sample {sample:g} must lie between 0 and 1: give shares"
         )
     if sample * surviving == 1:
         return 1

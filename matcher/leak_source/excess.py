@@ -75,6 +75,24 @@ def score_excess(counts: Array, totals: Array, chance: Floats, null: float = NUL
     return log_mean(np.array(steps), axis=0)
 
 
+def find_tail(exposed: int, chance: Floats) -> float:
+    """Return the probability that chance alone exposes at least so many victims.
+
+    The victims are independent with probabilities `chance`, so their number is Poisson-binomial; it
+    is summed exactly. This is for one look that was fixed beforehand, with α / C for each of C
+    candidates (Bonferroni).
+
+    >>> find_tail(1, np.array([0.5, 0.5]))
+    0.75
+    """
+    distribution = np.zeros(len(chance) + 1)
+    distribution[0] = 1
+    for p in chance.tolist():
+        distribution[1:] = distribution[1:] * (1 - p) + distribution[:-1] * p
+        distribution[0] *= 1 - p
+    return float(distribution[exposed:].sum())
+
+
 def find_threshold(candidates: int, alarms: float = FALSE_ALARMS) -> float:
     """Return the log e-value that a candidate must reach, log(C/α) (Bonferroni).
 
@@ -103,7 +121,7 @@ def pool_odds(
 
     >>> tables = [np.array(cells) for cells in ([10, 5], [5, 10], [20, 10], [40, 30])]
     >>> round(pool_odds(*tables).estimate, 3)
-    2.714
+    2.558
     """
     a, b, c, d = (
         np.asarray(cells, np.float64)

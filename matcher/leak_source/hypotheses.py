@@ -18,7 +18,7 @@ from matcher.leak_source.numerics import Floats, log_sum
 
 PAIRS_PRIOR = 0.15
 """Prior probability that two of the candidates leaked."""
-PAIR_STANDS_FOR = 3.0
+PAIR_STANDS_FOR = 8.0
 """Pairs whose prior an examined pair has: it stands for near copies of its members, too."""
 NONE_PRIORS = (0.05, 0.2, 0.5)
 """Prior probabilities of "none of these" for which each posterior is shown."""
@@ -102,8 +102,8 @@ def find_posterior(scores: Scores, candidates: Sequence[Candidate], prior_none: 
     """
     weights = weigh(candidates, scores.singles)
     listed = np.flatnonzero(weights)
-    both = 1 - float(np.sum(weights**2))  # two draws by weight are two candidates
-    pairs = PAIRS_PRIOR if both > 0 else 0.0
+    distinct = 1 - float(np.sum(weights**2))  # two draws by weight are two candidates
+    pairs = PAIRS_PRIOR if distinct > 0 else 0.0
     hypotheses: list[tuple[int, ...]] = [()]
     logs = [np.log(prior_none) + score_none(scores, weights)]
     for number in listed.tolist():
@@ -111,7 +111,7 @@ def find_posterior(scores: Scores, candidates: Sequence[Candidate], prior_none: 
         prior = (1 - prior_none) * (1 - pairs) * weights[number]
         logs.append(np.log(prior) + scores.singles[number])
     for pair, score in zip(scores.pairs, scores.pair_scores.tolist(), strict=True):
-        share = min(1.0, PAIR_STANDS_FOR * 2 * weights[pair[0]] * weights[pair[1]] / both)
+        share = min(1.0, PAIR_STANDS_FOR * 2 * weights[pair[0]] * weights[pair[1]] / distinct)
         prior = (1 - prior_none) * pairs * share
         hypotheses.append(pair)
         logs.append(np.log(prior) + score)

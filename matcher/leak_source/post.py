@@ -82,8 +82,8 @@ class PostModel:
         """Expected strata of each candidate, the bank's last: f64[strata, candidates + 1]."""
         bank = self.members.stratum_sizes / len(self.members)
         sizes = self.members.sizes
-        own = sizes / np.maximum(1, sizes.sum(axis=0))
-        mixed = OWN_COMPOSITION * own + (1 - OWN_COMPOSITION) * bank[:, None]
+        shares = sizes / np.maximum(1, sizes.sum(axis=0))
+        mixed = OWN_COMPOSITION * shares + (1 - OWN_COMPOSITION) * bank[:, None]
         return np.concatenate([mixed, bank[:, None]], axis=1)
 
     @cached_property
@@ -97,7 +97,7 @@ class PostModel:
 
     @cached_property
     def _shared(self) -> Callable[[int], npt.NDArray[np.int32]]:
-        return lru_cache(MOST_SHARED)(self.members.shared_sizes)
+        return lru_cache(MOST_SHARED)(self.members.count_shared)
 
     def score(self, post: Post) -> Scores:
         """Return the likelihoods of a post for each candidate, for pairs and for none of these."""
@@ -113,38 +113,38 @@ class PostModel:
         customers = average(density, power, CANDIDATE_SHARES) + composition + whole
         customers[list(self.members.unexaminable)] = -np.inf
         unlisted = average(density, power, UNLISTED_SHARES) + composition
-        others = _OtherEvidence(post, rows, self.members, counts.sum(axis=0))
-        singles = customers + sum(others.parts.values())
+        beside = _OtherEvidence(post, rows, self.members, counts.sum(axis=0))
+        singles = customers + sum(beside.parts.values())
         pairs = self._density.find_pairs(rows, strata, singles)
         places = np.searchsorted(present, strata)
         pair_scores = [
             self._score_pair(PairCounts.count(rows, places, present, pair), totals, power)
             + float(np.logaddexp(*composition[list(pair)]) - np.log(2))
-            + others.score_pair(pair)
+            + beside.score_pair(pair)
             for pair in pairs
         ]
         scores = Scores(
             rows=len(rows),
             singles=singles,
-            unlisted=unlisted + others.unlisted,
+            unlisted=unlisted + beside.unlisted,
             pairs=tuple(pairs),
             pair_scores=np.array(pair_scores),
             log_e=singles,
-            chance=others.unlisted,
-            parts={"customers": customers, **others.parts},
+            chance=beside.unlisted,
+            parts={"customers": customers, **beside.parts},
         )
         return replace(scores, log_e=_mix_pairs(scores) - scores.chance)
 
     def _correct_draws(self, counts: Array, present: Array, totals: Array) -> Floats:
         """Return what drawing without replacement adds: hypergeometric over binomial, in logs."""
         sizes, strata = self.members.sizes[present], self.members.stratum_sizes[present, None]
-        rest = totals[:, None] - counts
+        unexposed = totals[:, None] - counts
         chance = self.members.exposure[present]
         table = self._log_factorial
         terms = table[sizes - counts] - table[sizes]
-        terms += table[strata - sizes - rest] - table[strata - sizes]
+        terms += table[strata - sizes - unexposed] - table[strata - sizes]
         terms += counts * np.log(np.maximum(chance, TINY))
-        terms += rest * np.log(np.maximum(1 - chance, TINY))
+        terms += unexposed * np.log(np.maximum(1 - chance, TINY))
         of_all = table[strata[:, 0]] - table[strata[:, 0] - totals]
         return np.asarray(terms.sum(axis=0) + of_all.sum(), np.float64)
 
@@ -154,7 +154,7 @@ class PostModel:
         overlap = self._shared(c)[shared.present, d]
         sizes = self.members.sizes[shared.present]
         strata = self.members.stratum_sizes[shared.present]
-        drawn = [shared.only_first, shared.only_second, shared.both]
+        drawn = [shared.only_first, shared.only_second, shared.in_both]
         groups = [sizes[:, c] - overlap, sizes[:, d] - overlap, overlap]
         drawn.append(totals - sum(drawn))
         groups.append(strata - sum(groups))

@@ -156,9 +156,9 @@ def state_source(
             unexamined=left_out,
         )
     posterior = find_posterior(scores, candidates, prior_none)
-    others = [find_posterior(scores, candidates, prior) for prior in NONE_PRIORS]
+    by_prior = [find_posterior(scores, candidates, prior) for prior in NONE_PRIORS]
     inclusion = posterior.include(len(candidates))
-    verdict, reason = _decide(posterior, others, inclusion, scores.log_e)
+    verdict, reason = _decide(posterior, by_prior, inclusion, scores.log_e)
     return SourceStatement(
         verdict,
         reason,
@@ -169,18 +169,18 @@ def state_source(
             tuple(candidates[number].id for number in members)
             for members in posterior.credible_set()
         ),
-        _assess(scores, candidates, inclusion, others),
+        _assess(scores, candidates, inclusion, by_prior),
         left_out,
     )
 
 
 def _decide(
-    posterior: Posterior, others: Sequence[Posterior], inclusion: Floats, log_e: Floats
+    posterior: Posterior, by_prior: Sequence[Posterior], inclusion: Floats, log_e: Floats
 ) -> tuple[Verdict, str]:
     """Return the verdict, and why it cannot be told."""
     best = int(np.argmax(inclusion))
     if inclusion[best] >= INDICATION:
-        if any(int(np.argmax(other.include(len(inclusion)))) != best for other in others):
+        if any(int(np.argmax(varied.include(len(inclusion)))) != best for varied in by_prior):
             return Verdict.CANNOT_TELL, "priors_disagree"
         proven = inclusion[best] >= NAMED and log_e[best] >= find_threshold(len(inclusion))
         return (Verdict.NAMED if proven else Verdict.INDICATION), ""
@@ -189,7 +189,7 @@ def _decide(
         return Verdict.CANNOT_TELL, "perhaps_none"
     if len(likely) > MOST_IN_SET:
         return Verdict.CANNOT_TELL, "too_many"
-    if any((other.none >= LEVEL) != (posterior.none >= LEVEL) for other in others[1:-1]):
+    if by_prior[1].none < LEVEL <= posterior.none:
         return Verdict.CANNOT_TELL, "priors_disagree"
     return (Verdict.NONE if () in likely else Verdict.SEVERAL), ""
 
@@ -198,15 +198,15 @@ def _assess(
     scores: Scores,
     candidates: Sequence[Candidate],
     inclusion: Floats,
-    others: Sequence[Posterior],
+    by_prior: Sequence[Posterior],
 ) -> tuple[Assessment, ...]:
     none = score_none(scores, weigh(candidates, scores.singles))
-    by_prior = [other.include(len(candidates)) for other in others]
+    inclusions = [posterior.include(len(candidates)) for posterior in by_prior]
     order = np.argsort(-scores.singles, kind="stable")
     examined = [number for number in order.tolist() if np.isfinite(scores.singles[number])]
     assessments = []
     for number in sorted(examined, key=lambda number: -inclusion[number]):
-        rival = next((other for other in examined if other != number), None)
+        rival = next((rival for rival in examined if rival != number), None)
         to_rival = np.inf if rival is None else scores.singles[number] - scores.singles[rival]
         parts = {name: float(values[number]) for name, values in scores.parts.items()}
         assessments.append(
@@ -218,7 +218,7 @@ def _assess(
                 inclusion=float(inclusion[number]),
                 inclusions={
                     prior: float(values[number])
-                    for prior, values in zip(NONE_PRIORS, by_prior, strict=True)
+                    for prior, values in zip(NONE_PRIORS, inclusions, strict=True)
                 },
                 parts={**parts, "none of these": -none},
             )

@@ -82,10 +82,10 @@ class VictimModel:
         density = self.density.score(counts, present, len(rows))
         cases = average(density, power, CANDIDATE_SHARES)
         cases[list(self.members.unexaminable)] = -np.inf
-        known = frozenset[str]().union(*(c.fields for c in self.members.candidates))
+        recorded = frozenset[str]().union(*(c.fields for c in self.members.candidates))
         fields = np.array(
             [
-                score_fields(victims.fields, c.fields, known) if victims.fields else 0.0
+                score_fields(victims.fields, c.fields, recorded) if victims.fields else 0.0
                 for c in self.members.candidates
             ]
         )

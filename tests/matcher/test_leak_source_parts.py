@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from matcher.leak_source.background import estimate_excess, weigh_exposure
-from matcher.leak_source.candidates import Candidate, Memberships, count_rows
+from matcher.leak_source.candidates import Candidate, Kind, Memberships, count_rows
 from matcher.leak_source.density import ODDS, THETA, Density, PairCounts
 from matcher.leak_source.evidence import (
     AGREES,
@@ -25,6 +25,7 @@ from matcher.leak_source.excess import (
     EProcess,
     bound_confounding,
     count_victims_needed,
+    find_tail,
     pool_odds,
     score_excess,
 )
@@ -46,9 +47,9 @@ from matcher.leak_source.post import PostModel
 from ullage.errors import ConfigError
 
 
-def make_members(lists: list[list[int]], strata: list[int], kind: str = "partner") -> Memberships:
+def make_members(lists: list[list[int]], strata: list[int], kind: Kind = "partner") -> Memberships:
     """Build a small table; candidates are called c0, c1 and so on."""
-    candidates = [Candidate(f"c{number}", kind) for number in range(len(lists))]  # type: ignore[arg-type]
+    candidates = [Candidate(f"c{number}", kind) for number in range(len(lists))]
     rows = [np.array(list_, np.int64) for list_ in lists]
     return Memberships.from_lists(candidates, np.array(strata), rows)
 
@@ -84,7 +85,7 @@ def test_table_agrees_with_sets_of_customers() -> None:
     sets = [set(np.flatnonzero(rng.random(500) < 0.2).tolist()) for _ in range(11)]
     strata = rng.integers(0, 7, 500).tolist()
     members = make_members([sorted(customers) for customers in sets], strata)
-    shared = members.shared_sizes(2)
+    shared = members.count_shared(2)
     for c, customers in enumerate(sets):
         for x in range(7):
             assert members.sizes[x, c] == sum(strata[i] == x for i in customers)
@@ -203,17 +204,28 @@ def test_e_process_is_followed_look_by_look() -> None:
     assert (process.ever() >= process.log_e[1]).all()
 
 
+def test_tail_by_chance_equals_enumeration() -> None:
+    chance = np.array([0.1, 0.5, 0.3, 0.8])
+    for least in range(5):
+        exact = sum(
+            math.prod(p if z else 1 - p for p, z in zip(chance.tolist(), outcome, strict=True))
+            for outcome in itertools.product([0, 1], repeat=4)
+            if sum(outcome) >= least
+        )
+        assert find_tail(least, chance) == pytest.approx(exact)
+
+
 def test_victim_before_the_transfer_changes_no_e_value() -> None:
     assert EProcess.run(np.zeros((7, 1)), np.zeros((7, 1))).log_e[0, 0] == pytest.approx(0)
 
 
 def test_common_odds_ratio_equals_a_hand_computed_one() -> None:
-    one = pool_odds(np.array([10]), np.array([20]), np.array([30]), np.array([240]))
-    assert one is not None
-    assert one.estimate == pytest.approx(10 * 240 / (20 * 30))
+    odds = pool_odds(np.array([10]), np.array([20]), np.array([30]), np.array([240]))
+    assert odds is not None
+    assert odds.estimate == pytest.approx(10 * 240 / (20 * 30))
     # With one stratum the variance is Woolf's: the sum of the inverse cells.
     width = math.exp(1.959964 * math.sqrt(1 / 10 + 1 / 20 + 1 / 30 + 1 / 240))
-    assert (one.low, one.high) == pytest.approx((4 / width, 4 * width))
+    assert (odds.low, odds.high) == pytest.approx((4 / width, 4 * width))
     assert pool_odds(np.array([0]), np.array([1]), np.array([1]), np.array([1])) is None
 
 
@@ -231,7 +243,7 @@ def test_honeytokens_for_a_confidence_are_the_fewest() -> None:
         missed = 1 - share * surviving
         assert missed**needed <= 0.05
         assert missed ** (needed - 1) > 0.05
-    with pytest.raises(ConfigError, match="--confidence 1 "):
+    with pytest.raises(ConfigError, match="confidence 1 "):
         count_honeytokens(1.0, 0.1)
 
 
@@ -240,15 +252,15 @@ def test_honeytokens_never_exceed_the_rate_of_error() -> None:
     limit = math.log(1 / HANDED_OUT_WRONGLY)
     assert score_honeytokens(bait, 1, 0.1) == score_honeytokens(bait, 90, 0.1) == limit
     assert score_honeytokens(bait, 0, 1.0) == -limit
-    few = Candidate("p", "partner", honeytokens=2)
-    assert score_honeytokens(few, 0, 0.5) == pytest.approx(2 * math.log(0.75))
+    pair = Candidate("p", "partner", honeytokens=2)
+    assert score_honeytokens(pair, 0, 0.5) == pytest.approx(2 * math.log(0.75))
     assert score_honeytokens(Candidate("p", "partner"), 0, 1.0) == 0
 
 
 def test_field_that_the_candidate_lacked_counts_against_it() -> None:
-    known, seen = frozenset({"phone", "card"}), frozenset({"phone", "card"})
-    assert score_fields(seen, frozenset({"phone"}), known) < 0
-    assert score_fields(seen, known, known) > 0
+    fields = frozenset({"phone", "card"})
+    assert score_fields(fields, frozenset({"phone"}), fields) < 0
+    assert score_fields(fields, fields, fields) > 0
 
 
 def test_unmeasured_pieces_are_capped() -> None:
@@ -296,4 +308,4 @@ def test_exposure_without_earlier_cases_is_the_share() -> None:
 
 
 def test_odds_grid_is_that_of_theta() -> None:
-    assert ODDS / (1 + ODDS) == pytest.approx(THETA)
+    assert pytest.approx(ODDS / (1 + ODDS)) == THETA

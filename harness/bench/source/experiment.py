@@ -1,6 +1,6 @@
 """Run the model on simulated worlds, one world after the other in each process.
 
-No constant was chosen on the worlds from `FIRST_SEED` on; those from 1 to 99 are for choosing.
+No constant was chosen on the worlds from `FIRST_SEED` on; those below are for choosing.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from harness.bench.source.tables import POWER, Outcome
 from harness.bench.source.victims import KINDS, Burst, call, draw_burst
 from harness.bench.source.world import Size, World
 from matcher.leak_source.background import estimate_excess, weigh_exposure
-from matcher.leak_source.candidates import count_rows
-from matcher.leak_source.excess import find_threshold, score_excess
+from matcher.leak_source.excess import find_tail
 from matcher.leak_source.hypotheses import Scores, find_posterior
 from matcher.leak_source.post import PostModel
 from matcher.leak_source.statement import (
@@ -33,8 +32,10 @@ from matcher.leak_source.statement import (
 )
 from matcher.leak_source.victims import VictimModel, Victims
 
-FIRST_SEED = 1_001
+FIRST_SEED = 2_001
 EARLIER_CASES = 5_000
+ONE_LOOK = 0.05
+"""Probability of an accusation by chance in one look."""
 POWER_COUNTS = (20, 30, 40, 60, 80, 120)
 POWER_SHARE = 0.5
 POWER_SIZES = 0.08, 0.12
@@ -158,12 +159,10 @@ def _judge_burst(burst: Burst, model: VictimModel, world: World) -> Outcome:
     outcome = _judge(burst.kind, burst.sources, burst.share, scores, world, VICTIMS_PRIOR)
     if not burst.kind.startswith(POWER):
         return outcome
-    strata = world.members.strata[burst.victims]
-    counts, present = count_rows(world.members.rows(burst.victims), strata)
-    totals = np.bincount(strata, minlength=int(present.max()) + 1)[present, None]
-    chance = model.density.exposure[present]
-    log_e = score_excess(counts, totals, chance, null=1.0)[burst.sources[0]]
-    reached = log_e >= find_threshold(len(world.members.candidates), 0.05)
+    source = burst.sources[0]
+    chance = model.density.exposure[world.members.strata[burst.victims], source]
+    exposed = int(world.members.has(source)[burst.victims].sum())
+    tail = find_tail(exposed, chance)
     return Outcome(
         burst.kind,
         int(burst.kind.split()[-1]),
@@ -174,7 +173,7 @@ def _judge_burst(burst: Burst, model: VictimModel, world: World) -> Outcome:
         outcome.is_right,
         outcome.is_indicated,
         outcome.is_named,
-        bool(reached),
+        tail <= ONE_LOOK / len(world.members.candidates),
         outcome.stated,
     )
 
@@ -186,7 +185,7 @@ def _draw_for_power(world: World, rng: np.random.Generator, count: int) -> Itera
     sources = list[int]()
     near = (totals > low * len(world.members)) & (totals < high * len(world.members))
     for candidate in np.flatnonzero(near).tolist():
-        shared = world.members.shared_sizes(candidate).sum(axis=0)
+        shared = world.members.count_shared(candidate).sum(axis=0)
         jaccard = shared / np.maximum(1, totals + totals[candidate] - shared)
         jaccard[candidate] = 0
         if world.members.candidates[candidate].kind != "own" and jaccard.max() <= MOST_SIMILAR:

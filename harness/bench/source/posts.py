@@ -48,10 +48,10 @@ def draw_leak(world: World, rng: np.random.Generator, kind: str) -> Leak:
     versions = None
     if rng.random() < WITH_VERSIONS:
         versions = _draw_versions(world, rng, rows, parts.copied[places])
-    seen = frozenset(
+    fields = frozenset(
         name for name in FIELDS if rng.random() < (SEEN if name in parts.fields else INVENTED)
     )
-    return Leak(kind, parts.sources, Post(rows, seen, versions))
+    return Leak(kind, parts.sources, Post(rows, fields, versions))
 
 
 def _draw_versions(
@@ -104,12 +104,12 @@ def _sample(world: World, rng: np.random.Generator, source: int | None = None) -
 def _filter(world: World, rng: np.random.Generator, rows: Rows) -> Rows:
     """Leave the customers of some strata, as a seller who has only one region does."""
     strata = world.members.strata
-    kept = rng.random(int(strata.max()) + 1) < rng.uniform(0.05, 0.5)
-    left = rows[kept[strata[rows]]]
-    return left if len(left) >= LEAST + 5 else rows
+    offered = rng.random(int(strata.max()) + 1) < rng.uniform(0.05, 0.5)
+    selected = rows[offered[strata[rows]]]
+    return selected if len(selected) >= LEAST + 5 else rows
 
 
-def _filtered(world: World, rng: np.random.Generator) -> _Parts:
+def _draw_filtered(world: World, rng: np.random.Generator) -> _Parts:
     source = _choose(world, rng)
     return _from(world, rng, source, _subset(rng, _filter(world, rng, world.list_of(source))))
 
@@ -126,7 +126,7 @@ def _add_strangers(world: World, rng: np.random.Generator, parts: _Parts, share:
     )
 
 
-def _padded(world: World, rng: np.random.Generator) -> _Parts:
+def _draw_padded(world: World, rng: np.random.Generator) -> _Parts:
     parts = _sample(world, rng)
     half = _Parts(parts.sources, parts.rows[: MOST // 2], parts.copied[: MOST // 2], parts.fields)
     return _add_strangers(world, rng, half, rng.uniform(0.2, 0.5))
@@ -136,17 +136,17 @@ def _noisy(world: World, rng: np.random.Generator) -> _Parts:
     return _add_strangers(world, rng, _sample(world, rng), rng.uniform(0.02, 0.2))
 
 
-def _mixed(world: World, rng: np.random.Generator) -> _Parts:
+def _draw_mixed(world: World, rng: np.random.Generator) -> _Parts:
     first, second = _sample(world, rng), _sample(world, rng)
     while first.sources == second.sources:
         second = _sample(world, rng)
     share = rng.uniform(0.25, 0.75)
     count = max(LEAST, min(len(first.rows) / share, len(second.rows) / (1 - share)))
-    left, right = round(count * share), round(count * (1 - share))
+    from_first, from_second = round(count * share), round(count * (1 - share))
     return _Parts(
         (*first.sources, *second.sources),
-        np.concatenate([first.rows[:left], second.rows[:right]]),
-        np.concatenate([first.copied[:left], second.copied[:right]]),
+        np.concatenate([first.rows[:from_first], second.rows[:from_second]]),
+        np.concatenate([first.copied[:from_first], second.copied[:from_second]]),
         first.fields | second.fields,
     )
 
@@ -154,8 +154,8 @@ def _mixed(world: World, rng: np.random.Generator) -> _Parts:
 def _none(world: World, rng: np.random.Generator) -> _Parts:
     """Draw an unlisted source with a taste for strata of its own."""
     taste = rng.lognormal(0, 1, len(world.members.stratum_sizes))[world.members.strata]
-    kept = np.flatnonzero(rng.random(len(world.members)) < 0.2 * taste / taste.max())
-    rows = _subset(rng, kept if len(kept) > LEAST else np.arange(len(world.members)))
+    customers = np.flatnonzero(rng.random(len(world.members)) < 0.2 * taste / taste.max())
+    rows = _subset(rng, customers if len(customers) > LEAST else np.arange(len(world.members)))
     fields = frozenset(rng.choice(FIELDS, int(rng.integers(2, 7)), replace=False).tolist())
     return _Parts((), rows, np.full(len(rows), int(rng.integers(DAYS // 3, DAYS))), fields)
 
@@ -178,10 +178,10 @@ def _near_copy(world: World, rng: np.random.Generator) -> _Parts:
 DRAW: dict[str, Callable[[World, np.random.Generator], _Parts]] = {
     "whole": _whole,
     "sample": _sample,
-    "filtered": _filtered,
-    "padded": _padded,
+    "filtered": _draw_filtered,
+    "padded": _draw_padded,
     "noisy": _noisy,
-    "mixed": _mixed,
+    "mixed": _draw_mixed,
     "devices": lambda world, rng: _sample(world, rng, _choose(world, rng, "devices")),
     "earlier leak": lambda world, rng: _sample(world, rng, _choose(world, rng, "earlier_leak")),
     "98 % copy": _near_copy,

@@ -32,7 +32,7 @@ class Outcome:
     is_indicated: bool
     is_named: bool
     beats_chance: bool
-    """Whether the true source's e-value against chance reached candidates / 0.05."""
+    """Whether chance alone would have exposed so many victims with at most 0.05 / candidates."""
     stated: float
     """Probability that the set was stated to have."""
 
@@ -123,14 +123,14 @@ def check_posts(outcomes: Sequence[Outcome]) -> list[Goal]:
 
 def check_victims(outcomes: Sequence[Outcome], power: Sequence[Outcome]) -> list[Goal]:
     """Return the goals of victims alone."""
-    both = [outcome for outcome in outcomes if outcome.kind == "two sources"]
+    pairs = [outcome for outcome in outcomes if outcome.kind == "two sources"]
     apart = [outcome for outcome in outcomes if outcome.kind not in OVERLAPPING]
     wrong = sum(outcome.is_named and not outcome.is_right for outcome in apart)
-    chance = [outcome for outcome in power if outcome.rows <= 30]
-    indicated = [outcome for outcome in power if outcome.rows > 100]
+    chance = [outcome for outcome in power if outcome.rows == 30]
+    indicated = [outcome for outcome in power if outcome.rows == 120]
     return [
         Goal("victims: truth in the set", share(o.in_set for o in outcomes), 0.95),
-        Goal("victims: both of two sources", share(o.in_set for o in both), 0.75),
+        Goal("victims: both of two sources", share(o.in_set for o in pairs), 0.75),
         Goal("victims: wrongly named", wrong / max(1, len(apart)), 0.001, at_least=False),
         Goal("30 victims: better than chance", share(o.beats_chance for o in chance), 0.9),
         Goal(

@@ -129,9 +129,9 @@ def _make_candidates(
     for rank, (copy, source) in enumerate(list(pairwise(sources))[::2]):
         share = 0.98 if rank < near else rng.uniform(0.3, 0.95)
         original = lists[source]
-        others = rng.choice(len(strata), round(len(original) * (1 - share)), replace=False)
-        taken = original[rng.random(len(original)) < share]
-        lists[copy] = np.union1d(taken, others)
+        added = rng.choice(len(strata), round(len(original) * (1 - share)), replace=False)
+        copied = original[rng.random(len(original)) < share]
+        lists[copy] = np.union1d(copied, added)
         if rank < near:
             closest.append((copy, source))
             candidates[copy] = replace(candidates[copy], fields=candidates[source].fields)
