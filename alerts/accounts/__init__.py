@@ -37,7 +37,7 @@ PERMISSIONS: Mapping[str, str] = {
     "exposure.ask": mark_for_translation(
         "ask whether customer pseudonyms are exposed (risk engine)"
     ),
-    "outcome.report": mark_for_translation("report outcomes of fraud cases"),
+    "outcome.report": mark_for_translation("report fraud cases"),
     "file.assess": mark_for_translation("assess files"),
     "coverage.read": mark_for_translation("view coverage"),
     "coverage.explain": mark_for_translation("explain coverage gaps"),

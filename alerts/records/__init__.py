@@ -24,7 +24,7 @@ other documents and can be computed again. Each class declares how a store index
     PendingDecision     the id of its first decision      search and alert, append-only
     Suppression         SUP-…; SUP-…:lifted               search, append-only
     Hold                incident:time                     a command, append-only
-    FraudOutcome        incident:subject:digest           search, append-only
+    FraudCase           tenant:incident:subject:digest    search, append-only
     Audit               random                            search, append-only
     Notification        incident:channel:what             alert
     WorkItem            the incident's id                 alert and search (a projection)
@@ -36,7 +36,7 @@ from alerts.records.coverage import DaySheet, GapReason, SiteDay
 from alerts.records.decision import (
     Audit,
     Decision,
-    FraudOutcome,
+    FraudCase,
     Hold,
     Notification,
     PendingDecision,
@@ -101,7 +101,7 @@ __all__ = [
     "DutyRecord",
     "Exposure",
     "Fraud",
-    "FraudOutcome",
+    "FraudCase",
     "GapReason",
     "Hold",
     "Holding",
@@ -134,7 +134,7 @@ __all__ = [
 CLASSES: tuple[type[Document], ...] = (
     Sighting, Exposure, Background, Claim, Incident, Decision,
     Suppression, Hold, Audit, Notification, Original, KeyCheck, CollectorHeartbeat,
-    SiteDay, GapReason, DaySheet, WorkItem, Presence, FraudOutcome, DutyRecord, DutiesKnown,
+    SiteDay, GapReason, DaySheet, WorkItem, Presence, FraudCase, DutyRecord, DutiesKnown,
     Holding,
     PendingDecision,
 )  # fmt: skip

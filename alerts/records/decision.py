@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 
 from alerts.records.document import (
@@ -30,6 +30,7 @@ from ullage.lookup.values import identifier_in
 from ullage.phrase import Phrase
 from ullage.records.base import MaybeMoment
 from ullage.verdict.rules import Severity
+from ullage.vocabulary.fields import FieldLabel
 
 NAME = re.compile(
     r"[^\W\d_][\w .·'\-]{0,63}(@[a-z0-9-]{1,32})?( via [\w .·'\-]{1,32}(@[a-z0-9-]{1,32})?)?"
@@ -247,23 +248,30 @@ class Hold(Document):
     released: bool = False
 
 
-class FraudOutcome(Document):
-    """The outcome of a fraud case of one customer in an incident, by pseudonym.
+class FraudCase(Document):
+    """A fraud case of one customer, by pseudonym: when it began, what the caller knew, its outcome.
 
-    The last one per customer counts. The loss, actual or prevented, is an `amount` in minor
-    units of `currency` (ISO 4217), a `band`, or unknown.
+    `incident` is the leak that it came from, "" where none is known. Per customer and incident the
+    last report counts. The loss, actual or prevented, is an `amount` in minor units of `currency`
+    (ISO 4217), a `band`, or unknown. When the retention of customers ends, the case is replaced by
+    one without `subject` that only counts for its incident.
     """
 
-    columns = ("tenant", "incident", "subject", "outcome")
+    columns = ("tenant", "incident", "subject", "outcome", "scam")
     seen_at_once = True
 
     tenant: str
-    incident: str
+    incident: str = ""
     subject: str
     at: datetime
     by: str
     outcome: Fraud
-    happened_at: datetime
+    first_contact: date
+    """The day on which the caller first reached the customer, as the reporter dates it."""
+    scam: str = ""
+    """The scenario of `ullage/verdict/rules.toml`, "" where it is not known."""
+    known_fields: tuple[FieldLabel, ...] = ()
+    """What the caller knew, as labels of fields, never as values."""
     amount: int | None = None
     currency: str = ""
     band: Band | Literal[""] = ""

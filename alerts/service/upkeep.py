@@ -24,6 +24,7 @@ from functools import partial
 from itertools import islice
 
 from alerts.cases.evidence import find_held, find_last_holds, mark_evidence, with_parts
+from alerts.cases.fraud_cases import find_last_reports, without_customer
 from alerts.deadlines.schedule import find_running
 from alerts.records import (
     CLASSES,
@@ -35,7 +36,7 @@ from alerts.records import (
     Decision,
     DutyRecord,
     Exposure,
-    FraudOutcome,
+    FraudCase,
     GapReason,
     Hold,
     Holding,
@@ -78,10 +79,10 @@ week, and in the dead letters for another.
 """
 COVERAGE_DAYS = 400.0
 """Retention of the coverage log, which names nobody: a year's proof and a month to request it."""
-NAMING: tuple[type[Exposure | Background | FraudOutcome], ...] = (
+NAMING: tuple[type[Exposure | Background | FraudCase], ...] = (
     Exposure,
     Background,
-    FraudOutcome,
+    FraudCase,
 )
 """Classes with the pseudonym of a customer."""
 LEDGER: tuple[type[Document], ...] = (SiteDay, DaySheet, GapReason)
@@ -89,9 +90,12 @@ RECORDS: tuple[type[Document], ...] = (
     Sighting, Claim, Holding, Presence, Decision, PendingDecision, Suppression, Hold, Audit,
     Notification, CollectorHeartbeat,
     WorkItem,
-    FraudOutcome, DutyRecord, Incident,
+    FraudCase, DutyRecord, Incident,
 )  # fmt: skip
-"""Classes with the retention of incidents, the incident itself last."""
+"""Classes with the retention of incidents, the incident itself last.
+
+A fraud case is without its customer by then (`_expire_fraud_cases`).
+"""
 
 
 def expire(
@@ -125,6 +129,8 @@ def expire(
         )
     for background in old(Background, keep.exposures_days):
         removed[Background] += store.delete(Background, [document.id for document in background])
+    for cases in old(FraudCase, keep.exposures_days, retained):
+        removed[FraudCase] += _expire_fraud_cases(store, cases)
     for presences in old(Presence, WAITING_DAYS, state=("waiting",)):
         removed[Presence] += store.delete(Presence, [presence.id for presence in presences])
     days = [
@@ -142,9 +148,14 @@ def expire(
 def erase(store: IncidentStore, tenant: str, subject: str) -> Counter[type[Document]]:
     """Delete all documents that name one customer, and return how many, by class.
 
+    <<<<<<< HEAD
     These are exposures, records of benign posts and outcomes of fraud cases, and the sealed
     originals of posts with the customer, because a title or file name may be personal. `subject` is
     the pseudonym.
+    =======
+    That is exposures, further sightings and fraud cases, and the encrypted originals of
+    the posts with the customer, because a title or the name of a file may be theirs.
+    >>>>>>> 5fd6562c (alerts: take fraud cases with and without an incident)
     """
     where = DocumentFilter({"tenant": (tenant,), "subject": (subject,)})
     removed = Counter[type[Document]]()
@@ -206,6 +217,30 @@ def _expire_exposures(
     }
     merge(store, partial(_freeze, {read[id_].document.incident for id_ in old}, reading.now()))
     return store.delete(Exposure, [*old], old)
+
+
+def _expire_fraud_cases(store: IncidentStore, cases: Sequence[FraudCase]) -> int:
+    """Remove fraud cases that name their customer, and return how many.
+
+    The last report of each customer of an incident is first stored again without the customer, so
+    that the incident's numbers stay.
+    """
+    named = [case for case in cases if case.subject]
+    whose = {(case.tenant, case.incident, case.subject) for case in named if case.incident}
+    last = {
+        report.id
+        for tenant, incident, subject in whose
+        for report in find_last_reports(
+            store.scroll(
+                FraudCase,
+                DocumentFilter(
+                    {"tenant": (tenant,), "incident": (incident,), "subject": (subject,)}
+                ),
+            )
+        )
+    }
+    store.create([without_customer(case) for case in named if case.id in last])
+    return store.delete(FraudCase, [case.id for case in named])
 
 
 def _batches(

@@ -51,7 +51,7 @@ from alerts.records import (
     DutiesKnown,
     DutyRecord,
     Exposure,
-    FraudOutcome,
+    FraudCase,
     GapReason,
     Hold,
     Holding,
@@ -179,11 +179,11 @@ FOLDED = (
     SiteDay, DaySheet,
     Incident, Notification, WorkItem, DutyRecord, DutiesKnown, Holding,
 )  # fmt: skip
-SAID = (Decision, PendingDecision, Suppression, Hold, GapReason, Audit, FraudOutcome)
+SAID = (Decision, PendingDecision, Suppression, Hold, GapReason, Audit, FraudCase)
 ALERT: Rights = (
     (FOLDED, (*SEEN, "index", "delete", "maintenance")),
     (SAID, (*SEEN, "delete", "maintenance")),
-    ((Decision, PendingDecision, Suppression), ("create_doc",)),
+    ((Decision, PendingDecision, Suppression, FraudCase), ("create_doc",)),
 )
 SEARCH: Rights = (
     (

@@ -337,6 +337,16 @@ def find_erased_meanwhile(
     ]
 
 
+def is_customer_erased(store: IncidentStore, tenant: str, subject: str, at: datetime) -> bool:
+    """Return whether a customer (a pseudonym) or the whole tenant was erased, for data of `at`."""
+    if tenant not in find_last_erasures(store, (tenant,)):
+        return False
+    graves = store.mget(
+        Claim, [tombstone_id(tenant, handle) for handle in (EVERYBODY, subject)]
+    ).values()
+    return any(_is_erased(claim.at, at) for claim in graves)
+
+
 def find_deleted_tenants(store: IncidentStore, incidents: Collection[Incident]) -> set[str]:
     """Return the ids of those `incidents` that were first seen before their tenant was deleted."""
     if not find_last_erasures(store, {incident.tenant for incident in incidents}):

@@ -22,7 +22,7 @@ DAY_TURNS_SECONDS = 2 * HOUR
 OWN = {"north": range(200), "south": range(1000, 1200)}
 SHARED = range(2000, 2100)
 """These are customers of both tenants."""
-TENANTS = {name: (*own, *SHARED) for name, own in OWN.items()}
+TENANTS = {name: (*customers, *SHARED) for name, customers in OWN.items()}
 SITES = ("alpha", "beta", "gamma")
 CHATS = ("delta", "epsilon")
 CHANNELS = ("pager", "desk", "siem")

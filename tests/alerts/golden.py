@@ -503,13 +503,13 @@ class Console:
             "incident": ids[0],
             "pseudonym": customers[0]["pseudonym"],
             "outcome": "loss",
-            "when": "2026-03-05T00:00:00Z",
+            "first_contact": "2026-03-05",
         }
         handles = [customer["pseudonym"] for customer in customers[:20]]
         engine = self._program("engine", ["exposure.ask"], "risk_engine")
         self._keep("API exposure", engine("POST", "/v1/exposure", json={"pseudonyms": handles}))
         program = self._program("program", ["incident.read", "outcome.report"], "orchestration")
-        self._keep("API outcomes", program("POST", "/v1/outcomes", json=outcome))
+        self._keep("API fraud cases", program("POST", "/v1/fraud-cases", json=outcome))
         self._keep("API events", program("GET", "/v1/events"))
 
     def _program(self, name: str, scope: Sequence[str], purpose: str) -> Callable[..., Any]:

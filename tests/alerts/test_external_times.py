@@ -197,10 +197,10 @@ def test_unsafe_time_is_never_stored(legacy_incident, browser, store, text):
         "incident": legacy_incident,
         "pseudonym": handle("a"),
         "outcome": "loss",
-        "when": text,
+        "first_contact": text,
     }
     assert browser.ask(
-        "POST", "/v1/outcomes", json=outcome, headers={"sec-fetch-site": "same-origin"}
+        "POST", "/v1/fraud-cases", json=outcome, headers={"sec-fetch-site": "same-origin"}
     ).status_code in (400, 422)
     assert store.count(Decision, DocumentFilter()) == 0
 

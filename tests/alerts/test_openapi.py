@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 OPERATIONS = {
     "list_incidents", "get_incident", "list_customers", "list_sightings", "decide_incident",
     "export_incidents", "list_events",
-    "get_event_key", "screen_exposure", "check_person", "report_outcome", "assess_file",
+    "get_event_key", "screen_exposure", "check_person", "report_fraud_case", "assess_file",
 }  # fmt: skip
 """Their names are those of functions in generated clients: none is ever renamed."""
 

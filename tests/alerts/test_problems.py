@@ -78,12 +78,15 @@ def test_allow_names_the_methods_of_the_path(program) -> None:
         (("GET", "/v1/incidents", {"host": SENT}), "unknown_host"),
         (("GET", "/v1/incidents", {"authorization": f"Bearer {SENT}"}), "unauthenticated"),
         (("GET", "/v1/incidents", {"authorization": ""}), "unauthenticated"),
-        (("POST", "/v1/outcomes", {"sec-fetch-site": "cross-site"}), "foreign_origin"),
+        (("POST", "/v1/fraud-cases", {"sec-fetch-site": "cross-site"}), "foreign_origin"),
         (("GET", "/v1/export/csv", {"sec-fetch-site": "cross-site"}), "foreign_origin"),
         (("POST", "/v1/exposure", OCTETS), "forbidden"),
-        (("POST", "/v1/outcomes", {**OCTETS, "content-length": "1000000"}), "body_too_large"),
-        (("POST", "/v1/outcomes", {**OCTETS, "content-length": SENT}), "invalid_request"),
-        (("POST", "/v1/outcomes", {**OCTETS, "transfer-encoding": "chunked"}), "length_required"),
+        (("POST", "/v1/fraud-cases", {**OCTETS, "content-length": "1000000"}), "body_too_large"),
+        (("POST", "/v1/fraud-cases", {**OCTETS, "content-length": SENT}), "invalid_request"),
+        (
+            ("POST", "/v1/fraud-cases", {**OCTETS, "transfer-encoding": "chunked"}),
+            "length_required",
+        ),
     ],
     ids=lambda one: str(one)[:60],
 )
@@ -164,7 +167,7 @@ def test_list_member_is_named_by_its_index(desk, accounts) -> None:
 @pytest.mark.parametrize("body", [f"{{{SENT}", "", SENT])
 def test_invalid_json_is_a_problem_of_the_whole_body(phone_incident, program, body) -> None:
     document = check_problem(
-        program("POST", "/v1/outcomes", OCTETS, content=body), "invalid_request"
+        program("POST", "/v1/fraud-cases", OCTETS, content=body), "invalid_request"
     )
     assert [member for member, _ in members(document)] == [""]
 

@@ -103,7 +103,7 @@ def test_no_other_route_exists(browser):
         "/v1/incidents", "/v1/incidents/{id_}", "/v1/incidents/{id_}/decisions",
         "/v1/incidents/{id_}/customers",
         "/v1/incidents/{id_}/sightings", "/v1/assess",
-        "/v1/export/{form}", "/v1/exposed", "/v1/exposure", "/v1/outcomes",
+        "/v1/export/{form}", "/v1/exposed", "/v1/exposure", "/v1/fraud-cases",
         "/v1/events", "/v1/events/key",
     }  # fmt: skip
     assert browser.get("/docs").status_code == browser.get("/redoc").status_code == 404

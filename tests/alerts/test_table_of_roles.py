@@ -41,11 +41,11 @@ BODIES = {
     "/v1/incidents/{id_}/decisions": {"decision": "acknowledged"},
     "/v1/exposed": ASKED,
     "/v1/exposure": {"pseudonyms": [handle("a")]},
-    "/v1/outcomes": {
+    "/v1/fraud-cases": {
         "incident": A,
         "pseudonym": handle("bank"),
         "outcome": "loss",
-        "when": "2020-01-05T09:00:00+08:00",
+        "first_contact": "2020-01-05",
     },
     "/coverage/explain": None,
     "/incidents/{id_}/report": None,

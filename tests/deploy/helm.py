@@ -55,8 +55,8 @@ def once(what: str) -> Iterator[None]:
 @cache
 def built(name: str) -> str:
     """Return a program: the system's, or one built by Go, which takes some minutes."""
-    if found := shutil.which(name):
-        return found
+    if system_program := shutil.which(name):
+        return system_program
     made = CACHE / "bin" / name
     with once(name):
         if not made.exists():

@@ -4,25 +4,26 @@ A change names the version that it is based on, as `If-Match`: if the incident h
 nothing is done (412), and a request that is sent twice has one effect.
 
 Changes of incidents are also available as signed events, in order, after a mark that a program
-keeps (`alerts.cases.feed`). Whoever handles fraud cases reports their outcomes here, and an
-incident then shows how many of its customers were defrauded.
+keeps (`alerts.cases.feed`). Whoever handles fraud cases reports them here, with or without an
+incident, and an incident then shows how many of its customers were defrauded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Header, Query
 from fastapi.responses import JSONResponse, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.cases.actions import USUAL_DAYS
 from alerts.cases.exports import chosen, format_named
 from alerts.cases.feed import MOST
+from alerts.cases.fraud_cases import MOST_MINOR, FraudCases, FraudReport, tally
 from alerts.cases.incident_list import (
     CUSTOMERS_SHOWN,
     find_customers_page,
@@ -31,7 +32,6 @@ from alerts.cases.incident_list import (
     load_details,
 )
 from alerts.cases.incident_view import customer, details, sighting, summary
-from alerts.cases.outcomes import MOST_MINOR, Outcomes, tally
 from alerts.cases.queue import IncidentQueue
 from alerts.cases.second_person import waits_for
 from alerts.cases.suppressions import find_suppressed
@@ -54,6 +54,7 @@ from alerts.web.incident_changes import (
 from alerts.web.pages.incidents import QueueForm as AskedOfQueue
 from alerts.web.problems import MemberProblem, ProblemError, missing
 from ullage.phrase import Phrase
+from ullage.vocabulary.fields import FieldLabel
 
 
 class ListCoverage(BaseModel):
@@ -466,51 +467,83 @@ def _is_same_change(recorded: Decision, asked: ChangeRequest, by: str) -> bool:
     )
 
 
-class OutcomeRequest(BaseModel):
-    """The outcome of one customer's fraud case.
+class FraudCaseRequest(BaseModel):
+    """One customer's fraud case, by pseudonym.
 
-    The amount that was lost, or would have been, is in minor units with its currency, or a band.
+    `incident` is the leak that it came from; where none is known, leave it out and name the
+    `tenant`, unless the token has only one. `first_contact` is the day on which the caller first
+    reached the customer, `scam` the id of a scenario, `known_fields` what the caller knew, as
+    labels. The amount that was lost, or would have been, is in minor units with its currency, or a
+    band.
     """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    incident: Annotated[str, Field(max_length=64)]
+    incident: Annotated[str, Field(max_length=64)] = ""
+    tenant: Annotated[str, Field(max_length=64)] = ""
     pseudonym: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
     outcome: Fraud
-    when: AwareDatetime
+    first_contact: date
+    scam: Annotated[str, Field(max_length=32)] = ""
+    known_fields: Annotated[list[FieldLabel], Field(max_length=len(FieldLabel))] = []
     amount: Annotated[int, Field(ge=0, le=MOST_MINOR)] | None = None
     currency: Annotated[str, Field(pattern="^([A-Z]{3})?$")] = ""
     band: Band | None = None
 
 
-class OutcomeAnswer(BaseModel):
-    """Whether the outcome was new, and the numbers of the incident's customers now."""
+class FraudCaseAnswer(BaseModel):
+    """Whether the case was new, and the numbers of its incident's customers now.
+
+    `fraud` is null for a case without an incident.
+    """
 
     recorded: bool
-    fraud: dict[str, Any]
+    fraud: dict[str, Any] | None
 
 
-def _outcomes(router: APIRouter) -> None:
-    @router.post("/outcomes", operation_id="report_outcome", tags=["people"])
-    def outcomes(
-        site: Annotated[Console, require_permission("outcome.report")], asked: OutcomeRequest
-    ) -> OutcomeAnswer:
-        """Report the outcome of a customer's fraud case.
+def _find_tenant(site: Console, asked: FraudCaseRequest, incident: Incident | None) -> str:
+    """Return the tenant of a reported case.
 
-        The last outcome of a customer counts; sending it again changes nothing.
+    Raises QueryError if it is missing or is not the incident's, and UnknownTenantError if it is
+    unknown.
+    """
+    if incident is not None:
+        if asked.tenant not in ("", incident.tenant):
+            raise QueryError("the incident is another tenant's: leave the tenant out", "tenant")
+        return incident.tenant
+    tenants = [*(site.tenants if site.principal.sees_all else site.principal.tenants)]
+    tenant = asked.tenant or (tenants[0] if len(tenants) == 1 else "")
+    if not tenant:
+        raise QueryError("enter the incident or the tenant of this case", "incident", "tenant")
+    site.require_known_tenant(tenant)
+    return tenant
+
+
+def _fraud_cases(router: APIRouter) -> None:
+    @router.post("/fraud-cases", operation_id="report_fraud_case", tags=["people"])
+    def fraud_cases(
+        site: Annotated[Console, require_permission("outcome.report")], asked: FraudCaseRequest
+    ) -> FraudCaseAnswer:
+        """Report a customer's fraud case, with the incident that it came from or without one.
+
+        The last report of a customer and incident counts; sending it again changes nothing.
         """
-        incident = get_incident(site, asked.incident)
-        news = Outcomes(site.store, site.trail).report(
-            incident,
+        incident = get_incident(site, asked.incident) if asked.incident else None
+        report = FraudReport(
+            _find_tenant(site, asked, incident),
             asked.pseudonym,
             asked.outcome,
-            asked.when,
-            by=site.actor(),
-            amount=asked.amount,
-            currency=asked.currency,
-            band=asked.band,
+            asked.first_contact,
+            incident,
+            asked.scam,
+            asked.known_fields,
+            asked.amount,
+            asked.currency,
+            asked.band,
         )
-        return OutcomeAnswer(recorded=news, fraud=tally(site.store, incident).as_json())
+        recorded = FraudCases(site.store, site.trail).record(report, site.actor())
+        fraud = tally(site.store, incident).as_json() if incident else None
+        return FraudCaseAnswer(recorded=recorded, fraud=fraud)
 
 
 class EventPage(BaseModel):
@@ -558,6 +591,6 @@ def _events(router: APIRouter) -> None:
 def routes() -> APIRouter:
     """Return the routes of this module."""
     router = APIRouter(prefix=PREFIX)
-    for add in (_incidents, _decisions, _exports, _outcomes, _events):
+    for add in (_incidents, _decisions, _exports, _fraud_cases, _events):
         add(router)
     return router

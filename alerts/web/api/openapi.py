@@ -426,9 +426,10 @@ CHANGED = {
     "status": "acknowledged",
     "version": ETAG,
 }
-OUTCOME = {
+FRAUD_CASE = {
     "outcome": "loss",
-    "when": "2020-01-05T09:00:00+08:00",
+    "first_contact": "2020-01-05",
+    "known_fields": ["NAME", "LOAN"],
     "amount": 1_250_000,
     "currency": "CNY",
 }
@@ -466,8 +467,8 @@ EXAMPLES: Mapping[str, Example] = {
         },
         PERSON,
     ),
-    "report_outcome": Example(
-        {"incident": INCIDENT, "pseudonym": PSEUDONYM, **OUTCOME},
+    "report_fraud_case": Example(
+        {"incident": INCIDENT, "pseudonym": PSEUDONYM, **FRAUD_CASE},
         {"recorded": True, "fraud": FRAUD},
     ),
     "assess_file": Example(
@@ -496,7 +497,7 @@ PROBLEM_EXAMPLE = {
 TAGS: Mapping[str, str] = {
     "incidents": "List incidents with their customers and sightings, decide on them, export them.",
     "events": "Follow what becomes of incidents, as signed events.",
-    "people": "Ask whether customers are exposed, and report the outcomes of fraud cases.",
+    "people": "Ask whether customers are exposed, and report fraud cases.",
     "files": "Assess files.",
 }
 ON_CHANGES: frozenset[Code] = frozenset({"version_mismatch", "version_required"})

@@ -86,7 +86,7 @@ DID: Mapping[str, Phrase] = {
     "lookup.seller": Phrase("seller looked up"),
     "lookup.sweep": Phrase("systematic look-up of numbers detected"),
     "original.reveal": Phrase("original addresses shown"),
-    "outcome.report": Phrase("outcome of fraud reported"),
+    "outcome.report": Phrase("fraud case reported"),
     "part.loss-accepted": Phrase("loss of a part accepted"),
     "rules.use": Phrase("rules activated"),
     "settings.second_person": Phrase("one person decides reporting deadlines"),

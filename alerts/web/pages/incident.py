@@ -25,6 +25,7 @@ from alerts.cases.actions import (
 )
 from alerts.cases.decisions import TOKEN_BYTES
 from alerts.cases.evidence import reveal_addresses, vault_of
+from alerts.cases.fraud_cases import tally
 from alerts.cases.incident_list import (
     CUSTOMERS_SHOWN,
     IncidentDetails,
@@ -33,7 +34,6 @@ from alerts.cases.incident_list import (
     load_details,
 )
 from alerts.cases.incident_view import describe, describe_pending, history
-from alerts.cases.outcomes import tally
 from alerts.cases.outgoing import outgoing_sightings
 from alerts.cases.progress import CaseAct, find_later, find_unfinished, list_acts
 from alerts.cases.references import ReferenceRequest, State, find_requests

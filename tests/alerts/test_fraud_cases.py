@@ -1,17 +1,22 @@
 """What came of fraud cases: reported by handle, shown as a loss rate on page and API."""
 
+from datetime import timedelta
+
 import pytest
 
-from alerts.cases.outcomes import tally
-from alerts.records import FraudOutcome, Incident
-from alerts.service.upkeep import erase
+from alerts.cases.fraud_cases import list_scams, tally
+from alerts.records import FraudCase, Incident
+from alerts.service.upkeep import erase, expire
 from alerts.store import DocumentFilter
+from alerts.store.queries import set_tombstone
 from tests.alerts.browser import Browser
 from tests.alerts.builders import finding, fold_all, handle
+from tests.factories import clocks_at
 from tests.stores import on_server_too
 from ullage import audit
+from ullage.settings import StoreSettings
 
-WHEN = "2020-01-05T09:00:00+08:00"
+DAY = "2020-01-05"
 
 
 @pytest.fixture
@@ -34,11 +39,11 @@ def report(desk, accounts, leak):
             "incident": leak,
             "pseudonym": handle(who),
             "outcome": outcome,
-            "when": WHEN,
+            "first_contact": DAY,
             **more,
         }
         return Browser(desk.app).ask(
-            "POST", "/v1/outcomes", json=body, headers={"authorization": f"Bearer {secret}"}
+            "POST", "/v1/fraud-cases", json=body, headers={"authorization": f"Bearer {secret}"}
         )
 
     return post_outcome
@@ -75,8 +80,8 @@ def test_last_report_of_a_customer_counts(leak, report, store) -> None:
     "more",
     [
         {"who": "z"},
-        {"when": "2999-01-01T00:00:00Z"},
-        {"when": "2026-11-01"},
+        {"first_contact": "2999-01-01"},
+        {"first_contact": "yesterday"},
         {"outcome": "theft"},
         {"amount": 5},
         {"currency": "CNY"},
@@ -92,14 +97,14 @@ def test_invalid_outcome_is_rejected_and_not_echoed(leak, report, store, more) -
     answer = report(**more)
     assert answer.status_code == 400
     assert "13800138000" not in answer.text
-    assert list(store.scroll(FraudOutcome, DocumentFilter())) == []
+    assert list(store.scroll(FraudCase, DocumentFilter())) == []
 
 
 @pytest.mark.parametrize(
     ("more", "members"),
     [
         ({"who": "z"}, ["pseudonym"]),
-        ({"when": "2999-01-01T00:00:00Z"}, ["when"]),
+        ({"first_contact": "2999-01-01"}, ["first_contact"]),
         ({"amount": 5}, ["amount", "currency", "band"]),
         ({"outcome": "none", "band": "under_3000"}, ["band"]),
     ],
@@ -119,9 +124,9 @@ def test_outcome_of_another_tenants_incident_is_rejected(leak, desk, accounts, r
     secret = accounts.add_token(
         "theirs", ["outcome.report"], ["zetalend"], purpose="fraud cases", days=1, by="test"
     )[1]
-    body = {"incident": leak, "pseudonym": handle("a"), "outcome": "loss", "when": WHEN}
+    body = {"incident": leak, "pseudonym": handle("a"), "outcome": "loss", "first_contact": DAY}
     answer = Browser(desk.app).ask(
-        "POST", "/v1/outcomes", json=body, headers={"authorization": f"Bearer {secret}"}
+        "POST", "/v1/fraud-cases", json=body, headers={"authorization": f"Bearer {secret}"}
     )
     assert answer.status_code == 404
 
@@ -136,10 +141,74 @@ def test_outcome_is_audited_without_the_pseudonym(leak, report, context) -> None
     assert (entry.actor, entry.tenant, entry.object) == ("cases", "bank", f"incident {leak}: loss")
 
 
+def test_case_without_an_incident_is_stored_for_the_tenant_of_the_token(leak, report, store):
+    known_fields = ["PHONE", "NAME", "LOAN", "NAME"]
+    more = {"incident": "", "scam": list_scams()[0], "known_fields": known_fields}
+    assert report(**more).json() == {"recorded": True, "fraud": None}
+    (case,) = store.scroll(FraudCase, DocumentFilter())
+    assert (case.tenant, case.incident, case.subject) == ("bank", "", handle("a"))
+    assert case.known_fields == ("LOAN", "NAME", "PHONE")
+    assert case.first_contact.isoformat() == DAY
+    assert report(**more).json() == {"recorded": False, "fraud": None}
+
+
+@pytest.mark.parametrize(
+    ("more", "member"),
+    [
+        ({"scam": "unheard_of"}, "scam"),
+        ({"known_fields": ["13800138000"]}, "known_fields.0"),
+        ({"tenant": "zetalend"}, "tenant"),
+        ({"first_contact": "2999-01-01", "incident": ""}, "first_contact"),
+    ],
+)
+def test_invalid_case_names_its_member_and_stores_nothing(leak, report, store, more, member):
+    answer = report(**more)
+    assert [error["member"] for error in answer.json()["errors"]] == [member]
+    assert "13800138000" not in answer.text
+    assert store.count(FraudCase, DocumentFilter()) == 0
+
+
+def test_token_of_several_tenants_must_name_one_without_an_incident(leak, desk, accounts, store):
+    secret = accounts.add_token(
+        "all", ["outcome.report"], ["bank", "zetalend"], purpose="fraud cases", days=1, by="test"
+    )[1]
+    headers = {"authorization": f"Bearer {secret}"}
+
+    def ask(**more):
+        body = {"pseudonym": handle("a"), "outcome": "loss", "first_contact": DAY, **more}
+        return Browser(desk.app).ask("POST", "/v1/fraud-cases", json=body, headers=headers)
+
+    assert [error["member"] for error in ask().json()["errors"]] == ["incident", "tenant"]
+    assert ask(tenant="nobody").status_code in (400, 404)
+    assert store.count(FraudCase, DocumentFilter()) == 0
+    assert ask(tenant="bank").json()["recorded"] is True
+
+
+def test_case_of_an_erased_customer_is_rejected(leak, report, store, clock):
+    set_tombstone(store, "bank", handle("a"), clock.as_clock().now())
+    assert report(incident="").status_code == 400
+    assert report("b", incident="").json()["recorded"] is True
+    assert [case.subject for case in store.scroll(FraudCase, DocumentFilter())] == [handle("b")]
+
+
+@on_server_too
+def test_expired_cases_keep_the_numbers_of_an_incident_without_customers(
+    leak, report, store, clock
+):
+    report("a"), report("a", "none"), report("b", band="under_3000"), report("c", incident="")
+    (incident,) = store.scroll(Incident, DocumentFilter())
+    numbers = tally(store, incident).as_json()
+    for days in (200, 201):
+        expire(store, StoreSettings(), clocks_at(clock.as_clock().now() + timedelta(days=days)))
+        cases = list(store.scroll(FraudCase, DocumentFilter()))
+        assert [(case.subject, case.incident) for case in cases] == [("", leak)] * 2
+        assert tally(store, incident).as_json() == numbers
+
+
 @on_server_too
 def test_erased_customer_leaves_no_outcome(leak, report, store) -> None:
     report("a"), report("b")
     erase(store, "bank", handle("a"))
-    assert [outcome.subject for outcome in store.scroll(FraudOutcome, DocumentFilter())] == [
+    assert [outcome.subject for outcome in store.scroll(FraudCase, DocumentFilter())] == [
         handle("b")
     ]
