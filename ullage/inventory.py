@@ -326,18 +326,18 @@ class Inventory:
             signed = records[name].model_copy(update={"neighbours": copies}).sign(keys[name])
             write_whole(signed.model_dump_json().encode() + b"\n", self._path(name))
             if name in created:
-                self._unfinished(name).unlink()
+                self._build_unfinished_path(name).unlink()
                 sync_folder(self.folder)
 
     def _prepare_creation(self, service: str) -> None:
         """Mark an inventory as unfinished, and remove the key of an earlier attempt."""
-        if self._unfinished(service).exists():
+        if self._build_unfinished_path(service).exists():
             # it may be empty; `_missing_inventories` has found that it signed nothing
             (self.keys.root / FOLDER / f"{service}.key").unlink(missing_ok=True)
         else:
-            write_whole(b"", self._unfinished(service))
+            write_whole(b"", self._build_unfinished_path(service))
 
-    def _unfinished(self, service: str) -> Path:
+    def _build_unfinished_path(self, service: str) -> Path:
         return self.folder / f"{service}{UNFINISHED}"
 
     def _path(self, service: str) -> Path:
@@ -414,7 +414,7 @@ class Inventory:
         how = {
             name: "is missing, but its key is here"
             for name in self._names()
-            if name not in records and not self._unfinished(name).exists()
+            if name not in records and not self._build_unfinished_path(name).exists()
         }
         for holder, record in records.items():
             for name, (number, digest) in record.neighbours.items():

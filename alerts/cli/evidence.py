@@ -86,8 +86,8 @@ def reveal(
         if as_json:
             print_row({"sighting": sighting.id, "seen": sighting.at.isoformat(), field_: text})
         else:  # not wrapped, so that an address can be copied
-            seen = moment(sighting.at, context.zone)
-            typer.echo(f"{sighting.id}  {seen}  {safe(text) or '(none)'}")
+            seen_at = moment(sighting.at, context.zone)
+            typer.echo(f"{sighting.id}  {seen_at}  {safe(text) or '(none)'}")
 
 
 evidence = typer.Typer(

@@ -180,9 +180,9 @@ def _labels_of_matches(
     row[rowless] = beyond + np.arange(len(rowless))
     pairs = KeyedMembers.group((row + 1) << SUBJECT_BITS | found.subject)
     bits = pairs.combine_bits(label_bits(found.asked)[found.query])
-    both = np.flatnonzero(bits & WITH_MAILBOX == WITH_MAILBOX)
-    if len(both):
-        inside = np.flatnonzero(np.isin(pairs.number, both))
+    with_mailbox = np.flatnonzero(bits & WITH_MAILBOX == WITH_MAILBOX)
+    if len(with_mailbox):
+        inside = np.flatnonzero(np.isin(pairs.number, with_mailbox))
         repeated = _find_mailbox_owners(found.take(inside), pairs.number[inside])
         bits[repeated] &= ~BITS[FieldLabel.QQ]
     alone = (pairs.keys[np.bitwise_count(bits) < AGREEING] >> SUBJECT_BITS) - 1

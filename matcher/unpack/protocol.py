@@ -313,7 +313,7 @@ class UnreadPart(NamedTuple):
         return 1
 
     def words(self) -> tuple[str, str]:
-        """Why the part was not read, in words: (English, Chinese)."""
+        """Return why the part was not read, in words: (English, Chinese)."""
         return REASONS[self.reason]
 
 
@@ -337,7 +337,7 @@ class UnreadValueCount(UnreadPart):
         return self._number
 
     def words(self) -> tuple[str, str]:
-        """How many values were not read and why, in words: (English, Chinese).
+        """Return how many values were not read and why, in words: (English, Chinese).
 
         >>> UnreadValueCount("a.txt", "digests", 1).words()[0]
         '1 digest of a form that is not enrolled'

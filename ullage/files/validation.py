@@ -115,7 +115,9 @@ def _describe_unknown(place: Sequence[str], model: type[BaseModel]) -> str:
     if table and (suggestion := suggest(name, table.model_fields)):
         return suggestion.removeprefix(": ")
     fields = table.model_fields.items() if table else ()
-    described = (known for known, field in fields if name in WORD.findall(field.description or ""))
+    described = (
+        setting for setting, field in fields if name in WORD.findall(field.description or "")
+    )
     if meant := next(described, ""):
         return f"did you mean {meant}?"
     elsewhere = [path for path in _list_settings(model, ()) if path[-1] == name]

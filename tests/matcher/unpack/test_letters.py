@@ -176,7 +176,7 @@ def test_encoded_words_are_read(value: str, read: str) -> None:
 
 
 def test_flowed_lines_of_a_mail_are_joined() -> None:
-    def written(more: str) -> str:
+    def write_message(more: str) -> str:
         return (
             "From: a@mail.invalid\nTo: b@mail.invalid\nMIME-Version: 1.0\n"
             f"Content-Type: text/plain; charset=utf-8; format=flowed{more}\n\n"
@@ -184,7 +184,8 @@ def test_flowed_lines_of_a_mail_are_joined() -> None:
         )
 
     glued, apart = (
-        out_of(written(more).encode(), "a.eml").texts["!/part1.txt"] for more in ("; delsp=yes", "")
+        out_of(write_message(more).encode(), "a.eml").texts["!/part1.txt"]
+        for more in ("; delsp=yes", "")
     )
     assert glued == "call 15400000001 now\n-- \nme\n"
     assert apart == "call 15400 000001 now\n-- \nme\n"
