@@ -51,6 +51,8 @@ LABELLED_END = tuple(
     f"(?:{'|'.join(map(re.escape, labels))}){GAP}(?:[0-9]{{2,10}}|[0-9]{{12,17}})\\n[0-9]"
     for labels in split_labels(LABELS)
 )
+LINE_OF_DIGITS = re.compile(r"\n(?<=[0-9\-]\n)[0-9]")
+"""A line that begins with a digit behind one that ends with a digit or hyphen."""
 NO_DIGIT = re.compile(r"[^0-9Xx]+")
 LONGEST_LABEL, LONGEST_BETWEEN = 40, 400
 """Characters before a number in which its label stands, and before a message its author."""
@@ -80,6 +82,7 @@ LINE_ENDS = b"\n\x1c"
 SHORTEST_PART, LONGEST_HEAD = 2, 130
 """Digits of a part of a number, and bytes of the line with author and time before it."""
 LABEL_CELLS = ("手\t机", "电\t话", "電\t話", "身\t份", "卡\t号", "证\t件")
+LABEL_SIGN = re.compile(f"\t[{''.join(label[-1] for label in LABEL_CELLS)}]")
 SINGLE_CELLS = re.compile(r"(?<![^\t\n])(?P<value>[0-9](?:\t[0-9]){10,18}(?:\t[Xx])?)(?![^\t\n])")
 COLUMNS = (
     ("area", "exchange", "line"),
@@ -94,6 +97,8 @@ COLUMNS = (
     ("npa", "nxx", "station"),
 )
 """Labels of the three columns of a number of North America."""
+MIDDLE_COLUMNS = ("xchange", "XCHANGE", "refix", "REFIX", "nxx", "NXX")
+"""Parts of the label of the second of them."""
 SIGNS = ",;\t|"
 HEADER = re.compile(
     rf"(?i)(?<![a-z0-9_])(?:npa|area[ _]?(?:code)?)[\"']?(?P<sign>[{SIGNS}])[\"']?"
@@ -119,7 +124,7 @@ def _list_lines() -> Iterator[Spelling]:
         ),
         near_misses=("单号 138001-\n38000", "138001\n38000", "数量：138001\n金额：38000"),
         gate=(*spell_out(digits, ("-\\n",), digits), *LABELLED_END),
-        rewrite=partial(_rewrite, "\n", WRAPPED, _read_wrapped),
+        rewrite=partial(_rewrite, LINE_OF_DIGITS, WRAPPED, _read_wrapped),
     )
     yield Spelling(
         "backslash at the end of a line",
@@ -130,7 +135,7 @@ def _list_lines() -> Iterator[Spelling]:
         ),
         near_misses=(f"a = {PHONE[:6]} \\\n{PHONE[6:]}", f"n: 1{PHONE[:6]}\\\n{PHONE[6:]}"),
         gate=tuple(spell_out(("\\\\\\n",), digits)),
-        rewrite=partial(_rewrite, "\\\n", CONTINUED, _read_continued),
+        rewrite=partial(_rewrite, re.compile(r"\\\n[0-9]"), CONTINUED, _read_continued),
     )
     yield Spelling(
         "narrow columns of SQL*Plus",
@@ -164,7 +169,7 @@ def _list_chats() -> Iterator[Spelling]:
             rf"[0-9][0-9 ]{{0,9}}\"\s{{0,40}}\}},\s{{0,40}}{_TYPE}\"text\"\s?:\s?\"[0-9 ]",
             rf"\"[0-9 +]{{1,12}}\",\s{{0,40}}{_TYPE}\"text\"\s?:\s?\"[0-9 ]",
         ),
-        rewrite=partial(_rewrite, '"type"', ENTITIES, _read_entities),
+        rewrite=partial(_rewrite, re.compile('"type"'), ENTITIES, _read_entities),
     )
     yield Spelling(
         "value in two messages of one author",
@@ -190,7 +195,7 @@ def _list_chats() -> Iterator[Spelling]:
             rf"{_CONTENT}[0-9]{{2,10}}\"",
             rf"{_CONTENT}[.@_][a-z0-9._%+\-]{{0,40}}[@.]",
         ),
-        rewrite=partial(_rewrite, '"content"', MESSAGES, _read_messages),
+        rewrite=partial(_rewrite, re.compile('"content"'), MESSAGES, _read_messages),
     )
 
     yield Spelling(
@@ -224,7 +229,10 @@ def _list_cells() -> Iterator[Spelling]:
         ),
         gate=LABEL_CELLS,
         rewrite=partial(
-            _rewrite, "\t", SINGLE_CELLS, lambda match: match["value"].replace("\t", "")
+            _rewrite,
+            LABEL_SIGN,
+            SINGLE_CELLS,
+            lambda match: match["value"].replace("\t", ""),
         ),
     )
     yield Spelling(
@@ -241,10 +249,17 @@ def _list_cells() -> Iterator[Spelling]:
 
 
 def _rewrite(
-    sign: str, pattern: re.Pattern[str], read: Callable[[re.Match[str]], str], text: str
+    sign: re.Pattern[str],
+    pattern: re.Pattern[str],
+    read: Callable[[re.Match[str]], str],
+    text: str,
 ) -> str:
-    """Return `text` with each match of `pattern` as `read` returns it; "" leaves it."""
-    if sign not in text:
+    """Return `text` with each match of `pattern` as `read` returns it; "" leaves it.
+
+    A text without `sign`, which is found at the speed of memory, stays: a text full of escapes is
+    rewritten whatever gates it has.
+    """
+    if sign.search(text) is None:
         return text
 
     def replace(match: re.Match[str]) -> str:
@@ -335,6 +350,8 @@ def _read_message_lines(match: re.Match[str]) -> str:
 
 def _join_narrow(text: str) -> str:
     """Return `text` with values whole that were cut at the width of their column."""
+    if "----\n" not in text:
+        return text
     widths = {len(rule[0]) for rule in NARROW.finditer(text)}
     lines, number = text.split("\n"), 0
     while number < len(lines) - 1:
@@ -355,6 +372,8 @@ def _join_narrow(text: str) -> str:
 
 def _join_columns(text: str) -> str:
     """Return `text` with numbers in three columns whole, from the line of their labels on."""
+    if not any(name in text for name in MIDDLE_COLUMNS):
+        return text
     lines, sign, first = text.split("\n"), "", -1
     for number, line in enumerate(lines):
         if header := HEADER.search(line):
