@@ -66,14 +66,15 @@ LETTERS, FEWEST_DIGITS = {"O": "0", "o": "0", "l": "1", "I": "1"}, 8
 At least FEWEST_DIGITS of the number must be digits.
 """
 INTERNATIONAL = re.compile(r"(?:\+|00)([1-9]\d{6,14})", re.ASCII)
-ANYWHERE = tuple(
-    (
+ANYWHERE = (
+    *(
         "手机 手机号 手机号码 电话 电话号码 联系电话 联系方式 预留手机 预留手机号 tel phone mobile"
         " phone_number sjh phone_no phoneno mobile_no mobileno mobile_phone mobilephone"
         " telephone tel_no 联系手机 绑定手机 注册手机 phonenumber mobile_number mobilenumber"
         " whatsapp mobile_phone_number contact_number contact_phone contactnumber contactphone"
         " homephone workphone msisdn dest_addr"
-    ).split()
+    ).split(),
+    *("call me on", "call me at", "call me back on", "call me back at"),
 )
 TRADITIONAL = "852 853 886"
 """Calling codes of places that write traditional characters."""

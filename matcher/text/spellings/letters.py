@@ -35,10 +35,10 @@ from matcher.columns.bitset import (
 from matcher.columns.literals import spell_out
 from matcher.text.digit_groups import HAN_SEPARATORS, SMALL_X
 from matcher.text.fold import fit
-from matcher.text.group_numbers import is_valid
+from matcher.text.group_numbers import is_valid, split_labels
 from matcher.text.spellings import Spelling
 from ullage.identifiers import iban, phone
-from ullage.identifiers.base import BEFORE
+from ullage.identifiers.base import BEFORE, GAP
 from ullage.regex import compile_later
 
 SPELT = {
@@ -69,6 +69,18 @@ SPELT = {
 
 A mobile number begins with 13 to 19, a year with 19 or 20.
 """
+SPOKEN = SPELT | {
+    word: digit
+    for words in (
+        "ноль один два три четыре пять шесть семь восемь девять",
+        "không một hai ba bốn năm sáu bảy tám chín",
+    )
+    for word, digit in zip(words.split(), "0123456789", strict=True)
+}
+"""Words for digits behind the label of a phone, in Russian and Vietnamese too."""
+SPOKEN_WORD = re.compile("|".join(sorted(SPOKEN, key=len, reverse=True)))
+BEHIND_SPOKEN = rf"(?: (?:is|es|est|ist))?{GAP}"
+"""Text between a label and a number that is spoken."""
 LONGEST_SPELT = 18 * 7
 """Characters of eighteen words and what stands between them."""
 SPELT_WORD = re.compile("|".join(sorted(SPELT, key=len, reverse=True)))
@@ -118,6 +130,7 @@ def rows() -> Iterator[Spelling]:
         for digits in ("1", "3456789", "2", "0")
     }
     signs = ("", " ", "-", ",", ", ")
+    spoken = "|".join(sorted(SPOKEN, key=len, reverse=True))
     following = {digits: (f"(?:{'|'.join(spelt)})",) for digits, spelt in of.items()}
     yield Spelling(
         "word IBAN glued to its number",
@@ -166,6 +179,26 @@ def rows() -> Iterator[Spelling]:
             r" \-]?[xX](?![A-Za-z]))?"
         ),
         plain=_read_spelt,
+    )
+    yield Spelling(
+        "spoken phone behind its label",
+        "stretch",
+        examples=(
+            ("телефон: один три восемь ноль ноль один три восемь ноль ноль ноль", PHONE),
+            ("SĐT một ba tám không không một ba tám không không không", PHONE),
+        ),
+        near_misses=("телефон: один три восемь", "один три восемь ноль ноль один три восемь"),
+        languages=("en", "es", "de", "fr", "ru", "vi"),
+        gate=tuple(
+            f"(?:{'|'.join(map(re.escape, labels))}){BEHIND_SPOKEN}(?:{spoken})[ ,.\\-]"
+            for labels in split_labels(phone.HEADERS)
+        ),
+        pattern=compile_later(
+            rf"(?i)(?:{'|'.join(map(re.escape, sorted(phone.HEADERS, key=len, reverse=True)))})"
+            rf"{BEHIND_SPOKEN}(?P<value>(?:{spoken})(?:[ ,.\-]{{1,2}}(?:{spoken})){{6,14}})"
+            rf"(?![ ,.\-]{{1,2}}(?:{spoken})|\w)"
+        ),
+        plain=lambda m: "".join(SPOKEN[word] for word in SPOKEN_WORD.findall(m["value"].lower())),
     )
     yield Spelling(
         "Morse code",
