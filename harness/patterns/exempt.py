@@ -28,6 +28,9 @@ PROVEN = {
     "matcher.text.spellings.escapes.BACKSLASHED": (
         "begins at no backslash behind two, and so once in a run of them"
     ),
+    "matcher.text.spellings.fragments.MESSAGES": (
+        "goes on to the next `content` alone, and 600 characters at most"
+    ),
     "matcher.unpack.readers.office.TOKEN": (
         "each `<` looks ahead to the next, and what the first form leaves the second takes"
     ),

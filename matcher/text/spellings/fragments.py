@@ -68,7 +68,8 @@ GLUE = re.compile(ENTITY_GLUE)
 _CONTENT = r"\"content\"\s?:\s?\""
 MESSAGES = re.compile(
     rf"{_CONTENT}(?P<value>(?P<first>[0-9]{{2,10}}|[a-z0-9._%+\-]{{1,30}})"
-    rf"(?P<between>\"[\s\S]{{1,600}}?{_CONTENT})(?P<second>[^\"\n]{{1,60}}))(?=\")"
+    rf"(?P<between>\"(?:(?!\"content\")[\s\S]){{1,600}}{_CONTENT})"
+    rf"(?P<second>[^\"\n]{{1,60}}))(?=\")"
 )
 AUTHOR = re.compile(r"\"(?:author|from|sender|user|username)\"\s?:\s?(\{[^{}]*\}|\"[^\"]*\"|\d+)")
 _MOMENT = r"[^\n\x1c]{0,60}?[0-2]?\d:[0-5]\d[^\n\x1c]{0,60}"
