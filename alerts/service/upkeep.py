@@ -148,14 +148,8 @@ def expire(
 def erase(store: IncidentStore, tenant: str, subject: str) -> Counter[type[Document]]:
     """Delete all documents that name one customer, and return how many, by class.
 
-    <<<<<<< HEAD
-    These are exposures, records of benign posts and outcomes of fraud cases, and the sealed
-    originals of posts with the customer, because a title or file name may be personal. `subject` is
-    the pseudonym.
-    =======
-    That is exposures, further sightings and fraud cases, and the encrypted originals of
-    the posts with the customer, because a title or the name of a file may be theirs.
-    >>>>>>> 5fd6562c (alerts: take fraud cases with and without an incident)
+    These are exposures, records of benign posts, fraud cases and the sealed originals of posts with
+    the customer, because a title or file name may be personal. `subject` is the pseudonym.
     """
     where = DocumentFilter({"tenant": (tenant,), "subject": (subject,)})
     removed = Counter[type[Document]]()

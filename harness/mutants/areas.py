@@ -86,11 +86,11 @@ AREAS = {
         (
             "alerts/cases/decisions.py",
             "alerts/cases/evidence.py",
-            "alerts/cases/outcomes.py",
+            "alerts/cases/fraud_cases.py",
             "ullage/custody/vault.py",
         ),
         (
-            *_tests("alerts", "deadline duties external_times maintenance originals outcomes"),
+            *_tests("alerts", "deadline duties external_times fraud_cases maintenance originals"),
             *_tests(
                 "alerts",
                 "clock_commands next_step overtaken person running_deadlines second_person"

@@ -341,11 +341,13 @@ def _words() -> dict[str, str]:
 def kind_named(name: str) -> str:
     """Return the kind of value that a column of this name has without `--map`; "" if unclear.
 
-    >>> [kind_named(name) for name in ("手机号码", "客户号", "QQ", "mobile")]
-    ['phone', 'customer_ref', 'qq', '']
+    >>> [kind_named(name) for name in ("手机号码", "客户号", "QQ", "mobile", "cohort_branch")]
+    ['phone', 'customer_ref', 'qq', '', 'cohort_branch']
     """
     word = name.strip().lower()
-    return "" if word in AMBIGUOUS else _words().get(word, "")
+    if word in AMBIGUOUS:
+        return ""
+    return _words().get(word, "") or (word if _dimension(word) else "")
 
 
 def suggestion(name: str) -> str:

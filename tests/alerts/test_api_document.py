@@ -115,6 +115,6 @@ def test_every_route_is_documented(desk) -> None:
         route.path for route in list_routes(application(desk)) if route.path.startswith("/v1/")
     }
     documented = {
-        re.sub(r"\{[^}]*\}|\$ID|csv", "X", path) for path in re.findall(r"/v1/[\w/{}$.]+", TEXT)
+        re.sub(r"\{[^}]*\}|\$ID|csv", "X", path) for path in re.findall(r"/v1/[\w/{}$.-]+", TEXT)
     }
     assert {re.sub(r"\{[^}]*\}", "X", path) for path in paths} <= documented

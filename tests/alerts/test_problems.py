@@ -62,7 +62,7 @@ def test_head_is_answered_wherever_get_is(program) -> None:
 
 def test_allow_names_the_methods_of_the_path(program) -> None:
     assert program("POST", "/v1/incidents", OCTETS).headers["allow"] == "GET, HEAD"
-    assert program("DELETE", "/v1/outcomes", OCTETS).headers["allow"] == "POST"
+    assert program("DELETE", "/v1/fraud-cases", OCTETS).headers["allow"] == "POST"
 
 
 @pytest.mark.parametrize(

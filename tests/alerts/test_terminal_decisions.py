@@ -16,7 +16,7 @@ from tests.alerts.browser import ASKER, CHEAP, add_account
 from tests.alerts.test_table_of_roles import A, B, things  # noqa: F401 - a fixture
 from ullage import audit
 from ullage.audit import current_user
-from ullage.errors import ConfigError, UllageError
+from ullage.errors import ConfigError, Exit, UllageError
 from ullage.security import keys
 
 SENT = ("--regime", "pipl-57", "--channel", "fax", "--reference", "R-1")
@@ -117,7 +117,7 @@ def test_incident_is_assigned_only_to_a_permitted_account(
     for name in ("Nobody", "Wang Fang"):
         refused = run("assign", A, "--to", name, "--by", "Zhao Min")
         assert (refused.exit_code, "nobody with an account of that name" in refused.output) == (
-            2,
+            Exit.FAILED,
             True,
         )
     assert run("assign", A, "--to", "-", "--by", "Zhao Min").exit_code == 0

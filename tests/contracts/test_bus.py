@@ -162,7 +162,7 @@ def test_second_live_consumer_of_a_group_is_rejected_with_the_holder(
     bus: Bus, open_again: OpenAgain
 ) -> None:
     subscription = bus.subscribe(CAPTURES, "match")
-    with pytest.raises(ConfigError, match=f"process {os.getpid()}"):
+    with pytest.raises(ConfigError, match=rf"process \({os.getpid()}\)"):
         open_again().subscribe(CAPTURES, "match")
     subscription.close()
     open_again().subscribe(CAPTURES, "match").close()
@@ -193,7 +193,7 @@ def test_killed_consumer_frees_its_place_and_its_records_return(
     with holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "1\n"
-        with pytest.raises(ConfigError, match=f"process {holder.pid}"):
+        with pytest.raises(ConfigError, match=rf"process \({holder.pid}\)"):
             bus.subscribe(CAPTURES, "match")
         holder.send_signal(signal.SIGKILL)
         holder.wait()

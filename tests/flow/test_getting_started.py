@@ -160,7 +160,7 @@ def test_every_shown_command_works(
     for page in ("README.md", "README.zh.md", "docs/assess.md"):
         assert read_shown_verdict(page), page
         assert is_shortened(read_shown_verdict(page), verdict), page
-    assert re.search(r"INC-\w+ +high", outputs["ullage --data first incidents list"])
+    assert re.search(r"INC-\w+\t\S+\thigh", outputs["ullage --data first incidents list"])
     assert "password" in (tmp_path / "run.log").read_text()
 
 

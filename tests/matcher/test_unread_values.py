@@ -57,9 +57,7 @@ UNREAD: dict[str, tuple[str, Callable[[str], str]]] = {
     "masked card": ("masked", lambda value: f"6222 **** **** {value[7:]}"),
     "letters for digits": (
         "spelt",
-        lambda value: " ".join(
-            (value[:3].translate(ALIKE), value[3:7], value[7:].translate(ALIKE))
-        ),
+        lambda value: " ".join((value[:3], value[3:7], value[7:])).translate(ALIKE),
     ),
     "a star for the sign": ("spelt", lambda value: f"zhang{value[7:]}*qq.com"),
     "two parts": ("spelt", lambda value: f"zhang{value[7:]}|163.com"),

@@ -243,7 +243,7 @@ def test_log_shows_what_was_sent_to_whom(webhook_data, run):
     assert run("notify", "log") == "Nothing in the log.\n"
     publish(Context(webhook_data), finding("f", range(10), people="ab").encode())
     run("alert", "--once")
-    assert re.search(r"UTC +sent +soc +INC-", run("notify", "log"))
+    assert re.search(r" CST\tsent\tINC-\w+\t1\tsoc\t", run("notify", "log"))
     [row] = map(json.loads, run("notify", "log", "--json", "--outcome", "sent").splitlines())
     assert (row["channel"], row["outcome"], row["attempts"]) == ("soc", "sent", 1)
     assert run("notify", "log", "--json", "--outcome", "failed") == ""
