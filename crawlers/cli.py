@@ -97,7 +97,10 @@ def crawl(ctx: typer.Context, names: Names = None, once: Once = False) -> None:
 
 
 def _tell(unread: Collection[str], faults: Sequence[ConfigError]) -> None:
-    """Print which sites were not read, and exit with the code for it."""
+    """Print which sites were not read, and exit with the code for it.
+
+    The exit is a FaultsError for refused files, otherwise typer.Exit.
+    """
     if unread:
         typer.echo(f"not read: {', '.join(sorted(unread))}: `ullage sites` shows why", err=True)
     if faults:
@@ -333,7 +336,10 @@ def _night_until(site: Site, now: float) -> str:
 
 
 def _own_presets(context: Context) -> str:
-    """Check the user's own presets against their samples and return a summary."""
+    """Check the user's own presets against their samples and return a summary.
+
+    Raises FaultsError if one of them is faulty.
+    """
     presets = Presets(context.data / FOLDER)
     presets.refresh()
     faults = [fault for error in presets.faults for fault in list_faults(error)]

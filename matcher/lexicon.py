@@ -577,7 +577,10 @@ def _resolve_meanings(forms: Iterable[_TermMatch]) -> Iterator[tuple[_TermMatch,
 
 
 def _find_accompanied(matches: Iterable[_TermMatch]) -> Iterator[tuple[int, str]]:
-    """Yield ambiguous terms that follow another term, a label or a brand: number of match, term id.
+    """Yield the ambiguous terms that count: number of the match and id of the term.
+
+    Those count whose entry needs company and has it: another term, a label or a brand that ends at
+    most `NEAR` characters before.
 
     It remembers the last form that is company and the last one before it with different ids, so a
     flood costs linear time.

@@ -72,7 +72,10 @@ def verify(
 
 
 def _verify_file(context: Context, file: Path) -> None:
-    """Print who signed a coverage report or a proof of erasure, or that it was changed since."""
+    """Print who signed a coverage report or a proof of erasure, or that it was changed since.
+
+    Raises ConfigError if it cannot be read; exits with 1 (typer.Exit) if it was changed.
+    """
     try:
         text = file.read_bytes().decode("utf-8", "replace")
     except OSError as error:
@@ -105,7 +108,10 @@ def _as_json(chain: ChainCheck) -> dict[str, object]:
 
 
 def _read_expected(path: Path) -> list[tuple[str, int, str]]:
-    """Read the expected chain, number and digest of each chain; skips broken chains."""
+    """Read the expected chain, number and digest of each chain; skips broken chains.
+
+    Raises ConfigError if the file is not the output of `audit verify --json`.
+    """
     try:
         rows = [
             json.loads(line)

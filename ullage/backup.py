@@ -162,7 +162,8 @@ def restore(context: Context, source: Path, keys_from: Path | None) -> Iterator[
     """Restore a backup into the data folder, which must be empty; yield a line for each step.
 
     Raises CorruptError, before anything is written, if a file is damaged, of another version, or
-    was not written by the holder of the keys.
+    was not written by the holder of the keys. Raises ConfigError if the folder is not empty or the
+    backup not complete.
     """
     if context.data.exists() and any(context.data.iterdir()):
         raise ConfigError(

@@ -191,7 +191,8 @@ def _parts(context: Context) -> Iterator[ErasureStage]:
 def _handle(given: str, tenant: str, parts: Iterable[ErasureStage]) -> str:
     """Return the given pseudonym, or resolve the customer reference on standard input.
 
-    The reference is neither stored nor shown.
+    The reference is neither stored nor shown. Raises ConfigError if it is malformed, missing, or
+    can only be resolved on the build host.
     """
     if given != "-":
         if not HANDLE.fullmatch(given):

@@ -73,7 +73,8 @@ def connect_incidents(
 ) -> AbstractContextManager[Incidents]:
     """Return the incidents as a context; entering raises UllageError if they are unreachable.
 
-    A missing store is created only if something is `to_open`.
+    A missing store is created only if something is `to_open`. Raises ConfigError if alert is not
+    installed.
     """
     for entry in importlib.metadata.entry_points(group=GROUP):
         try:

@@ -288,7 +288,10 @@ def _bus_plan(knob: str, url: str, keep: Mapping[str, Retention]) -> Iterator[st
 
 @contextlib.contextmanager
 def _require_extra(extra: str) -> Iterator[None]:
-    """Name the missing extra if an import in this block fails."""
+    """Name the missing extra if an import in this block fails.
+
+    Raises ConfigError with that name.
+    """
     try:
         yield
     except ModuleNotFoundError as error:
@@ -500,7 +503,10 @@ def _with_keys(store: keys.KeyStore) -> set[str]:
 
 
 def _signers(context: Context) -> str:
-    """Describe how many signers are trusted here, by topic."""
+    """Describe how many signers are trusted here, by topic.
+
+    Raises ConfigError if no signer is known.
+    """
     counts = {
         topic: len(keys.load_verifier(context.keys, topic).known) for topic in (CAPTURES, FINDINGS)
     }

@@ -263,7 +263,10 @@ class Provider:
         return cached[1]
 
     def _exchange_code(self, place: str, journey: Journey, code: str) -> Mapping[str, Any]:
-        """Exchange the code, which works once, and return the answer."""
+        """Exchange the code, which works once, and return the answer.
+
+        Raises LoginRefusedError if the provider takes neither the code nor the client.
+        """
         form = {
             "grant_type": "authorization_code",
             "code": code,
@@ -286,7 +289,10 @@ class Provider:
         return answer
 
     def _read_claims(self, answer: Mapping[str, Any], nonce: str) -> Mapping[str, Any]:
-        """Return the verified claims of the ID token in an answer."""
+        """Return the verified claims of the ID token in an answer.
+
+        Raises LoginRefusedError if there is no token, or it is expired, forged or incomplete.
+        """
         token = answer.get("id_token")
         if not isinstance(token, str):
             raise LoginRefusedError(NOT_BELIEVED, "no ID token")

@@ -367,6 +367,7 @@ class SignOn:
         """Record refusals in the block in the audit log.
 
         A provider that cannot be reached is turned into a refusal with a message for the person.
+        That is a LoginRefusedError, too.
         """
         try:
             yield

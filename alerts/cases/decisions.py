@@ -395,7 +395,10 @@ class Decisions:
 
 
 def _parse_choice(chosen: Sequence[str], now: Status) -> tuple[str, str, str]:
-    """Return the status, regime and stage of a choice, if the incident's status is `now`."""
+    """Return the status, regime and stage of a choice, if the incident's status is `now`.
+
+    Raises QueryError if the choice is unknown, or names no regime and stage of a report.
+    """
     action, *about = chosen
     if action in PLAIN and not about:
         return action, "", ""

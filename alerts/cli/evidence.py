@@ -53,7 +53,10 @@ def reveal(
     as_json: bool,
     by: str,
 ) -> None:
-    """Show the addresses of an incident's posts in clear, or one field of one sighting."""
+    """Show the addresses of an incident's posts in clear, or one field of one sighting.
+
+    Raises ConfigError if no originals are stored, or more than one field is asked for.
+    """
     if not context.settings.originals.days:
         raise ConfigError(
             Phrase("originals.days is 0, so no originals are stored: set it to store new ones")

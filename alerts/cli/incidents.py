@@ -120,7 +120,8 @@ def _each(
 ) -> None:
     """Apply an action to each incident in somebody's name, and print the results.
 
-    The exit code is 1 if one of them was refused.
+    The exit code is 1 if one of them was refused. Exits with 1 (typer.Exit) if one of them was
+    refused.
     """
     with _cases(context, by, permission) as (cases, who):
         results = cases.several(incidents, lambda id_: act(cases, id_, who))
@@ -572,9 +573,10 @@ def _describe_folded_rows(page: QueuePage) -> Iterator[str]:
 
 
 def _seller(context: Context, store: IncidentStore, author: str) -> str:
-    """Return the tokens of an author, separated by commas; "" if they posted nothing.
+    """Return the tokens of an author, separated by commas; "" for nobody or one without posts.
 
-    A name is converted to keyed hashes here and passed no further.
+    Tokens are returned as they are. A name, read from standard input for "-", is converted to keyed
+    hashes here and passed no further; the audit log records how many tokens it has.
     """
     if not author or TOKENS.fullmatch(author):
         return author

@@ -137,7 +137,10 @@ def _record(
 def _answer(
     context: Context, incident: str, entry: str, by: str, note: str, *, is_confirmed: bool
 ) -> None:
-    """Confirm or refuse one act that waits for a second person, or all of an incident's."""
+    """Confirm or refuse one act that waits for a second person, or all of an incident's.
+
+    Raises ConfigError if "all" is asked for and nothing is waiting.
+    """
     with deciding(context, by, CONFIRM if is_confirmed else "incident.decide") as (store, who):
         cases = Cases(work_of(context, store), context.trail(), actor_of(context, who))
         waiting = [pending.id for pending, _ in cases.pending(cases.incident(incident))]
@@ -272,7 +275,7 @@ def _export_customers(
 ) -> None:
     """Write the pseudonyms of one incident's customers as CSV, without any value of theirs.
 
-    The export is written to the audit log.
+    The export is written to the audit log. Raises ConfigError unless exactly one incident is named.
     """
     if len(incidents) != 1:
         raise ConfigError(f"--format {CUSTOMERS} exports one incident: name it")

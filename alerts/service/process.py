@@ -268,7 +268,10 @@ def _build_worker(
 
 
 def _create_metrics(context: Context, registry: CollectorRegistry) -> AlertMetrics:
-    """Create the metrics of this process, and set those that only settings change."""
+    """Create the metrics of this process, and set those that stay the same while it runs.
+
+    The expiry of certificates is registered, too, and read at each scrape.
+    """
     metrics = AlertMetrics(registry, context.settings.tenants, context.clock)
     metrics.canary.interval.set(context.settings.canary.interval_seconds)
     metrics.reveals_allowed.set(REVEALS_ALLOWED)

@@ -366,7 +366,10 @@ def store_plan(context: Context) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _require_client() -> Iterator[None]:
-    """Explain what to install where importing Elasticsearch's client fails."""
+    """Explain what to install where importing Elasticsearch's client fails.
+
+    Raises ConfigError in that case.
+    """
     try:
         yield
     except ModuleNotFoundError:

@@ -106,7 +106,10 @@ def read_tallies(answer: Mapping[str, Any], by: Sequence[str]) -> list[GroupCoun
 def _read_bucket(
     bucket: Mapping[str, Any], by: Sequence[str], values: tuple[str, ...], span: int
 ) -> Iterator[GroupCount]:
-    """Yield the counts of a bucket and its nested buckets."""
+    """Yield the counts of a bucket and its nested buckets.
+
+    Raises QueryError if the server left values out because there are too many.
+    """
     if len(values) == len(by):
         if count := int(bucket["doc_count"]):
             yield GroupCount(
@@ -576,7 +579,10 @@ def condition(kind: type[Document], where: DocumentFilter) -> dict[str, Any]:
 
 
 def _terms(kind: type[Document], values: Mapping[str, Collection[str]]) -> list[dict[str, Any]]:
-    """Return one query per filter."""
+    """Return one query per filter.
+
+    Raises QueryError if the class has no such column or set, and TypeError for a single string.
+    """
     for name, allowed in values.items():
         if isinstance(allowed, str):
             raise TypeError(f"{name}: give a collection of values")
@@ -588,7 +594,10 @@ def _terms(kind: type[Document], values: Mapping[str, Collection[str]]) -> list[
 
 
 def _phrases_query(kind: type[Document], text: str) -> list[dict[str, Any]]:
-    """Return queries for every phrase of a text; a text without a word matches nothing."""
+    """Return queries for every phrase of a text; a text without a word matches nothing.
+
+    Raises QueryError for a class without full-text search.
+    """
     if not kind.searchable:
         raise QueryError(Phrase("%(kind)s has no full-text search", kind=kind.__name__))
     phrases = query_phrases(text)

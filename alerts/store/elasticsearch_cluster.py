@@ -353,8 +353,11 @@ def _read_secret(keys: KeyStore, name: str) -> str | None:
 def connect(address: Address, keys: KeyStore, patience: float) -> Elasticsearch:
     """Return a client of the cluster; nothing is sent yet.
 
-    It never repeats a request: the holder of the record does. Raises ConfigError if the password or
-    a TLS file is missing.
+    It never repeats a request: the holder of the record does. The login is that of the keys; none
+    is needed on loopback without TLS, or with a client certificate, otherwise its absence is a
+    ConfigError, as is that of a TLS file. A request that takes longer than
+    `patience` seconds fails only if the server is silent. The client's own log is switched off,
+    because errors say the same.
     """
     # its messages are raised as errors instead
     logging.getLogger("elastic_transport").setLevel(logging.CRITICAL)
@@ -383,7 +386,8 @@ def server_errors(
     """Translate errors of client and server within a `with` block into errors of this project.
 
     A message never repeats a request. If the server refuses access, the message names the services
-    that have `privilege` on `kinds`, which the request needs.
+    that have `privilege` on `kinds`, which the request needs. Another product than Elasticsearch is
+    a ConfigError, a server that cannot be reached an UnavailableError.
     """
     where = f"Elasticsearch at {address.nodes[0]}"
     try:

@@ -248,7 +248,10 @@ class SqliteStore:
         total: str = "",
         moments: Sequence[datetime] = (),
     ) -> list[GroupCount]:
-        """See `IncidentStore.tally`."""
+        """See `IncidentStore.tally`.
+
+        Raises QueryError for more than `MAX_TALLIES` values.
+        """
         if moments:
             since, before = (
                 max(filter(None, (where.since, moments[0]))),

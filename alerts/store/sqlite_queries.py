@@ -224,7 +224,8 @@ def _values_condition(
 ) -> Condition:
     """Return the condition that a column or a set has one of these values, or none of them.
 
-    An index may lead by it only if it `leads`.
+    An index may lead by it only if it `leads`. Raises QueryError if the class has no such column or
+    set, and TypeError for a single string.
     """
     if isinstance(values, str):
         raise TypeError(f"{field}: give a collection of values")
@@ -257,7 +258,10 @@ def _json(values: Collection[str]) -> str:
 def _text_condition(
     kind: type[Document], table: str, text: str, leads: str | None
 ) -> tuple[str, *tuple[str, ...]]:
-    """Return the condition that every phrase occurs; a text without words matches nothing."""
+    """Return the condition that every phrase occurs; a text without words matches nothing.
+
+    Raises QueryError for a class without full-text search.
+    """
     if not kind.searchable:
         raise QueryError(Phrase("%(kind)s has no full-text search", kind=kind.__name__))
     phrases = query_phrases(text)

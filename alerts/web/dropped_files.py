@@ -223,7 +223,10 @@ class Judge:
     async def _connect(
         self, question: assessing.AssessmentRequest
     ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-        """Connect to match, send `question`, and yield the streams."""
+        """Connect to match, send `question`, and yield the streams.
+
+        Raises NotJudgedError if match cannot be reached.
+        """
         with assessing.address(self.data) as address:
             try:
                 reader, writer = await asyncio.open_unix_connection(address, limit=LONGEST_LINE)
@@ -476,7 +479,10 @@ class Upload:
         self.taken.set()
 
     async def _read(self) -> bool:
-        """Parse the next chunk; return False at the end."""
+        """Parse the next chunk; return False at the end.
+
+        Raises QueryError if the form is malformed.
+        """
         chunk = await anext(self._stream, b"")
         if not chunk:
             self.taken.set()

@@ -141,7 +141,8 @@ class ChannelFolder:
     def read(self, service: str = "") -> dict[str, ChatChannel]:
         """Return the enabled channels of `service`, or of all services, by name.
 
-        Faults, refused files and disabled channels are stored in the fields of this object.
+        Faults, refused files and disabled channels are stored in the fields of this object. They
+        are ConfigErrors.
         """
         self.faults, self.refused, self.disabled, channels = [], {}, {}, dict[str, ChatChannel]()
         for path in sorted((self.data / FOLDER).glob("*.toml")):

@@ -71,7 +71,10 @@ def _folder(context: Context) -> ChannelFolder:
 
 
 def _collect(context: Context, service: str) -> None:
-    """Run one service's collector until the process is told to stop."""
+    """Run one service's collector until the process is told to stop.
+
+    Raises ConfigError if its client is not installed.
+    """
     setup.require(context)
     try:
         opener = getattr(
@@ -139,7 +142,11 @@ async def _until(runner: Runner, stop: threading.Event) -> None:
 
 
 def _status(context: Context, *, as_json: bool) -> None:
-    """Print the state of each channel: what was read, and why one is not being read."""
+    """Print the state of each channel: what was read, and why one is not being read.
+
+    Exits (typer.Exit) with the code of a gap if a channel is not read, of usage if a file is
+    invalid.
+    """
     setup.require(context)
     folder = _folder(context)
     channels = folder.read()

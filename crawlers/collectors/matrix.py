@@ -81,7 +81,9 @@ class MatrixSession:
     async def _enter(self) -> AsyncIterator[DeliveryBatch]:
         """Join the rooms that the account has not entered, at most once in `AGAIN_SECONDS` each.
 
-        A room that was joined is read only if it is still open to all and not encrypted.
+        A room that was joined is read only if it is still open to all and not encrypted. Yields for
+        each room that it was entered, what is left of its earlier history, or why it cannot be
+        read. Raises BlindError if the account is not logged in any more.
         """
         for name, channel in self._channels.items():
             entered = any(joined.name == name for joined in self._rooms.values())
@@ -121,7 +123,10 @@ class MatrixSession:
         return "encrypted"
 
     async def _sync(self) -> AsyncIterator[DeliveryBatch]:
-        """Make one `/sync` request and yield its messages."""
+        """Make one `/sync` request and yield its messages.
+
+        Raises BlindError with the reason if it fails.
+        """
         try:
             answer = await self._server.sync(self._since, *([0] if self._left else []))
         except MatrixError as error:

@@ -144,6 +144,7 @@ class MatrixServer:
         """Send a request and return the object in the answer.
 
         The request is repeated up to `ASKED_AGAIN` times while the server reports a rate limit.
+        Raises MatrixError with the reason if it fails.
         """
         url = f"{self._address}{CLIENT}{path}"
         for turn in range(ASKED_AGAIN + 1):

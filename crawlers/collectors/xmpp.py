@@ -323,7 +323,8 @@ class XmppSession:
     async def _page(self, room: str, rsm: dict[str, Any]) -> Page | Reason:
         """Return one page of an archive, oldest message first, and whether it is the last page.
 
-        Where the archive gives none, return the reason.
+        Where the archive gives none, return the reason. Raises BlindError if the server does not
+        answer in time.
         """
         retrieve = self._client.plugin["xep_0313"].retrieve
         try:
@@ -349,7 +350,10 @@ def _read_results(channel: ChatChannel, found: list[Any]) -> tuple[ChatMessage, 
 
 
 def _place(rest: list[str], account: str) -> tuple[str | None, int | None]:
-    """Return the host and port to connect to; (None, None) to look them up by the address."""
+    """Return the host and port to connect to; (None, None) to look them up by the address.
+
+    Raises ConfigError if the secret's third or fourth line is invalid.
+    """
     if not rest:
         return None, None
     host, _, port = rest[0].rpartition(":")

@@ -90,7 +90,10 @@ def load_proxies(context: Context) -> Mapping[str, Proxy]:
 
 
 def _load_proxy(context: Context, name: str) -> Proxy:
-    """Return one configured proxy with its secret."""
+    """Return one configured proxy with its secret.
+
+    Raises ConfigError if its address, certificates or login are invalid.
+    """
     settings, where = context.settings.crawl.proxies[name], f"crawl.proxies.{name}"
     parts = urlsplit(settings.address)
     if parts.scheme not in (SOCKS, HTTP) or not parts.hostname or not parts.port or parts.username:

@@ -173,7 +173,10 @@ async def get_version(program: Path) -> str:
 
 
 def _build_command(program: Path) -> list[str]:
-    """Return the command that runs the browser in its sandbox."""
+    """Return the command that runs the browser in its sandbox.
+
+    Raises BrowserError if the browser or bubblewrap is not installed.
+    """
     cage = shutil.which(CAGE)
     if not program.is_file():
         raise BrowserError(
@@ -342,7 +345,8 @@ class _Page:
     async def run(self, agent: str) -> RenderedPage:
         """Show the page, wait until its time is over, and read it.
 
-        It is read in a context that the page's own scripts cannot reach.
+        It is read in a context that the page's own scripts cannot reach. Raises ScriptError if it
+        cannot be read.
         """
         call = self._browser.call
         self._browser.on_event = self._handle_event

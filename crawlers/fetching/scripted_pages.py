@@ -118,7 +118,10 @@ class ScriptPages:
     async def _fetch_for_script(
         self, requested: _ScriptRequest, url: str, kind: str, headers: Mapping[str, str]
     ) -> BrowserResponse | None:
-        """Return the response to a script's request; None if it is refused or fails."""
+        """Return the response to a script's request; None if it is refused or fails.
+
+        Raises ScriptError if the page's scripts have loaded more than they may.
+        """
         if cached := self._scripts.get(url):
             return cached
         try:

@@ -121,7 +121,8 @@ def _read_files(path: Path, form: ExportForm) -> Iterator[Message]:
 def _list_files(path: Path, form: ExportForm) -> list[Path]:
     """Return the files to read, in order of their numbers.
 
-    This is `path` itself, or in a folder the files of the first pattern that matches any.
+    This is `path` itself, or in a folder the files of the first pattern that matches any. Raises
+    ConfigError if none matches, or the format is no folder.
     """
     if not path.is_dir():
         return [path]

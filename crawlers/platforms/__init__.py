@@ -99,7 +99,10 @@ def with_preset_options(site: Site, platform: Platform) -> Site:
 
 
 def _find_preset_platform(site: Site, presets: Presets) -> Platform:
-    """Return the platform that reads by the preset of `site`."""
+    """Return the platform that reads by the preset of `site`.
+
+    Raises ConfigError if there is none, or its preset is unreadable.
+    """
     try:
         preset = presets.get(site.platform)
     except KeyError:

@@ -43,7 +43,10 @@ SAFE = "/%:@!$&'()*+,;=~-._?"
 
 
 def _to_selections(value: object, info: ValidationInfo) -> Selections:
-    """Compile one selector or a list of selectors, in the language of the context."""
+    """Compile one selector or a list of selectors, in the language of the context.
+
+    Raises ValueError if `value` is neither.
+    """
     texts = (
         (value,)
         if isinstance(value, str)
@@ -112,7 +115,10 @@ class IdPatterns:
 
 
 def _to_id_patterns(value: object) -> IdPatterns:
-    """Compile patterns that each have a group `id`."""
+    """Compile patterns that each have a group `id`.
+
+    Raises ValueError if one has none.
+    """
     each = tuple(map(_to_pattern, value if isinstance(value, list | tuple) else (value,)))
     if not each or any("id" not in pattern.groupindex for pattern in each):
         raise ValueError("has no group (?P<id>…)")
@@ -120,7 +126,10 @@ def _to_id_patterns(value: object) -> IdPatterns:
 
 
 def _to_template(value: object) -> str:
-    """Check that a template holds known placeholders only."""
+    """Check that a template holds known placeholders only.
+
+    Raises ValueError if it has others, or is no text.
+    """
     if not isinstance(value, str):
         raise ValueError("is not text")  # noqa: TRY004
     if unknown := sorted(set(PLACE.findall(value)) - PLACES):
@@ -131,7 +140,10 @@ def _to_template(value: object) -> str:
 
 
 def _to_id_template(value: object) -> str:
-    """Check a template that must contain `{id}`."""
+    """Check a template that must contain `{id}`.
+
+    Raises ValueError if it does not.
+    """
     template = _to_template(value)
     if "{id}" not in template:
         raise ValueError("has no {id}")

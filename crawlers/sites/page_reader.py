@@ -224,7 +224,10 @@ class PageReading:
     # Lists
 
     def _find_entries(self, root: Node) -> Iterator[PageAddress]:
-        """Yield the threads or pastes of a list, each one time."""
+        """Yield the threads or pastes of a list, each one time.
+
+        Raises RecordError if the page is no list.
+        """
         layout, urls = self.layout, set[str]()
         nodes = self._limit_links(
             layout.rows.nodes(root) if layout.rows else layout.links.nodes(root)

@@ -115,7 +115,10 @@ def compile_selector(text: str, language: Language) -> Selection:
 
 
 def _compile_css(text: str) -> Selection:
-    """Compile a CSS selector for HTML and for XML."""
+    """Compile a CSS selector for HTML and for XML.
+
+    Raises ValueError if it is invalid.
+    """
     try:
         xml = csstranslator.GenericTranslator().css_to_xpath(text)
         return Selection(
@@ -126,7 +129,10 @@ def _compile_css(text: str) -> Selection:
 
 
 def _check_xpath(text: str) -> str:
-    """Return a valid XPath, limited in its matches if it selects nodes."""
+    """Return a valid XPath, limited in its matches if it selects nodes.
+
+    Raises ValueError if it is invalid.
+    """
     try:
         Selector(text="<a/>", type="html").xpath(text)
     except ValueError:

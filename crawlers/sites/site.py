@@ -421,7 +421,7 @@ def _validate_site(settings: dict[str, Any]) -> tuple[Site, list[str]]:
 def _read_text(path: Path) -> str:
     """Return the text of a site's file; others must not be able to write it or its folder.
 
-    See `ullage.files.ownership`.
+    See `ullage.files.ownership`. Raises ConfigError if the file was removed meanwhile.
     """
     try:
         return read_trusted(path).decode("utf-8")

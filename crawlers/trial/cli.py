@@ -106,7 +106,11 @@ def _propose(
     dry_run: bool,
     json_out: bool,
 ) -> None:
-    """Probe an address, and write the site's file if it can be read."""
+    """Probe an address, and write the site's file if it can be read.
+
+    Raises ConfigError if the file exists or may not be written; exits with 1 (typer.Exit) if the
+    site cannot be read.
+    """
     file = folder / f"{site.name}.toml"
     if not dry_run and file.exists():
         raise ConfigError(
@@ -141,7 +145,11 @@ def _propose(
 
 
 def _examine(context: Context, name: str, *, json_out: bool) -> None:
-    """Probe a known site as a visit would, and explain why it cannot be read or is silent."""
+    """Probe a known site as a visit would, and explain why it cannot be read or is silent.
+
+    Raises ConfigError if the site is unknown or not crawled; exits with 1 (typer.Exit) if something
+    is wrong.
+    """
     presets = _load_presets(context)
     folder = SiteFolder(context.data / SITES, lambda site: find_platform(site, presets))
     sites, _ = folder.read()

@@ -157,8 +157,9 @@ def guess_options(roots: Sequence[HtmlElement], now: datetime | None) -> Options
 def _choose_group(near: Sequence[_Group]) -> _Group:
     """Return the group that is the posts.
 
-    Dated groups with several elements per page take precedence over those with one. Of groups
-    with one element per page the smallest is chosen, since the others contain it.
+    Dated groups with several elements per page take precedence over those with one. Of groups with
+    one element per page the smallest is chosen, since the others contain it. Raises ValueError if
+    there is none.
     """
     near = [group for group in near if len(group.nodes) > group.pages or not group.behind]
     for least in DATED:

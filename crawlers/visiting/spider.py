@@ -119,9 +119,11 @@ class PageSpider(Spider):
             return None
 
     async def read(self, response: Response) -> list[PageRead]:
-        """Return the page that a response holds; an empty list where it could not be read.
+        """Return the page that a response holds, in a list; [] if nothing of it is to be stored.
 
-        In that case the visit records the outcome.
+        That is so if it is unchanged since the last visit, gone, or could not be read; the visit
+        has recorded which. The page of a list whose outcome is one of `UNREAD_LISTS` is returned
+        with that outcome.
         """
         visit, leased = self.visit, response.meta[LEASED]
         visit.metrics.bytes.inc(len(response.body))

@@ -18,7 +18,10 @@ CACHE = ROOT / ".wheels_cache"
 
 
 def main() -> None:
-    """Build wheel, sdist and, if a key is given, the archive; print their paths."""
+    """Build wheel, sdist and, if a key is given, the archive; print their paths.
+
+    Raises ConfigError if changes are not committed.
+    """
     parser = argparse.ArgumentParser(
         description="Wheel, sdist and signed archive of the last commit."
     )

@@ -214,7 +214,8 @@ def _complain(faults: Iterable[str], console: Console) -> None:
 def _serve(ullage: drive.Ullage, console: Console) -> None:
     """Serve the console until Ctrl-C, while all services run.
 
-    Sites are visited, the chat is read, and canaries are posted and found.
+    Sites are visited, the chat is read, and canaries are posted and found. Raises UllageError if
+    the services end by themselves.
     """
     console.rule("[bold]3  the console (Ctrl-C ends everything)", align="left")
     somebody = plant.plan().customers[0]

@@ -251,7 +251,7 @@ def chat(ullage: Ullage, room: Room) -> dict[str, Any]:
     """Read the chat as users do: with a channel file, an account's secret and a running collector.
 
     The collector runs until it has read all messages. Returns the state of the chat that `ullage
-    collect` then reports.
+    collect` then reports. Raises UllageError if it has not read all.
     """
     (ullage.data / "channels.d").mkdir(exist_ok=True)
     (ullage.data / "channels.d" / f"{CHAT}.toml").write_text(
@@ -283,7 +283,10 @@ def chat(ullage: Ullage, room: Room) -> dict[str, Any]:
 
 
 def chat_standing(ullage: Ullage) -> dict[str, Any]:
-    """Return the state of the chat that `ullage collect` reports."""
+    """Return the state of the chat that `ullage collect` reports.
+
+    Raises UllageError if there is none.
+    """
     done = subprocess.run(
         command(ullage.data, "collect", "--json"), capture_output=True, text=True, check=False
     )

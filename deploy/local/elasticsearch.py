@@ -338,7 +338,10 @@ def elasticsearch(
 
 
 def find_java(folders: Sequence[Path] | None = None) -> Path:
-    """Return the oldest JDK of at least version 21, from JAVA_HOME or the system's folder."""
+    """Return the oldest JDK of at least version 21, from JAVA_HOME or the system's folder.
+
+    Raises UnavailableError if there is none.
+    """
     if folders is None:
         named = [
             Path(os.environ[name]) for name in ("ES_JAVA_HOME", "JAVA_HOME") if os.environ.get(name)

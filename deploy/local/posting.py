@@ -149,7 +149,10 @@ class Spirit:
             raise ConfigError(f"{base} rejects user {user}: check name and password")
 
     def topic(self, category: int, title: str, body: str) -> int:
-        """Open a topic in `category` and return its number."""
+        """Open a topic in `category` and return its number.
+
+        Raises UnavailableError if the forum took none.
+        """
         page = self._form(
             f"/topic/publish/{category}/",
             {"title": title, "category": str(category), "comment": body},
@@ -160,7 +163,10 @@ class Spirit:
         return int(match[1])
 
     def reply(self, topic: int, body: str) -> None:
-        """Add a comment to `topic`."""
+        """Add a comment to `topic`.
+
+        Raises UnavailableError if the forum took none.
+        """
         page = self._form(f"/comment/{topic}/publish/", {"comment": body})
         if "/publish/" in page.url:
             raise UnavailableError("the forum took no reply: it showed its form again")

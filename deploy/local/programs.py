@@ -73,10 +73,11 @@ class Forum:
 
 
 def ensure_environment(folder: Path, requirements: Path | None = None) -> Path:
-    """Return the `bin` of the virtual environment in `folder`, which is made on first use.
+    """Return the `bin` of the virtual environment in `folder`, which holds the pinned programs.
 
-    It holds the pinned programs; making it takes about half a minute. UnavailableError where the
-    packages cannot be installed.
+    It is made, in about half a minute, if it does not exist, if making it was interrupted, or if
+    `requirements` are others than then. Raises UnavailableError if the packages cannot be
+    installed.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     requirements = requirements or REQUIREMENTS

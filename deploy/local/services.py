@@ -178,7 +178,7 @@ def _words(folder: Path) -> list[str]:
 def start(folder: Path) -> Services:
     """Start both servers in the background, and return when both answer.
 
-    Servers that already run are left alone.
+    Servers that already run are left alone. Raises UnavailableError if they end at once.
     """
     folder = folder.resolve()
     with _one_at_a_time(folder):
@@ -198,7 +198,10 @@ def start(folder: Path) -> Services:
 
 
 def _spawn(folder: Path) -> None:
-    """Start the holder, and wait for the one word that it prints."""
+    """Start the holder, and wait for the one word that it prints.
+
+    Raises UnavailableError if it ends before or prints another.
+    """
     with (folder / LOG).open("ab") as output:
         process = subprocess.Popen(
             _words(folder),
@@ -255,7 +258,8 @@ def _java_on_path() -> int:
 def stop(folder: Path) -> bool:
     """End the holder of `folder` and with it both servers; return False where none runs.
 
-    This returns when all of them have ended.
+    This returns when all of them have ended. Raises UnavailableError if the holder belongs to
+    another user.
     """
     folder = folder.resolve()
     with _one_at_a_time(folder), contextlib.ExitStack() as stack:

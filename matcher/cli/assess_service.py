@@ -201,7 +201,10 @@ def received(
 def _pour(
     pieces: _Pieces, held: int, queue: AssessmentQueue, mine: QueuePlace, *, framed: bool
 ) -> None:
-    """Write frames into `held` as they arrive, up to the empty one."""
+    """Write frames into `held` as they arrive, up to the empty one.
+
+    Raises RecordError if a frame or the file is too large.
+    """
     while left := assessing.LENGTH.unpack(head := pieces.exactly(assessing.LENGTH.size))[0]:
         if left > assessing.MOST_FRAME:
             raise RecordError(

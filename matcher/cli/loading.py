@@ -115,7 +115,8 @@ def known_here(
 ) -> MatchInputs:
     """Return the inputs for a command, with or without the people of canary posts and the lexicon.
 
-    Raises `ConfigError` without a customer list.
+    Raises `ConfigError` without a customer list. Raises FaultsError if the keys of an enrolled
+    tenant are faulty.
     """
     keep_freed_memory()
     known = load_known(context, tenant, words=words)

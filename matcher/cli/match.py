@@ -324,7 +324,8 @@ class MatchStage:
         """Wait until no installed list is missing, or `stop` is set.
 
         With `once`, raises `ConfigError` instead of waiting. A post that was read meanwhile would
-        be searched for none of that tenant's customers, and would not arrive again.
+        be searched for none of that tenant's customers, and would not arrive again. That error is a
+        FaultsError, a ConfigError of several lines.
         """
         while self._in_use.missing and not stop.is_set():
             if once:

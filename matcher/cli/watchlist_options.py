@@ -371,7 +371,10 @@ def _ask(columns: Sequence[ColumnMapping]) -> list[ColumnMapping]:
 
 
 def _witness(option: str, long: str) -> list[str]:
-    """Return the names of the two columns of private attributes."""
+    """Return the names of the two columns of private attributes.
+
+    Raises ConfigError unless they are an amount and a date, or in a list with one identifier a row.
+    """
     names = [name.strip() for name in option.split(",")] if option else []
     if option and (len(names) != 2 or not all(names) or names[0] == names[1]):
         raise ConfigError(
@@ -395,7 +398,10 @@ def _witness(option: str, long: str) -> list[str]:
 
 
 def _files_of(file: Path) -> list[Path]:
-    """Return the file, or those that match its pattern, in order of name."""
+    """Return the file, or those that match its pattern, in order of name.
+
+    Raises ConfigError if none does.
+    """
     if file.exists() or not glob.has_magic(str(file)):
         return [file]
     # the pattern may begin at the root

@@ -185,7 +185,9 @@ def _hiding_before_at(batch: Batch) -> Places:
 
 
 def _alike(batch: Batch) -> Places:
-    """Find the ends of grouped numbers that may have a letter for a digit, where ALIKE may match.
+    """Return the ends of numbers in groups of 3, 4 and 4 with a letter or pipe for some digit.
+
+    ALIKE is tried only there.
 
     This is computed in columns, because no group has a literal, and a pattern without one costs
     hyperscan as much as a thousand words.

@@ -534,7 +534,10 @@ class UnpackRun:
         return data
 
     def _cause(self, child: Child) -> str:
-        """Return why a child fell silent: it reached a limit, or it crashed."""
+        """Return why a child fell silent: it reached a limit, or it crashed.
+
+        Raises UnavailableError if the process that starts the children has ended.
+        """
         try:
             code = child.wait(1)
         except TimeoutError:  # the child is alive but has closed its pipe

@@ -212,7 +212,10 @@ class Changes:
                 yield SubjectPairs(tags, handles.take(places, axis=0))
 
     def _removals(self, source: Source) -> tuple[SubjectPairs, Tags]:
-        """Return the entries and the customers' pseudonyms that a list removes."""
+        """Return the entries and the customers' pseudonyms that a list removes.
+
+        Raises ConfigError if a value to remove is unreadable.
+        """
         none = np.empty((0, TAG_BYTES), np.uint8)
         entries, whole = [SubjectPairs(none, none)], [none]
         reader = Builder(
@@ -245,7 +248,7 @@ class Changes:
     def _list_anew(self, listed: recorded.VerifiedList, target: Path, now: datetime) -> None:
         """Write the customer registry with added and without removed customers.
 
-        Its expiry stays the same.
+        Its expiry stays the same. Raises ConfigError if the registry is of an older key.
         """
         head = recorded.header_for(self._keys, self._tenant, now, listed.header.expires)
         if head.key != listed.header.key:

@@ -207,7 +207,10 @@ class Coder:
     def _add(
         batch: ColumnBatch, column: SourceColumn, row: int, text: str, number_of: dict[str, int]
     ) -> None:
-        """Add a new label."""
+        """Add a new label.
+
+        Raises ConfigError if it may be a customer's value, or the dimension has too many labels.
+        """
         where = f"{batch.path}: line {batch.lines[row]}, column {column.name}"
         cells = (
             value_column.cells.take(np.array([row])).strings()[0].strip()

@@ -450,7 +450,10 @@ def write(
 
 
 def _bytes(header: WatchlistHeader, parts: Mapping[str, IO[bytes]]) -> Iterator[bytes]:
-    """Yield the body, section by section."""
+    """Yield the body, section by section.
+
+    Raises ValueError if a section is shorter than its header says.
+    """
     for name, section in sections(header).items():
         remaining = section.size
         while remaining:

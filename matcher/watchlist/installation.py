@@ -398,7 +398,8 @@ def open_installed(data: Path, keys: KeyStore, tenant: str, epoch: int) -> Epoch
 def _test(opened: Epoch) -> None:
     """Look up the self-test entry as a customer is: keyed hash, index, pseudonym.
 
-    A delta has an entry of its own, which is looked up too.
+    A delta has an entry of its own, which is looked up too. Raises CorruptError if one of them is
+    not found.
     """
     for index in filter(None, (opened.list.main, opened.list.delta)):
         _, rows = index.look_up(opened.tags.self_test())
@@ -410,7 +411,10 @@ def _test(opened: Epoch) -> None:
 
 
 def _open_list(path: Path, key: Ed25519PublicKey, tags: TagKeys) -> Watchlist:
-    """Open the list at `path` with its delta, both as of the same moment."""
+    """Open the list at `path` with its delta, both as of the same moment.
+
+    Raises ConfigError if the list keeps changing meanwhile.
+    """
     for _ in range(TRIES):
         before = _identity(path)
         opened = Watchlist(path, key, tags.noting_key())

@@ -239,7 +239,8 @@ class Source:
     ) -> list[tuple[int, str]]:
         """Return the columns with at most one column of references.
 
-        A column that is named as the kind comes before those with Chinese names.
+        A column that is named as the kind comes before those with Chinese names. Raises ConfigError
+        if several are named as the kind.
         """
         columns = [i for i, kind in found if kind == REFERENCE]
         named = [
@@ -586,7 +587,8 @@ class _CountingFile(io.RawIOBase):
 def _open(path: Path, heard: Callable[[int], object]) -> Iterator[Any]:
     """Open the list, decompressed if necessary, as a buffered reader.
 
-    Gzip files that were joined end to end are read to the last.
+    Gzip files that were joined end to end are read to the last. Raises ConfigError if it cannot be
+    read.
     """
     file: Any
     with contextlib.ExitStack() as stack:

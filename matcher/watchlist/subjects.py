@@ -168,7 +168,8 @@ def _decrypt(path: Path, keys: KeyStore, tenant: str) -> Iterator[tuple[bytes, b
 def _chunks(path: Path) -> Iterator[bytes]:
     """Yield the encrypted messages in `path`.
 
-    Raises `CorruptError` if the file is cut off, or holds more.
+    Raises `CorruptError` if the file is cut off, or holds more. Raises ConfigError if it cannot be
+    read.
     """
     try:
         with path.open("rb") as file:

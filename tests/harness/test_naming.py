@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.naming import __main__ as naming
-from harness.naming.count import DOCSTRING, FUNCTION, VARIABLE, find_faults
+from harness.naming.count import DOCSTRING, ERRORS, FUNCTION, VARIABLE, find_faults
 
 DIALECT = '''
 class Store:
@@ -45,3 +45,25 @@ def test_count_must_equal_its_limit(
     monkeypatch.setitem(naming.LIMITS, "product", {FUNCTION: limit})
     report = naming.judge("product")
     assert not report if line is None else any(line in each for each in report)
+
+
+RAISING = '''
+def read(path):
+    """Read a file; raises ConfigError if it is missing."""
+    raise ConfigError(path)
+
+def write(path):
+    """Write a file."""
+    def check(): raise ValueError
+    if path:
+        raise errors.RecordError("malformed") from None
+
+@app.command()
+def show():
+    """Show a file."""
+    raise ConfigError("its docstring is the help of a command")
+'''
+
+
+def test_docstring_must_name_each_error_that_its_function_raises() -> None:
+    assert [(fault.kind, fault.line) for fault in find_faults(RAISING)] == [(ERRORS, 6)]

@@ -145,7 +145,7 @@ class ChainReader:
     def _lines(self, until: int) -> Iterator[AuditEntry]:
         """Yield entries up to number `until`, continuing the last call.
 
-        Later entries are not durable yet.
+        Later entries are not durable yet. Raises CorruptError behind a damaged entry.
         """
         files = list_segments(self.folder)
         if self._file not in files:

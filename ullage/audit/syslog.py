@@ -154,6 +154,7 @@ class SyslogConnection:
         """Return whether the receiver's machine has every byte that was sent.
 
         Raises UnavailableError if the receiver has closed the connection, ConfigError if TLS fails.
+        A connection that was closed is a ConnectionResetError.
         """
         with self._receiver.errors():
             self._socket.setblocking(False)

@@ -198,7 +198,8 @@ class Trail:
     def append_all(self, noted: Sequence[PendingEntry]) -> list[AuditEntry]:
         """Record one or more entries at the cost of one, and return them.
 
-        On return either all of them are durable or none is. Errors are those of `append`.
+        On return either all of them are durable or none is. Errors are those of `append`. Raises
+        ConfigError if a text contains what looks like an identifier.
         """
         typed = dict.fromkeys(
             pair for entry in noted for pair in (("name", entry.actor), ("reason", entry.reason))
@@ -317,6 +318,7 @@ class Trail:
         """Return the head that matches the files now.
 
         Complete entries beyond the stored head are included, and an incomplete one is removed.
+        Raises ConfigError if the files were written under another key.
         """
         refuse_other_version(folder)
         try:

@@ -38,7 +38,10 @@ class Listing:
     rows: list[tuple[tuple[Text, ...], str]] = field(default_factory=list)
 
     def add_row(self, *cells: Cell, style: str = "") -> None:
-        """Add a row with one cell per column; `style` applies to all of it."""
+        """Add a row with one cell per column; `style` applies to all of it.
+
+        Raises ValueError for another number of cells.
+        """
         if len(cells) != len(self.columns):
             raise ValueError(f"{len(cells)} cells for {len(self.columns)} columns")
         texts = (cell if isinstance(cell, Text) else Text(safe(cell)) for cell in cells)

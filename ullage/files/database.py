@@ -297,7 +297,8 @@ def check_database(connection: apsw.Connection, path: Path) -> None:
 def _register_checksum_vfs() -> None:
     """Register the checksum VFS.
 
-    SQLite also makes it the process's default, which is undone.
+    SQLite also makes it the process's default, which is undone. Raises ConfigError if apsw has
+    none.
     """
     if VFS in apsw.vfs_names():
         return

@@ -54,7 +54,10 @@ def check_folder(path: Path) -> None:
 
 @contextlib.contextmanager
 def _open_folder(name: Path, shown: Path, within: int | None) -> Iterator[int]:
-    """Yield the descriptor of a folder that nobody else can write to."""
+    """Yield the descriptor of a folder that nobody else can write to.
+
+    Raises ConfigError if it cannot be read, or others can write to it.
+    """
     try:
         handle = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=within)
     except FileNotFoundError:
@@ -69,7 +72,11 @@ def _open_folder(name: Path, shown: Path, within: int | None) -> Iterator[int]:
 
 
 def _read_file(path: Path, folder: int, *, secret: bool) -> bytes:
-    """Return the content of a file in an opened folder."""
+    """Return the content of a file in an opened folder.
+
+    Raises ConfigError for a link, a device, a file larger than `MAX_BYTES`, or a secret that others
+    can read.
+    """
     try:  # without O_NONBLOCK a pipe that lies there would be waited for
         handle = os.open(
             path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder

@@ -249,7 +249,10 @@ class VerifiedList:
         return hashlib.sha256(block).hexdigest() in self._changed.get(number, (signed,))
 
     def _read_amendments(self) -> Mapping[int, list[str]]:
-        """Return the digests of blocks with erased pairs."""
+        """Return the digests of blocks with erased pairs.
+
+        Raises CorruptError if they are damaged.
+        """
         beside = self.path.with_name(self.path.name + AMENDED)
         try:
             tag, _, text = beside.read_bytes().partition(b"\n")
@@ -288,7 +291,11 @@ class VerifiedList:
 
 
 def _parse_header(path: Path, start: bytes, keys: KeyStore, tenant: str) -> ListHeader:
-    """Parse and verify the header at the start of a file."""
+    """Parse and verify the header at the start of a file.
+
+    Raises ConfigError if it is of another version, tenant, key or signer, and CorruptError if bytes
+    follow it.
+    """
     place = len(MAGIC) + _LENGTH.size
     if len(start) < BODY or not start.startswith(MAGIC):
         raise ConfigError(f"{path} is not a customer registry, or is cut off: {CURE}")

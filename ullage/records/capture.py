@@ -131,7 +131,10 @@ class Capture(BaseModel):
 
 
 def _header_fields(header: bytes) -> dict[str, object]:
-    """Parse the header's JSON object without trusting its shape."""
+    """Parse the header's JSON object without trusting its shape.
+
+    Raises RecordError if it is malformed.
+    """
     try:
         fields = from_json(header)
     except ValueError:

@@ -226,7 +226,10 @@ class Worker:
         return processed
 
     def _handle(self, records: Sequence[Record]) -> int:
-        """Handle `records` and commit them; halve on a bad one."""
+        """Handle `records` and commit them; halve on a bad one.
+
+        Raises ExhaustedError if memory runs out.
+        """
         asides: list[DeadRecord] = []
         holding = self.in_hand.holding if self.in_hand else nullcontext
 

@@ -118,7 +118,8 @@ def load(data: Path) -> Settings:
     """Return the settings of a data folder: defaults, its `ullage.toml`, then the environment.
 
     Raises ConfigError, which names the file or variable, the setting and the fault. Nobody else may
-    be able to write the file or the folder, because programs that the file names are run.
+    be able to write the file or the folder, because programs that the file names are run. Several
+    faults are one FaultsError, which is a ConfigError.
     """
     file = data / FILE
     if file.exists() and not file.is_file():

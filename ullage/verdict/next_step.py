@@ -50,7 +50,10 @@ class NextStep(_Data):
 
     @model_validator(mode="after")
     def _require_own_severity(self) -> Self:
-        """Refuse a step that its own least severity would replace by another."""
+        """Refuse a step that its own least severity would replace by another.
+
+        Raises ValueError in that case.
+        """
         if self.severities and self.least not in self.severities:
             raise ValueError(f"least severity {self.least} is none of its severities: {self.text}")
         return self

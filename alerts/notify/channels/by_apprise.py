@@ -104,7 +104,10 @@ def _hook_opener(schemes: Collection[str], host: str) -> Callable[[Opening], Cha
 
 
 def _open_mail(opening: Opening) -> Channel:
-    """Open a mail server; without TLS only on loopback."""
+    """Open a mail server; without TLS only on loopback.
+
+    Raises ConfigError for `mailto` to another host.
+    """
     service = _create_service(opening, ("mailto", "mailtos"))
     host = str(service.smtp_host)
     if not service.secure and host not in LOOPBACK:

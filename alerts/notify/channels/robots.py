@@ -74,7 +74,10 @@ def sign(secret: str, milliseconds: int) -> str:
 
 
 def _open_dingtalk(opening: Opening) -> Channel:
-    """Open a robot; requests are signed if the second line has the secret (`SEC…`)."""
+    """Open a robot; requests are signed if the second line has the secret (`SEC…`).
+
+    Raises ConfigError if the address has no `access_token=`.
+    """
     if "access_token=" not in address(opening.address).query:
         raise ConfigError("the address in the first line of the secret must contain access_token=")
 

@@ -353,7 +353,8 @@ def _form_status(asked: ChangeRequest) -> str:
 def _change(site: Console, incident: Incident, asked: ChangeRequest, version: str) -> ChangeResult:
     """Make the requested change of an incident's `version`, unless it was already made.
 
-    Raises ProblemError if the incident has another version now.
+    Raises ProblemError if the incident has another version now. Raises QueryError if the request is
+    invalid.
     """
     fields = {name for name, value in asked.model_dump(exclude_defaults=True).items() if value} - {
         "by",

@@ -307,7 +307,10 @@ def _describe_origin(dropped: DroppedFile) -> str:
 
 
 def _check_form(values: Mapping[str, str], upload: Upload) -> dict[str, object]:
-    """Return what is wrong with the form, by field."""
+    """Return what is wrong with the form, by field.
+
+    Raises QueryError if the giver's name is longer than `MOST_GIVER` characters.
+    """
     errors = dict[str, object]()
     if not upload.name:
         errors["file"] = Phrase("choose the file")

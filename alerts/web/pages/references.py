@@ -117,7 +117,10 @@ def _answer_form(
 
 
 def _build_call_list(site: Console, incident: Incident, entry: str) -> Response:
-    """Return the call list with customer references; it is logged before it is sent."""
+    """Return the call list with customer references; it is logged before it is sent.
+
+    Raises NotResolvedError if none of the pseudonyms has a reference here.
+    """
     request, pseudonyms = _open_references(site, incident).get_approved(
         incident, entry, by=site.actor()
     )

@@ -81,7 +81,8 @@ def _desk(site: Console) -> Suppressions:
 def _read_conditions(incident: Incident, what: str) -> SuppressionConditions:
     """Return the conditions that the form chose.
 
-    They are this incident and similar ones, one of its sites, or its scenario.
+    They are this incident and similar ones, one of its sites, or its scenario. Raises QueryError if
+    the form chose none.
     """
     kind, _, value = what.partition(" ")
     if kind == "incident":

@@ -580,7 +580,8 @@ class Archives:
     def _check(self, handle: Handle, result: int, most: int = OK) -> int:
         """Return `result` unless it is an error, else raise.
 
-        Results below `most` are warnings, then errors.
+        Results below `most` are warnings, then errors. That is `Halt` for encryption and
+        unsupported formats, otherwise ValueError.
         """
         if result >= most:
             return result

@@ -131,7 +131,10 @@ def parse_documents(body: Body) -> Iterator[dict[str, object]]:
 
 
 def _begin(body: Body, at: int, most: int, name: str = "", *, is_list: bool = False) -> Open:
-    """Return the document that begins at a place and has to end at `most`."""
+    """Return the document that begins at a place and has to end at `most`.
+
+    Raises ValueError for an impossible size, and EOFError if it ends after `most`.
+    """
     size = int.from_bytes(body[at : at + 4], "little")
     if not SHORTEST <= size <= LARGEST:
         raise ValueError("no document begins so")
@@ -141,7 +144,10 @@ def _begin(body: Body, at: int, most: int, name: str = "", *, is_list: bool = Fa
 
 
 def _close(stack: list[Open], end: int) -> None:
-    """Add the innermost document, which ends here, to the values of the one around it."""
+    """Add the innermost document, which ends here, to the values of the one around it.
+
+    Raises ValueError if it should have ended elsewhere.
+    """
     inner = stack.pop()
     if inner.end != end:
         raise ValueError("a document ends elsewhere")
@@ -151,7 +157,10 @@ def _close(stack: list[Open], end: int) -> None:
 
 
 def _read_value(body: Body, kind: int, at: int) -> tuple[object, int]:
-    """Return the value of a type that begins at a place, and where the next element begins."""
+    """Return the value of a type that begins at a place, and where the next element begins.
+
+    Raises EOFError if the body ends before the value does.
+    """
     if kind in STRUCTS:
         value = struct.unpack_from(STRUCTS[kind], body, at)[0]
         size = struct.calcsize(STRUCTS[kind])

@@ -109,7 +109,8 @@ def _write_deleted_rows(walk: Walk, body: Body, path: str, counts: list[int]) ->
 def _lines(connection: sqlite3.Connection, table: str, unread: list[str]) -> Iterator[bytes]:
     """Yield the names of a table's columns and its rows, as lines of UTF-8.
 
-    A table with a cell that is not text is added to `unread`.
+    A table with a cell that is not text is added to `unread`. Raises ValueError if the table is
+    damaged.
     """
     try:
         cursor = connection.execute(_select(table))
@@ -298,7 +299,10 @@ def tokens(body: Body, at: int = 0) -> Iterator[Token]:
 
 
 def _parse_length(body: Body, byte: int, at: int) -> tuple[str, int, int]:
-    """Return kind, size and place of the value that a byte begins."""
+    """Return kind, size and place of the value that a byte begins.
+
+    Raises ValueError if it begins none.
+    """
     if byte < 0x90:
         return "map", byte & 15, at
     if byte < 0xA0:

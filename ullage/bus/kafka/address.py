@@ -171,7 +171,8 @@ def _sasl(query: _Query, data: Path) -> dict[str, Any]:
 def _kerberos(service: str) -> dict[str, Any]:
     """Return the client's settings for Kerberos.
 
-    `service` is the first half of the broker's name there: `kafka` of `kafka/HOST@REALM`.
+    `service` is the first half of the broker's name there: `kafka` of `kafka/HOST@REALM`. Raises
+    ConfigError if the library is not installed.
     """
     try:
         importlib.import_module("gssapi")

@@ -176,7 +176,8 @@ def _greet(server: str, client: dict[str, Any], trust: Trust | None) -> None:
 def _host_and_port(server: str) -> tuple[str, int]:
     """Split an address as the client does.
 
-    An IPv6 address is in `[…]`; the default port applies if none is given.
+    An IPv6 address is in `[…]`; the default port applies if none is given. Raises ConfigError if it
+    is no HOST:PORT.
     """
     host, colon, port = server.rpartition(":") if not server.endswith("]") else (server, "", "")
     if not colon:
@@ -190,7 +191,10 @@ def _host_and_port(server: str) -> tuple[str, int]:
 def _start_tls(
     connection: socket.socket, context: ssl.SSLContext, host: str, what: str
 ) -> ssl.SSLSocket:
-    """Return the connection wrapped in TLS."""
+    """Return the connection wrapped in TLS.
+
+    Raises UnavailableError if the handshake fails.
+    """
     try:
         return context.wrap_socket(connection, server_hostname=host)
     except ConnectionError as error:
@@ -201,7 +205,10 @@ def _start_tls(
 
 
 def _ask(connection: socket.socket, number: int, words: bytes, what: str) -> bytes:
-    """Send request `number` with the body `words`, and return the answer without its header."""
+    """Send request `number` with the body `words`, and return the answer without its header.
+
+    Raises ConfigError if the port speaks TLS or no Kafka.
+    """
     head = struct.pack(">hhih", number, int(number == SASL_HANDSHAKE), 1, -1)
     connection.sendall(struct.pack(">i", len(head) + len(words)) + head + words)
     start = _receive(connection, 4, what)
@@ -231,7 +238,8 @@ def _receive(connection: socket.socket, size: int, what: str) -> bytes:
 def _go_on_without_login(connection: socket.socket, what: str) -> None:
     """Check that the broker accepts a client without a login.
 
-    A broker that requires one hangs up on the second request, whatever it is.
+    A broker that requires one hangs up on the second request, whatever it is. That is a
+    ConfigError.
     """
     try:
         _ask(connection, API_VERSIONS, b"", what)
@@ -260,7 +268,8 @@ def _choose_mechanism(connection: socket.socket, mechanism: str, what: str) -> N
 def _log_in(connection: socket.socket, client: dict[str, Any], host: str, what: str) -> None:
     """Log in with the client's own implementation of the mechanism.
 
-    So what is tested here is what is used later.
+    So what is tested here is what is used later. Raises ConfigError if the broker refuses the
+    login, or does not know the password either.
     """
     kerberos = client["sasl_mechanism"] == "GSSAPI"
     refused = f"{what}: {KERBEROS_REFUSED if kerberos else LOGIN_REFUSED}"

@@ -44,7 +44,8 @@ class Onlooker:
     def places(self) -> dict[int, PartitionPosition]:
         """Return the position of the group in each partition.
 
-        A partition without a commit has position 0.
+        A partition without a commit has position 0. Raises UnknownTopicOrPartitionError if the
+        topic has no partition.
         """
         parts = sorted(
             TopicPartition(self._name, n)

@@ -269,7 +269,10 @@ class SpoolBus:
 
 
 def _parse_wait(options: str) -> float:
-    """Return the `wait` of a URL's options."""
+    """Return the `wait` of a URL's options.
+
+    Raises ConfigError for any other option.
+    """
     parsed = dict(parse_qsl(options, keep_blank_values=True))
     try:
         wait = float(parsed.pop("wait", WAIT_SECONDS))

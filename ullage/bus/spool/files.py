@@ -214,7 +214,8 @@ def _unframe(
 ) -> tuple[tuple[str, dict[str, str], float], bytes, int]:
     """Decode the record that begins at `place`.
 
-    Returns its key, headers and time, its value, and the place of the next record.
+    Returns its key, headers and time, its value, and the place of the next record. Raises
+    DamagedFileError if it is cut off, damaged or of another format.
     """
     if place + _FRAME.size > len(content):
         raise DamagedFileError(f"{path} ends within a record")
@@ -240,7 +241,8 @@ def _unframe(
 def _read(path: Path, most: int) -> bytes:
     """Read up to `most` bytes of a regular file.
 
-    Whoever fills the folder may also put links and pipes there; these are refused.
+    Whoever fills the folder may also put links and pipes there; these are refused. They raise
+    DamagedFileError.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -295,7 +297,8 @@ def _sum(state: Any) -> int:
 def read_positions(path: Path) -> dict[str, Position]:
     """Return the position of each stream in the state file `path`; {} if there is no file.
 
-    Raises CorruptError if the file is damaged or from a newer version.
+    Raises CorruptError if the file is damaged or from a newer version. The latter is a
+    NewerStateError.
     """
     try:
         return {
