@@ -120,12 +120,13 @@ def heading(incident: Incident, language: Language = "en") -> str:
 
     Lists, pages and messages all use this heading.
     """
-    where = Phrase(
-        "%(what)s · %(sites)s",
-        what=_describe_customers(incident, _name_data(incident, language)),
-        sites=brief(incident.sites, 1),
-    )
-    return translated(where, catalogue(language).gettext)
+    return " · ".join(heading_parts(incident, language))
+
+
+def heading_parts(incident: Incident, language: Language = "en") -> tuple[str, str]:
+    """Return the two parts of a heading: whose data leaked, and on which site."""
+    leaked = _describe_customers(incident, _name_data(incident, language))
+    return translated(leaked, catalogue(language).gettext), brief(incident.sites, 1)
 
 
 def summarize(incident: Incident) -> str:

@@ -191,6 +191,7 @@ def speak(pages: Environment, language: Language, zone: tzinfo | None) -> None:
         ),
         "claimed": lambda claims: incident_view.summarize_claims(claims, translations.gettext),
         "heading": lambda incident: incident_view.heading(incident, language),
+        "heading_parts": lambda incident: incident_view.heading_parts(incident, language),
         "offer": lambda incident: incident_view.offer(incident, translations.gettext),
         "coded": mark_code,
         "labelled": lambda skeleton: name_labels(skeleton, language),

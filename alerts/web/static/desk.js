@@ -15,16 +15,31 @@
     else place?.focus();
     return Boolean(place);
   };
+  const acknowledge = () => {
+    const bulk = document.getElementById("bulk");
+    if (press("a") || !bulk?.querySelector("option[value=acknowledged]")) return;
+    const ticked = () => document.querySelector("td.pick input[name=id]:checked");
+    if (!ticked()) acts.x();
+    if (!ticked()) return;
+    bulk.elements.act.value = "acknowledged";
+    bulk.requestSubmit();
+  };
   const acts = {
     j: () => step(1),
     k: () => step(-1),
-    x: () => document.activeElement?.closest("tr")?.querySelector("input[type=checkbox]")?.click(),
-    a: () => press("a"),
+    x: () => document.activeElement?.closest("tbody tr")?.querySelector("input[type=checkbox]")?.click(),
+    a: acknowledge,
     c: () => press("c"),
     "/": () => document.querySelector("main [role=search] input:not([type=hidden])")?.focus(),
     "?": () => (keys.open ? keys.close() : keys.showModal()),
   };
   const keys = document.getElementById("keys");
+  const usesKeys = document.getElementById("keys-on"); // off for those whose speech software types them (WCAG 2.1.4)
+  if (usesKeys) {
+    usesKeys.checked = localStorage.getItem("keys") !== "off";
+    usesKeys.addEventListener("change", () => localStorage.setItem("keys", usesKeys.checked ? "on" : "off"));
+    usesKeys.parentElement.hidden = false;
+  }
   document.querySelector("footer [href='#keys']")?.addEventListener("click", (event) => {
     event.preventDefault();
     keys.showModal();
@@ -48,7 +63,7 @@
     });
   }
   document.addEventListener("keydown", (event) => {
-    if (keys?.open && event.key !== "?") return;
+    if ((keys?.open && event.key !== "?") || !usesKeys?.checked) return;
     if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target) || !Object.hasOwn(acts, event.key)) return;
     event.preventDefault();
     acts[event.key]();

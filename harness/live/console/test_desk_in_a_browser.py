@@ -2,6 +2,7 @@
 through the rows.
 """
 
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from alerts.records import Incident
+from alerts.store import DocumentFilter
 from harness.live.console.desk import CHROMIUM, HOSTILE, SWITCHES, Desk, desk
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
@@ -226,6 +229,87 @@ def test_keys_move_through_rows_to_search_and_notes(chromium: Any, tmp_path: Pat
         reader.page.keyboard.press("c")
         assert reader.page.evaluate("document.activeElement.name") == "note"
         assert reader.faults == []
+
+
+def test_a_acknowledges_the_row_in_focus_or_all_selected_rows(
+    chromium: Any, tmp_path: Path
+) -> None:
+    with desk(tmp_path / "data", incidents=6) as console:
+        reader = Reader(chromium, console)
+        reader.page.keyboard.press("a")
+        assert reader.page.locator("#done").count() == 0, "no row is in focus or selected"
+        reader.page.keyboard.press("j")
+        with reader.page.expect_navigation():
+            reader.page.keyboard.press("a")
+        assert reader.page.locator("#done li.ok").count() == 1
+        reader.open("/")
+        for box in reader.page.locator("td.pick input[name=id]").all()[1:4]:
+            box.check()
+        reader.page.select_option("form.bulk select[name=act]", "resolved")
+        with reader.page.expect_navigation():
+            reader.page.keyboard.press("a")
+        assert reader.page.locator("#done li.ok").count() == 3
+        assert "acknowledged" in reader.page.inner_text("#done")
+        assert reader.faults == []
+
+
+def test_keys_stay_switched_off_until_switched_on_again(chromium: Any, tmp_path: Path) -> None:
+    with desk(tmp_path / "data", incidents=6) as console:
+        reader = Reader(chromium, console)
+        focus = "document.activeElement.getAttribute('href')"
+        for is_used in (False, True):
+            reader.page.click("footer a[href='#keys']")
+            reader.page.locator("#keys-on").set_checked(is_used)
+            reader.page.click("#keys a")
+            reader.open("/")
+            reader.page.keyboard.press("?")
+            assert reader.page.locator("#keys").is_visible() == is_used
+            reader.page.keyboard.press("?")
+            reader.page.keyboard.press("j")
+            assert bool(reader.page.evaluate(focus)) == is_used
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_printed_incident_of_20_customers_is_short_and_has_no_controls(
+    chromium: Any, tmp_path: Path, language: str
+) -> None:
+    with desk(tmp_path / "data", incidents=40) as console:
+        printed = next(
+            incident
+            for incident in console.store.scroll(Incident, DocumentFilter())
+            if incident.customers == 20
+        )
+        reader = Reader(chromium, console, language)
+        reader.open(f"/incidents/{printed.id}")
+        reader.page.emulate_media(media="print")
+        shown = "[...document.querySelectorAll('button, .button, input, select, textarea')]"
+        assert reader.page.evaluate(f"{shown}.filter(control => control.checkVisibility())") == []
+        assert len(re.findall(rb"/Type\s*/Page[^s]", reader.page.pdf(format="A4"))) <= 4
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_queue_cuts_nothing_and_breaks_no_site_name(
+    chromium: Any, tmp_path: Path, language: str
+) -> None:
+    with desk(tmp_path / "data", incidents=40) as console:
+        long_named = [
+            incident.model_copy(update={"sites": ("night-market-forum.example", "board")})
+            for incident in console.store.scroll(Incident, DocumentFilter())
+        ]
+        console.store.put(long_named)
+        for width in (1440, 1100, 390):
+            reader = Reader(chromium, console, language, width=width)
+            for path in ("/", "/handover"):
+                reader.open(path)
+                cut = (
+                    "[...document.querySelectorAll('.queue :is(th, td, small, a)')]"
+                    ".filter(part => part.checkVisibility() && part.clientWidth)"
+                    ".filter(part => part.scrollWidth > part.clientWidth + 1)"
+                    ".map(part => part.textContent)"
+                )
+                assert reader.page.evaluate(cut) == []
+                heights = "[...document.querySelectorAll('.whole')].map(site => site.offsetHeight)"
+                assert max(reader.page.evaluate(heights)) < 30
 
 
 def test_keys_are_explained_and_bulk_actions_work_without_a_script(

@@ -92,6 +92,8 @@ def test_printed_report_is_one_file_that_runs_and_fetches_nothing(
     text, tags = sheet(night, signer), Tags()
     tags.feed(text)
     assert (tags.open, tags.active) == ([], [])
+    assert tags.names >= {"header", "main", "footer"}
+    assert "<th></th>" not in text
     assert not tags.names & {"script", "img", "link", "iframe", "object", "form"}
     assert "url(" not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt; 停电 (Li, 2026-09-21 17:00 CST)" in text
