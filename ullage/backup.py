@@ -79,7 +79,8 @@ BELONGS = (
     "watchlists/*/*.watchlist",
     "watchlists/*/*.delta", "watchlists/*/*.amended", "watchlist-sizes/*.size",
     "enrolled/*.enrolled", "enrolled/*.amended",
-    "building/*.subjects", "erased/*.tombstones", "evidence/*/*.evidence", "evidence/*/*.hold",
+    "building/*.subjects", "building/*.transfers", "erased/*.tombstones",
+    "evidence/*/*.evidence", "evidence/*/*.hold",
     "audit/syslog.json",
 )  # fmt: skip
 """Patterns of every file of the data folder that belongs to a backup.

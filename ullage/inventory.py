@@ -59,7 +59,7 @@ PARTS = (
     "ullage.toml", "sites.d", "*.sqlite", "bus/*.sqlite", "spool/streams/*.json", "audit/*/",
     "clock/record.json",
     "watchlists/*/*.watchlist", "watchlist-sizes/*.size", "enrolled/*.enrolled",
-    "building/*.subjects",
+    "building/*.subjects", "building/*.transfers",
     "erased/*.tombstones",
 )  # fmt: skip
 """Patterns of every part except keys."""

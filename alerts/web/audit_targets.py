@@ -177,6 +177,9 @@ TARGETS = (
     ),
     mark_for_translation("%(target)s, and the customer registry"),
     mark_for_translation("a list built on another host"),
+    mark_for_translation(
+        "transfers: %(recipients)s recipients, %(count)s customers, %(refused)s lines refused"
+    ),
     mark_for_translation("key generation %(number)s is opened"),
     mark_for_translation("key generation %(number)s is destroyed"),
     mark_for_translation("index key generation %(number)s is opened"),

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import typer
 
-from matcher.watchlist import installation, subjects
+from matcher.watchlist import installation, subjects, transfers
 from matcher.watchlist.changes import erase_customer
 from matcher.watchlist.installation import BUILDING, Sizes
 from matcher.watchlist.tagging import handles
@@ -111,6 +111,13 @@ def _customer(context: Context, order: Order) -> Iterator[ErasureReport]:
         yield ErasureReport(
             "encrypted references", subjects.forget(home, context.keys, tenant, order.handle)
         )
+    if (path := transfers.path_of(data, tenant)).is_file():
+        table, removed = transfers.read_transfers(path, context.keys, tenant).without(
+            bytes.fromhex(order.handle)
+        )
+        if removed:
+            transfers.write_transfers(path, context.keys, tenant, table)
+        yield ErasureReport("transfers", removed)
 
 
 def _tenant(context: Context, order: Order) -> Iterator[ErasureReport]:
@@ -127,7 +134,7 @@ def _tenant(context: Context, order: Order) -> Iterator[ErasureReport]:
     yield ErasureReport("watchlists", lists)
     for path in ways:
         path.unlink()
-    yield ErasureReport("encrypted references", len(ways))
+    yield ErasureReport("encrypted references and transfers", len(ways))
 
 
 CHAIN = "match"

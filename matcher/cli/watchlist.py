@@ -20,6 +20,7 @@ import typer
 from matcher.cli.erasing import say_erased
 from matcher.cli.rotation import Early, KeyRotation, OfIndex, Retire
 from matcher.cli.scan import body_of, size_of
+from matcher.cli.transfers import transfers
 from matcher.cli.watchlist_options import (
     Columns,
     ControlFile,
@@ -70,6 +71,7 @@ subjects = typer.Typer(
     no_args_is_help=True,
     help="Resolve customer pseudonyms to customer references, on the build host.",
 )
+app.command()(transfers)
 SECONDS_A_TAG = 5e-7
 BYTES_AN_ENTRY = 24
 

@@ -16,6 +16,7 @@ From the list to the file:
     build         all of this in turn, with a report and a check of the sender's totals
     changes       a day's changes, as a small file beside the list; the erasure of one customer
     subjects      the encrypted references by pseudonym
+    transfers     which customers were given to whom; named_rows: files that name customers
 
 From the file to an answer:
 

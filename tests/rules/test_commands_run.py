@@ -235,6 +235,8 @@ def _write_files() -> None:
     Path("customers.csv").write_text("\n".join(witnessed) + "\n", encoding="utf-8")
     Path("changes.csv").write_text(to_csv([customer(50)]), encoding="utf-8")
     Path("bait.csv").write_text(to_csv([customer(n) for n in range(60, 66)]), encoding="utf-8")
+    transfers = "".join(f"{customer(n)['customer_ref']},Courier\n" for n in range(40))
+    Path("transfers.csv").write_text(f"customer_ref,recipient\n{transfers}", encoding="utf-8")
     Path("leak.txt").write_text(ROWS, encoding="utf-8")
     Path("deploy").symlink_to(ROOT / "deploy")  # with the sample, as in a clone
     Path("chat.txt").write_text(QQ, encoding="utf-8")

@@ -36,6 +36,8 @@ from matcher.watchlist.file import join_halves
 from matcher.watchlist.installation import Sizes, path_of
 from matcher.watchlist.source import Source
 from matcher.watchlist.tagging import handles
+from matcher.watchlist.transfers import TransferReader, read_transfers, write_transfers
+from matcher.watchlist.transfers import path_of as transfers_of
 from tests.alerts.builders import finding, fold_all
 from tests.conftest import HeldClock
 from tests.contracts.test_incident_store import claim
@@ -246,7 +248,19 @@ def _enrol(context: Context) -> None:
     erased = handles(store, "bank", ["C000007"]).tobytes()
     assert erase_customer(data, store, "bank", erased.hex())
     assert VerifiedList(enrolled_at(data, "bank"), store, "bank").erase(erased)
-    for file in (added, went):
+    transfer_file = data / "transfer_file.csv"
+    transfer_file.write_text(
+        "customer_ref,recipient\n" + "".join(f"C{n:06d},Courier\n" for n in range(5)),
+        encoding="utf-8",
+    )
+    reader = TransferReader(store, "bank")
+    reader.read(transfer_file)
+    transfers = transfers_of(data, "bank")
+    write_transfers(
+        transfers, store, "bank", reader.build(read_transfers(transfers, store, "bank"))
+    )
+    context.inventory.enter(transfers)
+    for file in (added, went, transfer_file):
         file.unlink()
 
 
@@ -343,6 +357,15 @@ def way_back(context: Context) -> Any:
     return subjects.resolve(
         context.data / "building" / "bank.subjects", context.keys, "bank", pseudonyms
     )
+
+
+def read_recipients(context: Context) -> Any:
+    """Return each recipient with the pseudonyms of its customers."""
+    table = read_transfers(transfers_of(context.data, "bank"), context.keys, "bank")
+    return [
+        (recipient, table.pseudonyms[rows].tobytes())
+        for recipient, rows in zip(table.recipients, table.customers, strict=True)
+    ]
 
 
 def read_registry(context: Context) -> Any:
@@ -495,6 +518,7 @@ READERS: dict[str, tuple[Read, tuple[str, ...]]] = {
     "watchlist-sizes/*": (sizes, (KEYS, "watchlist-sizes/*")),
     "watchlists/*": (watchlists, (KEYS, LISTS)),
     "enrolled/*": (read_registry, (KEYS, "enrolled/*")),
+    "building/bank.transfers": (read_recipients, (KEYS, "building/*")),
     "building/bank.subjects": (way_back, (KEYS, LISTS, "building/*")),
     **{f"bus/{name}.sqlite*": (partial(topic, name=name), (f"bus/{name}.*",)) for name in GROUPS},
     "incidents.sqlite*": (store, ("incidents.sqlite*", KEYS)),

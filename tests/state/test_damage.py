@@ -27,6 +27,7 @@ NAMES = (
     "audit/command/0000000001.jsonl",
     "audit/command/head.json",
     "building/bank.subjects",
+    "building/bank.transfers",
     "clock/record.json",
     *(
         f"{name}.sqlite{ending}"

@@ -105,6 +105,7 @@ DID: Mapping[str, Phrase] = {
     "watchlist.install": Phrase("customer list installed"),
     "watchlist.load": Phrase("customer list loaded"),
     "watchlist.rotate-key": Phrase("customer list key rotated"),
+    "watchlist.transfers": Phrase("data transfers enrolled"),
     "watchlist.update": Phrase("customer list updated"),
 }
 """What an entry's action is called."""
