@@ -86,4 +86,6 @@ def connect_incidents(
             ) from None
         opened: AbstractContextManager[Incidents] = part(context, to_open=to_open)
         return opened
-    raise ConfigError("alert is not installed here: install ullage[alert]")
+    raise ConfigError(
+        "the part alert is not installed on this machine: pip install 'ullage[alert]'"
+    )

@@ -205,10 +205,7 @@ class Principal:
         if not self.can(permission):
             raise ForbiddenError(
                 Phrase(
-                    (
-                        "your roles do not allow %(permission)s: ask an operator for a role"
-                        " that does"
-                    ),
+                    "your roles do not allow %(permission)s: ask an operator for a role that does",
                     permission=permission,
                 )
             )

@@ -208,10 +208,8 @@ class OidcAccounts:
         if not grants:
             raise LoginRefusedError(
                 Phrase(
-                    (
-                        "You have no account here. Ask an operator to create one for your"
-                        " subject: %(subject)s"
-                    ),
+                    "You have no account here. Ask an operator to create one for your"
+                    " subject: %(subject)s",
                     subject=claims["sub"],
                 ),
                 f"{who}: no group that grants anything here",

@@ -373,7 +373,7 @@ class Cases:
                 "days",
             )
         if reason == "other" and not note.strip():
-            raise QueryError("give the other reason in the note", "note")
+            raise QueryError('the reason is "other": give details in the note', "note")
         incident = self.incident(id_)
         until = self.work.duties.clock.now() + timedelta(days=days)
         decision = self._decisions.act(
@@ -411,10 +411,8 @@ class Cases:
             before = tuple(STATES[state_before] for state_before in TAKEDOWN[state] if state_before)
             raise QueryError(
                 Phrase(
-                    (
-                        "a takedown cannot go from %(now)s to %(state)s: record one of these"
-                        " first: %(before)s"
-                    ),
+                    "a takedown cannot go from %(now)s to %(state)s: record one of these"
+                    " first: %(before)s",
                     state=STATES[state],
                     before=before,
                     now=STATES[now],
@@ -448,10 +446,7 @@ class Cases:
         pair = self.incident(id_), self.incident(other)
         if pair[0].tenant != pair[1].tenant:
             raise QueryError(
-                (
-                    "the incidents belong to different tenants: choose an incident of the"
-                    " same tenant"
-                ),
+                "the incidents belong to different tenants: choose an incident of the same tenant",
                 "other",
             )
         for incident, about in (pair, pair[::-1]):
@@ -476,16 +471,16 @@ class Cases:
         decision = next((candidate for candidate in decisions if candidate.id == entry), None)
         if decision is None:
             raise QueryError(
-                ("this entry is not in the history, or was already undone: read the history again"),
+                "this entry is not in the history, or was already undone: read the history again",
                 "entry",
             )
         if decision.act not in UNDOABLE:
             raise QueryError(
-                ("only assignments, due dates and links can be undone: choose another entry"),
+                "only assignments, due dates and links can be undone: choose another entry",
                 "entry",
             )
         if latest_alike(decision, decisions) != decision:
-            raise QueryError("a later entry replaced it: undo that one first", "entry")
+            raise QueryError("a later entry replaced this one: undo that one first", "entry")
         return decision
 
     def last_undoable(self, id_: str) -> str:
@@ -497,10 +492,8 @@ class Cases:
         ids = find_undoable(decisions)
         if not ids:
             raise QueryError(
-                (
-                    "this incident has nothing to undo: choose one with an assignment, a due"
-                    " date or a link"
-                ),
+                "this incident has nothing to undo: choose one with an assignment, a due"
+                " date or a link",
                 "entry",
             )
         return max(
@@ -546,10 +539,7 @@ class Cases:
         head, part = self.incident(id_), self._get_other(other)
         if head.tenant != part.tenant:
             raise QueryError(
-                (
-                    "the incidents belong to different tenants: choose an incident of the"
-                    " same tenant"
-                ),
+                "the incidents belong to different tenants: choose an incident of the same tenant",
                 "other",
             )
         if self.find_deadlines(head).status in CLOSED:
@@ -567,7 +557,7 @@ class Cases:
             if incident.frozen_at is not None:
                 raise QueryError(
                     Phrase(
-                        ("the data of %(id)s has passed its retention: choose another incident"),
+                        "the data of %(id)s has passed its retention: choose another incident",
                         id=incident.id,
                     ),
                     "other",
@@ -656,8 +646,8 @@ class Cases:
             )
         if incident.sightings == 1:
             raise QueryError(
-                "it is the only sighting of this incident: mark the incident as a false positive,"
-                " or link it with another"
+                "this sighting is the only one of the incident: mark the incident as a false"
+                " positive, or link it with another"
             )
         text = Phrase(
             "%(id)s: sighting %(to)s becomes a separate incident within a minute",

@@ -163,7 +163,8 @@ class Decisions:
         if incident.part_of:
             raise QueryError(
                 Phrase(
-                    "it is part of %(other)s: decide on that one instead", other=incident.part_of
+                    "this incident is part of %(other)s: decide on that one instead",
+                    other=incident.part_of,
                 )
             )
         deadlines = self.duties.find_deadlines([incident])[incident.id]
@@ -246,7 +247,10 @@ class Decisions:
         """
         if incident.part_of and act != "split_from":
             raise QueryError(
-                Phrase("it is part of %(other)s: work on that one instead", other=incident.part_of)
+                Phrase(
+                    "this incident is part of %(other)s: work on that one instead",
+                    other=incident.part_of,
+                )
             )
         former = list(self.store.scroll(Decision, DocumentFilter({"incident": (incident.id,)})))
         status = "false_positive" if act == "excused" else "open" if act == "returned" else "note"
@@ -408,7 +412,7 @@ def _parse_choice(chosen: Sequence[str], now: Status) -> tuple[str, str, str]:
         return "note", _regime(about[0]).id, action
     if action == "reported" and not about:
         raise QueryError(
-            ("give the regime under which it was reported, and the stage of the report"), "regime"
+            "give the regime under which it was reported, and the stage of the report", "regime"
         )
     if action != "reported" or len(about) != 2:
         raise QueryError(

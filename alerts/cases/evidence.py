@@ -77,7 +77,7 @@ def open_all(
     if len(files) != NEEDED:
         raise ConfigError("two officers open evidence together: give --key twice, one each")
     if not items:
-        raise ConfigError("no evidence of that: see `ullage evidence list`")
+        raise ConfigError("no evidence of that finding: see `ullage evidence list`")
     keys = [private_key(file, ask) for file in files]
     first = _open_item(vault, items[0], keys, trail, request)
     for item in items:
@@ -122,7 +122,8 @@ def _open_item(
         )
         if error.reason == "key_destroyed":
             raise ConfigError(
-                f"it is encrypted for {' and '.join(head.officers)}: give their keys with --key"
+                f"the evidence is encrypted for {' and '.join(head.officers)}: give"
+                " their keys with --key"
             ) from None
         raise CorruptError(
             f"{item.path} is damaged, or was moved from another finding: keep it, and look for a"
@@ -259,8 +260,8 @@ def open_originals(
         if error.reason == "key_destroyed":
             raise ConfigError(
                 Phrase(
-                    "it is encrypted for a key other than %(key)s: find out where that key is"
-                    " stored",
+                    "the original is encrypted for a key other than %(key)s: find out where that"
+                    " key is stored",
                     key=tenant + "/console.key",
                 )
             ) from None

@@ -218,7 +218,7 @@ class FraudCases:
         if report.scam and report.scam not in list_scams():
             raise QueryError(
                 Phrase(
-                    "no such scam: choose one of %(scams)s, or leave it out",
+                    "unknown scam: choose one of %(scams)s, or leave it out",
                     scams=", ".join(list_scams()),
                 ),
                 "scam",
@@ -235,7 +235,8 @@ class FraudCases:
         if incident.part_of:
             raise QueryError(
                 Phrase(
-                    "it is part of %(other)s: report on that one instead", other=incident.part_of
+                    "this incident is part of %(other)s: report on that one instead",
+                    other=incident.part_of,
                 ),
                 "incident",
             )
@@ -245,10 +246,8 @@ class FraudCases:
         # an erased or expired customer must not be stored again
         if not there:
             raise QueryError(
-                (
-                    "no customer with that pseudonym is in this incident, or the data has"
-                    " expired: check the pseudonym"
-                ),
+                "no customer with that pseudonym is in this incident, or the data has"
+                " expired: check the pseudonym",
                 "pseudonym",
             )
 

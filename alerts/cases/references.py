@@ -175,11 +175,12 @@ class References:
             raise QueryError("you cannot decide on your own request: ask somebody else", "note")
         if request.state(self.needed, now) != "waiting":
             raise QueryError(
-                ("this request was already decided, or has expired: make a new one"), "note"
+                "this request was already decided, or has expired: make a new one", "note"
             )
         if by in request.approved_by:
             raise QueryError(
-                ("you have already approved it: ask somebody else to approve it too"), "note"
+                "you have already approved this request: ask somebody else to approve it too",
+                "note",
             )
         if not approve:
             return self.decisions.note_act(

@@ -72,7 +72,7 @@ class SecondPersons:
             answered = store.get(Decision, pending.answer_id)
         if answered is None or (answered.act, answered.by) != (act, by):
             raise QueryError(
-                ("somebody else has already answered this: read the incident again"), "entry"
+                "somebody else has already answered this: read the incident again", "entry"
             )
         self.complete(pending, answered)
         return answered

@@ -138,10 +138,8 @@ def require_set(kind: type[Document], name: str) -> str:
 def too_many_values() -> Phrase:
     """Return the reason why a tally is refused."""
     return Phrase(
-        (
-            "the search has more than %(most)s distinct values: choose a shorter"
-            " period or another filter"
-        ),
+        "the search has more than %(most)s distinct values: choose a shorter"
+        " period or another filter",
         most=MAX_TALLIES,
     )
 

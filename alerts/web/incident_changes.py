@@ -171,10 +171,8 @@ def record_reports(
         *list_joint_reports(typed["status"].removeprefix("reported "), map(format_duty, duties))
     }:
         raise QueryError(
-            (
-                "one report counts only for reports of the same rule that are due from the"
-                " same moment: choose only those"
-            ),
+            "one report counts only for reports of the same rule that are due from the"
+            " same moment: choose only those",
             "also",
         )
     carry_out(site, id_, typed, by)

@@ -134,8 +134,8 @@ class IntakeWriter:
             append = partial(self.outbox().append, self._waiting)
             if not run_until_answered("ingest", append, self.stop, Backoff()):
                 raise UnavailableError(
-                    "stopped while the bus (bus.url) was unreachable: the last posts read"
-                    " were not stored"
+                    "stopped while the bus (bus.url) was unreachable: the last posts read are"
+                    " not stored; once it answers, start again with the same file"
                 )
             log.get("ingest").debug("appended", count=len(self._waiting))
         self._waiting, self._bytes = [], 0

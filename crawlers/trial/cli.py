@@ -225,8 +225,8 @@ def _build_site(url: str, name: str, allow_private: bool) -> Site:
         return Site.model_validate({**settings, "legal_basis": UNSAID, "owner": UNSAID})
     except ValueError:
         raise ConfigError(
-            f"{safe(named)} is not a valid site name: give --name, with a-z, 0-9, '.', '_'"
-            " and '-', unlike a number"
+            f"{safe(named)} is not a valid site name: choose one with --name, of at most 64 of a-z,"
+            " 0-9, '.', '_' and '-', a letter or digit first, and unlike an identifier"
         ) from None
 
 

@@ -245,7 +245,7 @@ class _Pieces:
         """
         got = self.connection.recv(min(most, PIECE))
         if not got:
-            raise UnavailableError("the other side closed the connection of its request")
+            raise UnavailableError("the other side disconnected before its request was complete")
         self.size += len(got)
         if self.size < SLOWEST * (self.clock.monotonic() - self.began - GRACE_SECONDS):
             raise RecordError(
@@ -447,7 +447,7 @@ def _send_place(connection: socket.socket, before: int) -> None:
     poll = select.poll()
     poll.register(connection, select.POLLRDHUP)
     if any(event & HUNG_UP for _, event in poll.poll(0)):
-        raise _GoneError("the client closed the connection of its request")
+        raise _GoneError("the client disconnected before its request was answered")
     _say(connection, place=before)
 
 
@@ -456,7 +456,7 @@ def _say(connection: socket.socket, **what: object) -> None:
     try:
         connection.sendall(json.dumps(what).encode() + b"\n")
     except OSError:
-        raise _GoneError("the client closed the connection of its request") from None
+        raise _GoneError("the client disconnected before its request was answered") from None
 
 
 @contextlib.contextmanager

@@ -182,7 +182,7 @@ def resolved(
     if not _is_here(context, tenant):
         raise RecordError(
             "absent",
-            ("the encrypted references are not on this host: send the request to the build host"),
+            "the encrypted references are not on this host: send the request to the build host",
         )
     asked = (
         f"case {approval.case}, incident {approval.incident}: {len(wanted)} pseudonyms requested"
@@ -206,7 +206,7 @@ def resolved(
     except (ConfigError, CorruptError):
         raise RecordError(
             "damaged",
-            ("the encrypted references cannot be read: restore them, or build the list again"),
+            "the encrypted references cannot be read: restore them, or build the list again",
         ) from None
     trail.append(
         RESOLVED,

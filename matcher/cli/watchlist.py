@@ -443,7 +443,7 @@ def update(
     """Apply a day's changes to a list without building it again."""
     context: Context = ctx.obj
     if not file and not remove:
-        raise ConfigError("name a list of additions, or a list of removals with --remove")
+        raise ConfigError("give a file of additions, a file of removals with --remove, or both")
     _require_tenant(context, tenant)
     additions = (
         confirmed(source_of(file, map_, columns, long, delimiter, witness)) if file else None

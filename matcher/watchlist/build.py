@@ -144,7 +144,10 @@ class Control:
             if not line.strip() or line.lstrip().startswith("#"):
                 continue
             if not (total := _LINE.fullmatch(line)):
-                raise ConfigError(f"{path}: line {number}: must be NAME VALUE, such as `rows 1000`")
+                raise ConfigError(
+                    f"{path}: line {number}: must be a name and a whole number without separators,"
+                    " such as `rows 1000`"
+                )
             self._expected[total[1]] = int(total[2])
         if not self._expected:
             raise ConfigError(

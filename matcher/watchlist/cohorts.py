@@ -90,8 +90,8 @@ class CohortTable:
         )
         if not fits:
             raise CorruptError(
-                "the cohort labels in the customer list file are damaged: install or"
-                " build the list again"
+                "the cohort labels of a customer list are damaged: `ullage check` says of which;"
+                " load that list again"
             )
         return cls(dimensions, labels, combination)
 
@@ -288,7 +288,8 @@ def bait_of(source: Source, tenant: str, party: str, random: str) -> HoneytokenL
     """
     if not SHAPE.fullmatch(party) or identifier_in(party):
         raise ConfigError(
-            "--canary: must be the party's label as in column canary, a short name or code"
+            "--canary: must be 1 to 40 letters, digits, spaces or . · / + - ( ) and unlike an"
+            " identifier: use the party's label in column canary, or a short name"
         )
     people = _people(source, party)
     if not people:

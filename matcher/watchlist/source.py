@@ -191,7 +191,8 @@ class Source:
         if missing := [name for name in self.mapping if name not in header]:
             near = difflib.get_close_matches(missing[0], filter(is_showable, header), 1)
             meant = f" (did you mean {near[0]!r}?)" if near else ""
-            raise ConfigError(f"{path}: line 1 has no column {missing[0]!r}: correct --map{meant}")
+            place = "--columns has" if self.columns else "line 1 has"
+            raise ConfigError(f"{path}: {place} no column {missing[0]!r}: correct --map{meant}")
         self.require_header(path, header)
         kinds_of_columns = self._list_kinds()
         named = [(i, self._kind(name)) for i, name in enumerate(header)]

@@ -177,7 +177,8 @@ def test_open_without_alert_reports_a_missing_confirmation(
 ) -> None:
     monkeypatch.setattr(ullage.incidents, "GROUP", "ullage.none")
     assert (
-        "alert is not installed here" in json.loads(assess(leak, "--json").stdout)["not_compared"]
+        "the part alert is not installed"
+        in json.loads(assess(leak, "--json").stdout)["not_compared"]
     )
     result = assess(leak, "--open", code=Exit.FAILED)
     assert "submitted; this host cannot see whether it was processed" in result.stderr

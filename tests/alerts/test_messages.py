@@ -2,6 +2,7 @@
 Chinese.
 """
 
+import ast
 import contextlib
 import io
 import re
@@ -15,7 +16,7 @@ from alerts.translation import LANGUAGES, catalogue, translated
 from alerts.web.dependencies import load_templates
 from alerts.web.templating import choose_language
 from tests.alerts.browser import PHONE
-from tests.messages import messages, read_catalogue
+from tests.messages import KEYWORDS, ROOT, messages, read_catalogue
 from ullage.identifiers import kinds
 from ullage.phrase import Phrase
 
@@ -43,6 +44,20 @@ def test_every_message_has_a_translation_and_the_catalogue_no_other(extraction):
     )
     assert [message.id for message in have.values() if message.fuzzy] == []
     assert sorted(map(str, have.keys() - used_ids)) == [], "make messages takes what is gone out"
+
+
+def test_every_literal_message_is_extracted(extraction) -> None:
+    """The extraction does not see a literal in parentheses of its own."""
+    extracted = {message.id for message in extraction[0]}
+    literals = {
+        call.args[0].value
+        for path in (ROOT / "alerts").rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(call, ast.Call) and call.args and isinstance(call.args[0], ast.Constant)
+        if isinstance(call.func, ast.Name) and call.func.id in KEYWORDS
+    }
+    assert len(literals) > 50
+    assert sorted(literals - extracted) == []
 
 
 def test_no_message_is_concatenated(extraction):

@@ -109,7 +109,7 @@ def test_unreadable_or_unwritable_file_records_nothing(
         ((bait, "--canary", "sms C", "--output", tmp_path / "new"), "no customer has the label"),
         (
             (bait, "--canary", "15400000001", "--output", tmp_path / "new"),
-            "must be the party's label",
+            "unlike an identifier",
         ),
         ((bait, "--canary", "sms A"), "--output"),
         (

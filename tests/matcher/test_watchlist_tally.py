@@ -46,7 +46,7 @@ def test_matching_totals_are_accepted(tmp_path: Path, totals: str) -> None:
         ),
         ("rows 3\nphone 3\nfax 1", r"says phone 3, but 2 were read \(2 of 3 totals differ\)"),
         ("account.sum 16", "says account.sum 16, but 15 were read"),
-        ("rows three", "line 1: must be NAME VALUE"),
+        ("rows three", "line 1: must be a name and a whole number"),
         ("# nothing\n", "contains no totals"),
     ],
 )

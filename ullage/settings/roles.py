@@ -84,7 +84,7 @@ class MatchSettings(SettingsTable):
     )
     assess_users: tuple[str, ...] = setting(
         (),
-        ("other users, by name or number, who may submit files for assessment, such as search's"),
+        "other users, by name or number, who may submit files for assessment, such as search's",
     )
     assess_folder: str = setting(
         "",

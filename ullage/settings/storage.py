@@ -155,7 +155,7 @@ class RouteSettings(SettingsTable):
     )
     escalate_minutes: Seconds = setting(
         30.0,
-        ("longest time without acknowledgement; with a reporting deadline, half of the time left"),
+        "longest time without acknowledgement; with a reporting deadline, half of the time left",
         "minutes",
     )
 

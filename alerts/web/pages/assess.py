@@ -324,7 +324,7 @@ def _check_form(values: Mapping[str, str], upload: Upload) -> dict[str, object]:
         if len(values["giver"]) > MOST_GIVER:
             raise QueryError(
                 Phrase(
-                    ("use at most %(most)s characters to name who provided the file"),
+                    "use at most %(most)s characters to name who provided the file",
                     most=MOST_GIVER,
                 )
             )
