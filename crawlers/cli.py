@@ -283,7 +283,11 @@ def _sessions(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
 
 
 def _session(context: Context, site: Site) -> str:
-    """Describe the session of `site`; UnavailableError once it has ended."""
+    """Describe the session of `site`; UnavailableError once it has ended.
+
+    Returns a warning if it ends within a week (SOON_SECONDS). Raises ConfigError if the session's
+    file is missing or malformed.
+    """
     from crawlers.fetching.site_session import load_session  # noqa: PLC0415
 
     ends_at = load_session(context.keys, site).ends_at
@@ -300,7 +304,10 @@ def _session(context: Context, site: Site) -> str:
 
 
 def _browser(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
-    """Yield the check of the browser, if a crawled site needs one for its scripts."""
+    """Yield the check of the browser, if a crawled site needs one for its scripts.
+
+    The check raises BrowserError if the browser does not start in its sandbox.
+    """
     presets = Presets(context.data / FOLDER)
     presets.refresh()
     filled = [
@@ -338,7 +345,7 @@ def _night_until(site: Site, now: float) -> str:
 def _own_presets(context: Context) -> str:
     """Check the user's own presets against their samples and return a summary.
 
-    Raises FaultsError if one of them is faulty.
+    Raises FaultsError, which lists all faults, if one of them is faulty.
     """
     presets = Presets(context.data / FOLDER)
     presets.refresh()
@@ -367,7 +374,8 @@ def _site_folder(context: Context) -> SiteFolder:
 def _looks(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     """Yield a check for each crawled site: whether it answers and can be read.
 
-    All sites are visited when the first check runs.
+    All sites are visited at once, before the first check is yielded; nothing is yielded if no site
+    is crawled.
     """
     sites, _ = _site_folder(context).read()
     crawled = [site for site in sites.values() if site.is_crawled]

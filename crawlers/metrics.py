@@ -94,7 +94,11 @@ class CrawlMetrics:
             self.visits.labels(outcome)
 
     def watch(self, sites: Iterable[Site]) -> None:
-        """Give the watched ones of the enabled sites series of their own."""
+        """Give the watched ones of these sites series of their own; remove those of others.
+
+        Of more than MAX_WATCHED, the first by name have series. Totals of sites that are not among
+        `sites` are removed too.
+        """
         by_name = {site.name: site for site in sites}
         watched = sorted(name for name, site in by_name.items() if site.watch)
         labelled = frozenset(watched[:MAX_WATCHED])

@@ -139,10 +139,13 @@ class ChannelFolder:
     """Names of disabled channels, with their services."""
 
     def read(self, service: str = "") -> dict[str, ChatChannel]:
-        """Return the enabled channels of `service`, or of all services, by name.
+        """Read the channel files and return the enabled channels of `service` by name.
 
-        Faults, refused files and disabled channels are stored in the fields of this object. They
-        are ConfigErrors.
+        A `service` of "" means all. Replaces the fields of this object: `faults` gets one
+        ConfigError for each file that is invalid, has the name of a site or comes after the first
+        MAX_WATCHED channels; `refused` gets the service of each such file whose name could be a
+        channel's, by name; and `disabled` gets the service of each channel that is switched off, by
+        name. Raises nothing for a faulty file.
         """
         self.faults, self.refused, self.disabled, channels = [], {}, {}, dict[str, ChatChannel]()
         for path in sorted((self.data / FOLDER).glob("*.toml")):

@@ -167,7 +167,8 @@ class ChannelLedger:
         not recorded (`unseen`): all are counted, with their unread files, and `now` (Unix seconds)
         becomes the time of the last new message. From time to time, records of all but the last
         KEPT messages are deleted. Without messages, only the cursor is stored; None stores no
-        cursor.
+        cursor. Raises UnavailableError or CorruptError if the file cannot be written
+        (`sqlite_errors`).
         """
         rows = [(channel, self._digest(channel, message)) for message in messages]
         with sqlite_errors(self._path), transaction(self._connection):

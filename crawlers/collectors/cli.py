@@ -73,7 +73,9 @@ def _folder(context: Context) -> ChannelFolder:
 def _collect(context: Context, service: str) -> None:
     """Run one service's collector until the process is told to stop.
 
-    Raises ConfigError if its client is not installed.
+    Takes the service's lock, silences libraries' logging, serves metrics and opens the bus. While
+    the bus is unreachable it waits; it returns without reading anything if it is stopped meanwhile.
+    Raises ConfigError if the service's client is not installed.
     """
     setup.require(context)
     try:
@@ -129,7 +131,10 @@ def _collect(context: Context, service: str) -> None:
 
 
 async def _until(runner: Runner, stop: threading.Event) -> None:
-    """Run until the process is told to stop."""
+    """Run the collector until `stop` is set.
+
+    A thread waits for `stop`, which a signal sets, and passes it on to the event loop.
+    """
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
 
     def wait() -> None:
@@ -142,10 +147,11 @@ async def _until(runner: Runner, stop: threading.Event) -> None:
 
 
 def _status(context: Context, *, as_json: bool) -> None:
-    """Print the state of each channel: what was read, and why one is not being read.
+    """Print one line for each enabled channel: what was read, and why it is not being read.
 
-    Exits (typer.Exit) with the code of a gap if a channel is not read, of usage if a file is
-    invalid.
+    With `as_json`, each line is a JSON object. Faults of channel files go to standard error. Exits
+    (typer.Exit) with the code of usage if a file is invalid, otherwise with that of a gap if the
+    state of any channel is not "ok".
     """
     setup.require(context)
     folder = _folder(context)
@@ -182,8 +188,9 @@ def _as_it_is(standing: ChannelState, now: float) -> ChannelState:
 def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     """Yield the checks that `ullage check` makes here: a name and a function each.
 
-    They cover the channel files, their secrets, the whole channel log and the state of each
-    channel.
+    `channels` reads the channel files and their secrets, and raises the first fault. `chats` checks
+    the whole channel log, and raises UnavailableError if a channel's state is not "ok". Yields
+    nothing where there are neither channel files nor a log.
     """
     folder = _folder(context)
     channels = folder.read()

@@ -96,7 +96,12 @@ class Runner:
         return self.context.clock
 
     async def run(self, stopped: asyncio.Event) -> None:
-        """Read all channels until `stopped` is set."""
+        """Read all channels until `stopped` is set.
+
+        About every TURN_SECONDS (2 s) it reads the channel files again, marks silent channels, and
+        updates metrics and heartbeat. Ends all tasks on return. Raises any error of the bus or of
+        this program; faults of a service only change the states of its channels.
+        """
         appending = asyncio.create_task(self.appends.run())
         stop: asyncio.Task[Any] = asyncio.create_task(stopped.wait())
         try:
@@ -119,7 +124,11 @@ class Runner:
             await asyncio.gather(stop, appending, *self._tasks.values(), return_exceptions=True)
 
     def _read_files(self) -> None:
-        """Start, cancel and restart the tasks of accounts to match the channel files."""
+        """Read the channel files, and start, cancel or restart the tasks of accounts to match them.
+
+        A task is restarted when any of its account's channels changed. A channel whose `expires`
+        has passed gets the state of the reason "expired" and is not read.
+        """
         configured = self.folder.read(self.service)
         self.metrics.faults.set(len(self.folder.faults))
         today, by_service = self.clock.now().date(), dict[str, dict[str, ChatChannel]]()
@@ -144,7 +153,13 @@ class Runner:
             self._tasks.pop(account).cancel()
 
     async def _account(self, account: str, channels: Mapping[str, ChatChannel]) -> None:
-        """Keep a session of an account open, for ever."""
+        """Keep a session of an account open, for ever.
+
+        After any failure, all its channels (or the one that the error names) are marked as not
+        read, with the reason: that of a BlindError, "login" for a ConfigError of its secret,
+        "unreachable" for a connection that fails. It then waits, up to LONGEST_WAIT_SECONDS (15 s),
+        and opens a new session.
+        """
         backoff = Backoff(first=1.0, cap=LONGEST_WAIT_SECONDS)
         while True:
             session: ChatSession | None = None
@@ -171,10 +186,11 @@ class Runner:
             await asyncio.sleep(backoff.next())
 
     async def _read(self, session: ChatSession, backoff: Backoff) -> None:
-        """Process the batches of a session; raises BlindError where none arrives in time.
+        """Process the batches of a session, for ever.
 
-        While one batch is made durable, only the next one is fetched: a cursor must be stored
-        before the session asks for what lies behind it.
+        Stops taking batches while match is too far behind. While one batch is made durable, only
+        the next one is fetched: a cursor must be stored before the session asks for what lies
+        behind it. Raises BlindError where no batch arrives in time.
         """
         batches = aiter(session.batches())
         coming = asyncio.ensure_future(_next(batches))
@@ -192,7 +208,12 @@ class Runner:
             await asyncio.gather(coming, return_exceptions=True)
 
     async def _take(self, batch: DeliveryBatch) -> None:
-        """Publish the messages of one batch, then record them, then update the state."""
+        """Publish the new messages of one batch, then record them, then update the channel's state.
+
+        New are those that are not recorded yet; the batch's cursor is stored with them. A message
+        that is too large for a record is counted as refused and recorded as read. A batch without a
+        channel changes no state of its own; channels in `answered` are marked as read.
+        """
         now = self.clock.wall()
         fresh = self.ledger.unseen(batch.channel, batch.messages) if batch.messages else []
         captures = list[Capture]()
@@ -246,7 +267,12 @@ class Runner:
             )
 
     def _seen(self, name: str, now: float) -> None:
-        """Record that the service answered for a channel and has nothing more to deliver."""
+        """Record that the service answered for a channel and has nothing more to deliver.
+
+        The state becomes "ok", unless messages were lost less than LOST_SECONDS (1 h) ago: then it
+        keeps the reason "gap". Where the state is "ok" already, the time is stored at most every
+        TURN_SECONDS.
+        """
         before = self.ledger.standing(name)
         if before.lost_at and now - before.lost_at < LOST_SECONDS:
             self.ledger.change(name, last_success=now)
@@ -281,7 +307,9 @@ class Runner:
     def _watch(self) -> None:
         """Set the state of channels that have been silent for too long to "timeout".
 
-        This applies even where their session still considers itself connected.
+        Too long is over STALL_SECONDS + TURN_SECONDS (47 s) since the last success or since the
+        channel was started. Applies to channels that are "ok" or have no state yet, even where
+        their session still considers itself connected; not while match is behind.
         """
         now = self.clock.wall()
         for name, channel in self._channels.items():
@@ -296,7 +324,12 @@ class Runner:
                 self._blame(name, "timeout")
 
     async def _tell(self) -> None:
-        """Update the metrics, and send a heartbeat when one is due."""
+        """Update the metrics, and send a heartbeat with the coverage of past hours if one is due.
+
+        With `crawl.heartbeat_seconds` 0 none is sent. If the bus is unreachable, the heartbeat is
+        skipped and logged, and its unsent hours are discarded. After sending, counts of posts older
+        than KEPT_HOURS (4) are deleted.
+        """
         standings = [self.ledger.standing(name) for name in self._channels]
         self.metrics.show(standings)
         seconds = self.context.settings.crawl.heartbeat_seconds
@@ -347,7 +380,8 @@ class Runner:
     ) -> Outgoing:
         """Return a sealed heartbeat: the state of the channels, and their coverage by hour.
 
-        `told` are the hours to report, and `gone` the names of channels that were removed.
+        `told` are the hours to report, and `gone` the names of channels that were removed. Channels
+        without a state and faulty channel files count as `unseen`. Sends nothing.
         """
         states = Counter(standing.state for standing in standings if standing.state)
         coverage = Coverage(

@@ -80,7 +80,12 @@ class ImapSession:
         await asyncio.to_thread(self._box.close)
 
     async def batches(self) -> AsyncIterator[DeliveryBatch]:
-        """Yield batches for ever; raises BlindError where the server cannot be read."""
+        """Connect, then yield the new messages of each mailbox in turn, for ever.
+
+        There is a pause of `LOOK_SECONDS` after each round. Raises BlindError: "login" if the login
+        is refused, "service" if the server rejects a command, "unreachable" if the connection
+        fails.
+        """
         try:
             await asyncio.to_thread(self._box.open)
             while True:
@@ -94,7 +99,14 @@ class ImapSession:
             raise BlindError("unreachable") from None
 
     async def _look(self, channel: ChatChannel) -> AsyncIterator[DeliveryBatch]:
-        """Yield the new messages of a mailbox, and the gaps among them."""
+        """Yield the new messages of a mailbox after the stored position.
+
+        They come a page at a time, each with its cursor. A mailbox that does not exist gives one
+        batch with `blind` "address". The first reading starts at the last `history` messages.
+        Missing numbers give a gap "lost"; if the server has numbered the mailbox anew, all of it is
+        read again, between a gap "seen" and "filled" (or "lost"). The last batch stores the end
+        position and says that the channel answered.
+        """
         name = f"imap:{channel.name}"
         position, now = (
             MailboxPosition.of(self._ledger.cursor(name)),
@@ -132,9 +144,10 @@ class ImapSession:
 
 
 def pages(found: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
-    """Yield message numbers with their sizes, in pages of at most `PAGE` and `PAGE_BYTES`.
+    """Split message numbers with their sizes into pages, in order.
 
-    A page holds at least one message, whatever its size.
+    A page has at most `PAGE` messages and `PAGE_BYTES` bytes. A page holds at least one message,
+    whatever its size; no messages give no page.
     """
     page, size = list[tuple[int, int]](), 0
     for uid, length in found:
@@ -170,7 +183,11 @@ class _Box:
         self._client: imaplib.IMAP4 | None = None
 
     def open(self) -> None:
-        """Connect and log in; raises BlindError where the login is refused."""
+        """Connect and log in, with TLS unless the account is set to `plain`.
+
+        Raises BlindError ("login") where the login is refused; other errors of the connection
+        (OSError, imaplib's abort) are raised as they are.
+        """
         host, port = self._place
         if self._plain:
             self._client = imaplib.IMAP4(host, port, timeout=ANSWER_SECONDS)
@@ -197,7 +214,10 @@ class _Box:
             self._client.shutdown()
 
     def select(self, mailbox: str) -> MailboxPosition | None:
-        """Open a mailbox and return its current position; None where it does not exist."""
+        """Open a mailbox read-only and return its current position.
+
+        Returns None where the server refuses it, or where its name is not ASCII.
+        """
         client = self._opened()
         if not mailbox.isascii():  # such names need the server's own encoding
             return None

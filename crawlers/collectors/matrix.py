@@ -66,7 +66,12 @@ class MatrixSession:
         await self._server.close()
 
     async def batches(self) -> AsyncIterator[DeliveryBatch]:
-        """Yield batches for ever; raises BlindError where the server cannot be read."""
+        """Join rooms and yield their messages, for ever.
+
+        Each round yields what `_enter`, `_sync` and `_before` yield. Raises BlindError:
+        "unreachable" if the connection fails, or the reason that the server gives for a refused
+        login or `/sync`.
+        """
         try:
             while True:
                 async for batch in self._enter():
@@ -79,11 +84,13 @@ class MatrixSession:
             raise BlindError("unreachable") from None
 
     async def _enter(self) -> AsyncIterator[DeliveryBatch]:
-        """Join the rooms that the account has not entered, at most once in `AGAIN_SECONDS` each.
+        """Join the rooms that the account has not entered.
 
-        A room that was joined is read only if it is still open to all and not encrypted. Yields for
-        each room that it was entered, what is left of its earlier history, or why it cannot be
-        read. Raises BlindError if the account is not logged in any more.
+        Each is tried at most once in `AGAIN_SECONDS` (60 s). Yields a batch for each room tried:
+        with `blind` and the reason if it cannot be joined, is not open to all or is encrypted,
+        otherwise with the cursor "entered". Before the latter, a room that was added after the
+        first reading yields a cursor at which its earlier history begins. Raises BlindError
+        ("login") if the account is not logged in any more.
         """
         for name, channel in self._channels.items():
             entered = any(joined.name == name for joined in self._rooms.values())
@@ -109,7 +116,11 @@ class MatrixSession:
             yield DeliveryBatch(name, cursor=(f"matrix:{name}", "entered"))
 
     async def _closed(self, room: str) -> Reason | None:
-        """Return why a joined room must not be read; None where it may be."""
+        """Return why a joined room must not be read; None where it may be.
+
+        "closed" if not everybody may join, "encrypted" if it is encrypted, otherwise the reason of
+        the server's error.
+        """
         try:
             rules = await self._server.state(room, "m.room.join_rules")
         except MatrixError as error:
@@ -123,9 +134,10 @@ class MatrixSession:
         return "encrypted"
 
     async def _sync(self) -> AsyncIterator[DeliveryBatch]:
-        """Make one `/sync` request and yield its messages.
+        """Make one `/sync` request and yield its batches.
 
-        Raises BlindError with the reason if it fails.
+        The last batch, which may have no messages, has the new cursor and marks all entered rooms
+        as answered. Raises BlindError with the server's reason if the request fails.
         """
         try:
             answer = await self._server.sync(self._since, *([0] if self._left else []))
@@ -141,7 +153,10 @@ class MatrixSession:
         yield replace(pending, cursor=(self._cursor, self._since), answered=answered)
 
     async def _told(self, answer: Mapping[str, Any]) -> AsyncIterator[DeliveryBatch]:
-        """Yield the batches in an answer to `/sync`, for the rooms that are read."""
+        """Yield the batches in an answer to `/sync`, for the rooms that are read.
+
+        A room that the account has left is no longer read, and yields a batch with `blind` and why.
+        """
         rooms = _object(answer.get("rooms"))
         for room, section in _object(rooms.get("join")).items():
             if channel := self._rooms.get(room):
@@ -161,9 +176,11 @@ class MatrixSession:
     async def _passed_over(
         self, channel: ChatChannel, room: str, timeline: Mapping[str, Any]
     ) -> AsyncIterator[DeliveryBatch]:
-        """Handle messages that `/sync` left out of a room's timeline.
+        """Yield what `/sync` left out of a room's timeline.
 
-        They are read at once as a gap; on the first reading they are queued as earlier history.
+        On the first reading, it is queued as earlier history, and only its cursor is yielded.
+        Later, where the timeline is marked as limited, the messages are read at once, after a gap
+        "seen". Otherwise nothing is yielded.
         """
         before = timeline.get("prev_batch")
         start = before if isinstance(before, str) else None
@@ -189,7 +206,11 @@ class MatrixSession:
     async def _gap(
         self, channel: ChatChannel, room: str, start: str, end: str
     ) -> AsyncIterator[DeliveryBatch]:
-        """Yield the messages from `start` back to `end`, then whether any are lost."""
+        """Yield the messages from `start` back to `end`, then a gap "filled".
+
+        If the server refuses a page, the last batch is a gap "lost" instead, and the rest is not
+        read.
+        """
         token = start
         while token:
             try:
@@ -205,7 +226,9 @@ class MatrixSession:
     async def _before(self) -> AsyncIterator[DeliveryBatch]:
         """Yield the next page of earlier history for each room that has some left.
 
-        Earlier history is what was posted before the first reading.
+        The last batch of a room has the cursor where to go on. Earlier history is what was posted
+        before the first reading; it ends after `history` messages of the channel, at the room's
+        beginning, or when the server refuses a page.
         """
         for room, backlog in list(self._left.items()):
             channel = self._rooms.get(room)
@@ -299,7 +322,11 @@ def _events(found: object) -> list[Event]:
 
 
 def read(channel: ChatChannel, event: Mapping[str, Any]) -> Iterator[ChatMessage]:
-    """Yield the message that an event of a room holds, if any: new, edited or deleted."""
+    """Yield the message that an event of a room holds: new, edited or deleted.
+
+    Yields nothing for an event of any other type, without an id, or whose content is missing or (as
+    after a deletion) empty.
+    """
     content, kind = event.get("content"), event.get("type")
     if not isinstance(content, dict) or not isinstance(event.get("event_id"), str):
         return
@@ -324,7 +351,12 @@ def read(channel: ChatChannel, event: Mapping[str, Any]) -> Iterator[ChatMessage
 
 
 def _select_text(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the text of a message and its relations to other messages."""
+    """Return the fields of a capture line for a message.
+
+    They are its text, what it answers, its thread, and the name of its file. An edit gets the new
+    text, the id of the edited message and `edited`. Missing or malformed fields give "" or are left
+    out.
+    """
     related = content.get("m.relates_to")
     related = related if isinstance(related, dict) else {}
     answered = related.get("m.in_reply_to")

@@ -124,7 +124,8 @@ class MatrixServer:
     async def file(self, address: str) -> bytes | None:
         """Return the bytes of a file (`mxc://SERVER/ID`); None where it is not available.
 
-        At most one byte more than `MAX_FILE_BYTES` is read.
+        At most one byte more than `MAX_FILE_BYTES` is read. "Not available" includes an address in
+        any other form and any status but 200; errors of the connection are raised.
         """
         parts = urlsplit(address)
         place = f"{quote(parts.netloc, safe='')}/{quote(parts.path.lstrip('/'), safe='')}"
@@ -143,8 +144,10 @@ class MatrixServer:
     ) -> dict[str, Any]:
         """Send a request and return the object in the answer.
 
-        The request is repeated up to `ASKED_AGAIN` times while the server reports a rate limit.
-        Raises MatrixError with the reason if it fails.
+        `query` are the parameters of the URL. The request is repeated up to `ASKED_AGAIN` times
+        while the server reports a rate limit, after the pause that it names, at most
+        LONGEST_PAUSE_SECONDS. Raises MatrixError: "flood" if the limit remains, otherwise the
+        reason for any other status, or for an answer that is no JSON object.
         """
         url = f"{self._address}{CLIENT}{path}"
         for turn in range(ASKED_AGAIN + 1):

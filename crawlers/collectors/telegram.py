@@ -98,7 +98,13 @@ class TelegramSession:
         await self._client.disconnect()
 
     async def batches(self) -> AsyncIterator[DeliveryBatch]:
-        """Yield batches for ever; raises BlindError where the service cannot be read."""
+        """Log in, then yield batches for ever.
+
+        They are what `_enter` and `_look` yield, and edits and deletions as they arrive. It looks
+        again after LOOK_SECONDS or when an update arrives. Raises BlindError: "login" if the
+        account is not authorized, "unreachable" if the connection fails or does not answer in time,
+        otherwise the reason of Telegram's error.
+        """
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await self._client.connect()
@@ -122,7 +128,12 @@ class TelegramSession:
             raise BlindError("unreachable") from None
 
     async def _enter(self) -> AsyncIterator[DeliveryBatch]:
-        """Look up the channels that are not known yet, from time to time."""
+        """Look up the channels that are not known yet, at most once in AGAIN_SECONDS each.
+
+        Yields a batch with `blind` for each that cannot be read: "closed" if it is private or needs
+        an approval, "address" if it does not exist. A channel that can be read is remembered, and
+        yields nothing. Raises Telethon's own error if the login has become invalid.
+        """
         for name, channel in self._channels.items():
             if (
                 name in self._entities
@@ -150,7 +161,7 @@ class TelegramSession:
         """Handle an update from the service.
 
         Edits and deletions are queued as they arrive. A new message only wakes the loop, which then
-        reads the channel.
+        reads the channel. Updates of other chats are ignored.
         """
         chat = getattr(event, "chat_id", None)
         name = self._by_chat.get(bare_id(chat)) if chat is not None else None
@@ -167,7 +178,11 @@ class TelegramSession:
             self._woken.put_nowait(DeliveryBatch())
 
     async def _look(self) -> AsyncIterator[DeliveryBatch]:
-        """Read the new messages of each channel."""
+        """Yield the new messages of each channel, as `_new` does.
+
+        A channel that became private, or that banned the account, yields a batch with `blind`
+        "closed" or "banned"; it is looked up again later.
+        """
         for name, entity in list(self._entities.items()):
             try:
                 async for batch in self._new(self._channels[name], entity):
@@ -179,9 +194,12 @@ class TelegramSession:
                 yield DeliveryBatch(name, blind=reason)
 
     async def _new(self, channel: ChatChannel, entity: Any) -> AsyncIterator[DeliveryBatch]:
-        """Yield the messages after the last stored number, a page at a time.
+        """Yield the messages after the last stored number.
 
-        Numbers that are missing among them are requested one more time.
+        They come in pages of PAGE (100), each with its cursor. Numbers that are missing among them
+        are requested one more time. If there is more than one page, a gap "seen" and at the end
+        "filled" is yielded. The first reading yields the last `history` messages only, none for 0.
+        The last batch says that the channel answered.
         """
         cursor = f"telegram:{channel.name}"
         position = self._ledger.cursor(cursor)
@@ -265,7 +283,9 @@ def bare_id(chat: int) -> int:
 def read(channel: ChatChannel, message: Any) -> ChatMessage:
     """Return a message of Telethon as a chat message.
 
-    Its author is the public name where there is one, else the number of the account.
+    Its author is the public name where there is one, else the number of the account, else the
+    signature of the post, else "". Of an attached file only the name is taken. An edit has an
+    `event` of its own, by its time.
     """
     edited = getattr(message, "edit_date", None)
     sender = getattr(message, "sender", None)

@@ -137,7 +137,11 @@ class XmppSession:
                 await self._client.disconnected
 
     async def batches(self) -> AsyncIterator[DeliveryBatch]:
-        """Yield batches for ever; raises BlindError where the server cannot be read."""
+        """Connect, join the rooms, and yield their messages for ever.
+
+        Rooms that could not be joined are tried again after AGAIN_SECONDS. Raises BlindError where
+        the server cannot be reached, refuses the login, ends the connection or does not answer.
+        """
         await self._connect()
         async for batch in self._again(self._channels):
             yield batch
@@ -161,8 +165,9 @@ class XmppSession:
     async def _wait(self) -> tuple[set[str], list[DeliveryBatch]]:
         """Wait for messages, at most `LOOK_SECONDS`.
 
-        Return the channels to look at, which are all where nothing arrived, and the batches
-        that did.
+        Returns the names of the channels to look at, and the batches that arrived with messages or
+        with a reason why a channel is not read. The names are those of the arrived batches, or of
+        all rooms where nothing arrived. Raises the BlindError of a connection that ended meanwhile.
         """
         come = list[DeliveryBatch | BlindError]()
         with contextlib.suppress(TimeoutError):
@@ -201,7 +206,12 @@ class XmppSession:
         self._client.send_presence()
 
     async def _enter(self, name: str) -> AsyncIterator[DeliveryBatch]:
-        """Join a room that is open to all, and find the position in its archive."""
+        """Join a room that is open to all, and yield what is new in its archive.
+
+        Yields only a batch with `blind` if the room cannot be read: "closed" if it is for members
+        or has a password, "timeout" if there is no answer, otherwise the reason of the refusal. A
+        room without an archive that was read before yields a gap "lost".
+        """
         channel = self._channels[name]
         room = slixmpp.JID(channel.address)
         self._tried[name] = time.monotonic()
@@ -246,7 +256,11 @@ class XmppSession:
             self._woken.put_nowait(DeliveryBatch(name, blind=codes[0] if codes else "kicked"))
 
     async def _look(self, names: set[str]) -> AsyncIterator[DeliveryBatch]:
-        """Read what is new in the archives of these channels."""
+        """Yield what is new in the archives of the named channels.
+
+        For a room without an archive, the server is pinged, and a batch says that the channel
+        answered.
+        """
         for room, channel in list(self._rooms.items()):
             if channel.name not in names:
                 continue
@@ -266,7 +280,10 @@ class XmppSession:
     async def _archive(self, room: str, channel: ChatChannel) -> AsyncIterator[DeliveryBatch]:
         """Yield what is new in a room's archive, after the last stored position.
 
-        The first reading yields the last `history` messages of the room.
+        It comes in pages of PAGE (100), each with its cursor. The first reading yields the last
+        `history` messages of the room. More than one page is reported as a gap "seen", then
+        "filled". If the archive no longer holds the position, a gap "lost" is yielded and the
+        position cleared; if it refuses, a batch with `blind`.
         """
         if not self._archives[room]:
             async for batch in self._first(room, channel):
@@ -303,7 +320,9 @@ class XmppSession:
     async def _first(self, room: str, channel: ChatChannel) -> AsyncIterator[DeliveryBatch]:
         """Yield the last messages of an archive, page by page from its end.
 
-        The position of the end is stored when all of them were read.
+        It stops when `history` are read. With `history` 0, nothing is yielded but the position. The
+        position of the end is stored, and yielded as a cursor, when all of them were read; if the
+        archive refuses, a batch with `blind` is the last.
         """
         before, last, read, complete = "", "", 0, False
         while not complete and read < max(1, channel.history):
@@ -352,7 +371,9 @@ def _read_results(channel: ChatChannel, found: list[Any]) -> tuple[ChatMessage, 
 def _place(rest: list[str], account: str) -> tuple[str | None, int | None]:
     """Return the host and port to connect to; (None, None) to look them up by the address.
 
-    Raises ConfigError if the secret's third or fourth line is invalid.
+    Raises ConfigError if the secret's third or fourth line is invalid. `rest` are the secret's
+    lines from the third on: HOST:PORT, and `plain` for a connection without TLS, which only a
+    loopback host may have.
     """
     if not rest:
         return None, None
@@ -377,7 +398,12 @@ def _read_delay(result: Any) -> datetime | None:
 def read(
     channel: ChatChannel, stanza: Any, archived: str, when: datetime | None
 ) -> list[ChatMessage]:
-    """Return the message in a stanza of a room, new or corrected (XEP-0308); [] without text."""
+    """Return the message in a stanza of a room, new or corrected (XEP-0308), as a list of one.
+
+    Returns [] without a text or a sender. `archived` is its id in the archive, "" if it did not
+    come from there; `when` is its time, None if unknown. Shared files are not fetched: each counts
+    as unread, "elsewhere".
+    """
     text, nick = stanza["body"], stanza["from"].resource
     if not text or not nick:
         return []

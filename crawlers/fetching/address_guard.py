@@ -95,10 +95,12 @@ class AddressGuard:
         self._resolved[host] = tuple(addresses)
 
     def _check_for_proxy(self, request: Request, host: str) -> None:
-        """Send a request through the proxy; refuse with `address` a host that looks internal.
+        """Prepare a request that a proxy will send, and store that its host may be connected to.
 
-        The proxy resolves names, so only the look of a name can be judged. Without a proxy the
-        request is refused with `proxy`.
+        Replaces the request's proxy headers: a plain HTTP request through an HTTP proxy is given
+        the proxy's address and login. Raises RequestRefusal: `proxy` if no proxy is set up,
+        `address` if the host's name looks internal or is a private address and the site does not
+        allow that. Only the look of a name can be judged, because the proxy resolves it.
         """
         request.headers.pop("Proxy-Authorization", None)
         request.meta.pop("proxy", None)

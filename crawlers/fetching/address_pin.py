@@ -132,11 +132,12 @@ async def is_external(host: str, seconds: float) -> bool:
 
 
 async def resolve(host: str, seconds: float) -> list[Address]:
-    """Return every address that the system's resolver gives for `host`, odd spellings included.
+    """Return every address that the system's resolver gives for `host`.
 
-    Raises OSError if there is none, or none within `seconds`. Each look-up has a thread of its own:
-    names whose servers do not answer would otherwise occupy all threads of asyncio's pool, and
-    every other site would wait.
+    An address in any spelling is returned as it is. Raises OSError (or UnicodeError) if the name
+    cannot be resolved, TimeoutError, which is an OSError, if not within `seconds`. Each look-up has
+    a thread of its own: names whose servers do not answer would otherwise occupy all threads of
+    asyncio's pool, and every other site would wait.
     """
     if literals := parse_literal(host):
         return literals
@@ -238,10 +239,11 @@ class PinnedPool(HTTPConnectionPool):
         key: Any,
         endpoint: object,  # noqa: ARG002 - Twisted passes it
     ) -> Deferred[Any]:
-        """Return a connection (Twisted's interface).
+        """Return a connection to one of the addresses stored for the host (Twisted's interface).
 
-        Fails with `RequestRefusal` for a host that was not permitted, and for schemes other
-        than HTTP(S).
+        With a proxy, the connection goes through that. The given endpoint is ignored, so that the
+        name is not resolved again. Fails with `RequestRefusal` ("address") for a host that was not
+        permitted, and for schemes other than HTTP(S).
         """
         scheme, host, port = key[0], key[1], key[2]
         if self._proxy:
@@ -255,7 +257,11 @@ class PinnedPool(HTTPConnectionPool):
         return super().getConnection(key, endpoint_on_demand)
 
     def _connect_by_proxy(self, proxy: Proxy, key: Any) -> Deferred[Any]:
-        """Return a connection to a permitted host through the proxy, or to the proxy itself."""
+        """Return a connection to a permitted host through the proxy, or to the proxy itself.
+
+        It uses TLS for https. Fails with RequestRefusal ("address") for a host that was not
+        permitted, and for schemes other than HTTP(S).
+        """
         scheme, host, port = key[0], key[1], key[2]
         if scheme == b"http-proxy":
             return super().getConnection(

@@ -91,7 +91,9 @@ class SizeLimit:
     def _inflate_response(self, response: Response, encoding: bytes) -> Response:
         """Return the response with its body inflated, up to the limit.
 
-        A body that cannot be inflated is returned as it arrived.
+        Its Content-Encoding is removed. A body that cannot be inflated is returned as it arrived,
+        cut to the limit. The class of the response follows the inflated content. A cut body gives
+        it the flag `download_stopped`.
         """
         body, is_whole = inflate(response.body, self._limit)
         if not body and encoding == b"deflate":

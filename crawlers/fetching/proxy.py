@@ -143,9 +143,10 @@ class Tunnel:
     steps: Callable[[], Steps]
 
     def connect(self, factory: Any) -> Deferred[Any]:
-        """Connect to the host through the proxy (Twisted's interface).
+        """Connect to the host through the proxy and return the connection (Twisted's interface).
 
-        Fails with `RequestRefusal("proxy")` if the proxy does not answer or cannot reach the host.
+        Cancelling the returned Deferred aborts the connection. Fails with `RequestRefusal("proxy")`
+        if the proxy does not answer, rejects the login or cannot reach the host.
         """
         talk = _Talk(self.steps(), factory)
         entering: Deferred[Any]
@@ -174,7 +175,10 @@ class _Talk(Protocol):
         self._run_step(lambda: next(self._steps))
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
-        """Process each complete answer."""
+        """Collect what the proxy sends, and run the next step for each complete answer.
+
+        Fails the connection if an incomplete answer is longer than LONGEST_HEAD (16 KiB).
+        """
         self._heard += data
         while self._steps is not None:
             end = (
@@ -214,7 +218,11 @@ class _Talk(Protocol):
             self.transport.abortConnection()
 
     def _run_step(self, step: Callable[[], tuple[bytes, int | bytes]]) -> bool:
-        """Send what the next step sends; return whether more steps follow."""
+        """Run a step and send what it returns; return whether more steps follow.
+
+        After the last step the connection is handed over to the caller. If the proxy's answer was a
+        refusal, the connection fails.
+        """
         transport: Any = self.transport
         try:
             words, self._wants = step()
@@ -227,7 +235,10 @@ class _Talk(Protocol):
         return True
 
     def _hand_over(self, transport: Any) -> bool:
-        """Hand the connection over to the caller."""
+        """Hand the connection over to the caller's protocol.
+
+        Bytes that came after the last answer are passed on. Always returns False: no steps follow.
+        """
         caller = self._factory.buildProtocol(transport.getPeer())
         transport.protocol = caller
         caller.makeConnection(transport)
@@ -247,7 +258,12 @@ def _require(holds: bool) -> None:
 
 
 def _negotiate_socks(proxy: Proxy, host: bytes, port: int) -> Steps:
-    """Negotiate SOCKS5 (RFC 1928, secret by RFC 1929); the proxy resolves the name."""
+    """Negotiate SOCKS5 (RFC 1928, secret by RFC 1929); the proxy resolves the name.
+
+    A generator: it yields bytes to send and how many bytes to wait for, and receives these. Raises
+    _NoWayError (by `_require`) if the proxy refuses, answers in another form, or the name is 256
+    bytes or longer.
+    """
     offer = b"\x05\x02\x00\x02" if proxy.user else b"\x05\x01\x00"
     answer = yield offer, 2
     _require(

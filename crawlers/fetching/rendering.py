@@ -83,7 +83,9 @@ class Browser:
     async def call(self, method: str, session: str = "", **params: Any) -> dict[str, Any]:
         """Call a method of the DevTools protocol and return its result.
 
-        Raises BrowserError if it fails.
+        `session` is the page to call it on, "" for the browser itself; `params` are the method's
+        arguments. Waits without a limit of time. Raises BrowserError if the browser has exited or
+        rejects the call.
         """
         if self._reading.done() or self._process.stdin is None:
             raise BrowserError("crawl.browser: the browser has exited")
@@ -109,7 +111,11 @@ class Browser:
         return result
 
     async def _read_messages(self) -> None:
-        """Pass on replies and events until the browser ends or sends too long a message."""
+        """Pass on replies and events until the browser ends.
+
+        It also ends with a message over LONGEST_MESSAGE (64 MiB) or that is no JSON. Then all calls
+        that wait get a BrowserError, and an event "Inspector.detached" is reported.
+        """
         assert self._process.stdout is not None
         with contextlib.suppress(
             asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError, ValueError
@@ -129,7 +135,11 @@ class Browser:
         self.on_event("Inspector.detached", "", {})
 
     async def close(self) -> None:
-        """Kill the browser and every process in its sandbox."""
+        """Kill the browser and wait until it has exited.
+
+        The sandbox ends with it (`--die-with-parent`). Also cancels the task that reads its
+        messages. A browser that has exited already is no error.
+        """
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         await self._process.wait()
@@ -139,9 +149,10 @@ class Browser:
 
 @contextlib.asynccontextmanager
 async def start_browser(program: Path) -> AsyncIterator[Browser]:
-    """Yield a running browser, and end it afterwards.
+    """Start a browser in its sandbox, yield it, and end it afterwards.
 
-    Raises BrowserError if there is none, or none that starts in its sandbox.
+    Raises BrowserError if the browser or bubblewrap is not installed, or if it does not answer
+    within START_SECONDS (30 s).
     """
     process = await asyncio.create_subprocess_exec(
         *_build_command(program),
@@ -173,9 +184,10 @@ async def get_version(program: Path) -> str:
 
 
 def _build_command(program: Path) -> list[str]:
-    """Return the command that runs the browser in its sandbox.
+    """Return the command that runs the browser `program` in its sandbox.
 
-    Raises BrowserError if the browser or bubblewrap is not installed.
+    The sandbox limits memory and disk. Raises BrowserError if `program` is no file or bubblewrap is
+    not installed.
     """
     cage = shutil.which(CAGE)
     if not program.is_file():
@@ -306,10 +318,12 @@ class Browsers:
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_AT_ONCE))
 
     async def render(self, url: str, page: BrowserResponse, agent: str, ask: Ask) -> RenderedPage:
-        """Return `page`, which was served at `url`, after its scripts ran in a fresh browser.
+        """Return `page` as it is after its scripts ran in a fresh browser.
 
-        Raises BrowserError if there is no browser, ScriptError if the page does not finish within
-        its limits.
+        `url` is where it was served. `agent` is the user agent to show, and `ask` fetches what the
+        scripts request. Waits for a free browser slot first; that wait has no limit. Raises
+        BrowserError if no browser can be started, ScriptError if the page does not finish within
+        `seconds` or its limits, or if the browser dies meanwhile.
         """
         async with self.slots, start_browser(self.program) as browser:
             rendering = _Page(browser, url, page, ask)
@@ -343,10 +357,11 @@ class _Page:
         self._requests = 0
 
     async def run(self, agent: str) -> RenderedPage:
-        """Show the page, wait until its time is over, and read it.
+        """Show the page, let its scripts run for their virtual time, and return its content.
 
-        It is read in a context that the page's own scripts cannot reach. Raises ScriptError if it
-        cannot be read.
+        The content is read in a context that the page's own scripts cannot reach. Raises
+        ScriptError if it cannot be read, the tab crashed or the page made too many requests, and
+        BrowserError if the browser fails.
         """
         call = self._browser.call
         self._browser.on_event = self._handle_event
@@ -379,7 +394,7 @@ class _Page:
         return RenderedPage(text, is_cut, self._leads_on, self._would_write)
 
     async def end(self) -> None:
-        """Cancel everything that still runs."""
+        """Ignore further events, cancel all tasks of the page, and wait until they have ended."""
         self._browser.on_event = lambda *_: None
         for task in self._tasks:
             task.cancel()
@@ -401,7 +416,11 @@ class _Page:
         )
 
     def _handle_event(self, method: str, session: str, params: dict[str, Any]) -> None:
-        """Handle an event of the browser."""
+        """Act on an event of the browser; unknown events are ignored.
+
+        A request is answered, the end of the virtual time ends the page, dialogs and new tabs are
+        closed, and a crash ends the page with ScriptError.
+        """
         if method == "Fetch.requestPaused" and session == self._session:
             self._start_task(self._answer(params))
         elif method == "Emulation.virtualTimeBudgetExpired" and session == self._session:
@@ -418,7 +437,13 @@ class _Page:
             self._finish(ScriptError())
 
     async def _answer(self, paused: dict[str, Any]) -> None:
-        """Answer a request of the page, or let it fail."""
+        """Answer a request of the page, or let it fail.
+
+        The page itself is answered once with what was fetched; a later navigation fails and is
+        noted as leading elsewhere. Style sheets are answered as empty. Scripts and their GET
+        requests are fetched with `ask`; a request with another method fails and is noted. More than
+        MOST_REQUESTS (200) end the page with ScriptError. Everything else fails.
+        """
         request, kind = paused["request"], paused["resourceType"]
         response, why = None, "BlockedByClient"
         if kind == "Document" and paused["frameId"] == self._target:

@@ -71,9 +71,11 @@ def is_password_field(element: Any) -> bool:
 
 
 def _iter_form_names(around: Any, *, is_form: bool) -> Iterator[str]:
-    """Yield the names of a form: its own, and those of parts with fields and of elements above.
+    """Yield the names of the form `around`.
 
-    Without a form, yield the name of the element that holds the field.
+    These are those of parts that hold its fields, its own, and those of up to ABOVE_A_FORM (3)
+    elements above. With `is_form` False, `around` is the element that holds a lone field, and only
+    its names are yielded.
     """
     if not is_form:
         yield get_names(around)
@@ -212,9 +214,10 @@ def is_huge(response: TextResponse) -> bool:
 
 
 def count_link_kinds(response: TextResponse) -> Counter[str]:
-    """Return how many things of each kind a page links to outside of its menus.
+    """Return how many different things of each kind a page links to outside of its menus.
 
-    A kind is an address with `*` in place of what differs between the things.
+    A kind is an address with `*` in place of what differs between the things. Addresses without
+    such a part, fragments, and schemes other than HTTP(S) are left out.
     """
     targets: dict[str, set[str]] = {}
     for element in iter_outside_menus(_get_selector(response)):
@@ -327,7 +330,11 @@ def is_data(response: Response) -> bool:
 
 
 def _find_gate(response: Response, page: PageAddress) -> str:
-    """Return what stands in place of a page that leads nowhere, as an outcome; "" for nothing."""
+    """Return the outcome for what stands in place of a page that leads nowhere.
+
+    Returns "" if there is nothing of the kind. `blocked` for a challenge, `login` for a login page,
+    `redirects` for a meta refresh on a first page, otherwise what `_find_script_lack` returns.
+    """
     if is_challenge(response, body=not is_listing(response)):
         return "blocked"
     if is_login_wall(response):
@@ -376,8 +383,13 @@ def _classify_empty_list(
 ) -> str:
     """Return the outcome of a list that leads to nothing, or to other lists only.
 
-    JSON and feeds have no menu or footer that gives an empty page its size; some sites send guests
-    such lists.
+    It is `ok`, `empty` or `layout`. A first page that never had entries is `empty`, unless it leads
+    to other lists or the site's file allows it to be empty (`may_be_empty`). A list that had
+    entries before, or a later page, is `ok` if it may be empty and its body is shorter than
+    LARGE_BYTES (512) or than SHARE_OF_FORMER (a quarter) of its former size. Otherwise it is
+    `layout` if it had entries, and `empty` if it leads nowhere. JSON and feeds have no menu or
+    footer that gives an empty page its size; some sites send guests such lists, so an empty first
+    page of them counts as `layout`.
     """
     is_head = leased.page.number == 1
     if not leased.entries and is_head:

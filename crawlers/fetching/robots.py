@@ -128,6 +128,8 @@ class TimedRobots(RobotsTxtMiddleware):
 
         Fetched rules enter the cache: for an hour, or for a shorter time if the site gave no
         answer. Each call also raises AutoThrottle's shortest delay to the site's `Crawl-delay`.
+        Concurrent calls for one place fetch the rules one time only. If they cannot be fetched, the
+        rules say so (`refusal`, `cause`); nothing is raised for it.
         """
         parts = urlsplit(request.url)
         place = f"{parts.scheme}://{parts.netloc}"

@@ -57,7 +57,11 @@ class Looks(selectors.DefaultSelector):
         """
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Wait for sockets, as any selector does."""
+        """Wait for sockets and return those that are ready.
+
+        Waits at most `timeout` seconds, for None without a limit. Also stores when it returned, and
+        since when the loop has been working (`returned`, `since`).
+        """
         ready = super().select(0)
         self.since = self.returned
         if not ready and timeout != 0:
@@ -195,9 +199,10 @@ def _build_pace(crawl: CrawlSettings, site: Site) -> dict[str, Any]:
 def run_on_reactor(
     main: Callable[[asyncio.Event], Coroutine[Any, Any, None]], stop: threading.Event
 ) -> None:
-    """Run `main` on Twisted's reactor over asyncio until it returns.
+    """Run `main` on Twisted's reactor over asyncio until it returns; raise the error of `main`.
 
-    `stop`, which a signal sets, sets the event that `main` receives.
+    `stop`, which a signal sets, sets the event that `main` receives. Installs the reactor, so it
+    can be called only once in a process.
     """
     loop = TimedLoop()
     asyncio.set_event_loop(loop)
@@ -248,7 +253,12 @@ def _report_twisted(event: LogEvent) -> None:
 
 
 def silence_libraries(role: str = "crawl") -> None:
-    """Replace every handler of the root logger and of Twisted; call it one time per process."""
+    """Replace every handler of the root logger and of Twisted.
+
+    The new one logs only types of messages, never their text. `role` is the service in whose name
+    they are logged. Scrapy and Twisted log errors only. The effect is on the whole process; call it
+    one time.
+    """
     logging.raiseExceptions = False
     root = logging.getLogger()
     root.handlers[:] = [_TypeOnly(role)]

@@ -82,9 +82,12 @@ class ScriptPages:
         return cls(crawler)
 
     async def process_response(self, request: Request, response: Response) -> Response:
-        """Return the rendered page.
+        """Return the response with its page rendered by a browser, if the request asks for it.
 
-        Refuses with `browser` if there is none, with `script` if the scripts do not finish.
+        Other responses, and those that are not the site's own page, are returned unchanged. Stores
+        in the request's `meta` which JSON the scripts loaded. Raises RequestRefusal: `browser` if
+        there is no browser or none starts, `script` if the scripts do not finish within their
+        limits.
         """
         if not request.meta.get(RENDER) or not is_own_page(request.url, response):
             return response
@@ -118,9 +121,13 @@ class ScriptPages:
     async def _fetch_for_script(
         self, requested: _ScriptRequest, url: str, kind: str, headers: Mapping[str, str]
     ) -> BrowserResponse | None:
-        """Return the response to a script's request; None if it is refused or fails.
+        """Return the response to a script's request.
 
-        Raises ScriptError if the page's scripts have loaded more than they may.
+        Returns None if its address is invalid, or it is refused or fails. A refusal, a failure and
+        an unusual response are added to `requested.lacks`, and the addresses of JSON of
+        LEAST_JSON_BYTES (200) or more to `requested.data`. Scripts are cached for later pages, up
+        to KEPT_BYTES (16 MiB). Raises ScriptError if the page's scripts have loaded more bytes than
+        they may.
         """
         if cached := self._scripts.get(url):
             return cached
@@ -205,9 +212,11 @@ def _select_response_headers(response: Response) -> list[tuple[str, str]]:
 
 
 def _build_response(response: Response, rendered: RenderedPage, lacks: list[str]) -> Response:
-    """Return the response with the rendered page in UTF-8, whatever it was before.
+    """Return the response with the rendered page as its body, in UTF-8, whatever it was before.
 
-    Its flags tell what the scripts lacked.
+    Its flags tell what the scripts lacked: each of `lacks`, `redirects` if the page led elsewhere,
+    `script` if it wanted to send data or shows no letters. A page that was cut has the flag
+    `download_stopped`.
     """
     headers = response.headers.copy()
     headers["Content-Type"] = b"text/html; charset=utf-8"

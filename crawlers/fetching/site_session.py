@@ -49,9 +49,11 @@ class SiteLogin:
 
 
 def load_session(keys: KeyStore, site: Site) -> SiteLogin:
-    """Return the session in the file that `site` names.
+    """Return the session in the file that `site.cookies` names.
 
-    Raises ConfigError if the file is missing or malformed.
+    The file has cookies in cookies.txt form, or one line with a bearer token. Lines that begin with
+    # are comments. Its end is that of the first cookie to expire, 0 if none does. Raises
+    ConfigError if the file is missing, empty or malformed.
     """
     name = f"{FOLDER}/{site.cookies}"
     lines = tuple(
@@ -79,7 +81,11 @@ def load_session(keys: KeyStore, site: Site) -> SiteLogin:
 
 
 def _parse_cookie(line: str) -> Cookie | None:
-    """Parse a line of cookies.txt; None if it is malformed."""
+    """Parse a line of cookies.txt into a cookie.
+
+    Returns None if it has not seven fields separated by tabs, or its time is no number. A missing
+    last field counts as an empty value.
+    """
     fields = line.removeprefix(HTTP_ONLY).split("\t")
     # an empty value at the end of a line that was stripped
     fields += [""] * (len(fields) == FIELDS - 1)

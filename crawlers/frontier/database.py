@@ -308,7 +308,8 @@ class Frontier:
         since then is not made due again, so that circular lists end. `size` is the page's size in
         bytes; it is stored only if the page has entries. With `deep`, a linked thread without a
         stamp is read again too, if its last page was not read since `began`. The page stays due if
-        its stamp changed since it was leased.
+        its stamp changed since it was leased. The lease ends. A list page whose content repeats an
+        earlier page of its list adds no pages of that list.
         """
         site, now = leased.site, self._clock.wall()
         is_apart = not parsed.pages and leased.page.role != "thread"
@@ -372,7 +373,13 @@ class Frontier:
     def _count_gone(
         self, leased: PageLease, shown: Sequence[Post], now: float, began: float
     ) -> int:
-        """Count the posts of a thread that are gone, after reading a page that shows these."""
+        """Return how many posts of a thread were found to be deleted.
+
+        The page `leased` was read and shows the posts `shown`. Returns 0 for a page that is not of
+        a thread. Posts that the page no longer shows are recorded as missing; if there are any, the
+        thread's other pages become due, because the posts may have moved. On an empty first page,
+        all posts of the thread are missing.
+        """
         if leased.page.role != "thread":
             return 0
         site, series = (
@@ -537,7 +544,11 @@ class Frontier:
         )
 
     def _insert(self, site: str, page: PageAddress, now: float) -> bool:
-        """Add `page` as due if it is new; return whether it was added."""
+        """Add `page` as due if it is new; return whether it was added.
+
+        Of a stored page, the address is updated unless it is done, and the time at which its thread
+        was last shown, at most once in SHOWN_SECONDS (a day).
+        """
         name = self._cipher.name(site, page.name)
         stored = self._database.execute(SHOWN, (site, name)).fetchone()
         if stored:  # most are stored already, and encrypting costs ten times this

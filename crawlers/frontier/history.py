@@ -163,7 +163,10 @@ class History:
         return dict(rows)
 
     def load(self, site: str) -> SiteHistory:
-        """Return the stored history of `site`; an empty one if nothing is stored."""
+        """Return the stored history of `site`: its state, profile of posts, and unread pages.
+
+        Returns an empty one if nothing is stored.
+        """
         with sqlite_errors(self._path):
             row: Any = self._database.execute(STANDING, (site,)).fetchone()
         if row is None:

@@ -32,8 +32,9 @@ PAGES = "select rowid, * from pages where site = ? and rowid > ? order by rowid 
 def export(frontier: Frontier, path: Path, sites: Sequence[str]) -> int:
     """Copy the state of `sites`, or of all if none is named, into a new frontier file at `path`.
 
-    Nothing is removed from `frontier`. A named site without any state adds nothing. Returns the
-    number of copied pages. Raises ConfigError if the file exists.
+    Nothing is removed from `frontier`, and crawl may write to it meanwhile. A named site without
+    any state adds nothing. Returns the number of copied pages. Raises ConfigError if the file
+    exists. If copying fails, an empty file is left at `path`.
     """
     if path.exists():
         raise ConfigError(f"{path} already exists: name a new file")

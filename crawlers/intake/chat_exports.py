@@ -57,10 +57,13 @@ def form_names(folder: Path | None = None) -> list[str]:
 def read_export(
     path: Path, form: str, site: str, channel: str = "", folder: Path | None = None
 ) -> Iterator[Message]:
-    """Yield the messages of an export as lines of ingest.
+    """Yield the messages of an export as lines of ingest for `site`.
 
-    Raises ConfigError where it holds no message of that form. Where single files cannot be read, it
-    is raised after the messages of the others.
+    `form` is the name of a form or MAIL; `folder` has your own forms; `channel`, unless "",
+    replaces the channel that a message names. Empty fields are left out, but for the text. Raises
+    ConfigError if the export cannot be read or holds no message of that form; where single files
+    cannot be read, it is raised after the messages of the others. Raises KeyError if the form does
+    not exist.
     """
     is_empty = True
     try:
@@ -119,10 +122,11 @@ def _read_files(path: Path, form: ExportForm) -> Iterator[Message]:
 
 
 def _list_files(path: Path, form: ExportForm) -> list[Path]:
-    """Return the files to read, in order of their numbers.
+    """Return the files to read, in order of the numbers in their names.
 
-    This is `path` itself, or in a folder the files of the first pattern that matches any. Raises
-    ConfigError if none matches, or the format is no folder.
+    This is `path` itself, or in a folder the files of the first pattern of the form that matches
+    any; symbolic links are left out. Raises ConfigError if none matches, or the form does not
+    accept a folder.
     """
     if not path.is_dir():
         return [path]
@@ -144,10 +148,11 @@ def _by_numbers(path: Path) -> tuple[str, list[tuple[str, int]]]:
 def parse_file(
     form: ExportForm, path: Path, content: bytes, before: Message | None = None
 ) -> list[Message]:
-    """Return the messages of one file; empty where it does not have that form.
+    """Return the messages of one file; [] where it does not have that form.
 
-    Attached files are returned as names only. `before` holds the fields that a message may take
-    from the one before it, and is updated. Raises ConfigError where the file is damaged.
+    Attached files are returned as names only. `path` is for messages and the folder's name, and is
+    not read. `before` holds the fields that a message may take from the one before it, and is
+    updated. Raises ConfigError where the file is an archive or damaged.
     """
     if content.startswith(b"PK\x03\x04"):
         raise ConfigError(f"{path}: is an archive: unpack it and name its content")
@@ -199,7 +204,11 @@ def _chats(table: TreeForm, root: Node) -> list[Node]:
 
 
 def _parse_tree(table: TreeForm, root: Node, before: Message) -> Iterator[Message]:
-    """Yield the messages of a file in JSON or HTML."""
+    """Yield the messages of a file in JSON or HTML.
+
+    A node that is no message yields {}. Fields in `table.continued` that are missing are taken from
+    `before`, which is updated.
+    """
     for chat in _chats(table, root):
         channel = table.channel.text(chat)
         for node in table.messages.nodes(chat):
@@ -237,7 +246,11 @@ def _full_text(node: Node) -> str:
 
 
 def _parse_text(table: TextForm, text: str) -> Iterator[Message]:
-    """Yield the messages of a text: each is a head line and the lines up to the next head."""
+    """Yield the messages of a text: each is a head line and the lines up to the next head.
+
+    Notices (heads without a sender) are left out, with their lines. Lines before the first head may
+    name the channel; a line that matches `table.day` sets the day of the following heads.
+    """
     channel, day, lines = "", "", list[str]()
     message = Message()
     for line in text.splitlines():
@@ -262,9 +275,10 @@ def _with_text(table: TextForm, message: Message, channel: str, lines: Sequence[
 
 
 def _match_head(table: TextForm, line: str, day: str) -> Message | None:
-    """Return the fields in a head line; None where the line is no head.
+    """Return the fields in a head line, with the rest of the line as `first_line`.
 
-    A notice has no sender, and its head yields {}.
+    Returns None where the line is no head. A notice has no sender, and its head gives {}. `day` is
+    used for heads that have only a time of day; while it is "", such heads are not recognised.
     """
     for pattern in table.heads:
         if not (match := pattern.match(line)):
@@ -284,7 +298,11 @@ def _match_head(table: TextForm, line: str, day: str) -> Message | None:
 
 
 def _parse_table(columns: Mapping[Field, Sequence[str]], text: str) -> Iterator[Message]:
-    """Yield the rows of a table as messages; nothing where no column holds texts."""
+    """Yield the rows of a table as messages; nothing where no column holds texts.
+
+    The delimiter is the one of `DELIMITERS` with which most columns of the header are known. Cells
+    are stripped; columns without a known name are left out.
+    """
     lines = io.StringIO(text.lstrip("\ufeff\r\n"), newline="")
     header = lines.readline()
     tables = [
@@ -334,9 +352,10 @@ def _find_columns(
 
 
 def _with_times(form: ExportForm, messages: Sequence[Message]) -> list[Message]:
-    """Return the messages with times in ISO 8601.
+    """Return the messages with their times in ISO 8601; a time that cannot be read becomes None.
 
-    A message that has a time and no id is given an id.
+    A message that has a time and no id is given an id of its time, its author and a number. Where
+    the form does not say in which order day and month stand, all messages together decide.
     """
     order = form.date_order or _guess_order(
         form, [str(message.get("published_at") or "") for message in messages]
@@ -379,9 +398,10 @@ def _guess_order(form: ExportForm, moments: Sequence[str]) -> Order:
 
 
 def _attach(folder: Path, name: str) -> Message | str:
-    """Return an attached file with its content; only its name where that cannot be read.
+    """Return an attached file with its name and its content in base64.
 
-    The file must lie below `folder` and be small enough.
+    Returns only its name where it is not an ordinary file below `folder`, is larger than
+    MAX_FILE_BYTES (24 MiB) or cannot be read.
     """
     path = folder / name
     try:
@@ -436,7 +456,8 @@ def check_samples(form: ExportForm) -> list[str]:
 def check_own_forms(folder: Path) -> str:
     """Check the forms in `folder` against their samples and return a summary with their number.
 
-    Raises FaultsError, which lists what is wrong.
+    Raises FaultsError, which lists what is wrong. Only files that end in `ENDING` are checked;
+    without any, the summary is returned.
     """
     faults, paths = list[str](), sorted(folder.glob(f"*{ENDING}"))
     for path in paths:

@@ -109,7 +109,12 @@ class WatchedFolder:
         return settled >= (SETTLED_SECONDS if _ends(path) else UNENDED_SECONDS)
 
     def _one(self, path: Path, take: Take) -> None:
-        """Read one file, then move or delete it."""
+        """Read one file with `take`, then move it.
+
+        There is a folder for files that were taken and one for refused files. A file of which any
+        line was refused counts as refused. With `remove`, a file without a refused line is deleted
+        instead. Counts and logs the result.
+        """
         refused = take(path)
         self.taken += not refused
         self.refused += bool(refused)
@@ -246,7 +251,11 @@ def _take_file(feed: IntakeWriter, path: Path, read: Lines) -> tuple[int, int]:
 
 
 def _watch(context: Context, folder: Path, remove: bool, read: Lines) -> None:
-    """Read the files that are put into `folder` until the process is told to stop."""
+    """Read the files that are put into `folder` until the process is told to stop.
+
+    Locks the folder, and serves metrics. A file that cannot be read in that form is logged and
+    moved as refused; the others go on. Raises ConfigError if another process watches the folder.
+    """
     # unlike a clock that was set ahead, this one never makes a half-written file look complete
     watched = WatchedFolder(folder, context.running_time.deadline_clock(), remove)
     registry = new_registry("ingest")
@@ -291,7 +300,9 @@ def _take_numbered(
 ) -> tuple[int, int]:
     """Publish lines through `feed`; return how many were accepted and refused.
 
-    While no line arrives, captures that wait are flushed by time.
+    Each refused line is printed to standard error with its number and the reason; fields that are
+    unknown are printed too. None in place of a line, when no line arrives, flushes waiting captures
+    by time. The captures of the last lines are durable only after `feed.end` or `feed.flush`.
     """
     accepted = refused = 0
     named = FieldReport()
@@ -340,8 +351,8 @@ class FieldReport:
 def lines(source: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
     """Yield the lines that are not blank, with their numbers from 1.
 
-    None in place of a line means that none arrived for a moment. A line beyond the size limit is
-    truncated, so that it is no valid JSON.
+    None in place of a line means that none arrived for a moment. A line beyond MAX_LINE_BYTES is
+    truncated, so that it is no valid JSON. Blank lines are counted.
     """
     number, line, left_out = 1, bytearray(), False
     for block in blocks(source):
@@ -361,7 +372,11 @@ def lines(source: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
 
 
 def blocks(source: BinaryIO) -> Iterator[bytes | None]:
-    """Yield the bytes of `source` as they arrive; None while nothing does for a moment."""
+    """Yield the bytes of `source` as they arrive, until its end.
+
+    Yields None each time that nothing arrives for a quarter of FLUSH_SECONDS (1 s). A source
+    without a file descriptor, such as io.BytesIO, never yields None.
+    """
     try:
         number = source.fileno()
     except (OSError, io.UnsupportedOperation):

@@ -145,9 +145,9 @@ def list_forms(folder: Path | None = None) -> list[str]:
 
 
 def load_form(name: str, folder: Path | None = None) -> ExportForm:
-    """Return a form; one in `folder` replaces a shipped one.
+    """Return the form with this name; one in `folder` replaces a shipped one.
 
-    Raises ConfigError where its file is wrong, KeyError where it does not exist.
+    Raises ConfigError where its file is invalid, KeyError where there is no such form.
     """
     if name not in list_forms(folder):
         raise KeyError(name)

@@ -59,7 +59,11 @@ class IntakeWriter:
 
     @classmethod
     def of(cls, context: Context, stop: threading.Event | None = None) -> Self:
-        """Create the writer for a data folder; raises ConfigError where a key is missing."""
+        """Create the writer for a data folder and read its site files.
+
+        `stop` is set when the process is to end. Raises ConfigError where a key is missing or
+        faulty, UnavailableError where the bus cannot be reached.
+        """
         publisher = context.bus().publisher(CAPTURES)
         signer = keys.load_signer(context.keys, "ingest")
         keys.load_sealer(context.keys)  # a faulty key is reported at the start
@@ -88,7 +92,9 @@ class IntakeWriter:
     def maker(self, now: datetime | None = None) -> Callable[[CaptureLine], list[Capture]]:
         """Return a function that makes captures of lines as `captures` does.
 
-        It uses the site files as they are now, and may be called in another thread.
+        It uses the site files as they are now, and may be called in another thread. `now` is the
+        time of the captures, None the present. The function raises RecordError where a line is
+        refused or too large for a record.
         """
         sites, at = self.read_sites(), now or self.clock.now()
 
@@ -109,7 +115,8 @@ class IntakeWriter:
     def put(self, captures: Iterable[Capture]) -> None:
         """Accept captures, and flush when enough have accumulated.
 
-        They are durable only once `flush` was called.
+        Enough are BATCH captures or FLUSH_BYTES (8 MiB); what waits is also flushed when its time
+        has come. They are durable only once `flush` was called.
         """
         for capture in captures:
             self._since = self._since if self._waiting else self.clock.monotonic()

@@ -23,7 +23,9 @@ MailLine = dict[str, Any]
 def read_mails(path: Path, channel: str) -> Iterator[MailLine]:
     """Yield the mails of a maildir, an mbox file or a single message.
 
-    Yields nothing for a file that is no mail. Raises ConfigError for a folder that is no maildir.
+    Each gets this channel; of a maildir, `cur` is read first, then `new`. Yields nothing for a file
+    that has no mail headers. Raises ConfigError for a folder that is no maildir, OSError where a
+    file cannot be read.
     """
     if path.is_dir():
         if not (path / "cur").is_dir():

@@ -56,9 +56,12 @@ LINE = re.compile(rb"\S[^\n]*+")
 
 
 def posts_in(media_type: str, body: bytes) -> Iterator[CaptureLine | RecordError]:
-    """Yield the posts in a body, and the faults of those that are not valid.
+    """Yield the posts in a body, and the RecordError of each that is not valid.
 
-    Raises RecordError where the body holds no post, too many of them, or invalid JSON.
+    The body is one post or a list of posts in JSON, or one post per line where `media_type` is in
+    LINES. Raises RecordError where the body has over MOST_PARTS (500,000) strings, commas and
+    lists, no line or over MOST_POSTS (5,000) lines or entries, or where a body that is no list of
+    lines is invalid.
     """
     if sum(1 for _ in islice(PART.finditer(body), MOST_PARTS + 1)) > MOST_PARTS:
         raise RecordError(
@@ -140,7 +143,11 @@ class TokenCheck:
     attempts: Allowance
 
     def refuses(self, headers: Mapping[str, str]) -> IntakeResponse | None:
-        """Return the response that refuses a request; None where its token is right."""
+        """Return the response that refuses a request (401, or 429 after too many attempts).
+
+        Returns None where its token is right. Each wrong token counts as an attempt; a right one is
+        never refused.
+        """
         scheme, _, credential = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and hmac.compare_digest(
             _digest(credential.strip()), _digest(self.token)
@@ -191,7 +198,7 @@ class Captures:
 
         A `key` (Idempotency-Key) makes a repeated request harmless: it gets the first response
         again, 409 while the first is being processed, and a refusal if its body differs. A
-        malformed key gets 400.
+        malformed key gets 400. Responses to requests without a key are not kept.
         """
         if key and not KEY.fullmatch(key):
             return refusal(400, "Idempotency-Key: 1 to 255 ASCII characters without a space")
@@ -265,9 +272,11 @@ class _Read(NamedTuple):
 
 
 def _read(media_type: str, body: bytes, made: Callable[[CaptureLine], list[Capture]]) -> _Read:
-    """Parse a body; `made` makes captures of its lines.
+    """Parse a body into captures and refused posts.
 
-    Raises RecordError where it holds no post, or more than are accepted at a time.
+    The result also has the unknown fields and the number of accepted posts. `made` makes captures
+    of its lines. Of unknown fields about SHOWN (20) are named. A refused post does not stop the
+    others. Raises RecordError where the whole body is refused (see `posts_in`).
     """
     captures, refused, unknown, number = (
         list[Capture](),

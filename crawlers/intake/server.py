@@ -143,7 +143,11 @@ class IntakeService:
         return cls(context.settings.intake, captures, door, metrics, stop)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer one request, or run the lifespan of the server."""
+        """Answer one request, or run the lifespan of the server (ASGI).
+
+        An unexpected error gives status 500 and is logged by its type only. Each response is
+        counted by its status.
+        """
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
@@ -171,7 +175,7 @@ class IntakeService:
     async def _live(self, receive: Any, send: Any) -> None:
         """Write captures from the start of the server to its end.
 
-        An error in the writer stops the server.
+        If the writer ends with an error, `_ended` stops the server.
         """
         await receive()
         looking = asyncio.create_task(self.captures.appends.run())
@@ -200,7 +204,11 @@ class IntakeService:
         return self._refusal(method, path, headers) or await self._taken(headers, receive)
 
     def _refusal(self, method: str, path: str, headers: dict[str, str]) -> IntakeResponse | None:
-        """Return the refusal of a request before its body is read; None to go on."""
+        """Return the refusal of a request before its body is read; None to go on.
+
+        404 for another path, 405 for another method, 415 for another type, 411 without a valid
+        content-length, 413 above MOST_BODY_BYTES, and that of `_full` while too many bytes wait.
+        """
         if path != PATH:
             return refusal(404, f"this path does not exist; use {PATH} or {DESCRIBED}")
         if method != "POST":
@@ -231,9 +239,10 @@ class IntakeService:
         return None
 
     async def _taken(self, headers: dict[str, str], receive: Any) -> IntakeResponse:
-        """Read the body and submit it.
+        """Read the body, submit its posts and return the response.
 
-        Meanwhile its bytes count as waiting.
+        Returns 400 if the body is shorter or longer than content-length says. Until then its bytes
+        count as waiting.
         """
         length = int(headers["content-length"])
         self.waiting += length
@@ -260,9 +269,11 @@ def _media_type(headers: dict[str, str]) -> str:
 
 
 def _token(keys: KeyStore) -> str:
-    """Return the token of intake, which is made where there is none.
+    """Return the token of intake.
 
-    Raises ConfigError if it is invalid.
+    It is created in the key folder where neither a key command nor a credential nor a file has one.
+    Raises ConfigError if it is not one line of at least SHORTEST (32) ASCII characters without
+    spaces.
     """
     has_token = keys.command or (keys.credentials and (keys.credentials / TOKEN).is_file())
     if not has_token and not keys.exists(TOKEN):

@@ -38,7 +38,10 @@ class Expiry:
     _due: float = float("-inf")
 
     async def turn(self) -> None:
-        """Remove expired records if it is due; while the bus is down, try again later."""
+        """Remove expired records from the bus if due: EXPIRE_SECONDS (1 h) after the last time.
+
+        While the bus is down, it is logged and tried again after EXPIRE_AGAIN_SECONDS (60 s).
+        """
         if (now := self.clock.monotonic()) < self._due:
             return
         self._due = now + EXPIRE_SECONDS
@@ -85,7 +88,11 @@ class Backlog:
         return self._behind
 
     async def turn(self) -> None:
-        """Check the bus if it is due."""
+        """Check the bus (`look`) if it is due.
+
+        That is every LOOK_SECONDS (15 s), or AGAIN_SECONDS (2 s) while it is down. An unreachable
+        bus is noted, not raised.
+        """
         if self.clock.monotonic() < self._look_at:
             return
         try:
@@ -97,7 +104,11 @@ class Backlog:
         self._look_at = self.clock.monotonic() + (AGAIN_SECONDS if self._down else LOOK_SECONDS)
 
     async def look(self) -> None:
-        """Check the bus, and make the pages of captures that expired unread due again."""
+        """Store match's position, and make pages due again whose captures expired unread.
+
+        Also updates the lag. The expired captures are counted, without heartbeats. Raises
+        UnavailableError if the bus is down.
+        """
         places, now = await self.on_bus(self._read_positions), self.clock.wall()
         reading = {
             partition: PartitionProgress(

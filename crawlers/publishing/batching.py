@@ -46,9 +46,11 @@ class Appends:
     _turn: asyncio.Task[None] | None = None
 
     async def append(self, outbox: CaptureOutbox, captures: Sequence[Capture]) -> None:
-        """Append captures as `CaptureOutbox.append`; an error is raised only to its own caller.
+        """Append captures durably, in one group with those of other callers.
 
-        A cancelled caller withdraws its waiting captures.
+        No captures: nothing is done. Raises the error of `CaptureOutbox.append` that concerns these
+        captures, not that of others. A cancelled caller withdraws captures that still wait; those
+        that are being appended are not withdrawn.
         """
         if not captures:
             return
@@ -83,7 +85,11 @@ class Appends:
         return error
 
     def _take_group(self) -> list[_PendingAppend]:
-        """Remove and return waiting appends, up to `TOGETHER_BYTES`, but at least one."""
+        """Remove and return waiting appends, oldest first.
+
+        Together they have up to `TOGETHER_BYTES` of text, but there is at least one. Returns [] if
+        none waits.
+        """
         size, count = 0, 0
         for waiting in self._waiting:
             size += sum(len(capture.body) for capture in waiting.captures)

@@ -84,9 +84,10 @@ class CanarySite:
         self._served.close()
 
     def turn(self) -> float:
-        """Publish a post if one is due.
+        """Add a signed post to the canary site if due; return the seconds until the next.
 
-        Returns the seconds until the next one, infinity without a canary site.
+        Returns infinity where no canary site is configured. The site keeps the last KEPT (20)
+        posts.
         """
         if not self.enabled:
             return float("inf")

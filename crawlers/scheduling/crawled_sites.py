@@ -145,7 +145,11 @@ class SiteList:
         self.unwatched = {} if self._names else unwatched
 
     def _require_named(self, sites: dict[str, Site]) -> None:
-        """Raise ConfigError for a name that is not a crawled site."""
+        """Raise ConfigError for the first named site that cannot be crawled.
+
+        Its file is faulty or missing, or it is fed by ingest. Does nothing where no sites are
+        named.
+        """
         for name in self._names:
             if name not in sites and name in self._folder.refused:
                 raise self._folder.refused[name]

@@ -92,9 +92,11 @@ class Egress:
             }
 
     def _find_outage_start(self) -> float | None:
-        """Return since when nearly all of the latest half of the sites fail; None when they do not.
+        """Return since when the egress seems to be down, in Unix seconds; None if it does not.
 
-        A site that was dead before counts as failing, but does not determine the beginning.
+        It is down when NEARLY_ALL (nine tenths) of the sites visited last fail; of these, half of
+        all sites, but at least LEAST_SITES (3), are needed. A site that was dead before counts as
+        failing, but does not determine the beginning.
         """
         half = max(LEAST_SITES, math.ceil(self.total / 2))
         latest = heapq.nlargest(half, self._looks.values(), key=lambda look: look.at)
@@ -107,7 +109,10 @@ class Egress:
 
 
 async def is_reachable(address: str) -> bool:
-    """Return whether `address` (HOST:PORT) accepts a connection within `PROBE_SECONDS`."""
+    """Return whether `address` (HOST:PORT) accepts a connection within `PROBE_SECONDS` (5 s).
+
+    A malformed port raises ValueError.
+    """
     host, _, port = address.rpartition(":")
     try:
         async with asyncio.timeout(PROBE_SECONDS):

@@ -239,7 +239,12 @@ class Heartbeats:
     def _build_hours(
         self, hours: Iterable[Told], revisits: Mapping[str, int]
     ) -> Iterator[SiteHour]:
-        """Yield hours with their posts, revisit time and lifetime of posts."""
+        """Yield each hour of coverage with its posts, revisit time and lifetime of posts.
+
+        The latter is how long posts stay visible; both are in seconds. A site that is not in
+        `revisits` has revisit time 0. The estimate of the lifetime is cached for LIVES_SECONDS (6
+        h).
+        """
         history, now = self.site_states.frontier.history, self.site_states.clock.monotonic()
         for site, hour, slots in hours:
             worked_out, lives = self._lives.get(site, (float("-inf"), 0.0))

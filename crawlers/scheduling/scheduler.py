@@ -180,7 +180,11 @@ class Scheduler:
             await self._drain()
 
     def _read_sites(self, *, strict: bool) -> None:
-        """Read the site files, and update everything that counts sites."""
+        """Read the site files, and update everything that counts sites.
+
+        `strict` and the errors are those of `SiteList.read`. The next reading is due in
+        READ_SECONDS (5 s).
+        """
         self._read_at = self._clock.monotonic() + READ_SECONDS
         self._sites.read(strict=strict, once=self._once)
         self._site_states.egress.total = len(self._sites.watched)
@@ -190,9 +194,10 @@ class Scheduler:
         self._beats.hours.files(self._sites.files)
 
     def _begin_due(self) -> float:
-        """Begin visits that are due.
+        """Begin at most BEGIN_TOGETHER (4) due visits; return the seconds until the next look.
 
-        Returns the seconds until the next one is due, at most `READ_SECONDS`.
+        0.0 if more are due, AGAIN_SECONDS while no visit may begin (bus or backlog), READ_SECONDS
+        (5 s) if MOST_VISITS (250) are under way or none is due sooner.
         """
         now = self._clock.wall()
         if self._clock.monotonic() >= self._look_at:
@@ -224,7 +229,8 @@ class Scheduler:
     def _due_at(self, name: str, now: float) -> float:
         """Return when a site is due, in Unix seconds; sites with earlier times go first.
 
-        It is never due while a visit is under way.
+        Infinity while a visit is under way or if the site is not crawled. A site that was held back
+        or has forbidden hours is due when these are over.
         """
         if name in self._visits or name not in self._sites.crawled:
             return float("inf")
@@ -269,7 +275,10 @@ class Scheduler:
         self._visits[site.name] = (visit, asyncio.ensure_future(self._visit(visit)))
 
     async def _visit(self, visit: Visit) -> None:
-        """Run one visit to its end and record its result."""
+        """Run one visit to its end, record its result and the site's new state, and log it.
+
+        A failure is not held against the site while the egress is down.
+        """
         site = visit.site
         await self._visitor.run(visit)
         await self._probe(visit)
@@ -298,9 +307,10 @@ class Scheduler:
             self._site_states.probed(await is_reachable(probe))
 
     async def _wait(self, stop: asyncio.Task[Any], seconds: float | None) -> None:
-        """Wait for the end of a visit, for `stop`, or for `seconds`.
+        """Wait for the end of a visit, for `stop`, or for `seconds` (None: without a limit).
 
-        Raises the error of a failed visit.
+        Ended visits are removed and queued again. Raises the error of a failed visit as
+        `_check_result` does.
         """
         running: set[asyncio.Task[Any]] = {stop, *(task for _, task in self._visits.values())}
         await asyncio.wait(running, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -312,7 +322,11 @@ class Scheduler:
         self._judge_new()
 
     def _judge_new(self) -> None:
-        """Give new sites a state while their first visit goes on."""
+        """Give new sites a state while their first visit goes on.
+
+        It is given once, FIRST_STATE_SECONDS (60 s) after the visit began, if the site has answered
+        and has no state yet.
+        """
         now = self._clock.wall()
         for name, (visit, _) in self._visits.items():
             if (
@@ -328,9 +342,10 @@ class Scheduler:
                 self._beats.show(self._sites.watched)
 
     def _check_result(self, name: str, task: asyncio.Task[None]) -> None:
-        """Check how a visit's task ended.
+        """Raise the error of an ended visit.
 
-        If a dependency was down, the site is tried again later; with `--once` the error is raised.
+        If a dependency was down (UnavailableError), it is raised with `--once` only; otherwise it
+        is logged, and the site is tried again after HOLD_BACK_SECONDS (5 s).
         """
         try:
             task.result()
@@ -348,7 +363,11 @@ class Scheduler:
         return self._not_before.get(name, 0.0) - self._clock.monotonic()
 
     async def _drain(self) -> None:
-        """Lease nothing more, wait a little for leased pages, and close."""
+        """Lease nothing more, wait up to DRAIN_SECONDS (5 s) for leased pages, and close.
+
+        The canary site, the bus and the frontier are closed. Visits that are not done by then are
+        left as they are.
+        """
         self._stopping = True
         for visit, _ in self._visits.values():
             visit.wake()

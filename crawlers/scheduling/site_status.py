@@ -77,9 +77,12 @@ class SiteStates:
     _due: dict[str, float] = field(default_factory=dict)
 
     def settle(self, site: Site, seen: Evidence, before: Profile) -> State | None:
-        """Update a site's state from a visit; `before` is the profile of earlier posts.
+        """Update a site's state from a visit and return the state in force; None for none yet.
 
-        Returns the state in force, None for none yet.
+        `seen` is what the visit found, `before` the profile of earlier posts. A visit that shows
+        nothing leaves the state. A site that is read but has been without posts beyond the expected
+        time becomes "quiet". While the egress is down, no site becomes unreachable or quiet. A
+        change is stored and logged.
         """
         self._forget(site.name)
         standing, now = self.frontier.history.load(site.name), self.clock.wall()
@@ -241,9 +244,11 @@ class SiteStates:
         return self._adopt(site, standing, "unreachable", standing.doubted or now)
 
     def _adopt(self, site: str, before: SiteHistory, state: State, since: float) -> State:
-        """Store the result of a visit; return the state.
+        """Store the result of a visit and return the state.
 
-        `before` has the present reason, and the previous state.
+        `before` has the present reason and the previous state; `since` is when the new state began.
+        A new state is logged, and if the site could not be read before, its parked pages become due
+        again, unless it was only waiting.
         """
         if state == before.state:
             stored = self.frontier.history.load(site)
@@ -267,7 +272,12 @@ class SiteStates:
         return state
 
     def _update_egress(self, tell: Callable[[float], None]) -> None:
-        """Let `tell` update the egress, and act when it goes down or comes back."""
+        """Let `tell` update the egress, and act when it goes down or comes back.
+
+        When it goes down, the failing sites get their former state back, since they are not to
+        blame. When it comes back, the outage is recorded for all sites and the parked pages of the
+        failing ones become due again. Both are logged.
+        """
         now, since, failing = self.clock.wall(), self.egress.down_since, self.egress.failing()
         tell(now)
         began = self.egress.down_since

@@ -44,7 +44,10 @@ def find_attachments(
 ) -> AttachmentPages:
     """Return the files attached to the post at `node`, and why others are not read.
 
-    In JSON their links are in `body`. `resolve` makes a link absolute, or returns "".
+    In JSON their links are in `body`. `resolve` makes a link absolute, or returns "". Of more than
+    MOST_FILES links only the first are read, and the result says that it is cut. Pictures and other
+    media count as unread ("picture"), hidden files as "login"; files that occur twice are returned
+    once. The result is empty where the layout names no attachments.
     """
     attachments, names = AttachmentPages(), set()
     if not layout.attached and not layout.attached_hidden:
@@ -87,7 +90,11 @@ def with_post_facts(page: PageAddress, post: Post, series: str) -> PageAddress:
 def _build_page(
     layout: SiteLayout, link: Node, resolve: Callable[[str], str]
 ) -> PageAddress | None:
-    """Return the page of one file; None for a picture shown in the post."""
+    """Return the page of one file.
+
+    Returns None for a picture shown in the post or a link that `resolve` rejects. Its id is what
+    `layout.attached_id` finds in the element's id or the address, else the whole address.
+    """
     if is_element(link) and link.root.tag == "img":
         return None
     url = resolve(get_link(link))

@@ -141,8 +141,8 @@ class RowCount:
     ) -> str:
         """Describe in a sentence which rows were not read, or that several were taken for one.
 
-        The result is "" if all rows were read. A row that leads to another list, or to another
-        page of this one, is no entry.
+        Returns "" if all rows were read, or if the rows need not be entries (`are_entries`). A row
+        that leads to another list, or to another page of this one, is no entry.
         """
         if not self.are_entries:
             return ""
@@ -239,9 +239,10 @@ def find_page_post_count(layout: SiteLayout, root: Node, title: str) -> int | No
 def _check_headings(
     layout: SiteLayout, page: PageAddress, url: str, root: Node, pages: Sequence[PageAddress]
 ) -> str:
-    """Describe in a sentence that headings outside of a list's rows lead to entries.
+    """Describe in a sentence how many headings outside of a list's rows lead to entries.
 
-    Featured articles are shown so.
+    Returns "" for none. Featured articles are shown so. Only lists with `rows` are checked, and at
+    most MOST_LINKS headings.
     """
     if page.role != "list" or not layout.rows:
         return ""
@@ -260,7 +261,9 @@ def _check_headings(
 def _check_posts(layout: SiteLayout, root: Node, posts: Sequence[Post]) -> str:
     """Describe in a sentence what is wrong with the posts that were read; "" for nothing.
 
-    Posts or their bodies may have been missed, or several posts may share an id.
+    Checked in this order: several posts share an id; bodies lie outside of posts, at least one for
+    OUTSIDE bodies inside; the bodies are less than LEAST_SHARE of the posts' text. Nested posts are
+    not checked.
     """
     nodes = (
         drop_nested([node for node in layout.post.nodes(root) if is_element(node)]) if posts else []

@@ -179,7 +179,11 @@ class DateFormats:
         return None
 
     def _parse_date(self, text: str, local_now: datetime | None) -> datetime | None:
-        """Return the moment of an absolute date, with the time of day beside it."""
+        """Return the moment of the first valid absolute date in `text`.
+
+        It has the time of day behind the date, without one midnight. Returns None if `text` has no
+        valid date.
+        """
         for year, month, day, end in self._find_dates(text, local_now):
             try:
                 midnight = datetime(year, month, day, tzinfo=self.zone)
@@ -192,7 +196,11 @@ class DateFormats:
     def _find_dates(
         self, text: str, local_now: datetime | None
     ) -> Iterator[tuple[int, int, int, int]]:
-        """Yield each possible date in `text`: year, month, day, and where it ends."""
+        """Yield each possible date in `text`: year, month, day, and where it ends.
+
+        The numbers may be no valid date. Dates without a year are found only with `local_now`. Of
+        dates such as 03/04/2026, a number above 12 or a dot decides which is the day, else `order`.
+        """
         if match := YEAR_FIRST.search(text):
             yield int(match[1]), int(match[2]), int(match[3]), match.end()
         for pattern, month, day in ((MONTH_FIRST, 1, 2), (DAY_FIRST, 2, 1)):
@@ -221,7 +229,11 @@ def _complete_date(
 
 
 def _add_time(midnight: datetime, clock: re.Match[str] | None, rest: str = "") -> datetime:
-    """Return `midnight` with a time of day, in the time zone named beside it, if any."""
+    """Return `midnight` with a time of day, in the time zone named beside it, if any.
+
+    `clock` is the match of a time; with None, `midnight` is returned, or 12:00 if `rest` says noon.
+    Raises ValueError for a time such as 25:00.
+    """
     if clock is None:
         return midnight.replace(hour=12) if re.search(r"(?i)\bnoon\b", rest) else midnight
     hour, half = int(clock["hour"]), (clock["half"] or clock["m1"] or clock["m2"] or "").lower()
@@ -252,7 +264,11 @@ def _parse_unix(text: str) -> datetime | None:
 
 
 def _parse_relative(text: str, local_now: datetime) -> datetime | None:
-    """Return the moment of a text such as "3 hours ago" or "yesterday 10:20"."""
+    """Return the moment of a text such as "3 hours ago" or "yesterday 10:20".
+
+    Returns None for any other text. A day without a time of day is its midnight; a missing or
+    unknown count is one.
+    """
     if NOW.search(text):
         return local_now
     day = _count_days_ago(text.casefold(), local_now)
@@ -275,7 +291,10 @@ def _parse_relative(text: str, local_now: datetime) -> datetime | None:
 
 
 def _count_days_ago(text: str, local_now: datetime) -> int | None:
-    """Return how many days ago the named day was; None if no day is named."""
+    """Return how many days ago the named day was; None if no day is named.
+
+    A weekday is its last occurrence, from 1 to 7 days ago. `text` must be in lower case.
+    """
     words: Sequence[str] = tuple(DAYS)
     for word in words:
         if re.search(rf"\b{re.escape(word)}\b" if word.isascii() else re.escape(word), text):

@@ -54,7 +54,10 @@ def _join_texts(text: str | None, nodes: Iterable[Any]) -> str:
 
 
 def texts_outside(nodes: AbstractSet[Any], root: Any) -> Iterator[str]:
-    """Yield the texts of a page outside of `nodes`, without scripts and titles."""
+    """Yield the texts of a page outside of the elements `nodes`.
+
+    Texts of scripts, styles, titles and options are left out.
+    """
     within = set[object]()
     for element in elements_in(root):
         above = element.getparent()
@@ -93,8 +96,9 @@ def drop_nested(nodes: Sequence[Node]) -> list[Node]:
 def iter_detached(nodes: Sequence[Node]) -> Iterator[tuple[int, Node]]:
     """Yield each node with its index, innermost first, without the nodes nested in it.
 
-    Nested nodes are taken out of the page until all are read, so each text is read only once.
-    Raises RecordError if the nodes are nested so deeply that it is an attack.
+    Nested nodes are taken out of the page until all are read, so each text is read only once; they
+    are put back at the end. Raises RecordError ("nested") if nodes are nested more than DEEPEST
+    deep, which is an attack.
     """
     by_depth: dict[int, list[int]] = {}
     for number, depth in enumerate(_count_depths(nodes)):

@@ -110,7 +110,9 @@ def _split_words(text: str) -> tuple[str, str]:
 def is_page_link(here: str, there: str, text: str, *, is_list: bool) -> bool:
     """Return whether a link from `here` to `there` that says "next" leads to a further page.
 
-    Its words or its address decide.
+    Its words `text` decide, or a query that differs: not by a month or the next thread. Words such
+    as "more" count only if the query names a page. The caller has checked that the text says
+    "next".
 
     >>> is_page_link("http://b/", "http://b/old-4", "Older posts", is_list=True)
     True
@@ -135,7 +137,11 @@ def is_page_link(here: str, there: str, text: str, *, is_list: bool) -> bool:
 def shows_further_page(
     layout: SiteLayout, page: PageAddress, url: str, root: Node, known: AbstractSet[str]
 ) -> bool:
-    """Return whether a page shows a further one whose address is not in `known`."""
+    """Return whether a page shows a further one whose address is not in `known`.
+
+    A numbered link, one of the first MOST_LINKS links, or a text such as "page 2 of 5" may show it.
+    Returns False for a document that is no HTML.
+    """
     if not is_element(root):
         return False
     if (there := find_numbered_link(layout, page, url, root, 0)) and there not in known:
@@ -159,7 +165,10 @@ class _ShownPage:
         return find_user_content(self.layout, self.page, self.url, self.root)
 
     def states_further_page(self) -> bool:
-        """Return whether the page states, outside of user content, that it has a successor."""
+        """Return whether the page states, outside of user content, that it has a successor.
+
+        About the first LONGEST_TOLD characters are searched for texts such as "page 2 of 5".
+        """
         texts, size = list[str](), 0
         for text in texts_outside(self.written, self.root.root):
             texts.append(text)
@@ -170,7 +179,13 @@ class _ShownPage:
         return any(int(number) == self.page.number < int(last) for number, last in statements)
 
     def is_further_page(self, link: Any) -> bool:
-        """Return whether a link leads to a further page that is not known."""
+        """Return whether a link leads to a further page that is not known.
+
+        It must say "next" or the next number, or be marked so, and must not be disabled, in user
+        content, in an element that is named as no pager, on another host or an entry. A link
+        without an address, which a script follows, counts only by its number beside the current
+        one.
+        """
         text = " ".join("".join(islice(link.itertext(), MOST_TEXTS)).split())
         is_number = _parse_page_number(text) == self.page.number + 1
         is_word = 0 < len(text) <= LONGEST_WORD and is_next_word(text)
@@ -232,7 +247,11 @@ def _is_disabled(link: Any) -> bool:
 
 
 def _is_beside(link: Any, number: int, here: str) -> bool:
-    """Return whether the current page's number is next to a link."""
+    """Return whether the number of the current page stands next to a link.
+
+    Two elements above the link are searched; one with more than LONGEST_PAGER elements, or that is
+    a calendar, is no pager. `here` is the address of the current page.
+    """
     around = link
     for _ in range(2):
         if (above := around.getparent()) is None or above.tag in {"body", "html", "head"}:

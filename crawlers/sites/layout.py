@@ -64,7 +64,8 @@ def _to_selections(value: object, info: ValidationInfo) -> Selections:
 def _to_pattern(value: object) -> re.Pattern[str]:
     """Compile a regular expression.
 
-    Raises ValueError if it is invalid or too slow on some texts.
+    Raises ValueError if it is no text, is invalid, or nests endless repetitions, which would be too
+    slow on some texts.
     """
     if not isinstance(value, str):
         raise ValueError("is not a valid regular expression")  # noqa: TRY004 - pydantic's way
@@ -84,7 +85,8 @@ def _to_pattern(value: object) -> re.Pattern[str]:
 def _nests_repetition(parsed: Any, within: bool = False) -> bool:
     """Return whether an endless repetition holds another one.
 
-    Such a pattern may take exponential time on an address that an attacker writes.
+    Such a pattern may take exponential time on an address that an attacker writes. `within` says
+    that `parsed`, a tree of `re`, already lies in one.
     """
     for _, argument in parsed:
         parts = argument if isinstance(argument, tuple) else (argument,)
@@ -302,7 +304,11 @@ class SiteLayout(BaseModel):
 
     @model_validator(mode="after")
     def _check_combinations(self) -> Self:
-        """Raise ValueError if options are missing that others need."""
+        """Return the layout if its options fit together.
+
+        Raises ValueError, which names the missing option: a post, a paste or files to read; the
+        text of a post; `raw` for `first`; an id for `thread`.
+        """
         if not self.post and not self.raw and not self.files:
             raise ValueError(
                 "options.post: is missing: name the element of a post, or use options.raw"

@@ -59,8 +59,9 @@ def match_entry(layout: SiteLayout, url: str) -> re.Match[str] | None:
 def find_user_content(layout: SiteLayout, page: PageAddress, url: str, root: Node) -> set[Any]:
     """Return the elements of a page that people wrote, whose links lead to no further page.
 
-    On a list these are its entries; on a thread its posts with an author or a date, or else their
-    bodies: what was taken for a post may be the pager, or contain it.
+    On a list these are its entries; on a thread its posts with an author or a date if there are
+    several, or else the bodies: what was taken for a post may be the pager, or contain it. The set
+    is empty for a document that is no HTML.
     """
     if not is_element(root):
         return set()
@@ -123,7 +124,11 @@ def is_other_thread(layout: SiteLayout, page: PageAddress, there: str) -> bool:
 
 
 def may_follow(here: str, there: str, number: int = 1) -> bool:
-    """Return whether `there` may be the page after page `number`, which is at `here`."""
+    """Return whether `there` may be the page after page `number`, which is at `here`.
+
+    It must be on the same host and either differ in the page number alone, or begin with the
+    address of `here` and have a number behind it.
+    """
     if here == there or urlsplit(here).netloc != urlsplit(there).netloc or not NUMBER.search(there):
         return False
     if NUMBER.sub("*", here) == NUMBER.sub("*", there):

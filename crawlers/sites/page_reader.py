@@ -113,7 +113,11 @@ def _resolve_list_url(layout: SiteLayout, url: str) -> str:
 
 
 def read_raw_post(layout: SiteLayout, page: PageAddress, response: Response) -> PageContent:
-    """Return the content of a paste or an attached file: its whole body as one post."""
+    """Return the content of a paste or an attached file: its whole body as one post.
+
+    Where pastes are numbered (`COUNTED`), the pages of the next `layout.ahead` numbers are returned
+    too.
+    """
     media_type, charset = parse_content_type(response)
     facts = page.facts
     when = facts.get("time")
@@ -226,7 +230,9 @@ class PageReading:
     def _find_entries(self, root: Node) -> Iterator[PageAddress]:
         """Yield the threads or pastes of a list, each one time.
 
-        Raises RecordError if the page is no list.
+        The latest come first where dates allow it. Rows that do not match `layout.where`, and those
+        beyond the limits of links and text, are left out. Notes for `completeness` which rows were
+        not read. Raises RecordError ("not_a_list") if JSON has rows and none is an entry.
         """
         layout, urls = self.layout, set[str]()
         nodes = self._limit_links(
@@ -255,7 +261,11 @@ class PageReading:
                 yield replace(page, facts={**page.facts, "channel": channel}) if channel else page
 
     def _leads_to_entry(self, row: Node) -> str:
-        """Return an address of an unread row that looks like an entry; "" if it has none."""
+        """Return an address of an unread row that looks like an entry; "" if it has none.
+
+        Links that the layout names come first, then any link that matches its pattern. Rows in
+        menus have none.
+        """
         layout = self.layout
         if not is_element(row) or is_in_menu(row.root):
             return ""
@@ -288,7 +298,11 @@ class PageReading:
         return is_within
 
     def _read_entry(self, row: Node) -> PageAddress | None:
-        """Return the thread or paste of a row; None if the row leads nowhere."""
+        """Return the thread or paste of a row; None if the row leads nowhere.
+
+        That is so if it has no id, its link does not match the layout's pattern, or the id belongs
+        to another page.
+        """
         layout, link = self.layout, self._find_entry_link(row)
         url, match = link or ("", None)
         number = layout.row_id.text(row) or (match["id"] if match else "")
@@ -321,7 +335,12 @@ class PageReading:
         )
 
     def _find_entry_link(self, row: Node) -> tuple[str, re.Match[str] | None] | None:
-        """Return the address of an entry and the match of the entry pattern in it."""
+        """Return the address of an entry and the match of the entry pattern in it.
+
+        Returns None if there is none. Without a pattern, the first link counts, and the match is of
+        the last step of its address. The match is None where the pattern matches no link but the
+        row has an id of its own.
+        """
         layout = self.layout
         links, first = (
             (
@@ -380,10 +399,11 @@ class PageReading:
         return str(int(re.sub(r"\D", "", match["count"])) + self.layout.counts_replies)
 
     def _find_lists(self, root: Node, *, is_barren: bool) -> Iterator[PageAddress]:
-        """Yield links to other lists.
+        """Yield links to other lists, each one time.
 
-        A list without entries that stands behind several others without entries yields none:
-        calendars have no end.
+        `is_barren` says that this list has no entries. A list without entries that stands behind
+        MOST_BARREN others without entries yields none: calendars have no end. The same applies to
+        addresses that match `layout.lists_not_on`.
         """
         layout = self.layout
         if layout.lists_not_on and search(layout.lists_not_on, self.response.url):
@@ -412,7 +432,8 @@ class PageReading:
     def _read_posts(self, root: Node) -> tuple[tuple[Post, ...], tuple[PageAddress, ...]]:
         """Return the posts of the page, and the pages of the files attached to them.
 
-        Posts without a body are skipped.
+        Posts without a body are skipped. When the limit of text is reached, the remaining posts are
+        left out. Raises RecordError if posts are nested too deeply.
         """
         layout, posts, files = self.layout, dict[int, Post](), dict[int, list[PageAddress]]()
         series, thread = self.page.series or self.page.name, self._find_thread_id()
@@ -444,7 +465,11 @@ class PageReading:
         return tuple(posts[number] for number in sorted(posts)), tuple(self._limit_links(inner))
 
     def _build_post(self, node: Node, body: str, place: int, thread: str) -> Post:
-        """Return the post at `node`, the `place`-th of the page."""
+        """Return the post at `node`, the `place`-th of the page, with this `body`.
+
+        Where the site gives it no number, its id is made of the numbers of page and place, and the
+        post is not `lasting`. Fields that are missing are "" or taken from the entry in the list.
+        """
         layout, page = self.layout, self.page
         element_id = node.attrib.get("id", "") if is_element(node) else ""
         id_text = layout.id.text(node) if layout.id else element_id
@@ -481,7 +506,11 @@ class PageReading:
         return f"{url}#{element_id}" if element_id else url
 
     def _find_files(self, root: Node) -> Iterator[PageAddress]:
-        """Yield the files that a thread's page links to and that are read as pages."""
+        """Yield the files that a thread's page links to and that are read as pages, each one time.
+
+        With `files_pattern`, other addresses are left out. A file without a title gets that of the
+        thread.
+        """
         pattern, urls = self.layout.files_pattern, set()
         for where, link in self._limit_links(self.layout.files.links(root)):
             url = self._resolve_link(where)
@@ -512,7 +541,10 @@ class PageReading:
         return match["id"] if match else listed
 
     def _find_time(self, selections: Selections, node: Node) -> datetime | None:
-        """Return the first date that the selectors find in `node`."""
+        """Return the first date that the selectors find in `node`, in attributes or text.
+
+        Returns None if there is none.
+        """
         for selection in selections.each:
             for match in selection.select(node):
                 attributes = (
@@ -526,9 +558,11 @@ class PageReading:
     # Next pages
 
     def _find_next_page(self, held: int, *, of_thread: bool) -> list[PageAddress]:
-        """Return the next page of the list or thread, or nothing.
+        """Return the next page of the list or thread in a list of one; [] if there is none.
 
-        `held` is the number of entries or posts on this page.
+        `held` is the number of entries or posts on this page. The address comes from a link, a
+        template or the number of the page; a stated count of entries ends the list. [] also for an
+        empty later page of a list without rows, a page of another thread, and this page itself.
         """
         layout, page = self.layout, self.page
         if of_thread and (layout.thread_next or layout.thread_next_page or layout.thread_count):
@@ -683,7 +717,10 @@ def _extract_wording(body: Selections, volatile: Selections, node: Node) -> byte
 
 
 def _iter_words(root: Any, left_out: set[Any]) -> Iterator[str]:
-    """Yield the texts and link targets below `root`, without the elements in `left_out`."""
+    """Yield the texts and link targets below `root`, without the elements in `left_out`.
+
+    Elements in `UNREAD` and the queries of links are left out too.
+    """
     walk = etree.iterwalk(root, events=("start", "end", "comment", "pi"))
     for event, element in walk:
         if event != "start":

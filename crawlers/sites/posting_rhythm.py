@@ -165,9 +165,10 @@ def learn(arrivals: Mapping[int, int], blind: Sequence[Span], now: float) -> Sil
 
 
 def describe(rhythm: SilenceModel | None) -> str:
-    """Describe how often hours with new posts occur, such as `every hour` or `every 3 days`.
+    """Describe how often hours with new posts occur.
 
-    Returns `not known yet` for None.
+    The result is `every hour`, `5 hours a day`, `every day`, `every 3 days`, or `not known yet` for
+    None.
     """
     if rhythm is None:
         return "not known yet"

@@ -278,9 +278,11 @@ Parse = Callable[[PageAddress, Response, Site], PageContent]
 
 
 def check_samples(preset: Preset, parse: Parse, presets: Presets | None = None) -> list[str]:
-    """Return the differences between a preset's samples and what it reads in them.
+    """Return the differences between a preset's samples and what `parse` reads in them.
 
-    There is one line per fault; the list is empty where all samples are read as expected.
+    There is one line per fault; the list is empty where all samples are read as expected. A preset
+    without a sample is a fault. `presets` are those among which a sample must be recognised, None
+    the shipped ones.
     """
     faults = [] if preset.sample else ["has no sample"]
     site = preset.apply_to(

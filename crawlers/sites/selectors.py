@@ -77,7 +77,11 @@ class Selection:
     path: Any = None
 
     def select(self, node: Node) -> list[Node]:
-        """Return all matches in `node`, as nodes; [] for a document of another language."""
+        """Return all matches in `node`, as nodes; [] for a document of another language.
+
+        In JSON, a result that is an object gives its values that are objects, each with its name
+        under KEY; a single value gives a list of one.
+        """
         if isinstance(node, Selector):
             xpath = self.of_xml if node.type == "xml" and self.of_xml else self.xpath
             return list(node.xpath(xpath)) if xpath else []
@@ -95,6 +99,7 @@ class Selection:
 def compile_selector(text: str, language: Language) -> Selection:
     """Compile one selector for documents of `language`.
 
+    A prefix `css:`, `xpath:` or `json:`, or a text that begins as an XPath, overrides `language`.
     Raises ValueError, whose text gives the reason, if it is invalid.
     """
     named, _, expression = text.partition(":")
@@ -131,7 +136,8 @@ def _compile_css(text: str) -> Selection:
 def _check_xpath(text: str) -> str:
     """Return a valid XPath, limited in its matches if it selects nodes.
 
-    Raises ValueError if it is invalid.
+    One that selects a single text or number is returned unchanged. Raises ValueError if it is
+    invalid.
     """
     try:
         Selector(text="<a/>", type="html").xpath(text)
@@ -268,7 +274,8 @@ def detect_kind(text: str) -> Kind:
 def parse_document(response: Response) -> ParsedPage:
     """Return a response as a parsed page: JSON, XML or HTML, judged by its beginning.
 
-    Raises RecordError `not_a_list` if it is no text, or is JSON that cannot be parsed.
+    XML loses its namespaces, and JSON:API gets its relations inlined. Raises RecordError
+    `not_a_list` if it is no text, or is JSON that cannot be parsed.
     """
     text = _get_response_text(response).lstrip(BLANK)
     kind = detect_kind(text)
@@ -312,7 +319,8 @@ def extract_json(page: ParsedPage, selections: Selections) -> ParsedPage:
 def _inline_relations(document: Any) -> Any:
     """Add to each object of a JSON:API document the attributes of the objects it is related to.
 
-    They are stored by relation name under `RELATED`. Other documents are returned unchanged.
+    They are stored by relation name under `RELATED`, None for an object that the document lacks.
+    The document is changed and returned; others are returned unchanged.
     """
     if not isinstance(document, dict) or not isinstance(document.get("data"), list):
         return document

@@ -93,7 +93,11 @@ def find_night_end(texts: tuple[str, ...], zone: str, at: float) -> float:
 def _expand_windows(
     windows: Sequence[Window], zone: str, since: float, until: float
 ) -> Iterator[tuple[float, float]]:
-    """Yield each window of each day as begin and end in Unix seconds."""
+    """Yield each window of each day as begin and end in Unix seconds.
+
+    The days are those from the day before `since` to that of `until`, in the time zone `zone`.
+    Windows that begin outside of that time are yielded too.
+    """
     local = ZoneInfo(zone)
     day = datetime.fromtimestamp(since, UTC).astimezone(local).date() - DAY
     last = datetime.fromtimestamp(until, UTC).astimezone(local).date()
@@ -397,9 +401,10 @@ def read_site(path: Path, check: Check = lambda _: None) -> Site:
 
 
 def _validate_site(settings: dict[str, Any]) -> tuple[Site, list[str]]:
-    """Return the site that a file describes, and its faults.
+    """Return the site that a file describes, and its faults, one sentence each.
 
-    Faulty settings are replaced, so that the remaining ones can be checked too.
+    Faulty settings are removed, or replaced by those of `STAND_INS`, so that the remaining ones can
+    be checked too; without faults the site is as described.
     """
     faults = list[str]()
     while True:
@@ -457,9 +462,11 @@ class SiteFolder:
     _beside: object = None
 
     def read(self) -> tuple[dict[str, Site], list[ConfigError]]:
-        """Return every valid site by name, and one fault for each file that holds none.
+        """Read the site files; return every valid site by name, and one fault for each other file.
 
-        A watched site beyond the limit is reported as a fault too; it is returned unwatched.
+        A watched site beyond the limit is reported as a fault too; it is returned unwatched. Of
+        files that describe the same site, those that `_find_duplicates` names are refused. Stores
+        the faults of refused files by name in `refused`. Unchanged files are not parsed again.
         """
         if (beside := self.beside()) != self._beside:
             self._beside, self._read = beside, {}

@@ -130,7 +130,11 @@ def build_table(rows: Iterable[SiteRow], now: float, refused: Iterable[str] = ()
 
 
 def _describe_state(row: SiteRow) -> str:
-    """Return the state in words, or why there is none."""
+    """Return the state in words and its reason.
+
+    Sites without one give "off" if disabled, that they are fed by ingest, until when they are left
+    alone, or that they were not visited.
+    """
     if not row.site.enabled:
         return "off"
     if row.site.platform == INGEST:
@@ -187,7 +191,7 @@ def describe_first_readings(rows: Iterable[SiteRow]) -> list[str]:
 def describe_changes(rows: Iterable[SiteRow]) -> list[str]:
     """Return a line for each site with posts that changed after reading, or with unread files.
 
-    Changed posts were edited or deleted.
+    Changed posts were edited or deleted. Other sites give no line.
     """
     lines = []
     for row in rows:

@@ -141,7 +141,7 @@ class ProbedPage:
 def parse_page(
     page: PageAddress, answer: ProbeResponse, platform: Platform, site: Site, guard: FaultGuard
 ) -> ProbedPage:
-    """Return the page, what `platform` reads on it, and why a visit could not read it, if so.
+    """Return the page, what `platform` reads on it, and why a visit could not read it.
 
     The content is empty if the request failed (its own reason) or parsing failed (`parse`). A bug
     of the platform is reported by a lenient `guard` and raised by a strict one. Otherwise the

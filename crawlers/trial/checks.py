@@ -147,7 +147,11 @@ def _has_heading(post: HtmlElement) -> bool:
 
 
 def _has_posts(post: HtmlElement, nodes: Sequence[HtmlElement]) -> bool:
-    """Return whether a post holds several dated parts of one kind that are no posts themselves."""
+    """Return whether a post holds several dated parts of one kind that are no posts themselves.
+
+    Several are at least LEAST_SECOND parts of the same tag and class, each with text of at least
+    `posts.LONG` letters beside its date. `nodes` are all posts of the page.
+    """
     ours, kinds = set(nodes) - {post}, Counter[str]()
     for element in elements_in(post, itself=False):
         if (
@@ -167,7 +171,8 @@ def find_raw_doubts(read: ProbedPage, answers: Sequence[ProbeResponse]) -> Itera
 
     `read` is the parsed paste, `answers` the pages of pastes, its own among them. Lines below 25
     characters and texts on all pages are not compared. Nothing is yielded if its own page is
-    missing or there are fewer than two pages. The text may be one reply of several.
+    missing or there are fewer than two pages. What was read may be one reply of several, which this
+    shows.
     """
     responses = [answer.response for answer in answers if isinstance(answer.response, TextResponse)]
     roots = {response.url: selectors.parse_html(response).root.root for response in responses}

@@ -106,10 +106,12 @@ def _propose(
     dry_run: bool,
     json_out: bool,
 ) -> None:
-    """Probe an address, and write the site's file if it can be read.
+    """Probe an address, print the result, and write the site's file if it can be read.
 
-    Raises ConfigError if the file exists or may not be written; exits with 1 (typer.Exit) if the
-    site cannot be read.
+    With `dry_run` nothing is written. On a terminal, a missing `legal_basis` or `owner` is asked
+    for. With `json_out` the result is one line of JSON, and nothing is asked. Raises ConfigError if
+    the file exists, may not be written, or lacks one of the two; exits with 1 (typer.Exit) if the
+    site cannot be read or there is a doubt about what was read.
     """
     file = folder / f"{site.name}.toml"
     if not dry_run and file.exists():
@@ -145,10 +147,11 @@ def _propose(
 
 
 def _examine(context: Context, name: str, *, json_out: bool) -> None:
-    """Probe a known site as a visit would, and explain why it cannot be read or is silent.
+    """Probe a known site as a visit would, and print why it cannot be read or is silent.
 
-    Raises ConfigError if the site is unknown or not crawled; exits with 1 (typer.Exit) if something
-    is wrong.
+    With `json_out` the result is one line of JSON. Raises ConfigError if the site is unknown or not
+    crawled, or its file is faulty; exits with 1 (typer.Exit) if there is a repair, a reason why it
+    is not read, or a doubt.
     """
     presets = _load_presets(context)
     folder = SiteFolder(context.data / SITES, lambda site: find_platform(site, presets))
@@ -201,7 +204,12 @@ def _run_probe(context: Context, found: SiteSurvey, presets: Presets) -> SiteSur
 
 
 def _build_site(url: str, name: str, allow_private: bool) -> Site:
-    """Return the site that an address would be; raises ConfigError if it is no address."""
+    """Return the site that an address would be.
+
+    "https://" is added if it has no scheme; a `name` of "" is replaced by one made of the host, or
+    by UNNAMED if that looks like an identifier. Raises ConfigError if it is no web address,
+    contains a user name or password, or the name is not valid.
+    """
     url = url if ":/" in url else f"https://{url}"
     parts = split_url(url)
     if (
@@ -259,7 +267,10 @@ def _print_mends(repairs: Sequence[Mend]) -> None:
 
 
 def _describe_standing(context: Context, name: str) -> Iterator[str]:
-    """Yield the state of the site as the crawler recorded it."""
+    """Yield one line: the state of the site as the crawler recorded it, since when and why.
+
+    Without a frontier, or before the first visit, it says that the site was not visited yet.
+    """
     standing = SiteHistory()
     if any(context.data.glob(f"{FILE}*")):
         with contextlib.closing(open_frontier(context)) as frontier:

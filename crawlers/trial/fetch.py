@@ -74,7 +74,11 @@ class LookSpider(Spider):
         self.visit.words.append(visit_verdict.to_reason(to_error_outcome(failure.value)))
 
     def _judge_response(self, response: Response) -> str:
-        """Return the reason word of a faulty response; "" for a good one."""
+        """Return the reason word of a faulty response; "" for a good one.
+
+        For a site that obeys robots.txt the response is that file, and its reason is that the start
+        address is forbidden; a file without such a rule is good.
+        """
         site, requested_url = (
             self.visit.site,
             response.request.url if response.request else response.url,
@@ -213,7 +217,8 @@ class Pages:
     async def get(self, url: str) -> ProbeResponse:
         """Request `url`, follow redirects, and return the response or the outcome of the failure.
 
-        A failed request raises nothing.
+        A failed request raises nothing, nor does an invalid address (`parse`). The result names
+        where the site led to if that explains the failure.
         """
         try:
             request = Request(
@@ -246,7 +251,11 @@ class Pages:
         )
 
     async def robots(self, url: str) -> Robots:
-        """Return the rules of robots.txt for `url`, and cache them for the middleware."""
+        """Return the rules of robots.txt for `url`, and cache them for the middleware.
+
+        If the request fails, the result has status 0, forbids the address and gives the reason;
+        nothing is raised or cached.
+        """
         spider, parts = self._spider, urlsplit(url)
         place = f"{parts.scheme}://{parts.netloc}"
         request = Request(
@@ -310,7 +319,10 @@ class TrialSpider(Spider):
     visit: ProbeVisit
 
     async def start(self) -> AsyncIterator[Request]:
-        """Run the probe; the spider has no requests of its own."""
+        """Run the probe for at most SECONDS; the spider has no requests of its own.
+
+        Sets `is_over` of the visit if the probe ended, `is_late` if its time was over.
+        """
         try:
             async with asyncio.timeout(SECONDS) as limit:
                 await self.visit.act(Pages(self, limit))
@@ -341,8 +353,8 @@ def fetch(
 ) -> bool:
     """Run `act`, which may send requests to `site`; return whether it finished in time.
 
-    It runs on a reactor, which can run only once per process. Raises UnavailableError if `act`
-    failed.
+    Silences the logging of libraries. It runs on a reactor, which can run only once per process.
+    Raises UnavailableError if `act` failed.
     """
     tried = ProbeVisit(site, RobotsCache(clock.monotonic), act, proxy, create_browsers(crawl))
 

@@ -52,7 +52,10 @@ def guess_next_page(
 
 
 def _guess_on_page(url: str, root: HtmlElement, *, of_list: bool) -> Iterator[str]:
-    """Yield the likeliest selector of the next page on one page."""
+    """Yield the likeliest selector of the next page on one page; nothing if there is none.
+
+    Marked relations come first, then classes, icons, and words.
+    """
     related = root.cssselect(RELATION)
     if _leads_to_page(url, related) or (of_list and any(_is_other(url, link) for link in related)):
         yield RELATION
@@ -68,7 +71,10 @@ def _guess_on_page(url: str, root: HtmlElement, *, of_list: bool) -> Iterator[st
 
 
 def _guess_by_words(url: str, root: HtmlElement, *, of_list: bool) -> Iterator[str]:
-    """Yield selectors by a word, in the text or title of a link."""
+    """Yield selectors of links that lead to the next page by a word in their text, title or label.
+
+    Such texts have at most LONGEST_WORD characters and no apostrophe.
+    """
     for link in root.iter("a"):
         for expression, label in (
             ("normalize-space()", link.text_content()),
@@ -134,8 +140,9 @@ Options = posts.Options
 def guess_lists(response: Response, above: str = "", least: int = LEAST) -> list[Options]:
     """Return the options of each possible list on a page, the likeliest first.
 
-    Addresses that match `above` are ignored. `least` entries are enough for a list: a front
-    page may have two boards.
+    Addresses that match `above` are ignored. `least` different addresses are enough for a list: a
+    front page may have two boards. At most MOST_GROUPS groups of links are tried. Returns [] for a
+    page that is no HTML or has no list.
     """
     root, guessed, listed_urls = _parse_root(response), list[Options](), set[str]()
     if root is None:
@@ -168,7 +175,11 @@ def guess_lists(response: Response, above: str = "", least: int = LEAST) -> list
 def _group_links(
     response: Response, root: HtmlElement, above: str
 ) -> Sequence[dict[str, list[HtmlElement]]]:
-    """Return links grouped by form and target, by form alone, and by target alone."""
+    """Return links grouped by form and target, by form alone, and by target alone.
+
+    Left out are links to other hosts or to the page itself, and those to login pages, profiles,
+    dates, and addresses that match `above`.
+    """
     by_make: dict[tuple[str, str], list[HtmlElement]] = defaultdict(list)
     alike: dict[str, list[HtmlElement]] = defaultdict(list)
     by_kind: dict[str, list[HtmlElement]] = defaultdict(list)
@@ -209,7 +220,8 @@ def _build_list_options(
 ) -> Options:
     """Return options that read a group of links as a list.
 
-    Returns {} if their addresses have nothing in common.
+    `group` is its selector, `is_whole` whether all links of the page are meant. Returns {} if fewer
+    than `least` addresses have something in common, or if entries would go unread unnoticed.
     """
     urls = [urljoin(response.url, link.get("href", "")) for link in links]
     pattern = build_pattern(urls, least)
@@ -235,7 +247,9 @@ def _build_list_options(
 def guess_post_count(response: Response, rows: str, lengths: Mapping[str, int]) -> Options:
     """Return options that find, in a list's rows, the number of posts of a thread.
 
-    `lengths` holds the number of posts of some threads of a single page, by address.
+    `lengths` holds the number of posts of some threads of a single page, by address; at least SURE
+    different numbers must agree with it, and none may contradict. Returns {} where no element does
+    so.
     """
     root, votes = _parse_root(response), dict[str, list[tuple[int, int]]]()
     for row in select(root, rows) if root is not None and rows else ():
@@ -341,8 +355,8 @@ def _rate_links(
 ) -> float:
     """Return how much a group of links resembles titles, in letters of all different addresses.
 
-    It is 0 for too few links, or for texts that are no titles. Repeated texts, such as "Reply", and
-    links in menus count little.
+    It is 0 for fewer than `least` addresses, or for texts that are no titles. Repeated texts, such
+    as "Reply", and links in menus (not in `outside`) count little.
     """
     by_url: dict[str, str] = {}
     for link in links:
@@ -380,7 +394,8 @@ def _strip_host(url: str) -> str:
 def build_pattern(urls: Iterable[str], least: int = LEAST) -> str:
     """Return a pattern that matches whole addresses of one kind; "" for none.
 
-    Its group `id` is the number or the name in which the addresses differ.
+    Its group `id` is the number or the name in which the addresses differ. There must be at least
+    `least` different addresses, and the share AGREE of them must match, each with an id of its own.
 
     >>> build_pattern(["http://b/t/a-1/", "http://b/t/b-2/", "http://b/t/c-3/?x=9"])
     '^https?://[^/]+/t/(?P<slug>[^/?&]*?)(?P<id>[0-9]+)(?![0-9A-Za-z])'
@@ -423,7 +438,10 @@ def _by_key(known: Sequence[str]) -> Iterator[str]:
 
 
 def _guess_by_prefix(urls: Sequence[str]) -> Iterator[str]:
-    """Yield patterns by the common prefix of all addresses and the id after it."""
+    """Yield patterns by the common prefix of all addresses and the id after it.
+
+    Yields nothing further where the id would be a year or month.
+    """
     same = urls[0][: _count_common_letters(urls)].rstrip("0123456789")
     if "?" in same:
         yield re.escape(same).replace(r"\-", "-") + "(?P<id>[0-9]+)(?![0-9A-Za-z])"
@@ -453,9 +471,9 @@ def _guess_by_prefix(urls: Sequence[str]) -> Iterator[str]:
 
 
 def _guess_by_step(urls: Sequence[str]) -> Iterator[str]:
-    """Yield a pattern by the last step of the path in which addresses differ.
+    """Yield a pattern by the last step of the path in which addresses differ; nothing if none does.
 
-    Earlier steps may differ too, as dates do.
+    Only paths of the commonest length are compared. Earlier steps may differ too, as dates do.
     """
     paths = [urlsplit(url).path.strip("/").split("/") for url in urls]
     size = Counter(map(len, paths)).most_common(1)[0][0]
@@ -503,7 +521,8 @@ def _find_common_folder(urls: Sequence[str]) -> str:
 def _guess_rows(base: str, links: Sequence[HtmlElement]) -> str:
     """Return a selector of the elements that each hold one link and everything that belongs to it.
 
-    Returns "" if the link stands alone.
+    Returns "" if the links stand alone, or if fewer than the share AGREE of the elements are of one
+    kind.
     """
     ours, rows = (
         {link: urldefrag(urljoin(base, link.get("href", ""))).url for link in links},
@@ -529,7 +548,8 @@ def _guess_rows(base: str, links: Sequence[HtmlElement]) -> str:
 def _limit_to_lists(rows: Sequence[HtmlElement], selector: str) -> str:
     """Return a selector of rows, limited to their parents.
 
-    The limit is left out if the selector finds no other elements with links.
+    The limit is left out (and `selector` returned) if the selector finds no other elements with
+    links, or if no limit would keep all rows.
     """
     root, ours, parents = (
         rows[0].getroottree().getroot(),
@@ -588,7 +608,9 @@ def _select_common(elements: Sequence[HtmlElement]) -> str:
 def is_list(response: Response, above: str) -> bool:
     """Return whether a page is a list and not a thread, by the share of its rows in its text.
 
-    Links that match `above` do not count.
+    Links that match `above` do not count. The titles must be LIST_SHARE of the text, or their rows
+    ROWS_SHARE and either mostly titles or with numbers of posts. Returns False for a page that is
+    no HTML.
     """
     root = _parse_root(response)
     if root is None:

@@ -127,7 +127,11 @@ class SiteSurvey:
 
     @property
     def word(self) -> str:
-        """Return the first reason why the site cannot be read; "" if it can."""
+        """Return the first reason word why the site cannot be read; "" if posts were read.
+
+        `robots` (or its own reason) comes first, then that of the start page, of the list
+        (`timeout`, a wall, `empty`), and of the thread (`layout` without one).
+        """
         if self.robots and not self.robots.allowed:
             return self.robots.word or "robots"
         if self.answer and self.answer.word:
@@ -184,8 +188,9 @@ def _rank_hosts(found: SiteSurvey) -> list[str]:
 async def _probe(found: SiteSurvey, pages: Asks, presets: Presets) -> None:
     """Fill in `found`; stop if the site refuses.
 
-    If the list of a known site is gone, its front page is probed too. If the page of a new site
-    has no list, or a guessed one, pages are probed that it links to under names of lists.
+    If the list of a known site is gone, its front page is probed too (`found.front`). If the page
+    of a new site has no list, or a guessed one, up to MOST_CALLED pages are probed that it links to
+    under names of lists; the first that is better replaces the results.
     """
     await _probe_start(found, pages.by_script() if found.site.script else pages, presets)
     is_unsure = found.word == "empty" or bool(found.doubts)
@@ -228,9 +233,9 @@ def _contains_list(other: SiteSurvey, found: SiteSurvey) -> bool:
 
 
 async def _probe_rendered(found: SiteSurvey, pages: Asks, presets: Presets) -> None:
-    """Probe one more time in a browser.
+    """Probe one more time in a browser, if a script fills the page and the page holds no JSON.
 
-    This applies if a script fills the page and the page holds no JSON.
+    If posts are read that way, they replace the results; if not, `found.unrendered` says why.
     """
     response = found.answer.response if found.answer else None
     if (
@@ -271,7 +276,11 @@ def _find_named_lists(response: Response | None) -> list[str]:
 
 
 async def _probe_start(found: SiteSurvey, pages: Asks, presets: Presets) -> None:
-    """Probe the first start address."""
+    """Probe the first start address, and store all results in `found`.
+
+    Stops if robots.txt forbids the address, the request fails, or the software is known to be
+    unreadable.
+    """
     url = found.site.start[0]
     if found.site.robots:
         found.robots = await pages.robots(url)
@@ -306,7 +315,8 @@ async def _probe_start(found: SiteSurvey, pages: Asks, presets: Presets) -> None
 def _iter_readings(found: SiteSurvey, response: Response, presets: Presets) -> Iterator[Site]:
     """Yield the site as each software would read it, the likeliest first.
 
-    First comes its own file, then its marks, then the presets that read most of the page.
+    First comes its own file if it is known, then the software whose marks were recognised, then the
+    two presets that read most of the page.
     """
     marked = [candidate.name for candidate in found.recognised]
     if found.is_known:
@@ -350,7 +360,10 @@ def _with_platform(site: Site, platform: str) -> Site:
 def _try_platform(
     site: Site, response: Response, presets: Presets, guard: FaultGuard
 ) -> ProbedPage | None:
-    """Return what a software reads on this page; None if it would request another one."""
+    """Return what a software reads on this page.
+
+    Returns None if it would request another one, or its preset and options are invalid.
+    """
     try:
         platform = find_platform(site, presets)
         head = platform.start(site)[0]
@@ -362,7 +375,11 @@ def _try_platform(
 
 
 async def _probe_by_guesses(found: SiteSurvey, pages: Asks, presets: Presets) -> None:
-    """Read a site of unknown software by guesses; the first without doubts counts."""
+    """Read a site of unknown software by guesses, and store the best result in `found`.
+
+    The first guess without doubts counts, else the first that reads posts. At most MOST_TRIED
+    guesses are tried. A result with doubts is dropped if the software was recognised.
+    """
     response, best, tried = found.answer.response if found.answer else None, None, 0
     if response is None:
         return
@@ -411,7 +428,7 @@ async def _has_other_posts(
 ) -> bool:
     """Return whether the next page of a thread leads to other posts.
 
-    True if no thread has a next page to check.
+    At most MOST_THREADS next pages are requested. True if no thread has a next page to check.
     """
     requested = 0
     for page, answer in threads:
@@ -433,7 +450,11 @@ async def _has_other_posts(
 async def _check_guess(
     found: SiteSurvey, site: Site, answers: Sequence[tuple[PageAddress, ProbeResponse]], pages: Asks
 ) -> None:
-    """Compare a guess with what the list and a few threads with their next pages show."""
+    """Compare a guess with what the list and a few threads with their next pages show.
+
+    Adds what is wrong to `found.doubts`, and archives of the list to `found.read_as`. Requests
+    further pages.
+    """
     listed = {page.name: page for page in found.list.entries} if found.list else {}
     if found.thread is not None and found.thread.page.role == "item":
         found.doubts = (
@@ -469,7 +490,11 @@ def _is_thread_of(found: SiteSurvey, name: str, response: Response, presets: Pre
 
 
 async def _read_site(found: SiteSurvey, site: Site, pages: Asks, presets: Presets) -> bool:
-    """Read a site from its list to its posts; return whether any post was read."""
+    """Read a site from its list to its posts; return whether any post was read.
+
+    If so, list, thread, next page and doubts are stored in `found`; a list without posts is stored
+    too if it is the first and not guessed. Returns False if the site's options are invalid.
+    """
     try:
         platform = find_platform(site, presets)
     except ConfigError:
@@ -535,7 +560,11 @@ def _is_own_page(thread: ProbedPage, site: Site) -> bool:
 async def _find_list(
     found: SiteSurvey, site: Site, platform: Platform, pages: Asks
 ) -> ProbedPage | None:
-    """Return the first list that leads to threads or pastes, or holds posts."""
+    """Return the first list that leads to threads or pastes, or holds posts; None if none does.
+
+    At most MOST_LISTS pages are requested. Stores in `found` how many lists there are, and the
+    first page of a known site that has no entries.
+    """
     waiting: list[PageAddress] = list(platform.start(site)[:1])
     for _ in range(MOST_LISTS):
         if not waiting:

@@ -113,7 +113,12 @@ class _Group:
 
 
 def guess_options(roots: Sequence[HtmlElement], now: datetime | None) -> Options:
-    """Return options that read the posts of a site's threads; {} if nothing looks like one."""
+    """Return options that read the posts of a site's threads.
+
+    Returns {} if nothing looks like one: the best elements hold less than LEAST_COVER of the text.
+    Texts on all pages and titles do not count. `now` is what relative dates refer to, None if
+    unknown.
+    """
     texts = [
         Counter(text_node for candidate in root.itertext() if (text_node := candidate.strip()))
         for root in roots
@@ -212,7 +217,8 @@ def _add_first_post(replies: _Group, near: Sequence[_Group]) -> _Group:
 def _pair_groups(groups: Sequence[_Group], least_pages: float) -> list[_Group]:
     """Return pairs of a group with one element per page and a dated group of replies.
 
-    Not every thread needs to have replies.
+    The first group must be on at least `least_pages` pages; not every thread needs to have replies.
+    Of each kind, the MOST_PAIRED largest are tried; pairs whose elements overlap are left out.
     """
     plain = sorted((group for group in groups if not group.behind), key=lambda group: -group.cover)
     firsts = [
@@ -285,7 +291,10 @@ def _weigh(text_node: str) -> int:
 
 
 def iter_texts(root: HtmlElement) -> Iterator[str]:
-    """Yield the texts of an element, without those of links."""
+    """Yield the texts of an element, stripped, without blank ones.
+
+    Texts of elements in NO_TEXTS, such as links, are left out.
+    """
     walk = etree.iterwalk(root, events=("start", "end"), tag="*")
     for event, element in walk:
         is_left_out = element.tag in NO_TEXTS
@@ -300,7 +309,11 @@ def iter_texts(root: HtmlElement) -> Iterator[str]:
 
 
 def _group_elements(roots: Sequence[HtmlElement]) -> list[tuple[str, list[HtmlElement], int]]:
-    """Return elements by selector, if there are several, and how many pages have one."""
+    """Return elements by selector, and how many pages have one.
+
+    Selectors with a single element are left out; of the others, the MOST_GROUPS with most text are
+    returned.
+    """
     groups: dict[str, list[list[HtmlElement]]] = defaultdict(lambda: [[] for _ in roots])
     for place, root in enumerate(roots):
         mixed = {
@@ -350,7 +363,10 @@ def _iter_selectors(element: HtmlElement, mixed: AbstractSet[HtmlElement]) -> It
 
 
 def _select_path(element: HtmlElement) -> str:
-    """Return a selector of an element by class or id, or by the tags below a parent with one."""
+    """Return a selector of an element by class or id, or by the tags below a parent with one.
+
+    At most six steps are named; they begin at `body` if no parent has a class or id of use.
+    """
     steps = list[str]()
     while element is not None and element.tag != "body" and len(steps) < 6:
         classes = [name for name in (element.get("class") or "").split() if is_generic(name)]
@@ -374,7 +390,11 @@ def _measure(
     weights: Mapping[str, int],
     now: datetime | None,
 ) -> Iterator[_Group]:
-    """Yield the group of some elements, and the one that reads the text from the next row."""
+    """Yield the group of some elements, and the one that reads the text from the next row.
+
+    The latter is yielded only if the elements are dated, each has a following row, and these hold
+    over half as much text. `pages` is the number of pages with one of the elements.
+    """
     dated = sum(find_date(node, now) is not None for node in nodes) / len(nodes)
     cover = sum(count_unshared(node, weights) for node in nodes)
     number = find_numbering(nodes)
@@ -390,7 +410,10 @@ def _measure(
 
 
 def _guess_parts(chosen: _Group, weights: Mapping[str, int], now: datetime | None) -> Options:
-    """Return options for the text, author and time in a post."""
+    """Return options for the text, author and time in a post.
+
+    The text always has one; author and time are left out if nothing looks like one.
+    """
     posts, sizes, dated, named, weak = (
         chosen.nodes,
         Counter[str](),

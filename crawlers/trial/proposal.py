@@ -63,7 +63,11 @@ class Rate:
 
 
 def estimate_rate(found: SiteSurvey, now: datetime) -> Rate | None:
-    """Return how many items appear, by the times on the list; None if it shows none."""
+    """Return how many items appear per hour, by the times on the list.
+
+    Returns None if there is no list or it shows no times. Times more than a day ahead are ignored;
+    without machine-readable times, those in the text of rows count, and the result says so.
+    """
     if found.list is None:
         return None
     read, answered_at = found.list, None
@@ -94,9 +98,10 @@ def estimate_rate(found: SiteSurvey, now: datetime) -> Rate | None:
 
 
 def _find_row_dates(read: ProbedPage, now: datetime | None) -> list[datetime]:
-    """Return the newest date in the row of each entry.
+    """Return the newest date in the row of each entry; entries without one are left out.
 
-    A row is the largest element that holds the link of one entry only.
+    A row is the largest element that holds the link of one entry only. `now` is what relative dates
+    refer to.
     """
     response = read.answer.response
     page = (
@@ -181,7 +186,10 @@ def render_file(found: SiteSurvey, legal_basis: str, owner: str, now: datetime) 
 
 
 def summarize(found: SiteSurvey) -> str:
-    """Return one phrase on what was read of a site, as `20 threads on its first list`."""
+    """Return one phrase on what was read of a site, as `20 threads on its first list`.
+
+    Without a list it is `no list could be read`.
+    """
     read = found.list
     if read is None:
         return "no list could be read"
@@ -272,7 +280,7 @@ def _get_usual_mend(found: SiteSurvey) -> Mend:
 
 
 def _propose_software(found: SiteSurvey) -> Mend:
-    """Return the repair that replaces the site's software and options."""
+    """Return the repair that replaces the site's software and options by those that read it."""
     site, read_as = found.site, found.read_as or found.site
     out = [f"- platform = {_to_toml(site.platform)}"] if site.platform != read_as.platform else []
     into = [f"+ platform = {_to_toml(read_as.platform)}"] if out else []
@@ -312,7 +320,7 @@ def _propose_front_page(found: SiteSurvey, front: SiteSurvey) -> Mend:
 
 
 def _propose_hosts(found: SiteSurvey) -> Iterator[Mend]:
-    """Yield repairs for other hosts that the site or its list leads to."""
+    """Yield at most one repair for other hosts that the site or its list leads to."""
     site, word = found.site, found.word
     if word in {"host", "login", "redirects"} and found.answer and found.answer.led_to:
         yield from _propose_move(site, found.answer.led_to, found.outside)
@@ -323,7 +331,11 @@ def _propose_hosts(found: SiteSurvey) -> Iterator[Mend]:
 
 
 def _propose_move(site: Site, led_to: str, outside: Collection[str]) -> Iterator[Mend]:
-    """Yield the repair of a site that redirects to an address that its file does not name."""
+    """Yield the repair of a site that redirects to an address that its file does not name.
+
+    There are three: members-only pages, an address inside the organization (not in `outside`), and
+    the changed `start`. Nothing if `led_to` is no address.
+    """
     parts = split_url(led_to)
     if parts is None:
         return
@@ -374,7 +386,11 @@ def _find_hosts(site: Site, entries: Sequence[PageAddress], outside: Collection[
 
 
 def _find_blind_options(found: SiteSurvey, presets: Presets) -> Iterator[Mend]:
-    """Yield repairs of the site's options that find nothing on this page."""
+    """Yield repairs of the site's options that find nothing on this page.
+
+    They are selectors and the pattern of its own file, not those of the preset. Nothing if the page
+    was not fetched or cannot be parsed.
+    """
     site, read = found.site, found.own
     response = read.answer.response if read else None
     if response is None:

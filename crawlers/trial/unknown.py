@@ -120,8 +120,8 @@ async def _guess_boards(
 ) -> AsyncIterator[Guess]:
     """Yield guesses for a board.
 
-    It is read as `shared` reads the page that leads to it, which has some of its threads; or in
-    its own way.
+    It is read as `shared` reads the page that leads to it, which has some of its threads; then in
+    its own way. `boards` are the page of one board and the options of the list that leads there.
     """
     inner, listed = boards
     lists = {
@@ -142,7 +142,8 @@ async def _find_threads(
 ) -> tuple[list[_LinkGroup], tuple[Response, guess.Options] | None]:
     """Return the groups of links that lead to threads, and the first that leads to a list.
 
-    The list is returned with its page.
+    The list is returned with its page, or None. Up to MOST_GROUPS groups are tried, and about
+    MOST_GUESSED pages requested. Lists are followed only MOST_ABOVE deep.
     """
     threads, boards, requests_left, longest = list[_LinkGroup](), None, MOST_GUESSED, 0
     listed_pattern = "|".join(
@@ -224,7 +225,11 @@ async def _guess_threads(
 async def _guess_posts(
     site: Site, listed: _LinkGroup, pages: Asks, guard: FaultGuard, lists: guess.Options
 ) -> AsyncIterator[Guess]:
-    """Yield a guess for the posts of the threads behind a group of links."""
+    """Yield a guess for the posts of the threads behind a group of links; nothing if it fails.
+
+    It fails where no posts are found, or where the search for post counts does: missing posts would
+    go unnoticed.
+    """
     more = [(entry, await pages.get(entry.url)) for entry in listed.few]
     threads = [
         *listed.behind,
@@ -246,9 +251,10 @@ async def _guess_posts(
 async def _guess_guestbook(
     site: Site, response: Response, pages: Asks, guard: FaultGuard
 ) -> AsyncIterator[Guess]:
-    """Yield a guess for posts on the page itself, as in a guestbook.
+    """Yield a guess for posts on the page itself, as in a guestbook; nothing if it has none.
 
-    Such posts lead to no other page of the site.
+    Such posts lead to no other page of the site. The page must have a next page, and at least
+    LEAST_POSTS dated posts without links.
     """
     first = _parse_guestbook(site, guess.guess_posts([response]), response, guard)
     if first is None or first.older is None:
@@ -332,7 +338,9 @@ async def add_archives(
 ) -> tuple[Site, str]:
     """Return the site with its monthly archives as lists, and a sentence if some are not read.
 
-    Only the oldest archive is requested. A list with a next page needs no archives.
+    The sentence is "" if there is nothing to say. Only the oldest archive is requested; the site is
+    returned unchanged if that has nothing new or is not read completely. A list with a next page
+    needs no archives.
     """
     response, pattern = listing.answer.response, str(site.options.get("pattern", ""))
     if response is None or listing.older is not None or not pattern:

@@ -29,8 +29,9 @@ AT_ONCE = 500
 async def tell_taken(visit: Visit) -> None:
     """Publish, for each deleted post that was not yet reported, a capture with `deleted` set.
 
-    Includes deletions that earlier visits found. While the bus is down this logs a warning and
-    returns; the rest is published after the next visit.
+    Includes deletions that earlier visits found; at most AT_ONCE (500) are published at a time.
+    While the bus is down this logs a warning and returns; the rest is published after the next
+    visit.
     """
     site = visit.site
     while gone := visit.frontier.find_unreported_gone(site.name, AT_ONCE):
@@ -106,7 +107,9 @@ class PublishPipeline:
     async def process_item(self, item: PageRead) -> PageRead:
         """Publish `item.posts`, record the page as read in the visit, and return `item`.
 
-        While the bus is down, it tries again after growing pauses, without end.
+        Publishing comes first, so a page is recorded only when its captures are durable. While the
+        bus is down, it tries again after growing pauses, without end. Counts captures whose text
+        was cut.
         """
         captures = [self._capture(post, item) for post in item.posts]
         await self._append(captures)

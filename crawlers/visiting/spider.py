@@ -96,7 +96,9 @@ class PageSpider(Spider):
     def _request(self, leased: PageLease) -> Request | None:
         """Return the request for a page; None where its address is invalid.
 
-        Sites write invalid addresses, which must not end the visit.
+        Sites write invalid addresses, which must not end the visit: the page is recorded as failed
+        ("parse"). The request is conditional unless the visit is deep, and asks for a browser where
+        the site needs `script` and the page is no paste or file.
         """
         headers = {} if self.visit.deep else build_conditions(leased.validators, self.visit.reading)
         is_filled = (
@@ -216,8 +218,9 @@ class PageSpider(Spider):
     def item_failed(self, item: PageRead, failure: Failure) -> None:
         """Handle a pipeline that failed.
 
-        An internal error ends the visit, and the page is fetched again later. A page that can never
-        become a record is given up instead, so that nobody can end a visit by what they post.
+        A page that can never become a record (RecordError) is given up as "too_large", so that
+        nobody can end a visit by what they post. Any other error of ullage ends the visit, and the
+        page is fetched again later. An unexpected error counts as "parse" for this page only.
         """
         self._report(failure)
         if isinstance(failure.value, RecordError):

@@ -158,8 +158,9 @@ class Visit:
     def begin(self) -> None:
         """Start the visit in the frontier: the first pages of the site's lists become due.
 
-        Sets `profile`, `first`, `deep` and `began`. A deep visit makes some older pages due too.
-        After many unread pages, up to `LEAST_PAGES` parked pages are tried again.
+        Sets `profile`, `first`, `deep` and `began`. Every `deep_every`-th visit is deep: about
+        `deep_pages` older pages become due too. After many unread pages, up to `LEAST_PAGES` parked
+        pages are tried again.
         """
         standing = self.frontier.history.load(self.site.name)
         self.profile = standing.profile
@@ -336,7 +337,12 @@ class Visit:
         self._release(leased, outcome, cause)
 
     def _is_gone(self, leased: PageLease) -> None:
-        """Record a page that does not exist, or does not exist yet."""
+        """Record a page that does not exist, or does not exist yet.
+
+        The latter is the page of a numbered paste: it is tried again after `revisit_seconds` and
+        counts as read. Any other is finished without posts; a thread or paste that never held a
+        post is parked if the visit reads none.
+        """
         if COUNTED in leased.page.facts:
             self.frontier.postpone_missing(leased, self.site.revisit_seconds)
             self.read += 1  # the site answered the question of what is new
@@ -404,9 +410,11 @@ class Visit:
         return succeeded
 
     def _release(self, leased: PageLease, outcome: str, cause: str = "", shown: str = "") -> None:
-        """Return a leased page.
+        """Return a leased page and note its outcome.
 
-        `shown` is what the page shows about the site where that differs from its outcome.
+        The outcome is counted, noted for the site's state, and the page's place and permit become
+        free. `cause` is a more specific reason. `shown` is what the page shows about the site where
+        that differs from its outcome, "" if not.
         """
         self.metrics.count_page(self.site.name, outcome)
         ahead = outcome == "gone" and COUNTED in leased.page.facts  # not posted yet: no fault

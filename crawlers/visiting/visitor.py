@@ -111,10 +111,11 @@ class Visitor:
         )
 
     def _session(self, site: Site) -> SiteLogin | None:
-        """Return the session of `site`; None where it has none.
+        """Return the session of `site`.
 
-        An existing session is kept while its file is unchanged, because the site may have set new
-        cookies.
+        Returns None where it has none or its file is missing or malformed, which is logged. An
+        existing session is kept while its file is unchanged, because the site may have set new
+        cookies. A session that ends within SOON_SECONDS is logged once.
         """
         if not site.cookies:
             return None
