@@ -575,8 +575,9 @@ def _describe_folded_rows(page: QueuePage) -> Iterator[str]:
 def _seller(context: Context, store: IncidentStore, author: str) -> str:
     """Return the tokens of an author, separated by commas; "" for nobody or one without posts.
 
-    Tokens are returned as they are. A name, read from standard input for "-", is converted to keyed
-    hashes here and passed no further; the audit log records how many tokens it has.
+    Text that has the form of tokens is returned as it is, without a check, and so is "". A name,
+    read from standard input for "-", is converted to keyed hashes here and passed no further; the
+    audit log records how many tokens it has.
     """
     if not author or TOKENS.fullmatch(author):
         return author

@@ -270,7 +270,8 @@ def _build_worker(
 def _create_metrics(context: Context, registry: CollectorRegistry) -> AlertMetrics:
     """Create the metrics of this process, and set those that stay the same while it runs.
 
-    The expiry of certificates is registered, too, and read at each scrape.
+    These are the interval of the canary and, a constant, how many reveals are allowed. The expiry
+    of certificates is registered, too, and read at each scrape; it is not part of the result.
     """
     metrics = AlertMetrics(registry, context.settings.tenants, context.clock)
     metrics.canary.interval.set(context.settings.canary.interval_seconds)

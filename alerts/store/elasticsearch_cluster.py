@@ -353,11 +353,11 @@ def _read_secret(keys: KeyStore, name: str) -> str | None:
 def connect(address: Address, keys: KeyStore, patience: float) -> Elasticsearch:
     """Return a client of the cluster; nothing is sent yet.
 
-    It never repeats a request: the holder of the record does. The login is that of the keys; none
-    is needed on loopback without TLS, or with a client certificate, otherwise its absence is a
-    ConfigError, as is that of a TLS file. A request that takes longer than
-    `patience` seconds fails only if the server is silent. The client's own log is switched off,
-    because errors say the same.
+    It never repeats a request: the holder of the record does. A request that takes longer than
+    `patience` seconds fails only if the server is silent, and in any case after the time that the
+    address gives. The login is that of the keys; on loopback without TLS, or with a client
+    certificate, none is needed. Otherwise a missing login raises ConfigError, as does a missing TLS
+    file. Switches off the client's own log for the whole process, because errors say the same.
     """
     # its messages are raised as errors instead
     logging.getLogger("elastic_transport").setLevel(logging.CRITICAL)

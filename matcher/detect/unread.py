@@ -187,10 +187,9 @@ def _hiding_before_at(batch: Batch) -> Places:
 def _alike(batch: Batch) -> Places:
     """Return the ends of numbers in groups of 3, 4 and 4 with a letter or pipe for some digit.
 
-    ALIKE is tried only there.
-
-    This is computed in columns, because no group has a literal, and a pattern without one costs
-    hyperscan as much as a thousand words.
+    ALIKE is tried only there. Numbers of digits alone, and other groups, are left out. This is
+    computed in columns, because no group has a literal, and a pattern without one costs hyperscan
+    as much as a thousand words.
     """
     sign, is_alike = batch.classes.separator, partial(is_one_of, signs=ALIKE_SIGNS)
     gap = places(sign & shift_back(sign, LONG_GROUP + 1))

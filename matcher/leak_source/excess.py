@@ -63,10 +63,12 @@ class EProcess:
 
 
 def score_excess(counts: Array, totals: Array, chance: Floats, null: float = NULL_ODDS) -> Floats:
-    """Return the log e-value of each candidate at the last of the victims.
+    """Return the log e-value of each candidate at the last of the victims: f64[C].
 
-    The same as the end of `EProcess.run`, from counts by stratum: exposed victims i64[strata, C],
-    and all victims to whom the candidate's window applies.
+    The same as the end of `EProcess.run`, from counts by stratum: `counts` are exposed victims,
+    i64[strata, C], and `totals` all victims to whom the candidate's window applies. `chance` is the
+    probability that a victim of the stratum is exposed to the candidate without its fault, in the
+    same shape; `null` is the ratio of odds that is still no fault.
     """
     steps = []
     for psi in null * TIMES:
