@@ -59,7 +59,10 @@ HELP: Mapping[str, str] = {
         "Erase a customer, or with --all a tenant, from everything on this host, and write a signed"
         " proof."
     ),
-    "evidence": "Open encrypted posts with the keys of two officers; list them; make a key.",
+    "evidence": (
+        "Open encrypted posts with the keys of two officers; list them; make a key; write and"
+        " verify a package for a court."
+    ),
     "incidents": "List, show, decide, suppress and export incidents.",
     "ingest": "Read posts that another collector wrote; a refused line is named by its number.",
     "intake": (

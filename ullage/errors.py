@@ -78,6 +78,12 @@ COMMANDS: Mapping[str, Mapping[Exit, str]] = {
         Exit.USAGE: "no site file is valid",
     },
     "ingest": {Exit.FAILED: "a line was refused; the others were accepted"},
+    "evidence verify": {
+        Exit.FAILED: (
+            "the package or a time stamp was changed, or another key signed it; a message says"
+            " which"
+        )
+    },
     "coverage": {
         Exit.FAILED: "a day was changed after it was signed",
         Exit.NO_VERDICT: (

@@ -26,14 +26,20 @@ from alerts.cases.evidence import (
     vault_of,
     write_pack,
 )
+from alerts.cases.incident_list import get_incident
+from alerts.cases.package_file import MOST_BYTES, describe_package, verify_package
 from alerts.cli import By, Case, Reason, decider, deciding
+from alerts.coverage.signed_days import load_authority, open_stamper
+from alerts.http_post import UndeliveredError
 from alerts.records import Sighting
 from alerts.store import open_configured_store
-from ullage.custody import OPEN, PACK, make_officer
+from ullage.audit import current_user
+from ullage.custody import OPEN, PACK, digest, make_officer
 from ullage.custody.vault import Vault, VaultItem
 from ullage.display import moment, safe
 from ullage.display.screen import AsJson, print_list, print_row
-from ullage.errors import ConfigError
+from ullage.errors import ConfigError, CorruptError, UnavailableError
+from ullage.files.atomic_write import write_new
 from ullage.phrase import Phrase
 from ullage.settings import Context
 
@@ -95,7 +101,10 @@ def reveal(
 
 evidence = typer.Typer(
     no_args_is_help=True,
-    help="Open encrypted posts with the keys of two officers; list them; make a key.",
+    help=(
+        "Open encrypted posts with the keys of two officers; list them; make a key; write and"
+        " verify a package for a court."
+    ),
 )
 Key = Annotated[
     list[Path], typer.Option("--key", help="An officer's private key; give it twice, one each.")
@@ -203,6 +212,92 @@ def open_(
         for item in opened:
             for line in (*manifest_lines(item), *text_lines(item)):
                 typer.echo(line)
+
+
+@evidence.command("pack")
+def pack(
+    ctx: typer.Context,
+    incident: str,
+    out: Annotated[
+        Path, typer.Option("--output", "-o", help="The file to write (a tar); it must not exist.")
+    ],
+) -> None:
+    """Write the signed evidence package of an incident: source, reasons, handling, hashes.
+
+    It has no value of a customer. An unchanged incident gives the same bytes again.
+    """
+    from alerts.cases.evidence_package import (  # noqa: PLC0415  needs jinja2, as reports do
+        ACTION as PACKAGE,
+    )
+    from alerts.cases.evidence_package import (  # noqa: PLC0415
+        build_package,
+    )
+
+    context: Context = ctx.obj
+    if out.exists():
+        raise ConfigError(f"{out} exists: name another file")
+    with contextlib.closing(open_configured_store(context)) as store:
+        content = build_package(context, store, incident)
+        tenant = get_incident(store, incident).tenant
+    stamper = open_stamper(context)
+    try:
+        token = stamper.stamp(content) if stamper else b""
+    except UndeliveredError as error:
+        raise UnavailableError(
+            f"coverage.timestamp_url: the authority {error}, and no package was written: try again"
+        ) from None
+    what = f"incident {incident}: evidence package, SHA-256 {digest(content)}"
+    context.trail().append(PACKAGE, what, actor=current_user(), tenant=tenant)
+    write_new(content, out)
+    if token:
+        write_new(token, stamp_file(out))
+    check = verify_package(content)
+    typer.echo(f"{out}: evidence package of {incident}, SHA-256 {digest(content)}")
+    typer.echo(f"signed with the key {check.key}: tell the recipient this number in another way")
+
+
+def stamp_file(package: Path) -> Path:
+    """Return the path of the time stamp (RFC 3161) beside a package."""
+    return package.with_name(f"{package.name}.tsr")
+
+
+@evidence.command("verify")
+def verify(
+    file: Path,
+    signer: Annotated[
+        str,
+        typer.Option(metavar="KEY", help="The key that must have signed it, as `pack` printed it."),
+    ] = "",
+    authority: Annotated[
+        Path | None,
+        typer.Option(
+            help="The certificate (PEM) of the time-stamping authority, to check its time stamps."
+        ),
+    ] = None,
+) -> None:
+    """Verify every part of an evidence package; it needs no data folder.
+
+    Without --signer it shows by which key the package was signed, but not whose key that is.
+    """
+    stamper = load_authority(authority) if authority else None
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(MOST_BYTES + 1)
+        token = stamp_file(file).read_bytes() if stamp_file(file).exists() else b""
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read ({error.strerror})") from None
+    check = verify_package(content, stamper)
+    if signer and signer.lower() != check.key:
+        raise CorruptError(
+            f"{file} is signed with another key, {check.key}: ask the organization which is right"
+        )
+    for line in describe_package(check, token, content, stamper):
+        typer.echo(line)
+    if not signer:
+        typer.echo(
+            "The file cannot show whose key that is: compare it with what the organization"
+            " states, or give --signer."
+        )
 
 
 def hold(

@@ -38,6 +38,7 @@ from ullage.errors import ConfigError
 from ullage.phrase import Phrase, mark_for_translation
 from ullage.records.heartbeat import WHY
 from ullage.security import keys
+from ullage.security.keys import KeyStore
 from ullage.security.signing import END, TOPIC, Signer, sign_report
 from ullage.settings import Context, Language, Settings
 
@@ -433,10 +434,7 @@ class CoverageReader:
         `by` is the name of its author. The head names the organisations of `tenants`. Without the
         key of alert it is not signed, and states so; no key is made here.
         """
-        key_store = self.context.keys
-        # requesting a missing key elsewhere would make one
-        is_here = key_store.is_available(f"sign/{ROLE}.key") or bool(key_store.command)
-        signer = keys.load_signer(key_store, ROLE) if is_here else None
+        signer = find_signer(self.context.keys)
         organization = format_organizations(self.context.settings, tenants, language)
         origin = ReportOrigin(
             self.context.clock.now(), by, self.zone, self.zone.key, language, organization
@@ -448,6 +446,12 @@ class CoverageReader:
             raise ConfigError(
                 Phrase("the coverage log has no such site: see `ullage coverage --all`")
             )
+
+
+def find_signer(key_store: KeyStore) -> Signer | None:
+    """Return alert's signer; None on a machine that does not have its key, where none is made."""
+    is_here = key_store.is_available(f"sign/{ROLE}.key") or bool(key_store.command)
+    return keys.load_signer(key_store, ROLE) if is_here else None
 
 
 def to_typed(at: datetime, zone: ZoneInfo) -> str:

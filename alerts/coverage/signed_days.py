@@ -138,19 +138,26 @@ def open_stamper(context: Context) -> Stamper | None:
     settings = context.settings.coverage
     if not settings.timestamp_url:
         return None
+    path = context.data / settings.timestamp_ca
+    return load_authority(path, settings.timestamp_url, "coverage.timestamp_ca")
+
+
+def load_authority(path: Path, url: str = "", name: str = "--authority") -> Authority:
+    """Return the authority whose root certificate is at `path`; without `url` it only checks.
+
+    Raises ConfigError, which names the setting or option `name`, if the certificate is missing or
+    invalid, or if the package rfc3161-client is missing.
+    """
     try:
         import rfc3161_client  # noqa: F401, PLC0415
     except ModuleNotFoundError:
         raise ConfigError(
-            "coverage.timestamp_url needs rfc3161-client: pip install 'ullage[timestamp]'"
+            "time stamps (RFC 3161) need rfc3161-client: pip install 'ullage[timestamp]'"
         ) from None
-    path = context.data / settings.timestamp_ca
     try:
-        return Authority(
-            settings.timestamp_url, x509.load_pem_x509_certificate(Path(path).read_bytes())
-        )
+        return Authority(url, x509.load_pem_x509_certificate(path.read_bytes()))
     except (OSError, ValueError):
-        raise ConfigError(f"coverage.timestamp_ca: {path} must be a certificate in PEM") from None
+        raise ConfigError(f"{name}: {path} must be a certificate in PEM") from None
 
 
 @dataclass(slots=True)
@@ -269,17 +276,16 @@ def check_days(
 def _check_day(
     store: IncidentStore, day: str, verifier: Verifier, stamper: Stamper | None, now: datetime
 ) -> DayCheck:
-    sheets = sorted(store.scroll(DaySheet, DocumentFilter({"day": (day,)})), key=lambda one: one.id)
-    if not sheets:
+    last = find_last_sheet(store, day)
+    if last is None:
         is_early = now < _day_end(day) + LATE
         return DayCheck(
             day,
             True,
             Phrase("not signed yet: the day has not ended") if is_early else Phrase("not signed"),
         )
-    last = sheets[-1]
     try:
-        verifier.verify(last.signer, last.signature, PURPOSE, *_parts_to_sign(last))
+        verify_sheet(last, verifier)
     except RecordError as error:
         is_unknown = error.reason == "unknown_signer"
         why = (
@@ -317,6 +323,17 @@ def _check_day(
                 Phrase("%(signed)s, with an invalid time stamp", signed=signed),
             )
     return DayCheck(day, holds, description, last.digest, last.at, stamped)
+
+
+def find_last_sheet(store: IncidentStore, day: str) -> DaySheet | None:
+    """Return the newest sheet of a day (YYYY-MM-DD); None if the day was never signed."""
+    sheets = store.scroll(DaySheet, DocumentFilter({"day": (day,)}))
+    return max(sheets, key=lambda sheet: sheet.id, default=None)
+
+
+def verify_sheet(sheet: DaySheet, verifier: Verifier) -> None:
+    """Raise RecordError unless a signer that `verifier` knows signed this sheet as it is."""
+    verifier.verify(sheet.signer, sheet.signature, PURPOSE, *_parts_to_sign(sheet))
 
 
 def compute_digest(store: IncidentStore, day: str) -> tuple[str, int]:

@@ -132,6 +132,7 @@ TARGETS = (
     mark_for_translation("incident %(incident)s: %(regime)s waived"),
     mark_for_translation("incident %(incident)s: reported under %(regime)s, %(stage)s report"),
     mark_for_translation("incident %(incident)s: notification draft, %(form)s, %(language)s"),
+    mark_for_translation("incident %(incident)s: evidence package, SHA-256 %(digest)s"),
     mark_for_translation("incident %(incident)s: %(count)s pseudonyms"),
     mark_for_translation(
         "incident %(incident)s: %(count)s pseudonyms, %(references)s references, case %(case)s"

@@ -48,6 +48,7 @@ DID: Mapping[str, Phrase] = {
     "evidence.let_go": Phrase("evidence hold ended"),
     "evidence.open": Phrase("evidence opened"),
     "evidence.pack": Phrase("evidence exported"),
+    "evidence.package": Phrase("evidence package written"),
     "evidence.refused": Phrase("evidence refused"),
     "exposure": Phrase("customers screened"),
     "file.assess": Phrase("file assessed"),
