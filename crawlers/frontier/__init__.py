@@ -1,6 +1,7 @@
 """What the crawler stores, in one encrypted SQLite file: due and done pages, histories of sites.
 
     database    the frontier: which pages are due, leased and done; visits
+    file        the SQLite file, and finished pages that are written together
     leases      one leased page, and the pages that are leased next
     posts       posts that were read, edited, or are gone
     progress    how far match has read, and what is read again

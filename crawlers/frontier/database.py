@@ -5,8 +5,9 @@
      └──postpone─────┴──too often──▶ parked       the captures are durable on the bus
 
 It is stored in `frontier.sqlite`. Only the process that holds the lock of the site knows what is
-leased: when it dies the page is still due. Finishing a page does not wait for the disk: a power cut
-may undo the last pages, which are then read twice. Nothing in the file is readable without
+leased: when it dies the page is still due. Finishing a page does not wait for the disk, and pages
+that lead nowhere are written together (`crawlers.frontier.file`): a power cut or `kill -9` may undo
+the last pages, which are then read twice. Nothing in the file is readable without
 `frontier.key` (`crawlers.frontier.cipher`).
 """
 
@@ -22,16 +23,17 @@ from typing import Any
 import apsw
 
 from crawlers.frontier.cipher import FrontierCipher
+from crawlers.frontier.file import FrontierFile, PageWrites
 from crawlers.frontier.forgetting import Forgetting
 from crawlers.frontier.history import History
 from crawlers.frontier.leases import NextPages, PageLease
 from crawlers.frontier.posts import Posts
 from crawlers.frontier.progress import Progress
-from crawlers.frontier.schema import NEXT, SCHEMA, WAITING, WALK, WALK_THREADS
+from crawlers.frontier.schema import FINISH_PAGE, NEXT, TALLY, WAITING, WALK, WALK_THREADS
 from crawlers.sites.pages import PageAddress, PageContent, Post, Withheld
 from ullage.clock import Clock
 from ullage.errors import ConfigError
-from ullage.files.database import SCHEMAS, check_database, open_database, sqlite_errors, transaction
+from ullage.files.database import check_database, sqlite_errors
 from ullage.inventory import Inventory
 from ullage.running_time import DAY_SECONDS, RunningTime
 from ullage.security.keys import compute_check_value
@@ -109,8 +111,8 @@ def open_frontier(context: Context) -> Frontier:
 class Frontier:
     """The state of the crawl; see the module.
 
-    Each change is one transaction, which survives kill -9. Raises UnavailableError while the
-    disk refuses.
+    Each change is one transaction, which survives kill -9; that of an item is written with others.
+    Raises UnavailableError while the disk refuses.
     """
 
     def __init__(
@@ -123,15 +125,18 @@ class Frontier:
         inventory: Inventory | None = None,
     ) -> None:
         self._path = folder / file
-        self._database = open_database(self._path, SCHEMA, SCHEMAS["frontier"], inventory=inventory)
+        self._file = FrontierFile(self._path, clock, inventory)
+        self._database = self._file.database
         running = RunningTime(folder, clock, inventory)
-        self.history = History(self._database, running)
-        self.forgetting = Forgetting(self._database, running, keep_days * DAY_SECONDS)
+        self.history = History(self._file, running)
+        self.forgetting = Forgetting(self._file, running, keep_days * DAY_SECONDS)
         self._cipher, self._clock = FrontierCipher(key), clock
-        self.progress = Progress(self._database, clock)
-        self._posts = Posts(self._database, self._cipher)
+        self.progress = Progress(self._file, clock)
+        self._posts = Posts(self._file, self._cipher)
         self._held: dict[str, set[bytes]] = {}
         self._next: dict[str, NextPages] = {}
+        self._read_sites: dict[str, bool] = {}
+        """Whether a visit to each site ever succeeded; a visit's begin and end ask again."""
 
     def check_key(self, value: str) -> None:
         """Compare `value` with the check value of the key under which the file was made.
@@ -151,8 +156,21 @@ class Frontier:
 
     @property
     def connection(self) -> apsw.Connection:
-        """The database connection, for `crawlers.frontier.moving`, which moves rows unchanged."""
+        """The database connection, for `crawlers.frontier.moving`, which moves rows unchanged.
+
+        It shows all pages that are finished.
+        """
+        self._file.flush()
         return self._database
+
+    @property
+    def waiting(self) -> int:
+        """The number of finished pages that `kill -9` would make due again."""
+        return self._file.waiting
+
+    def flush(self) -> None:
+        """Write the finished pages that wait for others (`crawlers.frontier.file`)."""
+        self._file.flush()
 
     def has_key_of(self, other: Frontier) -> bool:
         """Return whether the digests of `other` were made under the same key."""
@@ -187,8 +205,8 @@ class Frontier:
         )
 
     def close(self) -> None:
-        """Close the file."""
-        self._database.close()
+        """Write what waits, and close the file."""
+        self._file.close()
 
     def check(self) -> None:
         """Read the whole file; raise CorruptError unless it is intact."""
@@ -213,6 +231,7 @@ class Frontier:
         seconds, which `finish` needs as `began`.
         """
         now = self._clock.wall()
+        self._read_sites.pop(site, None)
         with self._change() as database:
             for page in starts:
                 self._insert(site, page, now)
@@ -242,7 +261,7 @@ class Frontier:
         leased, pages = self._held.setdefault(site, set()), self._next.setdefault(site, NextPages())
         if not pages.rows:
             pages.grow()
-            with sqlite_errors(self._path):
+            with self._file.reading():
                 for turn in range(3):
                     bindings = site, turn, self._clock.wall(), len(leased) + pages.count
                     rows: Any = self._database.execute(NEXT, bindings).fetchall()
@@ -280,7 +299,7 @@ class Frontier:
 
         Each is (keyed name of the post, Unix seconds when its deletion was noticed).
         """
-        with sqlite_errors(self._path):
+        with self._file.reading():
             return self._posts.find_unreported_gone(site, most)
 
     def mark_reported_gone(self, site: str, taken: Sequence[tuple[bytes, float]]) -> None:
@@ -304,28 +323,25 @@ class Frontier:
         """Record a fetched page as done, with its posts and links, and return what was new.
 
         Call it only when every unseen post is durable on the bus. The change survives kill -9, but
-        a power cut may undo it. `began` is the result of `begin_visit`: a list page that was read
+        a power cut may undo it; that of an item without links waits to be written with others.
+        `began` is the result of `begin_visit`: a list page that was read
         since then is not made due again, so that circular lists end. `size` is the page's size in
         bytes; it is stored only if the page has entries. With `deep`, a linked thread without a
         stamp is read again too, if its last page was not read since `began`. The page stays due if
         its stamp changed since it was leased. The lease ends. A list page whose content repeats an
         earlier page of its list adds no pages of that list.
         """
-        site, now = leased.site, self._clock.wall()
+        if leased.page.role == "item" and leased.page.number == 1 and not parsed.pages:
+            return self._finish_item(leased, parsed, size)
+        site, now, page_writes = leased.site, self._clock.wall(), PageWrites()
         is_apart = not parsed.pages and leased.page.role != "thread"
-        with self._change(durable=False, is_apart=is_apart) as database:
+        with self._change(durable=False, is_apart=is_apart):
             entries = [page for page in parsed.pages if page.role != "list"]
             content = self._digest_content(site, parsed, entries)
             repeated = self._find_repeated(leased, content) if leased.page.number > 1 else b""
-            noted = [
-                (post, self._posts.record(site, post, repeated or leased.name, now))
-                for post in parsed.posts
-            ]
-            new, edited = (
-                [post for post, news in noted if news == word] for word in ("new", "edited")
+            new, edited = self._record(
+                page_writes, site, parsed.posts, repeated or leased.name, now
             )
-            if new:
-                self.history.note_posts(site, new, known=bool(self._last_success(site)))
             pages = [
                 page
                 for page in parsed.pages
@@ -345,30 +361,47 @@ class Frontier:
             sealed_validators = validators and self._cipher.seal_bytes(
                 site, leased.name, validators
             )
-            database.execute(
-                "update pages set state = iif(stamp = ?1, 'done', 'due'), content = ?2, done_at ="
-                " ?3, attempts = 0, validators = ?4, entries = iif(?5, ?5, entries), size = iif(?5,"
-                " ?6, size) where site = ?7 and name = ?8",
-                (
-                    leased.stamp,
-                    content,
-                    now,
-                    sealed_validators,
-                    entry_count,
-                    size,
-                    site,
-                    leased.name,
-                ),
+            page_writes.add(
+                FINISH_PAGE,
+                *(leased.stamp, content, now, sealed_validators, entry_count, size),
+                *(site, leased.name),
             )
+            self._file.write(page_writes)
             gone = (
                 self._count_gone(leased, () if repeated else parsed.posts, now, began)
                 if parsed.whole
                 else 0
             )
-            self.history.add_counts(site, {"edited": len(edited), "gone": gone})
+            if gone:
+                self._database.execute(TALLY, (site, "gone", gone))
         self._release(leased)
-        unread = Counter(why for post in (*new, *edited) for why in post.unread)
-        return VisitResult(news, len(edited), gone, unread)
+        return VisitResult(news, len(edited), gone, _count_unread(*new, *edited))
+
+    def _finish_item(self, leased: PageLease, parsed: PageContent, size: int) -> VisitResult:
+        """Record a page that leads nowhere; it is written together with others."""
+        site, now, page_writes = leased.site, self._clock.wall(), PageWrites()
+        with sqlite_errors(self._path):
+            new, edited = self._record(page_writes, site, parsed.posts, leased.name, now)
+            content = self._digest_content(site, parsed, ())
+            page_writes.add(
+                FINISH_PAGE,
+                *(leased.stamp, content, now, b"", len(parsed.posts), size, site, leased.name),
+            )
+            self._file.defer(page_writes)
+        self._release(leased)
+        return VisitResult(len(new) + len(edited), len(edited), 0, _count_unread(*new, *edited))
+
+    def _record(
+        self, to: PageWrites, site: str, posts: Sequence[Post], page: bytes, now: float
+    ) -> tuple[list[Post], list[Post]]:
+        """Add to `to` that posts were read on `page`; return the new and the edited ones."""
+        noted = [(post, self._posts.record(to, site, post, page, now)) for post in posts]
+        new, edited = ([post for post, news in noted if news == word] for word in ("new", "edited"))
+        if new:
+            self.history.note_posts(to, site, new, known=self._is_read(site))
+        if edited:
+            to.add(TALLY, site, "edited", len(edited))
+        return new, edited
 
     def _count_gone(
         self, leased: PageLease, shown: Sequence[Post], now: float, began: float
@@ -445,7 +478,7 @@ class Frontier:
 
     def _query_series(self, query: str, leased: PageLease) -> int:
         series = self._cipher.name(leased.site, leased.page.series or leased.page.name)
-        with sqlite_errors(self._path):
+        with self._file.reading():
             return int(self._database.execute(query, (leased.site, series)).get or 0)
 
     def postpone_missing(self, leased: PageLease, seconds: float) -> None:
@@ -459,7 +492,7 @@ class Frontier:
             " limit 1"
         )
         series = self._cipher.name(leased.site, leased.page.series)
-        with sqlite_errors(self._path):
+        with self._file.reading():
             passed = self._database.execute(
                 query, (leased.site, series, leased.page.number)
             ).fetchone()
@@ -491,6 +524,7 @@ class Frontier:
         number of visits grows in every case.
         """
         now = self._clock.wall()
+        self._read_sites.pop(site, None)
         with self._change() as database:
             is_whole = (
                 succeeded
@@ -509,7 +543,7 @@ class Frontier:
     def visits(self, site: str) -> Visits:
         """Return when `site` was and will be visited; all 0 for an unknown site."""
         query = "select due_at, success_at, failures, visits, whole_at from sites where name = ?"
-        with sqlite_errors(self._path):
+        with self._file.reading():
             row = self._database.execute(query, (site,)).fetchone()
         return Visits(*row) if row else Visits()
 
@@ -518,7 +552,7 @@ class Frontier:
 
         With `untried`, pages that were never read and whose time has come count too.
         """
-        with sqlite_errors(self._path):
+        with self._file.reading():
             return int(
                 self._database.execute(WAITING, (site, int(untried), self._clock.wall())).get or 0
             )
@@ -528,7 +562,7 @@ class Frontier:
 
         All four keys are present, with 0 for none. A leased page is not counted as due.
         """
-        with sqlite_errors(self._path):
+        with self._file.reading():
             rows: Any = self._database.execute(
                 "select state, count(*) from pages where site = ? group by state", (site,)
             ).fetchall()
@@ -536,12 +570,12 @@ class Frontier:
         counts["leased"] = len(self._held.get(site, ()))
         return {**counts, "due": counts["due"] - counts["leased"]}
 
-    def _last_success(self, site: str) -> float:
-        """Return when a visit to `site` last succeeded, 0 for never."""
-        return float(
-            self._database.execute("select success_at from sites where name = ?", (site,)).get
-            or 0.0
-        )
+    def _is_read(self, site: str) -> bool:
+        """Return whether a visit to `site` ever succeeded."""
+        if site not in self._read_sites:
+            query = "select success_at > 0 from sites where name = ?"
+            self._read_sites[site] = bool(self._database.execute(query, (site,)).get)
+        return self._read_sites[site]
 
     def _insert(self, site: str, page: PageAddress, now: float) -> bool:
         """Add `page` as due if it is new; return whether it was added.
@@ -672,11 +706,16 @@ class Frontier:
 
         `is_apart` states that no page becomes due except the leased ones.
         """
-        with sqlite_errors(self._path), transaction(self._database, durable=durable):
-            yield self._database
+        with self._file.changing(durable=durable) as database:
+            yield database
         if not is_apart:
             for pages in self._next.values():
                 pages.clear()
+
+
+def _count_unread(*posts: Post) -> Counter[Withheld]:
+    """Count the unread attached files of `posts`, by reason."""
+    return Counter(why for post in posts for why in post.unread)
 
 
 def parse_post_count(page: PageAddress) -> int:

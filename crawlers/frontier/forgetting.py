@@ -7,12 +7,9 @@ examined at a time, in the order of its rows, where old ones come first; SQLite 
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import apsw
-
-from ullage.files.database import sqlite_errors, transaction
+from crawlers.frontier.file import FrontierFile
 from ullage.running_time import RunningTime
 
 ROWS = 2000
@@ -41,13 +38,11 @@ END = "\U0010ffff"
 class Forgetting:
     """Deletes pages older than `keep_seconds` of running time; see the module.
 
-    Shares the frontier's connection.
+    Shares the frontier's file.
     """
 
-    def __init__(
-        self, database: apsw.Connection, running: RunningTime, keep_seconds: float
-    ) -> None:
-        self._database, self._path, self._keep = database, Path(database.filename), keep_seconds
+    def __init__(self, file: FrontierFile, running: RunningTime, keep_seconds: float) -> None:
+        self._file, self._database, self._keep = file, file.database, keep_seconds
         self._running, self._clock = running, running.clock
         self._page, self._post = 0, ("", b"")
         self._pages_done = False
@@ -62,7 +57,7 @@ class Forgetting:
         if self._clock.monotonic() < self._rest_until:
             return 0
         before = self._running.look().older(self._keep).before
-        with sqlite_errors(self._path), transaction(self._database, durable=False):
+        with self._file.changing(durable=False):
             return self._forget_posts(before) if self._pages_done else self._forget_pages(before)
 
     def forget_all(self) -> int:

@@ -9,34 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import apsw
-
+from crawlers.frontier.file import FrontierFile, PageWrites
+from crawlers.frontier.schema import ARRIVED, CAME, FORGET_ARRIVALS, TALLY
 from crawlers.sites.pages import Post
 from crawlers.sites.posting_rhythm import DAY_HOURS, HOUR, WINDOW_DAYS, Span
 from crawlers.sites.visit_verdict import FIELDS, NONE_UNREAD, UNKNOWN, Profile, UnreadStreak
-from ullage.files.database import sqlite_errors, transaction
+from ullage.files.database import sqlite_errors
 from ullage.records.heartbeat import State
 from ullage.running_time import DAY_SECONDS, RunningTime
 
-TALLY = (
-    "insert into tallies values (?, ?, ?) on conflict (site, word) do update set count = count +"
-    " excluded.count"
-)
-ARRIVED = (
-    "insert into arrivals values (?, ?, 1) on conflict (site, hour) do update set posts = posts + 1"
-)
-CAME = """
-insert into standings (site, last_new, posts, author, date, title) values (?1, ?2, ?3, ?4, ?5, ?6)
-on conflict (site) do update set
-    last_new = iif(last_new > ?7, ?2, max(last_new, ?2)),
-    posts = posts + ?3,
-    author = author + ?4,
-    date = date + ?5,
-    title = title + ?6
-"""
 KEEP = """
 insert into standings (site, state, since, former, former_since, doubted, reason, unread, unread_as)
 values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
@@ -99,54 +82,47 @@ def estimate_arrival(post: Post, now: float, *, known: bool) -> float | None:
 
 
 class History:
-    """Stores the history of sites; see the module. Shares the frontier's connection."""
+    """Stores the history of sites; see the module. Shares the frontier's file."""
 
-    def __init__(self, database: apsw.Connection, running: RunningTime) -> None:
-        self._database, self._path, self._running, self._clock = (
-            database,
-            Path(database.filename),
-            running,
-            running.clock,
-        )
+    def __init__(self, file: FrontierFile, running: RunningTime) -> None:
+        self._file, self._database = file, file.database
+        self._running, self._clock = running, running.clock
         self._forgot_in: dict[str, int] = {}
         """By site, the hour of the last deletion of old arrivals: each hour is enough, because
         the check reads three files.
         """
 
-    def note_posts(self, site: str, posts: Sequence[Post], *, known: bool) -> None:
+    def note_posts(
+        self, page: PageWrites, site: str, posts: Sequence[Post], *, known: bool
+    ) -> None:
         """Count new posts by the hour of their arrival, and add their fields to the site's profile.
 
-        `known` is whether a visit to the site succeeded before (`estimate_arrival`); a post whose
-        arrival is unknown adds to the profile only. Once an hour, arrivals older than `WINDOW_DAYS`
-        of running time are deleted. Call it within the frontier's transaction and with at least one
-        post.
+        The rows go to `page`, to be written with it. `known` is whether a visit to the site
+        succeeded before (`estimate_arrival`); a post whose arrival is unknown adds to the profile
+        only. Once an hour, arrivals older than `WINDOW_DAYS` of running time are deleted. Call it
+        with at least one post.
         """
         now = self._clock.wall()
         arrivals = [
             at for post in posts if (at := estimate_arrival(post, now, known=known)) is not None
         ]
-        self._database.executemany(ARRIVED, [(site, int(at // HOUR)) for at in arrivals])
+        for at in arrivals:
+            page.add(ARRIVED, site, int(at // HOUR))
         if self._forgot_in.get(site) != (hour := int(now // HOUR)):
-            oldest = int(max(0.0, self._window_start()) // HOUR)
-            self._database.execute(
-                "delete from arrivals where site = ? and hour < ?", (site, oldest)
-            )
+            page.add(FORGET_ARRIVALS, site, int(max(0.0, self._window_start()) // HOUR))
             self._forgot_in[site] = hour
         field_counts = [
             sum(bool(value) for value in values)
             for values in zip(*map(present_fields, posts), strict=True)
         ]
-        self._database.execute(
-            CAME, (site, max(arrivals, default=0.0), len(posts), *field_counts, now)
-        )
+        page.add(CAME, site, max(arrivals, default=0.0), len(posts), *field_counts, now)
 
     def add_counts(self, site: str, counts: Mapping[str, int]) -> None:
         """Add `counts`, by word, to the permanent counts of a site; zeros are not stored.
 
-        It runs within the frontier's transaction if one is open, otherwise each word is stored
-        alone.
+        Each word is stored alone.
         """
-        with sqlite_errors(self._path):
+        with sqlite_errors(self._file.path):
             self._database.executemany(
                 TALLY, [(site, word, count) for word, count in counts.items() if count]
             )
@@ -156,7 +132,7 @@ class History:
 
         Words that were never counted are missing.
         """
-        with sqlite_errors(self._path):
+        with self._file.reading():
             rows: Any = self._database.execute(
                 "select word, count from tallies where site = ? order by word", (site,)
             ).fetchall()
@@ -167,7 +143,7 @@ class History:
 
         Returns an empty one if nothing is stored.
         """
-        with sqlite_errors(self._path):
+        with self._file.reading():
             row: Any = self._database.execute(STANDING, (site,)).fetchone()
         if row is None:
             return SiteHistory()
@@ -204,7 +180,7 @@ class History:
         These two change with `note_posts` only.
         """
         s = standing
-        with sqlite_errors(self._path), transaction(self._database):
+        with self._file.changing():
             values = (
                 s.state or "",
                 s.since,
@@ -223,7 +199,7 @@ class History:
         The hours are those of the last `WINDOW_DAYS`, up to the present one. Hours without posts
         are left out.
         """
-        with sqlite_errors(self._path):
+        with self._file.reading():
             query = "select hour, posts from arrivals where site = ? and hour between ? and ?"
             rows: Any = self._database.execute(
                 query, (site, self._oldest(), int(self._clock.wall() // HOUR))
@@ -232,7 +208,7 @@ class History:
 
     def count_arrivals(self, site: str, hour: int) -> int:
         """Return how many posts of `site` arrived in `hour` (Unix seconds // 3600), or 0."""
-        with sqlite_errors(self._path):
+        with self._file.reading():
             return int(
                 self._database.execute(
                     "select posts from arrivals where site = ? and hour = ?", (site, hour)
@@ -242,7 +218,7 @@ class History:
 
     def names(self) -> set[str]:
         """Return the names of all sites of which a state or a post was ever stored."""
-        with sqlite_errors(self._path):
+        with self._file.reading():
             return {
                 str(name)
                 for (name,) in self._database.execute("select site from standings").fetchall()
@@ -256,7 +232,7 @@ class History:
         were no posts, if the lists are empty, or if a list has several pages, which posts never
         leave.
         """
-        with sqlite_errors(self._path):
+        with self._file.reading():
             since = int(self._clock.wall() // HOUR) - DAY_HOURS
             busiest = (
                 self._database.execute(
@@ -282,7 +258,7 @@ class History:
         Both are Unix seconds. Spans of any site that ended more than `WINDOW_DAYS` of running time
         ago are deleted.
         """
-        with sqlite_errors(self._path), transaction(self._database):
+        with self._file.changing():
             self._database.execute(
                 "insert or replace into blind values (?, ?, ?)", (site, began, ended)
             )
@@ -293,7 +269,7 @@ class History:
 
         The spans are disjoint and in order. Spans that end in the future are ignored.
         """
-        with sqlite_errors(self._path):
+        with self._file.reading():
             query = (
                 "select began, ended from blind where site in (?, ?) and ended <= ? order by began,"
                 " ended"
@@ -307,7 +283,7 @@ class History:
 
         Records older than `keep_seconds` of running time are deleted.
         """
-        with sqlite_errors(self._path), transaction(self._database):
+        with self._file.changing():
             self._database.execute("insert or ignore into beats values (?)", (at,))
             self._database.execute(
                 "delete from beats where at < ?", (self._running.look().older(keep_seconds).before,)
@@ -315,7 +291,7 @@ class History:
 
     def count_heartbeats(self, since: float, until: float) -> int:
         """Count the heartbeats from `since` (included) to `until` (excluded), in Unix seconds."""
-        with sqlite_errors(self._path):
+        with self._file.reading():
             return int(
                 self._database.execute(
                     "select count(*) from beats where at >= ? and at < ?", (since, until)

@@ -16,9 +16,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-import apsw
-
 from crawlers.frontier.cipher import FrontierCipher
+from crawlers.frontier.file import FrontierFile, PageWrites
+from crawlers.frontier.schema import KEEP_POST, MOVE_POST, MOVE_VERSION
 from crawlers.sites.pages import Post
 
 LONGEST_THREAD = 20
@@ -39,14 +39,18 @@ GONE = """
 select distinct named from seen indexed by seen_missing
 where site = ?1 and missing > 0 and page in (select name from pages where site = ?1 and series = ?2)
 """
+FIND = """
+select exists (select 1 from seen where site = ?1 and post = ?2),
+exists (select 1 from seen where site = ?1 and named = ?3 and ?3 <> x'')
+"""
 News = Literal["", "new", "edited"]
 
 
 class Posts:
-    """Stores which posts were read; see the module. Shares the frontier's connection."""
+    """Stores which posts were read; see the module. Shares the frontier's file."""
 
-    def __init__(self, database: apsw.Connection, cipher: FrontierCipher) -> None:
-        self._database, self._cipher = database, cipher
+    def __init__(self, file: FrontierFile, cipher: FrontierCipher) -> None:
+        self._file, self._database, self._cipher = file, file.database, cipher
 
     def unseen(self, site: str, posts: Sequence[Post]) -> tuple[Post, ...]:
         """Return, in order, the posts of which this version was not recorded yet.
@@ -56,47 +60,43 @@ class Posts:
         """
         unseen = []
         for post in posts:
-            if not self._has("post", site, self._cipher.digest_version(site, post)):
-                named = self._cipher.digest_post(site, post)
-                unseen.append(
-                    replace(post, edited=True)
-                    if named and self._has("named", site, named)
-                    else post
-                )
+            version, named = self._digest(site, post)
+            is_stored, is_known = self._find(site, version, named)
+            if not is_stored:
+                unseen.append(replace(post, edited=True) if is_known else post)
         return tuple(unseen)
 
-    def record(self, site: str, post: Post, page: bytes, now: float) -> News:
-        """Store that this version of a post was read on `page`, and that the post is not missing.
+    def record(self, to: PageWrites, site: str, post: Post, page: bytes, now: float) -> News:
+        """Add to `to` that this version of a post was read on `page`, and that it is not missing.
 
         `now` (Unix seconds) is stored for a new version. Returns "" if this version is known
         already, `edited` if an earlier one is, otherwise `new`. An edited post without a permanent
         id is `new`.
         """
-        version, named = (
-            self._cipher.digest_version(site, post),
-            self._cipher.digest_post(site, post),
-        )
-        is_known = bool(named) and self._has("named", site, named)
-        if self._has("post", site, version):
-            self._database.execute(
-                "update seen set page = ?3, missing = 0, named = ?4 where site = ?1 and post = ?2 "
-                "and (page <> ?3 or missing > 0 or named <> ?4)",
-                (site, version, page, named),
-            )
-            news: News = ""
+        version, named = self._digest(site, post)
+        is_stored, is_known = self._find(site, version, named)
+        is_stored, is_known = is_stored or version in to.digests, is_known or named in to.digests
+        if is_stored:
+            to.add(MOVE_VERSION, site, version, page, named)
         else:
-            self._database.execute(
-                "insert into seen (site, post, page, at, named) values (?, ?, ?, ?, ?)",
-                (site, version, page, now, named),
-            )
-            news = "edited" if is_known else "new"
-        if is_known:  # its older versions are on the same page
-            self._database.execute(
-                "update seen set page = ?3, missing = 0 where site = ?1 and named = ?2 and (page <>"
-                " ?3 or missing > 0)",
-                (site, named, page),
-            )
-        return news
+            to.add(KEEP_POST, site, version, page, now, named)
+        if is_known:
+            to.add(MOVE_POST, site, named, page)
+        to.digests |= {version, named} if named else {version}
+        return "" if is_stored else "edited" if is_known else "new"
+
+    def _digest(self, site: str, post: Post) -> tuple[bytes, bytes]:
+        """Return the digests of a post's version and of the post itself."""
+        return self._cipher.digest_version(site, post), self._cipher.digest_post(site, post)
+
+    def _find(self, site: str, version: bytes, named: bytes) -> tuple[bool, bool]:
+        """Return whether this version of a post, and any version of it, is recorded."""
+        row: Any = self._database.execute(FIND, (site, version, named)).fetchone()
+        is_waiting = self._file.is_waiting
+        return (
+            bool(row[0]) or is_waiting(version),
+            bool(named) and (bool(row[1]) or is_waiting(named)),
+        )
 
     def miss(self, site: str, posts: Iterable[Post], page: bytes, now: float) -> bool:
         """Mark posts as missing that were on `page` of a thread and are not among `posts`.
@@ -186,7 +186,3 @@ class Posts:
         self._database.executemany(
             "delete from taken where site = ? and named = ? and at = ?", reported
         )
-
-    def _has(self, column: Literal["post", "named"], site: str, digest: bytes) -> bool:
-        query = f"select 1 from seen where site = ? and {column} = ? limit 1"  # noqa: S608
-        return self._database.execute(query, (site, digest)).get is not None

@@ -1,19 +1,16 @@
 """How far match had read the bus, and which pages to read again when captures expired unread.
 
-Shares the frontier's connection.
+Shares the frontier's file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import apsw
-
+from crawlers.frontier.file import FrontierFile
 from ullage.clock import Clock
-from ullage.files.database import sqlite_errors, transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +33,15 @@ class Progress:
     It also makes pages due again whose captures expired on the bus before match read them.
     """
 
-    def __init__(self, database: apsw.Connection, clock: Clock) -> None:
-        self._database, self._path, self._clock = database, Path(database.filename), clock
+    def __init__(self, file: FrontierFile, clock: Clock) -> None:
+        self._file, self._database, self._clock = file, file.database, clock
 
     def load(self) -> dict[int, PartitionProgress]:
         """Return the positions that the last `save` of each partition stored, by partition number.
 
         The result is empty if none was ever saved.
         """
-        with sqlite_errors(self._path):
+        with self._file.reading():
             rows: Any = self._database.execute(
                 "select partition, position, until from reading"
             ).fetchall()
@@ -62,7 +59,7 @@ class Progress:
         rows = [
             (str(partition), place.position, place.until) for partition, place in places.items()
         ]
-        with sqlite_errors(self._path), transaction(self._database):
+        with self._file.changing():
             self._database.executemany(
                 "insert into reading values (?1, ?2, ?3) on conflict (partition) do update set"
                 " position = ?2, until = ?3",
@@ -75,7 +72,7 @@ class Progress:
         Both limits are in Unix seconds and inclusive. Only pages that are done become due; their
         attempts and validators are reset. Returns the number of pages that became due.
         """
-        with sqlite_errors(self._path), transaction(self._database):
+        with self._file.changing():
             self._database.execute(
                 "update pages set state = 'due', due_at = ?, attempts = 0, validators = x'' where"
                 " state = 'done' and (site, name) in (select site, page from seen where at between"

@@ -137,3 +137,39 @@ where site = ?1 and role = 'thread' order by done_at limit ?2))
 """Pages of threads, for what is edited or deleted there: those that changed last, and those that
 were read the longest ago.
 """
+KEEP_POST = "insert into seen (site, post, page, at, named) values (?, ?, ?, ?, ?)"
+MOVE_VERSION = """
+update seen set page = ?3, missing = 0, named = ?4
+where site = ?1 and post = ?2 and (page <> ?3 or missing > 0 or named <> ?4)
+"""
+MOVE_POST = """
+update seen set page = ?3, missing = 0
+where site = ?1 and named = ?2 and (page <> ?3 or missing > 0)
+"""
+"""All versions of a post are on the page that shows one of them."""
+FINISH_PAGE = """
+update pages set state = iif(stamp = ?1, 'done', 'due'), content = ?2, done_at = ?3, attempts = 0,
+validators = ?4, entries = iif(?5, ?5, entries), size = iif(?5, ?6, size)
+where site = ?7 and name = ?8
+"""
+TALLY = (
+    "insert into tallies values (?, ?, ?) on conflict (site, word) do update set count = count +"
+    " excluded.count"
+)
+ARRIVED = (
+    "insert into arrivals values (?, ?, 1) on conflict (site, hour) do update set posts = posts + 1"
+)
+CAME = """
+insert into standings (site, last_new, posts, author, date, title) values (?1, ?2, ?3, ?4, ?5, ?6)
+on conflict (site) do update set
+    last_new = iif(last_new > ?7, ?2, max(last_new, ?2)),
+    posts = posts + ?3,
+    author = author + ?4,
+    date = date + ?5,
+    title = title + ?6
+"""
+FORGET_ARRIVALS = "delete from arrivals where site = ? and hour < ?"
+WRITES = (
+    KEEP_POST, MOVE_VERSION, MOVE_POST, FINISH_PAGE, ARRIVED, CAME, FORGET_ARRIVALS, TALLY,
+)  # fmt: skip
+"""What finished pages write, in this order: a post that one page adds, another may move."""

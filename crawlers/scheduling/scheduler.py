@@ -314,6 +314,7 @@ class Scheduler:
         """
         running: set[asyncio.Task[Any]] = {stop, *(task for _, task in self._visits.values())}
         await asyncio.wait(running, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        self._frontier.flush()
         for name, (_, task) in list(self._visits.items()):
             if task.done():
                 del self._visits[name]

@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 
 from crawlers.frontier.database import FILE, MAX_ATTEMPTS, Frontier, VisitResult
+from crawlers.frontier.file import LONGEST_SECONDS, MOST_PAGES
 from crawlers.frontier.leases import PageLease
 from crawlers.frontier.schema import NEXT
 from crawlers.sites.pages import PageAddress, PageContent
 from tests.conftest import HeldClock
 from tests.crawlers.support import KEY, item, post
+from tests.state.copies import Disk
 from ullage.errors import CorruptError
 
 LIST = PageAddress("http://board.example/list", "list")
@@ -91,6 +93,75 @@ def test_pages_leased_by_a_dead_process_become_due_again(tmp_path: Path, clock: 
     second = Frontier(tmp_path, KEY, clock.as_clock())
     assert second.lease(SITE).page == LIST
     second.close()
+
+
+def finish_items(frontier: Frontier, count: int) -> None:
+    """Read a list of `count` items and each item, which shows one post."""
+    began = frontier.begin_visit(SITE, [LIST])
+    pages = PageContent(pages=[item(number) for number in range(count)])
+    frontier.finish(frontier.lease(SITE), pages, began)
+    for number, leased in enumerate(lease_all(frontier)):
+        assert frontier.finish(leased, PageContent((post(number),)), began) == VisitResult(new=1)
+
+
+def test_items_are_written_fifty_in_one_transaction(frontier: Frontier, clock: HeldClock) -> None:
+    commits: list[str] = []
+    frontier.connection.exec_trace = lambda _, query, __: (
+        commits.append(query) or True if query == "commit" else True
+    )
+    finish_items(frontier, 200)
+    assert len(commits) <= 2 + 200 / MOST_PAGES + 1
+    assert frontier.count_pages(SITE) == {"due": 0, "leased": 0, "done": 201, "parked": 0}
+
+
+def test_killed_crawl_repeats_waiting_items_and_loses_none(
+    tmp_path: Path, clock: HeldClock
+) -> None:
+    disk = Disk()
+    frontier = Frontier(disk.folder, KEY, clock.as_clock())
+    finish_items(frontier, 3 * MOST_PAGES - 2)
+    waiting = frontier.waiting
+    assert 0 < waiting < MOST_PAGES
+    disk.die()
+    frontier.close()
+    restarted = Frontier(disk.folder, KEY, clock.as_clock())
+    repeated = lease_all(restarted)
+    assert len(repeated) == waiting
+    assert restarted.count_pages(SITE)["done"] + waiting == 3 * MOST_PAGES - 1
+    unseen = restarted.unseen(SITE, [post(number) for number in range(3 * MOST_PAGES - 2)])
+    assert len(unseen) == waiting, "exactly the posts of the repeated pages"
+    restarted.close()
+    disk.clean()
+
+
+def test_waiting_items_are_written_at_once_after_a_pause(
+    frontier: Frontier, clock: HeldClock
+) -> None:
+    began = frontier.begin_visit(SITE, [LIST])
+    frontier.finish(frontier.lease(SITE), PageContent(pages=(item(1), item(2), item(3))), began)
+    first, second, third = lease_all(frontier)
+    frontier.finish(first, PageContent((post(1),)), began)
+    assert frontier.waiting == 1
+    clock.advance(LONGEST_SECONDS)
+    frontier.finish(second, PageContent((post(2),)), began)
+    assert frontier.waiting == 0
+    frontier.finish(third, PageContent((post(3),)), began)
+    frontier.end_visit(SITE, clock.wall() + 300, succeeded=True)
+    assert frontier.waiting == 0
+
+
+def test_posts_of_waiting_items_are_known(frontier: Frontier, clock: HeldClock) -> None:
+    began = frontier.begin_visit(SITE, [LIST])
+    frontier.finish(frontier.lease(SITE), PageContent(pages=(item(1), item(2), item(3))), began)
+    first, second, third = lease_all(frontier)
+    frontier.finish(first, PageContent((post(1),)), began)
+    changed = post(1, "edited")
+    assert frontier.unseen(SITE, [post(1), changed]) == (replace(changed, edited=True),)
+    assert frontier.finish(second, PageContent((post(1),)), began) == VisitResult()
+    assert frontier.finish(third, PageContent((changed,)), began) == VisitResult(1, edited=1)
+    assert frontier.waiting == 3
+    stored = frontier.connection.execute("select distinct page from seen").fetchall()
+    assert stored == [(third.name,)], "both versions are on the page that was read last"
 
 
 def test_pages_of_an_interrupted_visit_become_due_again(

@@ -9,11 +9,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from crawlers.frontier.database import Frontier
+from crawlers.frontier.file import PageWrites
 from crawlers.metrics import CrawlMetrics
 from crawlers.scheduling.egress import Egress
 from crawlers.scheduling.heartbeats import Heartbeats
 from crawlers.scheduling.site_status import SiteStates
-from crawlers.sites.pages import PageAddress, PageContent
+from crawlers.sites.pages import PageAddress, PageContent, Post
 from crawlers.sites.site import Site
 from crawlers.sites.visit_verdict import UNKNOWN, Evidence
 from tests.conftest import NOON, HeldClock
@@ -76,6 +77,13 @@ class HeartbeatSender:
             assert is_trusted
             heartbeats.append(Heartbeat.decode(plain, record.headers["schema"]))
         return heartbeats
+
+
+def record_posts(frontier: Frontier, site: str, posts: Sequence[Post]) -> None:
+    """Record posts of a site that was visited before."""
+    page_writes = PageWrites()
+    frontier.history.note_posts(page_writes, site, posts, known=True)
+    frontier._file.defer(page_writes)
 
 
 @pytest.fixture
@@ -205,7 +213,7 @@ def test_heartbeat_reports_hours_of_each_site_and_unwatched_ones(
         evidence.note(word, head=True)
         beats.site_states.settle(site, evidence, UNKNOWN)
         frontier.end_visit(site.name, clock.wall() + site.revisit_seconds, word == "ok")
-    frontier.history.note_posts("board", [post(1), post(2)], known=True)
+    record_posts(frontier, "board", [post(1), post(2)])
     turn(sending, [WATCHED, OTHER])
     (heartbeat,) = sending.list_sent()
     now = {
@@ -251,7 +259,7 @@ def test_post_lifetime_is_estimated_from_a_single_list_page(
     posts = tuple(post(n) for n in range(20))
     frontier.finish(leased, PageContent(posts=posts), clock.wall())
     assert frontier.history.estimate_lifetime("board") == 0.0, "nobody knows when they came"
-    frontier.history.note_posts("board", posts * 2, known=True)
+    record_posts(frontier, "board", posts * 2)
     assert frontier.history.estimate_lifetime("board") == 1800.0
     frontier.begin_visit(
         "board", [head, PageAddress("http://board.example/?p=2", "list", number=2)]

@@ -9,6 +9,7 @@ Pages are heads of lists and items, which are read once; threads have tests of t
 (`tests/crawlers/test_frontier.py`).
 """
 
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 from hypothesis import settings
@@ -86,6 +87,8 @@ class FrontierModel(RuleBasedStateMachine):
         super().__init__()
         self.clock, self.disk = HeldClock(), Disk()
         self.sites = {name: Site() for name in HEADS}
+        self.written = deepcopy(self.sites)
+        """The sites as a kill leaves them: without the pages that wait to be written."""
 
     @initialize()
     def begin(self) -> None:
@@ -200,6 +203,7 @@ class FrontierModel(RuleBasedStateMachine):
         former = self.frontier
         self.disk.die()
         former.close()
+        self.sites = deepcopy(self.written)  # what waited to be written is due again
         for site in self.sites.values():
             site.leases = []
         self.begin()
@@ -260,9 +264,12 @@ class FrontierModel(RuleBasedStateMachine):
         return not known.is_head and max(known.shown_at, known.done_at, known.due_at) < before
 
     @invariant()
-    def states_agree(self) -> None:
-        if not hasattr(self, "frontier"):
-            return
+    def note_written(self) -> None:
+        if not hasattr(self, "frontier") or not self.frontier.waiting:
+            self.written = deepcopy(self.sites)
+
+    @rule()
+    def count(self) -> None:
         for name, site in self.sites.items():
             counted = self.frontier.count_pages(name)
             states = [page_state.state for page_state in site.pages.values()]
@@ -272,6 +279,7 @@ class FrontierModel(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "frontier"):
+            self.count()
             self.frontier.check()
             self.frontier.close()
         self.disk.clean()
