@@ -375,6 +375,7 @@ class Scheduler:
         tasks = [task for _, task in self._visits.values()]
         if tasks:
             await asyncio.wait(tasks, timeout=DRAIN_SECONDS)
+        self._frontier.flush()
         self._canary.close()
         self._closing.close()
 

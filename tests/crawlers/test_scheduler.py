@@ -19,7 +19,7 @@ from crawlers.scheduling.scheduler import BEGIN_TOGETHER, FIRST_STATE_SECONDS, S
 from crawlers.sites.pages import PageAddress, PageContent
 from crawlers.visiting.visit import Visit
 from tests.conftest import NOON, HeldClock
-from tests.crawlers.support import make_site
+from tests.crawlers.support import item, make_site, post
 from ullage.errors import UnavailableError
 from ullage.settings import Context
 
@@ -137,6 +137,38 @@ def test_new_site_has_a_state_before_its_first_visit_ends(
         return standing.state, standing.reason
 
     assert asyncio.run(visits()) == ("incomplete", "waiting")
+
+
+def test_stopped_crawl_writes_the_pages_that_wait(
+    context: Context, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (data / "sites.d" / "paste.toml").write_text(SITE + "concurrency = 3\n")
+
+    async def visit_pages() -> tuple[int, int]:
+        stopped, finished = asyncio.Event(), []
+
+        async def reader(_: object, visit: Visit) -> None:
+            items = tuple(item(number) for number in range(3))
+            visit.finished(await visit.next_page(), PageContent(pages=items), 0)
+            leased = [await visit.next_page() for _ in range(3)]
+            visit._changed.clear()
+            stopped.set()
+            await visit._changed.wait()
+            for number, page in enumerate(leased):
+                visit.finished(page, PageContent((post(number),)), 1)
+            finished.append(visit.frontier.waiting)
+            await asyncio.Event().wait()
+
+        scheduler = Scheduler(
+            context, ["paste"], CrawlMetrics(CollectorRegistry(), context.clock), read=reader
+        )
+        await scheduler.run(stopped, once=False)
+        return finished[0], scheduler._frontier.waiting
+
+    monkeypatch.setattr("crawlers.scheduling.scheduler.DRAIN_SECONDS", 0.05)
+    waiting_before, waiting_after = asyncio.run(visit_pages())
+    assert waiting_before > 0
+    assert waiting_after == 0
 
 
 def test_ten_thousand_sites_are_scheduled_within_a_millisecond_each(
