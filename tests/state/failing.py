@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from alerts.records import Claim
 from alerts.store import DocumentFilter, open_store
 from crawlers.frontier.database import Frontier
+from crawlers.frontier.file import LONGEST_SECONDS
 from crawlers.sites.pages import PageAddress, PageContent
 from tests.conftest import HeldClock
 from tests.contracts.test_incident_store import claim
@@ -57,7 +58,7 @@ class Disk:
 
 
 def frontier(data: Path, disk: Disk) -> Any:
-    """Visit a list that leads to three pages: one read, one postponed and one parked."""
+    """Visit a list that leads to four pages: two read, one postponed and one parked."""
     clock = HeldClock(1_800_000_000.0)
 
     def open_frontier() -> Frontier:
@@ -65,18 +66,24 @@ def frontier(data: Path, disk: Disk) -> Any:
 
     with closing(disk.step("open", open_frontier)) as opened_frontier:
         began = disk.step("begin", lambda: opened_frontier.begin_visit(SITE, [LIST]))
-        pages = PageContent(posts=(post(1), post(2)), pages=(item(1), item(2), item(3)))
+        pages = PageContent(posts=(post(1), post(2)), pages=tuple(map(item, range(1, 5))))
         for name, act in (
             ("list", lambda page: opened_frontier.finish(page, pages, began)),
             (
                 "read",
                 lambda page: opened_frontier.finish(page, PageContent(posts=(post(3),)), began),
             ),
+            (
+                "read and waiting",
+                lambda page: opened_frontier.finish(page, PageContent(posts=(post(4),)), began),
+            ),
             ("put off", opened_frontier.postpone),
             ("given up", opened_frontier.park),
         ):
             page = opened_frontier.lease(SITE)
             assert page
+            if name == "read":  # after a pause a page is written at once
+                clock.advance(LONGEST_SECONDS)
             disk.step(name, lambda act=act, page=page: act(page))  # type: ignore[misc]
         disk.step("end", lambda: opened_frontier.end_visit(SITE, began + 300, succeeded=True))
         disk.step("beat", lambda: opened_frontier.history.record_heartbeat(began, 3600.0))
@@ -84,7 +91,7 @@ def frontier(data: Path, disk: Disk) -> Any:
         opened_frontier.check()
         unseen = [
             unseen_post.url
-            for unseen_post in opened_frontier.unseen(SITE, [post(n) for n in range(1, 5)])
+            for unseen_post in opened_frontier.unseen(SITE, [post(n) for n in range(1, 6)])
         ]
         rows = opened_frontier._database.execute(
             "select name, state, due_at, attempts, entries from pages order by name"
