@@ -260,7 +260,11 @@ class AccountDesk:
         self.accounts.revoke(id_)
 
     def _describe_new(self, name: str, roles: Collection[str], tenants: Collection[str]) -> str:
-        """Describe the scope of a new account; raise ConfigError if it is invalid."""
+        """Return the scope of a new account in words.
+
+        Raises ConfigError if name, roles or tenants are invalid, the principal may not grant them,
+        or the name is taken. Creates nothing.
+        """
         validate_name(name)
         whose = describe_scope(validate_roles(roles), validate_tenants(tenants))
         self._require(tenants)

@@ -265,7 +265,8 @@ class Provider:
     def _exchange_code(self, place: str, journey: Journey, code: str) -> Mapping[str, Any]:
         """Exchange the code, which works once, and return the answer.
 
-        Raises LoginRefusedError if the provider takes neither the code nor the client.
+        Raises LoginRefusedError if the provider takes neither the code nor the client. Raises
+        UnavailableError if the provider cannot be reached or answers in another way.
         """
         form = {
             "grant_type": "authorization_code",

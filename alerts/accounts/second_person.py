@@ -94,7 +94,9 @@ class Actor:
     def _is_controlled_by(self, name: str, controllers: Collection[str]) -> bool:
         """Return whether an account is one of `controllers`, or controlled by one of them.
 
-        An account controls those that it created or changed, and those that they control in turn.
+        An account is controlled by those who created or changed it, and by those who control these
+        in turn. Names are compared in normal form; a name without an account is controlled only if
+        it is named itself.
         """
         keys, by_key = (
             {*map(normalize_name, controllers)},

@@ -272,8 +272,10 @@ def _show(password: str, *, make: bool) -> None:
 def _password(file: Path | None, *, own: bool, make: bool) -> str:
     """Return a password: typed twice without echo, read from a file, or generated here.
 
-    The file must have one line and be readable only by its owner. Otherwise raises ConfigError, as
-    for `--make` with another source.
+    `make` generates one; `own` is only checked, because a person's own password cannot be
+    generated. For the file "-", the first line of standard input is read. The file must have one
+    line and be readable only by its owner. Otherwise raises ConfigError, as for `make` with another
+    source.
     """
     if make:
         if file or own:

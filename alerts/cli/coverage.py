@@ -122,7 +122,12 @@ def _write(
 def _print(
     context: Context, window: CoverageWindow, sheets: list[DayCheck], everything: bool
 ) -> None:
-    """Print the coverage of each site for people to read."""
+    """Print the coverage of each site for people to read.
+
+    `everything` prints all sites; without it, only the first are in the table, and a line says how
+    many are missing. If a gap is not explained, the last line is the command that explains the
+    first one.
+    """
     zone, out = context.zone, make_console()
     typer.echo(
         f"Coverage {view.format_span(window.since, window.until, zone)}, hours of {zone.key}"

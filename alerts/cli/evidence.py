@@ -59,9 +59,12 @@ def reveal(
     as_json: bool,
     by: str,
 ) -> None:
-    """Show the addresses of an incident's posts in clear, or one field of one sighting.
+    """Print the addresses of an incident's posts in clear, or one field of one sighting.
 
-    Raises ConfigError if no originals are stored, or more than one field is asked for.
+    `fields` are pairs of a field and a sighting; without any, all addresses are printed. The
+    account `by` needs the permission `address.reveal`. It is written to the audit log, with `case`
+    and `reason`, before anything is printed. Raises ConfigError if no originals are stored
+    (`originals.days` is 0), or more than one field is asked for.
     """
     if not context.settings.originals.days:
         raise ConfigError(
@@ -380,7 +383,12 @@ def _open_evidence(
 
 
 def _items(context: Context, vault: Vault, what: Sequence[str]) -> list[VaultItem]:
-    """Return the sealed files of findings, and of all findings of incidents."""
+    """Return the sealed files of findings, and of all findings of incidents.
+
+    `what` are ids of both; those of incidents begin with INCIDENT. The store is opened only if
+    there are incidents. A finding without a sealed file is an error of `Vault.find`; an incident
+    without any adds nothing.
+    """
     incidents = [id_ for id_ in what if id_.startswith(INCIDENT)]
     items = [vault.find(id_) for id_ in what if not id_.startswith(INCIDENT)]
     if incidents:

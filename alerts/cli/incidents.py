@@ -423,7 +423,10 @@ def suppressions_list(
 
 
 def _background(context: Context, tenant: str, *, as_json: bool) -> None:
-    """Print the number of benign posts, by site and rule."""
+    """Print the number of benign posts, by site and rule, of one tenant or for "" of all.
+
+    The sum goes to standard error, unless the output is JSON.
+    """
     with contextlib.closing(open_configured_store(context)) as store:
         require_known_tenant(context, store, tenant)
         counts = background_counts(store, tenant)
@@ -605,7 +608,11 @@ def incidents_show(
 
 
 def _show(context: Context, store: IncidentStore, id_: str, *, as_json: bool) -> None:
-    """Print one incident in full; raises ConfigError if it does not exist."""
+    """Print one incident in full, or with `as_json` as one line of JSON.
+
+    On a terminal, an incident with many customers is shown in a pager. All its customers are
+    printed; those whose data has expired are only counted. Raises ConfigError if it does not exist.
+    """
     incident_details, now = (
         load_details(store, id_, None if as_json else CUSTOMERS_SHOWN),
         context.clock.now(),

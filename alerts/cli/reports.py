@@ -122,7 +122,11 @@ def deadline(
 def _record(
     context: Context, incident: str, chosen: str, by: str, sent_at: str = "", **details: str
 ) -> None:
-    """Record a report or a ruling, and print the result, or for whom it waits."""
+    """Record a report or a ruling, and print the result, or for whom it waits.
+
+    `chosen` is what the form of an incident sends, such as `reported pipl first`; `sent_at` is when
+    the report was sent, "" for now. The account `by` needs the permission for it.
+    """
     with deciding(context, by, permission_for(chosen)) as (store, who):
         when = parse_sent_at(sent_at, context.zone, context.clock.now())
         cases = Cases(work_of(context, store), context.trail(), actor_of(context, who))
@@ -137,9 +141,10 @@ def _record(
 def _answer(
     context: Context, incident: str, entry: str, by: str, note: str, *, is_confirmed: bool
 ) -> None:
-    """Confirm or refuse one act that waits for a second person, or all of an incident's.
+    """Confirm or refuse one act that waits for a second person, or with "all" every such act.
 
-    Raises ConfigError if "all" is asked for and nothing is waiting.
+    Prints the result of each. Raises ConfigError if "all" is asked for and nothing of the incident
+    is waiting.
     """
     with deciding(context, by, CONFIRM if is_confirmed else "incident.decide") as (store, who):
         cases = Cases(work_of(context, store), context.trail(), actor_of(context, who))
@@ -275,7 +280,9 @@ def _export_customers(
 ) -> None:
     """Write the pseudonyms of one incident's customers as CSV, without any value of theirs.
 
-    The export is written to the audit log. Raises ConfigError unless exactly one incident is named.
+    `kind`, unless "", leaves only those with an identifier of that kind; without `output` the text
+    goes to standard output. The number goes to standard error. The export is written to the audit
+    log before the text is. Raises ConfigError unless exactly one incident is named.
     """
     if len(incidents) != 1:
         raise ConfigError(f"--format {CUSTOMERS} exports one incident: name it")

@@ -47,7 +47,12 @@ def search(ctx: typer.Context) -> None:
 def _listening(
     context: Context, stack: contextlib.ExitStack
 ) -> tuple[socket.socket, frozenset[str], str]:
-    """Return the listening socket, the host names that it accepts, and the address to print."""
+    """Open the listening socket.
+
+    Returns it, the host names that it accepts, and the address to print. The socket is closed with
+    `stack`. Where `search.socket` is set, it is a Unix socket, and the only host name is
+    `localhost`; otherwise all loopback names are accepted with the port, too.
+    """
     settings = context.settings.search
     if settings.socket:
         path = context.data / settings.socket

@@ -312,10 +312,11 @@ def open_store(
 ) -> IncidentStore:
     """Open the store at `url`: `sqlite:///FILE` in the data folder, or `elasticsearch://HOST:PORT`.
 
-    A new store file is entered in `inventory`. A store on other machines has its password in
-    the folder `keys`, by default that of the data folder; requests to a silent server fail
-    after one and a half times `patience` seconds (see `alerts.store.watched_node`). Nothing is
-    sent yet. Raises ConfigError for an invalid `url` or a missing file.
+    A new store file is entered in `inventory`. A store on other machines has its password in the
+    folder `keys`, by default that of the data folder; requests to a silent server fail after one
+    and a half times `patience` seconds (see `alerts.store.watched_node`). Nothing is sent yet.
+    Raises ConfigError for an invalid `url` or a missing file. A store on Elasticsearch also raises
+    it if the client is not installed or a password is missing.
     """
     scheme, _, location = url.partition("://")
     if scheme == "sqlite":

@@ -153,7 +153,9 @@ class ElasticsearchStore:
     def create_templates(self, kinds: Collection[type[Document]] = CLASSES) -> None:
         """Create or renew the index templates and indexes of the classes `kinds`.
 
-        Needs an administrator's account; the owner of a cluster can run the printed plan instead.
+        Existing indexes get the present mapping and settings, and keep their documents. Needs an
+        administrator's account; the owner of a cluster can run the printed plan instead. Raises
+        ConfigError if the account may not, UnavailableError if the server cannot be reached.
         """
         bodies, prefix = build_templates(self._address.prefix), self._address.prefix
         with server_errors(self._address):
@@ -206,7 +208,11 @@ class ElasticsearchStore:
         }
 
     def _fetch(self, kind: type[Document], ids: Collection[str]) -> Iterator[Mapping[str, Any]]:
-        """Yield the server's items for the documents that exist."""
+        """Yield the server's items for the documents that exist.
+
+        Ids that are too long for the server are passed over. Raises UnavailableError or ConfigError
+        if the server could not look one of them up.
+        """
         for batch in split_batches([id_ for id_ in ids if _fits(id_)], IDS_AT_ONCE):
             with server_errors(self._address, "read", [kind]):
                 answer = self._client.mget(index=self._index(kind), ids=list(batch))
@@ -282,7 +288,10 @@ class ElasticsearchStore:
         values: Collection[str],
         order: str,
     ) -> dict[str, First]:
-        """Find them in one request; see `IncidentStore.firsts`."""
+        """Find them in one request; see `IncidentStore.firsts`.
+
+        Without `values` nothing is sent and {} is returned.
+        """
         if not values:
             return {}
         by, is_down = read_order(kind, order)
@@ -400,7 +409,11 @@ class ElasticsearchStore:
     def _iterate_pages(
         self, kind: type[Document], query: Mapping[str, Any], size: int
     ) -> Iterator[Mapping[str, Any]]:
-        """Yield all hits, page after page, as of one point in time."""
+        """Yield all hits, page after page, as of one point in time.
+
+        `size` is that of a page. The point in time is closed at the end, also if the caller stops
+        early.
+        """
         with server_errors(self._address, "read", [kind]):
             pit = self._client.open_point_in_time(index=self._index(kind), keep_alive=KEEP_ALIVE)[
                 "id"
@@ -425,7 +438,10 @@ class ElasticsearchStore:
     def delete(
         self, kind: type[Document], ids: Collection[str], over: Versions | None = None
     ) -> int:
-        """See `IncidentStore.delete`."""
+        """Delete documents, and return how many existed; see `IncidentStore.delete`.
+
+        Visible at once.
+        """
         deleted = 0
         index = self._index(kind)
         named = [id_ for id_ in ids if _fits(id_) and (over is None or id_ in over)]
@@ -467,11 +483,11 @@ class ElasticsearchStore:
         return list(answer["hits"]["hits"])
 
     def _write(self, documents: Sequence[Document], over: Versions | None) -> list[int]:
-        """Write the documents and return the status of each, 400 for one that cannot be sent.
+        """Write the documents and return the HTTP status of each.
 
-        They are sent in pieces, so that memory and requests are bounded. Each is written
-        over its version in `over`, or only if it does not exist; without `over`, over any
-        version.
+        It is 400 for one whose id is too long to send. They are sent in pieces, so that memory and
+        requests are bounded. Each is written over its version in `over`, or only if it does not
+        exist; without `over`, over any version.
         """
         statuses = [400] * len(documents)
         privilege = "index" if over is None or over else "create_doc"
@@ -512,11 +528,12 @@ class ElasticsearchStore:
         *,
         is_seen: bool,
     ) -> list[int]:
-        """Send the operations and return the status of each.
+        """Send the operations and return the HTTP status of each.
 
-        Raises where the server could not try an operation, because the caller then repeats
-        them all. `is_seen` makes the writes visible at once, which takes no right to
-        refresh the index: whoever may write may request that with the write.
+        Raises UnavailableError or ConfigError where the server could not try an operation, because
+        the caller then repeats them all; a refused document (400) and a conflict (409) raise
+        nothing. `is_seen` makes the writes visible at once, which takes no right to refresh the
+        index: whoever may write may request that with the write.
         """
         with server_errors(self._address, privilege, kinds):
             answer = self._client.bulk(

@@ -153,7 +153,10 @@ def build_templates(prefix: str) -> dict[str, dict[str, Any]]:
 
 
 def serialize(document: Document) -> bytes:
-    """Return a document as JSON to send: fields to filter and sort by, and the whole as `doc`."""
+    """Return a document as JSON to send: fields to filter and sort by, and the whole as `doc`.
+
+    A `brief` is added only if it is at most MOST_BRIEF long.
+    """
     kind = type(document)
     time = to_microseconds(getattr(document, kind.time))
     fields: dict[str, Any] = {"id": document.id, "time": time, "@timestamp": time // 1000}
@@ -412,7 +415,9 @@ def translate_error(
 ) -> ConfigError | UnavailableError:
     """Return our error for a status and an error type of the server.
 
-    `privilege` on `kinds` is the right that the request takes.
+    UnavailableError for what passes (408, 429, 5xx, a read-only index), otherwise ConfigError.
+    `privilege` on `kinds` is the right that the request takes; the message of a refused permission
+    names who has it.
     """
     if status in {408, 429} or status >= 500 or kind in PASSING:
         return UnavailableError(f"{where} is down, busy or read-only ({status} {kind})")
@@ -498,7 +503,10 @@ def inspect(client: Elasticsearch, prefix: str) -> str:
 
 
 def _find_missing_right(client: Elasticsearch, prefix: str, rights: Rights) -> str:
-    """Return the first right that the user does not have, "" when none is missing."""
+    """Return the first right that the user does not have, "" when none is missing.
+
+    A server without security has none missing.
+    """
     required = build_role(prefix, rights)["indices"]
     answer = client.options(ignore_status=NO_SECURITY).security.has_privileges(index=required).body
     has = answer.get("index", {})

@@ -376,7 +376,12 @@ def _subjects(finding: Finding) -> set[str]:
 
 
 def _without_erased_matches(finding: Finding, graves: dict[str, datetime]) -> Finding | None:
-    """Return the finding as it is stored, None where nothing of it is."""
+    """Return the finding as it is stored, None where nothing of it is.
+
+    `graves` are the moments of erasures by tombstone id; those after the finding was fetched count.
+    A finding that loses matches loses its sealed original too. It stays without matches only if it
+    is an alarm.
+    """
 
     def has_tombstone(handle: str) -> bool:
         return _is_erased(
@@ -426,7 +431,11 @@ def check_keys(
 
 
 def _store_check(store: IncidentStore, check: KeyCheck) -> str:
-    """Return the check value that the store has for the key from now on."""
+    """Return the check value that the store has for the key from now on.
+
+    A value that is stored already stays for keys of the index; for other keys the new one replaces
+    it, which is logged.
+    """
     if store.create([check])[0]:
         return check.value
     existing = store.get(KeyCheck, check.id)

@@ -159,7 +159,10 @@ class SqliteStore:
         }
 
     def create(self, documents: Sequence[Document]) -> list[bool]:
-        """See `IncidentStore.create`."""
+        """Write the documents whose ids are new; return for each whether it was.
+
+        See `IncidentStore.create`. Of several with one id, the first is written.
+        """
         is_created: list[bool] = []
         with self._writing():
             for kind, group in _group_by_class(documents):
@@ -248,9 +251,9 @@ class SqliteStore:
         total: str = "",
         moments: Sequence[datetime] = (),
     ) -> list[GroupCount]:
-        """See `IncidentStore.tally`.
+        """Count documents by the columns `by` and spans of time; see `IncidentStore.tally`.
 
-        Raises QueryError for more than `MAX_TALLIES` values.
+        Raises QueryError for more than `MAX_TALLIES` combinations of values.
         """
         if moments:
             since, before = (
@@ -316,7 +319,10 @@ class SqliteStore:
         after: str = "",
         order: str = "",
     ) -> DocumentPage[D]:
-        """See `IncidentStore.search`."""
+        """Return a page of documents; see `IncidentStore.search`.
+
+        A page has 1 to MAX_PAGE documents, whatever `limit` says.
+        """
         by, is_down = read_order(kind, order)
         table, size, down = (
             table_name(kind),
@@ -519,9 +525,10 @@ def _insert(
     documents: Collection[Document],
     numbers: Mapping[str, int],
 ) -> None:
-    """Insert rows with one statement.
+    """Insert rows, with their members of sets and words, within the caller's transaction.
 
-    Each has its former number in `numbers` or the next free one.
+    Each has its former number in `numbers` or the next free one; rows of that number must have been
+    removed.
     """
     name = table_name(kind)
     last = database.execute(f"select max(n) from {name}").get or 0

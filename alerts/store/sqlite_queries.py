@@ -339,7 +339,8 @@ def _iterate_leads(
 ) -> Iterator[tuple[str, str, Sequence[Any]]]:
     """Yield each condition that an index can lead by, as a query of the rows it matches.
 
-    Usually the most selective comes first.
+    Usually the most selective comes first: text, sets, columns, time. Yields the name of the
+    condition, the SQL and its values; nothing if `where` has none of them.
     """
     if where.text:
         _, words = build_condition(kind, table, DocumentFilter(text=where.text))

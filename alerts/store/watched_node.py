@@ -31,9 +31,11 @@ class WatchedNode(Urllib3HttpNode):
         self._is_silent, self._asked_at = False, 0.0
 
     def perform_request(self, *args: Any, **options: Any) -> Any:
-        """Return the answer.
+        """Send a request and return the answer.
 
-        Raises ConnectionTimeout where the server is silent, and the errors of the parent class.
+        While the answer takes long, the server is checked every `patience` seconds. Raises
+        ConnectionTimeout where the server is silent, and the errors of the parent class. A request
+        that is given up on goes on in a thread of its own.
         """
         if self._is_silent:
             self._require_alive()
@@ -57,9 +59,10 @@ class WatchedNode(Urllib3HttpNode):
                 raise ConnectionTimeout("the server does not answer")
 
     def _is_alive(self) -> bool:
-        """Return whether the server answers, on separate connections.
+        """Return whether the server answers a HEAD request within half of `patience`.
 
-        Abandoned requests occupy the usual connections until they time out.
+        It is sent on separate connections, because abandoned requests occupy the usual ones until
+        they time out; if there is no answer, the separate ones replace these.
         """
         node = Urllib3HttpNode(self.config)
         seconds = self.patience / 2
@@ -80,7 +83,10 @@ def make_node_class(patience: float) -> type[WatchedNode]:
 
 
 def _start(request: partial[Any]) -> Future[Any]:
-    """Send a request from a thread of its own, which may outlive the caller."""
+    """Send a request from a thread of its own, which may outlive the caller; return its future.
+
+    The future gets the answer or the error of the request.
+    """
     answer = Future[Any]()
 
     def run() -> None:

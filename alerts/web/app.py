@@ -112,7 +112,11 @@ def _create_console(
     zone: tzinfo | None,
     hasher: PasswordHasher | None,
 ) -> Console:
-    """Create what the pages and the API work with, once the keys have been checked."""
+    """Create what the pages and the API work with, once the keys have been checked.
+
+    Registers the metrics. Single sign-on that cannot be set up does not raise: it is off, and
+    marked as broken.
+    """
     settings, metrics, trail = (
         context.settings.search,
         SearchMetrics.make(registry),
@@ -223,7 +227,8 @@ def _build_error_handlers(
 ) -> dict[type[Exception], Callable[[Request, Exception], Response]]:
     """Return a handler for each kind of error: a problem for programs, a page for people.
 
-    No answer repeats what was sent.
+    Metrics and health checks get plain text. A person who may not see the first page is led to one
+    that they may see. An unexpected error is logged by its type. No answer repeats what was sent.
     """
 
     def answer(

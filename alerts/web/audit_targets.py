@@ -294,7 +294,8 @@ def _sort(forms: tuple[str, ...]) -> list[str]:
 def _match(text: str, form: str) -> dict[str, str] | None:
     """Return the values of a form's placeholders in `text`, None if it has another form.
 
-    A value ends before the first occurrence of the text that follows its placeholder.
+    A value ends before the first occurrence of the text that follows its placeholder. A placeholder
+    without any text counts as another form.
     """
     first, *parts = _PLACEHOLDER.split(form)
     names, literals = parts[::2], parts[1::2]

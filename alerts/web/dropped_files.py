@@ -225,7 +225,7 @@ class Judge:
     ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
         """Connect to match, send `question`, and yield the streams.
 
-        Raises NotJudgedError if match cannot be reached.
+        Raises NotJudgedError if match cannot be reached. The stream is closed afterwards.
         """
         with assessing.address(self.data) as address:
             try:
@@ -253,7 +253,10 @@ async def _wait_for_turn(reader: asyncio.StreamReader) -> None:
 
 
 async def _read_assessment(reader: asyncio.StreamReader) -> FileAssessment:
-    """Read the lines of an assessment up to `done`."""
+    """Read the lines of an assessment up to `done`.
+
+    Raises what `_read_line` raises, if match reports an error or ends before.
+    """
     assessment, customers = FileAssessment(), list[str]()
     while "done" not in (line := await _read_line(reader)):
         assessment.verdict = line.get("verdict", assessment.verdict)

@@ -69,7 +69,11 @@ class KeptForm:
 
 
 def read_request(path: str, body: bytes) -> KeptForm | None:
-    """Return the form in the body of a request to `path`; None if it is not to be kept."""
+    """Return the form in the body of a request to `path`, with masked fields.
+
+    Fields whose name contains an identifier are left out. Returns None if it is not to be kept: at
+    another path than KEPT_PLACES, with over MAX_FIELDS fields, malformed, or over MAX_KEPT long.
+    """
     if not KEPT_PLACES.fullmatch(path):
         return None
     try:
@@ -85,7 +89,11 @@ def read_request(path: str, body: bytes) -> KeptForm | None:
 
 
 def load(kept: str) -> KeptForm | None:
-    """Return the form that a login page carried; None if there is none or it is malformed."""
+    """Return the form that a login page carried; None if there is none or it is malformed.
+
+    Its fields are masked again. A form for a path outside of KEPT_PLACES, or with a name that
+    contains an identifier, is malformed too.
+    """
     try:
         stored = json.loads(kept) if kept else None
     except (ValueError, RecursionError):

@@ -140,9 +140,10 @@ class PathPrefix:
         self._app, self._reach = app, reach
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on without the path.
+        """Pass a request on without the path under which a proxy shows the console.
 
         A request without the path is passed on unchanged, since a proxy may have removed it.
+        Redirects in the response get the path again.
         """
         base = (
             self._reach.read_source(scope, _headers(scope)).base
@@ -188,7 +189,7 @@ class HeadAnswers:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answer a HEAD request as a GET without its body; pass others on."""
         if scope["type"] != "http" or scope["method"] != "HEAD":
             await self._app(scope, receive, send)
             return
@@ -244,7 +245,11 @@ class Guard:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse a request or pass it on; count the answer and set its headers."""
+        """Refuse a request or pass it on; count the response by its class and set its headers.
+
+        Sets the request id for the log while it is answered. Closes the connection after
+        MOST_REQUESTS requests.
+        """
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -282,7 +287,12 @@ class Guard:
     async def _answer(
         self, scope: Scope, headers: Mapping[str, str], receive: Receive
     ) -> tuple[ASGIApp, Receive]:
-        """Return what answers a request, the application or a refusal, and its body."""
+        """Return what answers a request, the application or a refusal, and its body.
+
+        Stores where the request came from and its principal in `scope`. The body is read here, up
+        to the limit of its path, except where it is streamed. Somebody unknown passes only to open
+        paths, and somebody who must change the password only to that page.
+        """
         request_source = scope["state"]["asked"] = self._reach.read_source(scope, headers)
         refusal, body, is_streamed = (
             self._check_request(scope, headers, request_source),
@@ -325,7 +335,11 @@ class Guard:
     def _check_request(
         self, scope: Scope, headers: Mapping[str, str], request_source: RequestSource
     ) -> ProblemError | None:
-        """Return the problem for which a request is refused, or None."""
+        """Return the problem for which a request is refused, or None.
+
+        Checked in this order: host name, proxy, paths for this machine only, method, origin of a
+        POST, pages that other sites may not request, and announced size.
+        """
         if not request_source.host:
             return ProblemError(
                 "unknown_host",
@@ -360,8 +374,8 @@ class Guard:
     def _is_same_origin(self, path: str, headers: Mapping[str, str]) -> bool:
         """Return whether the sender is a page of the console.
 
-        A program that sends JSON or a token to the API is accepted too; no browser form can
-        do that.
+        A browser's own headers decide. Without them, a program that sends JSON or a token to the
+        API is accepted too; no browser form can do that.
         """
         site, origin = headers.get("sec-fetch-site"), headers.get("origin")
         if site is not None:

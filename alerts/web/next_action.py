@@ -50,7 +50,11 @@ def list_buttons(site: Console, incident: Incident, owed: IncidentDeadlines) -> 
 
 
 def choose_decision(incident: Incident, owed: IncidentDeadlines) -> StepButton | None:
-    """Return the button that takes the incident to its next status; None if a person chooses."""
+    """Return the button that takes the incident to its next status; None if a person chooses.
+
+    An open incident is acknowledged. An acknowledged one is confirmed only if it is ours or the
+    next step says so. Reports come before the end: while a deadline runs, the button leads to them.
+    """
     if owed.status == "open":
         return StepButton("decision", "acknowledged", Phrase("Acknowledge"), "incident.decide")
     if owed.status == "acknowledged":

@@ -130,7 +130,10 @@ class InLanguage:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Set the reader and pass the request on."""
+        """Choose the language by cookie or header, set the reader, and pass the request on.
+
+        The reader is set only while the request is answered.
+        """
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

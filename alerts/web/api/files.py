@@ -115,7 +115,12 @@ def routes() -> APIRouter:
 
 
 async def _assess(site: Console, request: Request, *, to_open: bool, customers: bool) -> Response:
-    """Return the assessment of the file in a form; raise ProblemError if there is none."""
+    """Return the assessment of the file in a form, as JSON.
+
+    `to_open` opens incidents. With `customers`, which needs the permission `customers.export` and
+    is written to the audit log, the pseudonyms are included. Status 400 without a body if the
+    sender disconnects. Raises ProblemError if there is no verdict or the form is faulty.
+    """
     if customers:
         site.principal.require("customers.export")
     try:

@@ -353,8 +353,10 @@ def _form_status(asked: ChangeRequest) -> str:
 def _change(site: Console, incident: Incident, asked: ChangeRequest, version: str) -> ChangeResult:
     """Make the requested change of an incident's `version`, unless it was already made.
 
-    Raises ProblemError if the incident has another version now. Raises QueryError if the request is
-    invalid.
+    Returns the recorded decision and the incident's new version; a change that waits for a second
+    person says for whom. Raises ProblemError ("version_mismatch") if the incident has another
+    version now and this change is not what made it so. Raises QueryError if the request has fields
+    that are no part of the decision, or is otherwise invalid.
     """
     fields = {name for name, value in asked.model_dump(exclude_defaults=True).items() if value} - {
         "by",
@@ -420,9 +422,10 @@ def _find_recorded(
 
 
 def _is_same_change(recorded: Decision, asked: ChangeRequest, by: str) -> bool:
-    """Return whether `decision` is the requested change.
+    """Return whether `recorded` is the change that is `asked` for by `by`.
 
-    It is if the same request was sent before; it is not if somebody else changed that version.
+    It is if the same request was sent before; it is not if somebody else changed that version. When
+    a report was sent is not compared.
     """
     to, decision = asked.to.strip(), asked.decision
     act = {"false_positive": "excused"}.get(

@@ -577,7 +577,10 @@ def _build_problem_schemas() -> dict[str, Any]:
 
 
 def _build_schemas() -> dict[str, Any]:
-    """Build the schemas of the stored documents that routes return."""
+    """Build the schemas of the stored documents that routes return, by name.
+
+    Members that the API hides are left out.
+    """
     schemas = dict[str, Any]()
     status = {"status": {"type": "string", "enum": [*STATUSES]}}
     incident = _select_members(schemas, Incident, without=incident_view.HIDDEN["incident"])
@@ -658,7 +661,11 @@ def _object(members: Mapping[str, Any], said: str) -> dict[str, Any]:
 
 
 def _complete_operation(operation: dict[str, Any], needs: frozenset[str]) -> None:
-    """Add problems, the required permission and examples to an operation."""
+    """Add problems, the required permission and examples to an operation; `operation` is changed.
+
+    Removes its answer 422, because what is not as declared is answered 400. Every operation needs
+    an entry in EXAMPLES.
+    """
     answers = operation["responses"]
     answers.pop("422", None)  # what is not as declared is answered 400
     changes = any(item["name"] == "If-Match" for item in operation.get("parameters", ()))
@@ -682,7 +689,10 @@ def _complete_operation(operation: dict[str, Any], needs: frozenset[str]) -> Non
 
 
 def _add_examples(operation: dict[str, Any]) -> None:
-    """Add descriptions and examples of parameters and bodies to an operation."""
+    """Add descriptions and examples of parameters and bodies to an operation, which is changed.
+
+    Raises KeyError for a parameter that PARAMETERS, or an operation that EXAMPLES, does not have.
+    """
     for parameter in operation.get("parameters", ()):
         means, parameter["example"] = PARAMETERS[parameter["name"]]
         parameter["description"] = means

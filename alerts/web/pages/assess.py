@@ -135,7 +135,11 @@ async def _open_assessed(site: Console, name: str, dropped: DroppedFile, *, take
 
 
 async def _drop(site: Console, request: Request) -> Response:
-    """Receive a form with a file and have the file assessed."""
+    """Receive a form with a file and have the file assessed.
+
+    Redirects to the result; a refused form is shown again with its status. Status 400 without a
+    page if the sender disconnects.
+    """
     try:
         name, values, refused = await receive_file(site, request)
     except ClientDisconnect:
@@ -242,7 +246,9 @@ async def _assess(
 ) -> str:
     """Have the file assessed and return the name of the cached result.
 
-    The outcome is recorded in the audit log, even after an error.
+    The outcome is recorded in the audit log, even after an error; of the file's name only a known
+    ending is recorded. With `to_open` it waits for the incidents. Raises BusyError, NotJudgedError
+    and QueryError of `Judge.judge` and `Upload`.
     """
     size, outcome = 0, "no verdict"
 
@@ -278,9 +284,11 @@ async def _assess(
 
 
 async def _record_incidents(site: Console, dropped: DroppedFile, handed: Mapping[str, str]) -> None:
-    """Wait for the incidents of findings that are on the bus.
+    """Wait for the incidents of findings that are on the bus, at most OPEN_SECONDS.
 
-    New incidents get a note that says where the file came from.
+    `handed` are their ids with their tenants. The audit log records it first. Stores in
+    `dropped.opened` the incident of each tenant, or that there is none yet. Incidents get a note
+    that says where the file came from, unless they are part of another.
     """
     count = f"{len(handed)} finding{'s' * (len(handed) != 1)}"
     site.trail.append(
@@ -309,7 +317,8 @@ def _describe_origin(dropped: DroppedFile) -> str:
 def _check_form(values: Mapping[str, str], upload: Upload) -> dict[str, object]:
     """Return what is wrong with the form, by field.
 
-    Raises QueryError if the giver's name is longer than `MOST_GIVER` characters.
+    Raises QueryError if the giver's name is longer than `MOST_GIVER` characters. Such an error is
+    caught and returned as that of the field `giver`.
     """
     errors = dict[str, object]()
     if not upload.name:

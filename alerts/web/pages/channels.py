@@ -83,7 +83,10 @@ def _find_channels(site: Console, routes: Mapping[str, RouteSettings]) -> list[s
 
 
 def _build_row(site: Console, name: str, fault: str) -> list[TableCell]:
-    """Return the row of a channel; `fault` says why alert cannot open it, "" if it can."""
+    """Return the row of a channel; `fault` says why alert cannot open it, "" if it can.
+
+    Its state is, in this order: not usable, overdue messages, arrives, nothing sent yet.
+    """
 
     def count(outcome: str) -> int:
         return site.store.count(

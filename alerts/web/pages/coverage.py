@@ -227,7 +227,10 @@ def _refuse_window(console: Console, error: Exception, **typed: str) -> HTMLResp
 
 
 def _send_unchanged(text: str, save_as: str) -> Response:
-    """Send the signed report byte for byte; its style is allowed by its digest."""
+    """Send the signed report byte for byte; its style is allowed by its digest.
+
+    `save_as` is the name under which a browser saves it, "" to show it.
+    """
     style = STYLE.search(text)
     assert style is not None
     digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
@@ -341,7 +344,10 @@ def _draw_heat_maps(
     say: Callable[[object], str],
     ledger: CoverageReader,
 ) -> Iterator[Any]:
-    """Draw a heat map for every 24 hours, latest first."""
+    """Draw a heat map for every `view.COLUMNS` hours, latest first; nothing without rows.
+
+    Where canary posts were expected, a last row shows which hours reported them.
+    """
     hours, field = [cell.at for cell in rows[0].cells] if rows else [], _cache_cells(say)
     for first in reversed(range(0, len(hours), view.COLUMNS)):
         times = [at.astimezone(ledger.zone) for at in hours[first : first + view.COLUMNS]]

@@ -429,7 +429,11 @@ class _References:
 def _load_references(
     site: Console, incident: Incident, decisions: Iterable[Decision], now: datetime
 ) -> _References | None:
-    """Return what to show of customer references, None without the permission."""
+    """Return what to show of customer references.
+
+    Returns None for a principal who may neither export customers nor ask for references. Asks match
+    whether it can resolve pseudonyms, if the tenant has approvals.
+    """
     if not (site.principal.can("customers.export") or site.principal.can("references.ask")):
         return None
     tenant = site.duties.tenant(incident.tenant)
@@ -505,10 +509,11 @@ def show_incident(
 ) -> HTMLResponse:
     """Return the page of one incident; a page with status 404 if there is none with that id.
 
-    `did` names an act, by the end of its id, that the page says was done.
-    `sent` is a form that was refused. Customers are listed after the cursor `after`; with `kind`,
-    only those with an identifier of that kind. `revealed` are addresses of posts to show, by
-    sighting id.
+    `sent` is a form that was refused: the status is then 409 if the incident has changed meanwhile,
+    otherwise 400, and the form is shown with what was typed. Customers are listed after the cursor
+    `after`; with `kind`, only those with an identifier of that kind. `revealed` are addresses of
+    posts to show, by sighting id. `did` names an act, by the end of its id, that the page says was
+    done.
     """
     details, sent = (
         load_details(site.store, id_, after="" if kind else after),

@@ -251,7 +251,8 @@ class Done:
 def _apply_bulk(site: Console, typed: Mapping[str, Any]) -> list[ActionResult]:
     """Apply the chosen action to each incident, and return what became of each.
 
-    Raises QueryError if the choice is invalid, ForbiddenError if it is not allowed.
+    A single incident that refuses does not stop the others. Raises QueryError if the action is
+    unknown or not 1 to MOST_AT_ONCE incidents are chosen, ForbiddenError if it is not allowed.
     """
     act, ids = typed["act"], typed["ids"]
     if act not in BULK:
@@ -288,8 +289,9 @@ def show_queue(
 ) -> HTMLResponse:
     """Return the page of the incident list for the filters `asked`, from the cursor `after` on.
 
-    `refused_` replaces the rows by the reason why there are none. The page has status 200, or
-    `status` if the filters, a form (`done`) or a filter to be saved (`unsaved`) were refused.
+    `refused_` replaces the rows by the reason why there are none; invalid filters do the same and
+    are dropped. The page has status 200, or `status` if the filters, a form (`done`) or a filter to
+    be saved (`unsaved`) were refused.
     """
     queue = IncidentQueue(Work(site.duties), site.principal.name, site.shifts)
     queue_result, view = QueuePage(()), QueueFilter()

@@ -102,7 +102,8 @@ def _answer_form(
 ) -> Response:
     """Return what `make` answers for the incident.
 
-    If the incident is gone or `make` refuses, the incident page shows the reason.
+    If the incident is gone or `make` refuses, the incident page shows the reason. Handled so are
+    QueryError and NotResolvedError; other errors are raised.
     """
     incident = site.store.get(Incident, id_)
     if incident is None:
@@ -119,7 +120,9 @@ def _answer_form(
 def _build_call_list(site: Console, incident: Incident, entry: str) -> Response:
     """Return the call list with customer references; it is logged before it is sent.
 
-    Raises NotResolvedError if none of the pseudonyms has a reference here.
+    `entry` is the approved request. Pseudonyms without a reference stay in the list without one.
+    Raises NotResolvedError if none of the pseudonyms has a reference here, or match does not
+    answer.
     """
     request, pseudonyms = _open_references(site, incident).get_approved(
         incident, entry, by=site.actor()

@@ -100,7 +100,11 @@ def _verdict(rows: Sequence[SiteCoverage], status: MonitoringStatus) -> tuple[Ph
 
 
 def _state(row: SiteCoverage) -> TableCell:
-    """Return how a site stands at present, with the reason where it is not read."""
+    """Return how a site stands at present, with the reason where it is not read.
+
+    A site that is not watched shows why. Without hours to judge it says "not assessed yet" or "not
+    scheduled".
+    """
     level, last = row.level_now, row.last_assessed
     if row.unwatched:
         return TableCell(Phrase(row.unwatched), tone="unsure")

@@ -91,7 +91,10 @@ def _build_host_table(hosts: list[CollectorHeartbeat]) -> TableSection:
 
 
 def _build_history(site: Console) -> TableSection:
-    """Build the table of list operations on this machine, for visible tenants."""
+    """Build the table of list operations on this machine, for visible tenants.
+
+    Only the newest SHOWN are in it, and it says if there are more.
+    """
     list_entries = [
         entry
         for entry in list_watchlist_changes(site.context.data / FOLDER)
@@ -130,7 +133,10 @@ def _build_history(site: Console) -> TableSection:
 
 
 def _build_registry_table(site: Console) -> TableSection:
-    """Build the table of customer registries used by checks of a person."""
+    """Build the table of customer registries used by checks of a person, for visible tenants.
+
+    An expired registry is shown as not in use.
+    """
     now, lists = site.clock.now(), site.lookup.lists
     rows = []
     for tenant in (
