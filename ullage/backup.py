@@ -162,9 +162,11 @@ def backup(
 def restore(context: Context, source: Path, keys_from: Path | None) -> Iterator[str]:
     """Restore a backup into the data folder, which must be empty; yield a line for each step.
 
-    Raises CorruptError, before anything is written, if a file is damaged, of another version, or
-    was not written by the holder of the keys. Raises ConfigError if the folder is not empty or the
-    backup not complete.
+    `keys_from` is the copy of the keys; without it no keys are restored and the signature is not
+    verified. Raises CorruptError, before anything is written, if a file is damaged, of another
+    version, or was not written by the holder of the keys. Raises ConfigError if the folder is not
+    empty or the backup not complete. A configuration that was not verified, or that names a
+    command, is set aside.
     """
     if context.data.exists() and any(context.data.iterdir()):
         raise ConfigError(
@@ -217,9 +219,10 @@ def _put_back(folder: Path, manifest: dict[str, Any], target: Path, progress: Pr
 
 
 def _put_aside(data: Path, *, is_verified: bool) -> Iterator[str]:
-    """Set a restored configuration aside if a person must read it first, and report that.
+    """Set a restored configuration aside if a person must read it first.
 
-    This is the case if it names a command or was not verified.
+    This is the case if it names a command or was not verified; a line says so then. Without a
+    configuration nothing is done.
     """
     path = data / FILE
     if not path.exists() or (is_verified and not _names_command(path)):
@@ -245,9 +248,10 @@ def _names_command(path: Path) -> bool:
 
 
 def _new(context: Context, to: Path, keys_to: Path | None) -> tuple[Path, Path | None]:
-    """Create the target folders, and return them.
+    """Create the target folders, and return them; the second is None without `keys_to`.
 
-    Raises ConfigError if one is not empty, or lies within the other or within the data.
+    Raises ConfigError, before anything is created, if one is not empty, or lies within the other or
+    within the data or its keys.
     """
     targets = [target.resolve() for target in (to, keys_to) if target]
     for target in targets:
@@ -271,7 +275,8 @@ def _new(context: Context, to: Path, keys_to: Path | None) -> tuple[Path, Path |
 def _replaying_nothing(context: Context) -> Iterator[None]:
     """Prevent the replay of dead letters during the block.
 
-    Otherwise a letter could count as replayed before it is on its topic.
+    Otherwise a letter could count as replayed before it is on its topic. Raises HeldError if a
+    replay is running. On another bus than SQLite nothing is done.
     """
     url = context.settings.bus.url
     if not url.startswith("sqlite:///"):
@@ -302,7 +307,11 @@ def _list_server_parts(context: Context) -> Iterator[tuple[str, str]]:
 
 
 def _sources(context: Context) -> tuple[list[Path], dict[Path, str]]:
-    """Return the files to copy, in order, and the omitted files with the reason."""
+    """Return the files to copy, in order, and the omitted files with the reason.
+
+    The inventory comes first, then databases, other files, and the audit log last. Keys are in
+    neither.
+    """
     belonging, sources, left_out = _belonging(context), list[Path](), dict[Path, str]()
     for path in _files(context.data):
         if path.is_relative_to(context.keys.root):
@@ -390,7 +399,8 @@ def _copy(
 ) -> tuple[int, int]:
     """Copy files, and write the signed manifest last: a backup is invalid without it.
 
-    Returns the number of files and bytes.
+    Files that are removed meanwhile are left out. All is durable on return. Returns the number of
+    files and bytes.
     """
     files: dict[str, str] = {}
     size = 0
@@ -513,7 +523,10 @@ def _manifest(folder: Path, key: bytes | None) -> dict[str, Any]:
 
 
 def _digest(path: Path, progress: ProgressBar) -> str:
-    """Return the SHA-256 digest of a file; "" if it does not exist."""
+    """Return the SHA-256 digest of a file in hexadecimal; "" if it does not exist.
+
+    Adds its bytes to `progress`.
+    """
     digest = hashlib.sha256()
     try:
         with path.open("rb") as file:

@@ -362,7 +362,11 @@ def _one_line(
 
 
 def main() -> None:
-    """Run the command line; print each error as one line without any value."""
+    """Run the command line and exit the process; print each error as one line without any value.
+
+    Sets the umask to 077 and replaces the hooks for uncaught exceptions. The exit code is that of
+    the error.
+    """
     output.guard_errors()
     os.umask(0o077)  # files for other users set their mode: public keys, rules
     # numpy would start threads for matrix products, which are not used

@@ -154,9 +154,9 @@ def _parts(context: Context) -> Iterator[setup.Part]:
 
 
 def _faults_of_files(context: Context) -> Iterator[str]:
-    """Yield the faults of files in the data folder that people wrote.
+    """Yield the faults of files in the data folder that people wrote, as text.
 
-    A stage lists these files first among its parts.
+    A stage lists these files first among its parts; its other parts are not checked.
     """
     for _, parts in load_entries(CHECKS):
         for what, look in parts(context):

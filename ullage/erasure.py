@@ -189,10 +189,11 @@ def _parts(context: Context) -> Iterator[ErasureStage]:
 
 
 def _handle(given: str, tenant: str, parts: Iterable[ErasureStage]) -> str:
-    """Return the given pseudonym, or resolve the customer reference on standard input.
+    """Return the given pseudonym in lower case, or for "-" that from standard input.
 
-    The reference is neither stored nor shown. Raises ConfigError if it is malformed, missing, or
-    can only be resolved on the build host.
+    The first line there may also be the customer reference, which is resolved by `parts` and
+    neither stored nor shown. Raises ConfigError if it is malformed or missing, or can only be
+    resolved on the build host.
     """
     if given != "-":
         if not HANDLE.fullmatch(given):
@@ -220,7 +221,8 @@ def carry_out(
 ) -> list[ErasureReport]:
     """Erase from each part in turn, and return what was done.
 
-    Raises FaultsError with all obstacles before anything is touched.
+    The audit log records it first, with `why`. Raises FaultsError with all obstacles, and
+    ConfigError without a signing key, before anything is touched.
     """
     parts = list(parts)
     if hindered := [obstacle for part in parts for obstacle in part.hinders(order)]:
@@ -246,7 +248,11 @@ def carry_out(
 
 
 def _erase_registry(context: Context, order: Order) -> Iterator[ErasureReport]:
-    """Erase from the customer registry, if this is the host of search."""
+    """Erase from the customer registry, if this is the host of search.
+
+    Yields how many entries, or for a whole tenant files, were removed; nothing for a customer
+    without a registry here.
+    """
     path = recorded.path_of(context.data, order.tenant)
     if not order.is_whole and path.is_file():
         gone = recorded.VerifiedList(path, context.keys, order.tenant).erase(
@@ -264,9 +270,10 @@ def _erase_registry(context: Context, order: Order) -> Iterator[ErasureReport]:
 
 
 def _keys(context: Context, order: Order) -> Iterator[ErasureReport]:
-    """Destroy all keys of a tenant.
+    """Destroy all keys of a tenant; nothing is done, or yielded, for a single customer.
 
-    Everything that was hashed or sealed with them becomes unreadable, wherever it is stored.
+    Everything that was hashed or sealed with them becomes unreadable, wherever it is stored. Keys
+    of a command or of credentials are not reached, and the report says so.
     """
     if not order.is_whole:
         return
@@ -290,7 +297,11 @@ def _keys(context: Context, order: Order) -> Iterator[ErasureReport]:
 
 
 def _bus(context: Context, order: Order) -> Iterator[ErasureReport]:
-    """Report which data remains on the bus, and until when."""
+    """Report which data remains on the bus, topic by topic, and until when.
+
+    Nothing is removed. On SQLite the findings that name the customer are counted; other data is not
+    searched.
+    """
     keep, urls = context.settings.bus.retention(), context.settings.bus
     for topic in TOPICS:
         url = urls.captures if topic == "captures" and urls.captures else urls.url
@@ -318,7 +329,10 @@ def _bus(context: Context, order: Order) -> Iterator[ErasureReport]:
 
 
 def _naming(bus: Bus, order: Order) -> int:
-    """Count the records of `findings` that name the customer or belong to the tenant."""
+    """Count the records of `findings` that belong to the tenant and contain the pseudonym.
+
+    Reads them as a group of its own without acknowledging any.
+    """
     count, handle = 0, order.handle.encode()
     with contextlib.closing(bus.subscribe(FINDINGS, ROLE)) as everything:
         waiting = everything.lag().records
@@ -336,7 +350,10 @@ TAKEN = ("customers.export", "incident.export", "subjects.resolve", "incident.re
 
 
 def _audit(context: Context, order: Order) -> Iterator[ErasureReport]:
-    """Report that the audit log remains, and how often pseudonyms were exported."""
+    """Report that the audit log remains and until when, and how often pseudonyms were exported.
+
+    Nothing is removed.
+    """
     entries = [
         entry for _, entry in read_entries(context.data / AUDIT) if entry.tenant == order.tenant
     ]
@@ -379,7 +396,11 @@ def _settings(context: Context, order: Order) -> Iterator[ErasureReport]:
 def _prove(
     context: Context, order: Order, looked: list[ErasureReport], path: Path, case: str, reason: str
 ) -> None:
-    """Write the proof, sign it, and print its contents."""
+    """Write the signed proof to `path`, record its digest in the audit log, and print its contents.
+
+    An existing file is replaced. A note on standard error says if nothing of the customer was
+    found.
+    """
     body = {
         "erased": "tenant" if order.is_whole else "customer",
         "tenant": order.tenant,
@@ -434,7 +455,8 @@ def _canonical(body: object) -> bytes:
 def verify_proof(context: Context, path: Path) -> str:
     """Verify a proof, and return its contents as one line.
 
-    Raises ConfigError unless a host that is known here signed it as it is.
+    Raises ConfigError if it cannot be read, is no proof, was changed, or was signed by a host that
+    is not known here.
     """
     try:
         signed_proof = json.loads(path.read_bytes())

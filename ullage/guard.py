@@ -72,8 +72,9 @@ class FaultGuard:
     def run(self, part: str, act: Callable[[], T], default: T) -> T:
         """Return the result of `act`, or `default` where this guard is lenient and `act` fails.
 
-        Also `default` for a part in which an earlier process died. A strict guard raises what `act`
-        raises, and any guard raises `UllageError`.
+        `part` names it in the reported fault. Also `default`, without running it, for a part in
+        which an earlier process died. A strict guard raises what `act` raises, and any guard raises
+        `UllageError`.
         """
         if not self.trace.enters(part):
             if self.on_fault is not None:
@@ -119,9 +120,9 @@ class _GuardedStep:
 
 
 def _describe(error: Exception) -> str:
-    """Return the kind of an error and the place in our code where it was raised.
+    """Return the kind of an error and the innermost place in our code where it was raised.
 
-    An example is `ValueError at phone.py:168`.
+    An example is `ValueError at phone.py:168`; without such a place it is the kind alone.
     """
     frame, place = error.__traceback__, ""
     while frame is not None:

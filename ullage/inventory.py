@@ -267,7 +267,11 @@ class Inventory:
         raise ConfigError(f"{part} is not missing: `ullage check` names the missing parts")
 
     def renew(self) -> None:
-        """Replace lost or damaged inventories by new ones with all parts that are here now."""
+        """Replace lost or damaged inventories by new ones.
+
+        Parts that are here now and that no inventory lists are added to that of the commands; sound
+        inventories keep theirs. Raises UnavailableError if the disk fails.
+        """
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with disk_errors(str(self.folder)), wait_for_lock(self.folder):
             records = self._read_sound()
@@ -309,7 +313,11 @@ class Inventory:
                 self._write(records, changed)
 
     def _write(self, records: dict[str, InventoryRecord], changed: Collection[str]) -> None:
-        """Write changed inventories first, then the copies of their digests in the others."""
+        """Write changed inventories first, then the copies of their digests in the others.
+
+        `records` are all inventories; those named in `changed` get the next number, and keys are
+        created for new ones.
+        """
         created = [name for name in records if not self._path(name).exists()]
         for name in created:
             self._prepare_creation(name)
@@ -407,7 +415,10 @@ class Inventory:
         return len(self._read_sound()) < len(self._paths())
 
     def _missing_inventories(self, records: Mapping[str, InventoryRecord]) -> list[str]:
-        """Describe each inventory that is absent, or older than a neighbour's copy says."""
+        """Describe each inventory that is absent, or older than a neighbour's copy says.
+
+        Returns [] if there is none. Each message says how to restore it or accept the loss.
+        """
         cure = "restore it from its copy, or accept its loss: "
         if not records and self._present(CREATED_HERE):
             return [f"the inventory {self.folder} is missing: {cure}{_accept(FOLDER)}"]

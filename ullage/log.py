@@ -36,9 +36,10 @@ EVENT = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 def _drop_undeclared(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Drop undeclared fields and count them.
+    """Drop undeclared fields and count them in `_dropped`.
 
-    An event that is no plain name may carry a value, so it is replaced too.
+    An event that is no plain name may carry a value, so it becomes "unnamed". Changes and returns
+    `event`.
     """
     if not EVENT.fullmatch(str(event.get("event"))):
         event["event"] = "unnamed"
@@ -71,7 +72,9 @@ class RepetitionLimit:
     ) -> MutableMapping[str, Any]:
         """Return the event, or raise structlog.DropEvent to leave it out.
 
-        The first event of the next minute gets the number of those left out as `repeated`.
+        It is left out after MOST_EQUAL events with the same texts within EQUAL_SECONDS; numbers and
+        the request id are not compared. The first event after that time gets the number of those
+        left out as `repeated`.
         """
         from structlog import DropEvent  # noqa: PLC0415  see `configure`
 

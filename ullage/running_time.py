@@ -185,7 +185,12 @@ class ClockReading:
         )
 
     def later(self, wall: float, uptime: float, boot: str) -> ClockReading:
-        """Return the reading that follows this one, from new values of both clocks."""
+        """Return the reading that follows this one, from new values of both clocks.
+
+        After a restart of the machine (another `boot`), time off counts up to JUMP_SECONDS only. A
+        wall clock that moves by over JUMP_SECONDS more or less than the running time begins a new
+        span.
+        """
         last = self.spans[-1]
         gap, same = wall - last.end, boot == self.boot and uptime >= self.uptime
         # after a restart of the machine, no clock confirms a longer time
@@ -282,7 +287,9 @@ class RunningTime:
     def read(self) -> ClockReading:
         """Read both clocks, and store the reading durably.
 
-        Raises UnavailableError if the disk cannot store it; nothing may be deleted then.
+        A reading after damage of the record has no spans and is not stored. Logs when deletion is
+        suspended by a jump of the clock, and when it goes on. Raises UnavailableError if the disk
+        cannot store it; nothing may be deleted then.
         """
         with disk_errors(), self._alone():
             before = self._before()
@@ -311,7 +318,8 @@ class RunningTime:
     def accept(self, note: Callable[[ClockReading], None]) -> ClockReading:
         """Accept the wall clock as right from now on, and return the new reading.
 
-        `note` is called first, with the reading that was found.
+        `note` is called first, with the reading that was found; if it raises, nothing is accepted.
+        Raises UnavailableError if the disk cannot store it.
         """
         note(self.look())
         with disk_errors(), self._alone():

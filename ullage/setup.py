@@ -224,7 +224,8 @@ def check(context: Context, readers: Mapping[str, str], parts: Iterable[Part] = 
 def _disks(context: Context) -> str:
     """Describe the free space of each file system on which this machine stores something.
 
-    Raises ConfigError if it is too little to continue.
+    Returns a warning if one has less than TIGHT_MIB, and raises ConfigError if it has less than
+    LEAST_FREE_MIB.
     """
     urls = (context.settings.bus.url, context.settings.bus.captures, context.settings.store.url)
     folders = {
@@ -299,7 +300,7 @@ def _require_extra(extra: str) -> Iterator[None]:
 
 
 def _look_at_buses(context: Context, readers: Mapping[str, str], look: Look) -> None:
-    """Inspect each topic, one line each.
+    """Inspect each topic with `look`, one line each.
 
     Where there are brokers, they have a line before. Their topics have none if no broker can be
     reached.
@@ -355,7 +356,8 @@ def _listener(context: Context, role: str, certificate: str, key: str) -> str:
 def lasts(path: Path, life: Life, now: datetime) -> str:
     """Describe until when a certificate is valid, for `check`.
 
-    Raises ConfigError if it is not valid now.
+    Returns a warning if it should have been renewed by now. Raises ConfigError if it has expired or
+    is not valid yet.
     """
     if now >= life.end:
         raise ConfigError(f"{path} has expired, on {life.end:%Y-%m-%d %H:%M} UTC: have it renewed")
@@ -396,7 +398,8 @@ def _clock(context: Context) -> str:
 def accept_clock(context: Context) -> str:
     """Accept the wall clock as right, on a person's word, and return what was found.
 
-    The audit log is written first.
+    The audit log is written first. If the clocks agree, nothing is accepted or written, and the
+    text says so.
     """
 
     def note(reading: ClockReading) -> None:
@@ -415,10 +418,11 @@ def accept_clock(context: Context) -> str:
 
 
 def accept_loss(context: Context, part: str, reason: str) -> str:
-    """Remove a lost part from the inventory, as a person decided.
+    """Remove a lost part from the inventory, as a person decided, and return what was accepted.
 
-    The audit log is written first where that is possible. Raises ConfigError if nothing of that
-    name is missing, or if there is no reason.
+    `part` may stand for several (a folder), or for an inventory, which is then renewed. The audit
+    log is written first, except where the lost part is the log's own or an inventory. Raises
+    ConfigError if nothing of that name is missing, or if there is no reason.
     """
     if not reason.strip():
         raise ConfigError(

@@ -139,7 +139,11 @@ def read_head(path: Path) -> ChainHead | None:
 
 
 def refuse_other_version(folder: Path) -> None:
-    """Raise CorruptError if the chain in `folder` has another version; reads nothing else."""
+    """Raise CorruptError if the chain in `folder` has another version.
+
+    Only its head is read. A head that is missing, unreadable or no JSON raises nothing here; a head
+    without a version counts as version 0.
+    """
     path = folder / HEAD
     try:
         content = json.loads(path.read_bytes())

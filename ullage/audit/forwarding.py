@@ -112,8 +112,10 @@ class ChainReader:
     def read(self) -> list[AuditEntry]:
         """Return the next durable entries, at most `MOST_ENTRIES`.
 
-        Raises CorruptError if the first of them is damaged, OSError if this user may not
-        read the chain.
+        Raises CorruptError if the first of them is damaged, OSError if this user may not read the
+        chain. Returns [] if nothing is new, or while the first entry is being written. A chain that
+        was replaced (its last entry has another digest or its end is before the last one read) is
+        read again from its beginning.
         """
         try:
             head = read_head(self.folder / HEAD)
@@ -181,7 +183,11 @@ class AuditForwarder:
     _sent_at: float = 0.0
 
     def run(self, stop: threading.Event) -> None:
-        """Deliver until `stop`, unless another process of the folder does."""
+        """Deliver until `stop` is set, and connect again after each failure.
+
+        While another process of the folder holds the lock, it tries again every
+        LONGEST_PAUSE_SECONDS. Errors of ullage and OSError are recorded and end nothing.
+        """
         backoff, wait, lock = Backoff(cap=LONGEST_PAUSE_SECONDS), 0.0, -1
         path = self.root.parent / "locks" / "audit-syslog.lock"
         while not stop.wait(wait):
@@ -202,8 +208,9 @@ class AuditForwarder:
     def turn(self) -> None:
         """Record what the last call delivered, and send new entries, one batch at a time.
 
-        Returns without sending while a batch is in transit. Raises UnavailableError if the receiver
-        accepts none of it for too long or cannot be reached.
+        Connects if necessary. Returns without sending while a batch is in transit. Raises
+        UnavailableError if the receiver accepts none of it for ACKNOWLEDGE_SECONDS or cannot be
+        reached. A chain that cannot be read does not raise: it is recorded as a fault.
         """
         if self._connection is None:
             self._connection = self.receiver.connect()

@@ -48,9 +48,10 @@ class Receiver:
         return f"audit log receiver {self.host}:{self.port}"
 
     def connect(self) -> SyslogConnection:
-        """Connect and verify certificate and name.
+        """Connect with TLS, and verify certificate and name.
 
-        Errors are those of `errors`, and ConfigError names a wrong file.
+        Raises ConfigError if a file or a certificate is wrong, UnavailableError if the receiver
+        cannot be reached.
         """
         context = self.trust.load_context()
         with self.errors(), contextlib.ExitStack() as undo:
@@ -153,8 +154,9 @@ class SyslogConnection:
     def is_acknowledged(self) -> bool:
         """Return whether the receiver's machine has every byte that was sent.
 
-        Raises UnavailableError if the receiver has closed the connection, ConfigError if TLS fails.
-        A connection that was closed is a ConnectionResetError.
+        Does not wait, and leaves the socket non-blocking. Raises UnavailableError if the receiver
+        has closed the connection (its ConnectionResetError is converted) or it is broken, and
+        ConfigError if TLS fails.
         """
         with self._receiver.errors():
             self._socket.setblocking(False)

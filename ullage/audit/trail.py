@@ -85,9 +85,10 @@ def find_mark_path(root: Path, keys: KeyStore, chain: str) -> Path:
 
 
 def read_mark(path: Path, key: bytes) -> Mark | None:
-    """Return the mark at `path`, or None.
+    """Return the mark at `path`.
 
-    None if there is no file, or none that was written under `key`.
+    Returns None if there is no file, or none that was written under `key`. It is read up to TRIES
+    times, because it may be being written.
     """
     for _ in range(TRIES):  # it is written in place, perhaps now
         try:
@@ -102,7 +103,11 @@ def read_mark(path: Path, key: bytes) -> Mark | None:
 
 
 def write_mark(path: Path, mark: Mark, key: bytes) -> None:
-    """Write the mark, signed under `key`; only a new file is durable on return."""
+    """Write the mark, signed under `key`.
+
+    An existing file of the right size is overwritten in place, and not synced; a new file (0600,
+    with its folder) is durable on return.
+    """
     line = (
         mark.model_copy(update={"digest": mark.compute_digest(key)})
         .to_line()
@@ -242,9 +247,9 @@ class Trail:
     def _load_key(self, *, is_new: bool) -> bytes:
         """Return the chain's key, created with its first entry unless it comes from elsewhere.
 
-        Raises ConfigError if it is lost. The mark is created first: a key without a mark
-        means that the mark was removed. With a key from elsewhere it is created here if the chain
-        `is_new`, has no files, and the inventory does not list it.
+        The mark is created first: a key without a mark means that the mark was removed. With a key
+        from a command or a credential, the mark is created here if the chain `is_new` (has no
+        files) and the inventory does not list it. Raises ConfigError if the key is lost.
         """
         name = to_key_name(self.chain)
         if self.keys.has_command or self.keys.is_available(name):
@@ -346,8 +351,9 @@ class Trail:
     def _find_end_without_head(self, files: Sequence[Path], key: bytes) -> ChainHead:
         """Return the head of a chain without a stored head.
 
-        The chain is new, or a crash came before its first head; otherwise the head was
-        removed, which raises CorruptError.
+        The chain is new, or a crash came before its first head; complete entries in its files are
+        then included. Raises CorruptError (by `_raise_damaged`) if the head was removed, which the
+        mark shows.
         """
         head = ChainHead(seq=0, last=ORIGIN, size=0)
         if not files:
@@ -380,7 +386,11 @@ class Trail:
     def _delete_expired(
         self, folder: Path, files: Sequence[Path], head: ChainHead, key: bytes
     ) -> ChainHead:
-        """Delete files older than the retention; return the head for a new file."""
+        """Delete files older than the retention; return the head for a new file.
+
+        Nothing is deleted while the clocks disagree, and the last file never is. The head is stored
+        before the files are deleted.
+        """
         head = head.model_copy(update={"size": 0})
         old = (
             RunningTime(self.root.parent, self.clock, self.keys.inventory)
@@ -408,7 +418,8 @@ class Trail:
     ) -> None:
         """Write entries, then head, each durable before the next step.
 
-        Of a new file also the name, and that there is a head.
+        For a new file, its name and that of the head become durable too. Raises OSError if the disk
+        fails; the entries are then removed again as far as possible.
         """
         start = path.stat().st_size if path.exists() else 0
         try:
@@ -446,9 +457,10 @@ def _list_reported_ends(chain: str, others: Mapping[str, ChainHead]) -> Iterator
 def _make_entries(
     head: ChainHead, noted: Iterable[PendingEntry], news: Seen, now: datetime, key: bytes
 ) -> list[AuditEntry]:
-    """Make the entries after `head`.
+    """Make the entries after `head`, signed under `key`.
 
-    The first one says how far other chains have reached, if that has changed.
+    Nothing is written. The first one says how far other chains have reached (`news`), if that has
+    changed. Reasons are cut to MAX_TEXT characters.
     """
     entries, seq, last = list[AuditEntry](), head.seq, head.last
     for pending in noted:
@@ -477,7 +489,8 @@ def _read_entry_before(path: Path, end: int) -> AuditEntry | None:
 def _extend_head(head: ChainHead, path: Path, start: int, key: bytes) -> ChainHead:
     """Return `head` extended by the complete entries after byte `start` of a file.
 
-    An entry that a crash cut short is removed.
+    The first line that is cut short, changed or not the next entry is removed from the file with
+    everything behind it, durably.
     """
     with path.open("r+b") as file:
         file.seek(start)

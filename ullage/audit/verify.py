@@ -96,9 +96,11 @@ def _read_reports(root: Path) -> Iterator[tuple[str, int, str]]:
 
 
 def walk(folder: Path, keys: KeyStore, noted: dict[int, str] | None = None) -> ChainCheck:
-    """Verify the chain in `folder`.
+    """Verify the chain in `folder`, and return its end and its faults.
 
-    It is compared with its head, its high-water mark and the entries `noted`.
+    Nothing is raised for a fault. It is compared with its head, its high-water mark and the entries
+    `noted` (digests by number). A chain that never began has no faults. Without its key it cannot
+    be verified, which is a fault.
     """
     chain, noted = ChainCheck(folder.name), noted or {}
     try:
@@ -181,7 +183,11 @@ def _head(chain: ChainCheck, folder: Path, key: bytes) -> ChainHead | None:
 def _walk_file(
     chain: ChainCheck, file: Path, key: bytes, noted: dict[int, str], *, is_last: bool
 ) -> None:
-    """Verify every line of a file; remove from `noted` the entries that appear."""
+    """Verify every line of a file, and add its faults to `chain`.
+
+    Removes from `noted` the entries that appear. A line without an end is no fault in the last
+    file, where a write may have been cut short.
+    """
     *lines, tail = file.read_bytes().split(b"\n")
     for number, line in enumerate(lines, 1):
         entry = read_line(line + b"\n")
@@ -206,7 +212,10 @@ def _walk_file(
 
 
 def _follow(chain: ChainCheck, file: Path, number: int, entry: AuditEntry, key: bytes) -> None:
-    """Check that `entry` is the next one."""
+    """Add a fault to `chain` unless `entry` is genuine and the next one.
+
+    The chain then ends with the entry. An entry that tells of a gap is a fault too.
+    """
     if not entry.is_genuine(key):
         chain.add_fault(file, number, f"entry {entry.seq} was changed: its digest does not match")
     if entry.seq > chain.seq + 1:

@@ -29,7 +29,11 @@ class AuditWitness(Collector):
         self._inventory, self._is_forwarded = inventory, is_forwarded
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the gauges; nothing is verified."""
+        """Yield the gauges; nothing is verified.
+
+        Chains that the inventory lists and that are gone have number 0. An inventory that cannot be
+        read is ignored.
+        """
         gauge = GaugeMetricFamily(
             "ullage_audit_last_entry",
             "Number of the last entry of a chain of the audit log; it never decreases.",
@@ -51,7 +55,11 @@ class AuditWitness(Collector):
         yield self._collect_delivered(root, numbers if self._is_forwarded else ())
 
     def _collect_delivered(self, root: Path, chains: Iterable[str]) -> Metric:
-        """Return how far `chains` were delivered; without a receiver there are no series."""
+        """Return how far `chains` were delivered, 0 where nothing was.
+
+        Without a receiver there are no series. A record that cannot be read counts as nothing
+        delivered.
+        """
         gauge = GaugeMetricFamily(
             "ullage_audit_last_entry_sent",
             "Number of the last entry of a chain that the receiver has.",

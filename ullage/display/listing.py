@@ -54,7 +54,11 @@ class Listing:
             yield "\t".join(safe(cell.plain) for cell in cells)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield the lines for a terminal of the width in `options`."""
+        """Yield the lines for a terminal of the width in `options`.
+
+        Columns that do not fit stand below their row, with their names; if even the whole columns
+        do not fit, each row is a block of lines.
+        """
         least = [self._least(index) for index in range(len(self.columns))]
         beside = self._choose(least, options.max_width)
         if not beside:
@@ -76,9 +80,10 @@ class Listing:
                     yield Text.assemble(INDENT, line, style=style)
 
     def _choose(self, least: Sequence[int], width: int) -> list[int]:
-        """Return the columns that fit side by side: without the last ones that may wrap.
+        """Return the numbers of the columns that fit side by side.
 
-        Returns none if even the whole columns do not fit.
+        The last ones that may wrap are left out until they fit. Returns [] if even the whole
+        columns do not fit. `least` is the least width of each column.
         """
         beside = list(range(len(least)))
         while sum(least[i] for i in beside) + GAP * (len(beside) - 1) > width:

@@ -47,7 +47,11 @@ class ProgressBar:
 
     @contextlib.contextmanager
     def growth(self, path: Path, size: int) -> Iterator[None]:
-        """Count the bytes of a file while the block writes them; `size` of them when it ends."""
+        """Count the bytes of a file while the block writes them; `size` of them when it ends.
+
+        While the bar is shown, a thread looks at the file's size; `path` need not exist yet. After
+        an error of the block, nothing more is counted.
+        """
         before, ended = self._done, threading.Event()
 
         def look() -> None:
@@ -124,8 +128,9 @@ def progress_bar(
 ) -> Iterator[ProgressBar]:
     """Show a progress bar on standard error until the block ends.
 
-    It counts `total` things with the plural `noun`, or else bytes. It is shown on a terminal
-    unless `shown` says otherwise.
+    It counts `total` things (None if unknown) with the plural `noun`, or for "" bytes. It is shown
+    on a terminal unless `shown` says otherwise; if it is not shown, a ProgressBar that only counts
+    is yielded.
     """
     if not (sys.stderr.isatty() if shown is None else shown):
         yield ProgressBar(total)

@@ -273,7 +273,8 @@ def back_up(path: Path, target: Path) -> None:
 def _copy_pages(source: apsw.Connection, copy: apsw.Connection) -> None:
     """Copy all pages as they are now.
 
-    Raises UnavailableError with both names if a disk fails.
+    Raises UnavailableError with both names if a disk fails or is full. An error of damaged pages is
+    raised as apsw's.
     """
     try:
         with copy.backup("main", source, "main") as work:
@@ -327,7 +328,10 @@ def _connect(path: Path) -> apsw.Connection:
 
 
 def _create(path: Path, schema: str, version: int) -> None:
-    """Create a new file, which gets its name when it is complete."""
+    """Create a new file with the schema, which gets its name when it is complete.
+
+    Raises CorruptError if a companion (log or count) exists without it: the database is gone then.
+    """
     companions = [path.with_name(path.name + ending) for ending in (*FOLLOWERS, COUNTED)]
     if any(file.exists() for file in companions):
         raise damage_error(path, "is gone")
@@ -341,7 +345,11 @@ def _create(path: Path, schema: str, version: int) -> None:
 
 @contextlib.contextmanager
 def _draft(path: Path) -> Iterator[Path]:
-    """Yield an empty file that replaces `path`, durably, if the block succeeds."""
+    """Yield an empty file that replaces `path`, durably, if the block succeeds.
+
+    If it fails, the draft is deleted and `path` stays. Remains of an earlier draft are deleted
+    first.
+    """
     draft = path.with_name(f".{path.name}.partial")
     for ending in ("", *FOLLOWERS):
         draft.with_name(draft.name + ending).unlink(missing_ok=True)
@@ -357,7 +365,10 @@ def _draft(path: Path) -> Iterator[Path]:
 
 
 def _check_version(connection: apsw.Connection, path: Path, version: int) -> None:
-    """Raise CorruptError for a foreign file, another schema version, or disabled checksums."""
+    """Raise CorruptError for a foreign file, another schema version, or disabled checksums.
+
+    A file that is no SQLite database at all raises apsw's error, which `sqlite_errors` converts.
+    """
     stored = int(connection.pragma("user_version"))
     if not stored & CHECKED:
         raise damage_error(path, *FOREIGN)
@@ -384,7 +395,10 @@ def _check_commits(connection: apsw.Connection, path: Path, counted: int) -> Non
 
 
 def _read_count(path: Path) -> int:
-    """Return the least number of durable transactions; 0 if unknown."""
+    """Return the least number of durable transactions.
+
+    Returns 0 if there is no file, or if it is damaged, which is logged.
+    """
     file = path.with_name(path.name + COUNTED)
     try:
         number, _, check = file.read_bytes().strip().partition(b" ")

@@ -56,7 +56,9 @@ def check_folder(path: Path) -> None:
 def _open_folder(name: Path, shown: Path, within: int | None) -> Iterator[int]:
     """Yield the descriptor of a folder that nobody else can write to.
 
-    Raises ConfigError if it cannot be read, or others can write to it.
+    `name` is relative to the opened folder `within`, if any; `shown` is the path for messages.
+    Raises ConfigError if it cannot be read, or others can write to it, FileNotFoundError if it does
+    not exist.
     """
     try:
         handle = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=within)
@@ -74,8 +76,8 @@ def _open_folder(name: Path, shown: Path, within: int | None) -> Iterator[int]:
 def _read_file(path: Path, folder: int, *, secret: bool) -> bytes:
     """Return the content of a file in an opened folder.
 
-    Raises ConfigError for a link, a device, a file larger than `MAX_BYTES`, or a secret that others
-    can read.
+    Raises FileNotFoundError if it does not exist, ConfigError for a link, a device, a file larger
+    than `MAX_BYTES`, a file that others can write to, or a `secret` that others can read.
     """
     try:  # without O_NONBLOCK a pipe that lies there would be waited for
         handle = os.open(

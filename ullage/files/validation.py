@@ -106,7 +106,8 @@ def _describe_unknown(place: Sequence[str], model: type[BaseModel]) -> str:
     """Describe an unknown setting, with the one that may be meant.
 
     That is one with a similar name in its table, one there whose reason has the word, or one of the
-    same name elsewhere.
+    same name elsewhere; without any it is "unknown setting". A setting with a message of its own
+    (`not_here`) gets that.
     """
     *outer, name = place
     table = _find_table(model, outer)
@@ -129,7 +130,10 @@ def _describe_unknown(place: Sequence[str], model: type[BaseModel]) -> str:
 
 
 def _find_table(model: type[BaseModel], place: Sequence[str]) -> type[BaseModel] | None:
-    """Return the model of the table at `place`; None if there is none."""
+    """Return the model of the table at `place`; None if there is none.
+
+    The name of an entry, as in `tenants.NAME`, is passed over.
+    """
     table: type[BaseModel] | None = model
     inside = iter(place)
     for name in inside:

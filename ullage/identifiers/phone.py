@@ -296,7 +296,11 @@ def _plan(code: str) -> re.Pattern[str] | None:
 def _list_number_types(
     code: str, kinds: tuple[str, ...] = OF_PEOPLE
 ) -> Iterator[PhoneNumberDesc | None]:
-    """Yield the plans of these kinds of number behind a calling code; none behind China's."""
+    """Yield the plans of these kinds of number behind a calling code.
+
+    Yields nothing behind China's, or for a text that is no calling code; None for a kind that a
+    region does not have.
+    """
     from phonenumbers import (  # noqa: PLC0415  40 ms, and few texts have such a number
         COUNTRY_CODE_TO_REGION_CODE,
         PhoneMetadata,

@@ -52,7 +52,10 @@ class Tombstones:
         return self.data / FOLDER / f"{self.tenant}{SUFFIX}"
 
     def all(self) -> dict[str, datetime]:
-        """Return when each tombstone was set; raises CorruptError if the file is damaged."""
+        """Return when each tombstone was set; {} if there is no file.
+
+        Raises CorruptError if the file is damaged.
+        """
         try:
             lines = self.path.read_text(encoding="ascii").splitlines()
         except FileNotFoundError:

@@ -106,6 +106,8 @@ def write(
     """Write a signed list of enrolled customers, completely or not at all; return its header.
 
     `pairs` are blocks u8[n, 32] of keyed hash and pseudonym, sorted and unique throughout.
+    Amendments of an earlier list at `path` are deleted. Raises OSError if the disk fails; the
+    earlier list then stays.
     """
     draft = path.with_name(f"{path.name}.partial")
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -207,7 +209,8 @@ class VerifiedList:
     def erase(self, handle: bytes) -> int:
         """Overwrite every entry of a pseudonym in the file, and return how many there were.
 
-        If the call is interrupted, the next one completes it.
+        0 if there is none. If the call is interrupted, the next one completes it. Raises
+        CorruptError if a block was changed.
         """
         count = 0
         for number in range(self._count):

@@ -60,7 +60,11 @@ class HeartbeatMetrics:
         )
 
     def record(self, beat: Heartbeat) -> bool:
-        """Record a heartbeat; return False if it is a repetition or older than the newest."""
+        """Record a heartbeat; return whether it is news.
+
+        A repetition, or one older than the newest of its origin, is not and is ignored. A time in
+        the future counts as now.
+        """
         if not self.is_news(beat):
             return False
         now, origin = self._clock.wall(), self._label(beat)
@@ -108,7 +112,11 @@ class CoverageMetrics:
             self._sites.labels(state)
 
     def show(self, origin: str, coverage: Coverage) -> None:
-        """Export the latest reports of all crawl hosts, with a new one of `origin`."""
+        """Export the latest reports of all crawl hosts, with a new one of `origin`.
+
+        Sites that no host reports any more lose their series. A new host beyond MAX_ORIGINS is
+        ignored.
+        """
         if origin not in self._by_origin and len(self._by_origin) >= MAX_ORIGINS:
             return
         self._by_origin[origin] = coverage
@@ -154,7 +162,11 @@ class FarCounts(Collector):
             self._by_origin[origin] = tuple(counts)
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        """Yield one family per name; prometheus_client calls it at each scrape."""
+        """Yield one family per name; prometheus_client calls it at each scrape.
+
+        Each series has the origin and, as its site, OTHER. Yields nothing before a host has
+        reported counts.
+        """
         families: dict[str, CounterMetricFamily] = {}
         for origin, counts in sorted(self._by_origin.items()):
             for count in counts:

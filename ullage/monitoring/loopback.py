@@ -76,7 +76,11 @@ class _LoopbackServer(ThreadingHTTPServer):
         super().__init__((HOST, port), _Handler)
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        """Accept a connection; close the oldest if there are too many or descriptors are scarce."""
+        """Accept a connection; close the oldest if there are too many or descriptors are scarce.
+
+        Raises OSError if none can be accepted, after a pause of PAUSE_SECONDS where descriptors or
+        memory ran out.
+        """
         try:
             accepted, address = super().get_request()
         except OSError as error:

@@ -60,7 +60,10 @@ def limit_label(value: str, known: Collection[str]) -> str:
 
 
 def new_registry(role: str) -> CollectorRegistry:
-    """Return a registry with the metrics of the process, its version and its `role`."""
+    """Return a registry with the metrics of the process, its version and its `role`.
+
+    Switches off, for the whole process, the `_created` series of prometheus_client.
+    """
     disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)

@@ -58,7 +58,10 @@ class CaptureGrant:
 
     @classmethod
     def decode(cls, signed: bytes) -> CaptureGrant:
-        """Return the grant in `signed`; RecordError `malformed` for anything else."""
+        """Return the grant in `signed`.
+
+        Raises RecordError `malformed` for anything else. The signature is not verified here.
+        """
         head, key = unframe(signed)
         try:
             fields = read_json(head)
@@ -94,7 +97,11 @@ class CaptureSealer:
         self._keys: dict[str, _VisitKey] = {}
 
     def seal(self, plain: bytes) -> bytes:
-        """Return the grant with its length, a unique nonce, and `plain` encrypted."""
+        """Return the grant with its length, a unique nonce, and `plain` encrypted.
+
+        The site is read from `plain`, a capture; each site has a key of its own, which is replaced
+        after RENEW_SECONDS.
+        """
         site, now = _site_of(plain), self._wall()
         with self._lock:
             key = self._keys.get(site)
@@ -151,8 +158,9 @@ class CaptureOpener:
     def open(self, sealed: bytes, key_id: str) -> tuple[bytes, CaptureGrant | None]:
         """Return the plain bytes and the grant, None if its signer is unknown.
 
-        The caller asks the grant whether it covers the capture. Raises RecordError as
-        `SealOpener.open` does, or `malformed`.
+        The caller asks the grant whether it covers the capture. Raises RecordError: `malformed`,
+        `not_authentic` if it cannot be decrypted or the grant's signature is wrong, or as
+        `SealOpener.open` does.
         """
         enclosed, box = unframe(sealed)
         self.verifier.refresh()

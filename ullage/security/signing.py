@@ -108,9 +108,10 @@ class Verifier:
         return "" if self.known else "no signer is known, so no record is accepted"
 
     def verify(self, signer: str, signature: str, purpose: str, *parts: bytes) -> None:
-        """Raise RecordError unless `signer` signed these parts.
+        """Raise RecordError unless `signer` signed these parts for `purpose`.
 
-        The reason is `unknown_signer`, or `not_authentic` for a wrong signature.
+        The reason is `unknown_signer`, or `not_authentic` for a wrong or malformed signature. An
+        unknown signer makes it read the keys again first.
         """
         self.refresh(now=signer not in self.known)
         public = self.known.get(signer)

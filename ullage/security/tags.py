@@ -83,9 +83,10 @@ def _to_words(values: Rows) -> Halves:
 
 
 def _lay_out_equal(words: Halves, length: int) -> MessageBlocks:
-    """Lay out messages of equal length.
+    """Lay out messages of equal length in bytes.
 
-    The bytes to keep in each half block, and the padding, are the same number for all.
+    The bytes to keep in each half block, and the padding, are the same number for all. `words` are
+    the values as 64-bit halves; bytes beyond the length are ignored.
     """
     count, is_full = _count_blocks(length), length > 0 and length % BLOCK == 0
     blocks = np.empty((count, len(words), 2), _HALF)
@@ -103,7 +104,11 @@ def _lay_out_equal(words: Halves, length: int) -> MessageBlocks:
 def _lay_out_mixed(
     words: Halves, lengths: Lengths, count: int, rows: npt.NDArray[np.int64] | None
 ) -> MessageBlocks:
-    """Lay out messages of different lengths with `count` blocks each."""
+    """Lay out messages of different lengths with `count` blocks each.
+
+    All lengths must need that many. `rows` are their places among all messages, None for all in
+    order.
+    """
     blocks = np.zeros((count, len(words), 2), _HALF)
     for half in range(min(2 * count, words.shape[1])):
         blocks[half // 2, :, half % 2] = words[:, half]
@@ -174,7 +179,11 @@ class Tagger(Cmac):
         return out
 
     def _chain(self, laid: MessageBlocks, out: Tags) -> None:
-        """Run CBC over the blocks of messages, in pieces, one block position at a time."""
+        """Run CBC over the blocks of messages, and write the tags to `out`.
+
+        It works in pieces of PIECE messages, one block position at a time. `out` has one row more
+        than there are messages, because the cipher writes up to a block beyond.
+        """
         scratch = np.empty((min(PIECE, laid.blocks.shape[1]), 2), _HALF)
         for first in range(0, laid.blocks.shape[1], PIECE):
             part = slice(first, first + PIECE)

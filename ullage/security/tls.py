@@ -174,7 +174,7 @@ class Trust:
         """Return a client context from the files as they are now.
 
         It requires TLS 1.2 or newer and checks host names. Raises ConfigError, which says which
-        file is wrong.
+        file is wrong. Without a CA file, the machine's authorities are trusted.
         """
         # since Python 3.10: TLS 1.2 or newer, and names are checked
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -311,9 +311,10 @@ def _read_file(knob: str, path: Path, *, secret: bool) -> bytes:
 def _load_pair(
     context: ssl.SSLContext, certificate: Path, key: Path, unreadable: ConfigError
 ) -> None:
-    """Load a certificate and its key into `context`; raises ConfigError, which says what is wrong.
+    """Load a certificate and its key into `context`.
 
-    Raises `unreadable` if no part can be read.
+    Raises ConfigError if the key has a password or does not belong to the certificate, and
+    `unreadable` for any other fault, such as a file that is gone.
     """
 
     def password() -> NoReturn:
@@ -384,9 +385,10 @@ class _ReadAgain(ssl.SSLContext):
         server_hostname: str | bytes | None = None,
         session: ssl.SSLSession | None = None,
     ) -> ssl.SSLSocket:
-        """Wrap as the standard library does, with a new context.
+        """Wrap as the standard library does, with a context that is loaded anew from the files.
 
-        Raises OSError if the peer has already gone.
+        Raises ConfigError if a file is wrong now, OSError if the peer has already gone or the
+        handshake fails; the socket is closed then.
         """
         if do_handshake_on_connect:
             sock.getpeername()
