@@ -25,6 +25,7 @@ other documents and can be computed again. Each class declares how a store index
     Suppression         SUP-…; SUP-…:lifted               search, append-only
     Hold                incident:time                     a command, append-only
     FraudCase           tenant:incident:subject:digest    search, append-only
+    ShiftHandover       HND-…; HND-…:accepted             search, append-only
     Audit               random                            search, append-only
     Notification        incident:channel:what             alert
     WorkItem            the incident's id                 alert and search (a projection)
@@ -40,6 +41,7 @@ from alerts.records.decision import (
     Hold,
     Notification,
     PendingDecision,
+    ShiftHandover,
     Suppression,
 )
 from alerts.records.document import (
@@ -116,6 +118,7 @@ __all__ = [
     "PostRemoval",
     "Presence",
     "Severity",
+    "ShiftHandover",
     "Sighting",
     "SiteDay",
     "Sketched",
@@ -136,7 +139,7 @@ CLASSES: tuple[type[Document], ...] = (
     Suppression, Hold, Audit, Notification, Original, KeyCheck, CollectorHeartbeat,
     SiteDay, GapReason, DaySheet, WorkItem, Presence, FraudCase, DutyRecord, DutiesKnown,
     Holding,
-    PendingDecision,
+    PendingDecision, ShiftHandover,
 )  # fmt: skip
 VERSION = SCHEMAS["incidents"]
 """Version of the classes and their filters.

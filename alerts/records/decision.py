@@ -248,6 +248,29 @@ class Hold(Document):
     released: bool = False
 
 
+class ShiftHandover(Document):
+    """What one shift hands over to the person who takes over: a note, and what was open.
+
+    With `accepts`, the receiver accepted the handover with that id. Only `by` and `receiver` are
+    shown a handover.
+    """
+
+    columns = ("receiver",)
+    seen_at_once = True
+
+    at: datetime
+    by: str
+    receiver: str
+    note: str = ""
+    undecided: int = 0
+    """Number of undecided incidents."""
+    due: int = 0
+    """Number of incidents that were due within a day, or overdue."""
+    incidents: tuple[str, ...] = ()
+    """The most urgent of both."""
+    accepts: str = ""
+
+
 class FraudCase(Document):
     """A fraud case of one customer, by pseudonym: when it began, what the caller knew, its outcome.
 

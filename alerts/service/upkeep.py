@@ -45,6 +45,7 @@ from alerts.records import (
     Original,
     PendingDecision,
     Presence,
+    ShiftHandover,
     Sighting,
     SiteDay,
     Suppression,
@@ -88,6 +89,7 @@ NAMING: tuple[type[Exposure | Background | FraudCase], ...] = (
 LEDGER: tuple[type[Document], ...] = (SiteDay, DaySheet, GapReason)
 RECORDS: tuple[type[Document], ...] = (
     Sighting, Claim, Holding, Presence, Decision, PendingDecision, Suppression, Hold, Audit,
+    ShiftHandover,
     Notification, CollectorHeartbeat,
     WorkItem,
     FraudCase, DutyRecord, Incident,

@@ -61,6 +61,7 @@ from alerts.records import (
     Original,
     PendingDecision,
     Presence,
+    ShiftHandover,
     Sighting,
     SiteDay,
     Suppression,
@@ -182,7 +183,9 @@ FOLDED = (
     SiteDay, DaySheet,
     Incident, Notification, WorkItem, DutyRecord, DutiesKnown, Holding,
 )  # fmt: skip
-SAID = (Decision, PendingDecision, Suppression, Hold, GapReason, Audit, FraudCase)
+SAID = (
+    Decision, PendingDecision, Suppression, Hold, GapReason, Audit, FraudCase, ShiftHandover,
+)  # fmt: skip
 ALERT: Rights = (
     (FOLDED, (*SEEN, "index", "delete", "maintenance")),
     (SAID, (*SEEN, "delete", "maintenance")),

@@ -35,7 +35,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import cast
 
@@ -48,7 +48,6 @@ from alerts.records import (
     Incident,
     KeyCheck,
     PendingDecision,
-    Sighting,
     Status,
     Suppression,
     WorkItem,
@@ -509,64 +508,22 @@ class Recent:
 
     customers: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     incidents: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    opened: Counter[tuple[date, str]] = field(default_factory=Counter)
-    """By day, in the requested time zone, and severity."""
 
 
-def count_recent(
-    store: IncidentStore, now: datetime, zone: tzinfo = UTC, tenant: str = ""
-) -> Recent:
+def count_recent(store: IncidentStore, now: datetime) -> Recent:
     """Return the counts of incidents opened in the `WINDOW` (30 days) before `now`.
 
-    They are of one tenant or, for "", of all; days are those of `zone`. False positives are left
-    out.
+    False positives are left out.
     """
-    recent, days = Recent(), _list_days(now, zone, whole=False)
-    begins = [now - WINDOW, *(_day_start(day, zone) for day in days[1:]), now + timedelta(days=1)]
-    where = DocumentFilter(
-        {**_optional_tenant(tenant), "stage": ("open", "closed"), "status": REAL}
-    )
+    recent, begins = Recent(), (now - WINDOW, now + timedelta(days=1))
+    where = DocumentFilter({"stage": ("open", "closed"), "status": REAL})
     by = ("tenant", "scenario", "origin", "severity")
     for group in store.tally(WorkItem, where, by, "customers", begins):
         whose, scenario, origin, severity = group.values
         recent.customers[whose, scenario or NO_SCENARIO, severity] += group.total
         recent.incidents[whose, origin, severity] += group.count
-        recent.opened[days[group.span], severity] += group.count
     return recent
-
-
-def list_days(now: datetime, zone: tzinfo) -> list[date]:
-    """List the 30 days of the `WINDOW` in `zone`, ascending; the last is today."""
-    return _list_days(now, zone, whole=True)
-
-
-def count_sightings(
-    store: IncidentStore, days: Sequence[date], zone: tzinfo, tenant: str = ""
-) -> list[int]:
-    """Return the number of sightings on each of `days`, in order.
-
-    `days` are consecutive and at least one, and begin at midnight in `zone`. Only those of `tenant`
-    count unless it is "".
-    """
-    edges = [_day_start(day, zone) for day in (*days, days[-1] + timedelta(days=1))]
-    counts = {
-        group.span: group.count
-        for group in store.tally(Sighting, DocumentFilter(_optional_tenant(tenant)), (), "", edges)
-    }
-    return [counts.get(n, 0) for n in range(len(days))]
 
 
 def _optional_tenant(tenant: str) -> dict[str, tuple[str, ...]]:
     return {"tenant": (tenant,)} if tenant else {}
-
-
-def _day_start(day: date, zone: tzinfo) -> datetime:
-    return datetime.combine(day, time(), zone).astimezone(UTC)
-
-
-def _list_days(now: datetime, zone: tzinfo, *, whole: bool) -> list[date]:
-    """Return the days of the `WINDOW`; its partial first day only unless `whole`."""
-    today = now.astimezone(zone).date()
-    first = (now - WINDOW).astimezone(zone).date()
-    count = WINDOW.days if whole else (today - first).days + 1
-    return [today - timedelta(days=back) for back in reversed(range(count))]

@@ -140,6 +140,8 @@ TARGETS = (
     mark_for_translation("incidents as %(form)s"),
     mark_for_translation("%(count)s incidents as %(form)s"),
     mark_for_translation("suppression %(id)s"),
+    mark_for_translation("handover %(id)s"),
+    mark_for_translation("handover %(id)s to %(name)s"),
     mark_for_translation("suppression %(id)s for %(days)s days: %(conditions)s"),
     mark_for_translation(
         "rules %(kind)s version %(version)s instead of %(before)s, SHA-256 %(digest)s"

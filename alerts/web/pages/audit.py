@@ -88,6 +88,8 @@ DID: Mapping[str, Phrase] = {
     "lookup.sweep": Phrase("systematic look-up of numbers detected"),
     "original.reveal": Phrase("original addresses shown"),
     "outcome.report": Phrase("fraud case reported"),
+    "handover.write": Phrase("shift handed over"),
+    "handover.accept": Phrase("handover accepted"),
     "part.loss-accepted": Phrase("loss of a part accepted"),
     "rules.use": Phrase("rules activated"),
     "settings.second_person": Phrase("one person decides reporting deadlines"),

@@ -25,6 +25,7 @@ from alerts.cases.actions import (
     require_owner,
     select_refused,
 )
+from alerts.cases.handovers import ShiftHandovers
 from alerts.cases.incident_list import find_history, find_tokens, parse_tokens
 from alerts.cases.queue import ORDERS, ORIGINS, TABS, IncidentQueue, QueueFilter, QueuePage
 from alerts.cases.suppressions import find_suppressed
@@ -317,6 +318,7 @@ def show_queue(
         counts=queue.counts(replace(view, seller="")),
         by_severity=queue.open_by_severity(view),
         silent=find_suppressed(site.duties, [row.incident for row in queue_result.rows]),
+        handovers=ShiftHandovers(site.store, site.trail).find_waiting(site.principal.name),
         waiting=_find_waiting(site.store, [row.incident for row in queue_result.rows]),
         seller=find_history(site.store, parse_tokens(asked.seller), asked.tenant)
         if asked.seller

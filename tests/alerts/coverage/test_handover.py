@@ -52,15 +52,9 @@ def sections(page: str) -> dict[str, str]:
     return {html.unescape(title): text for title, text in cards}
 
 
-def test_page_lists_each_incident_once_with_reason_and_gaps(browser, shift):
+def test_page_lists_each_incident_once_and_all_gaps(browser, shift):
     parts = sections(browser.get(f"/handover?since={SINCE}").text)
-    rows = parts["Incidents"].split("<tr class=")[1:]
-    why = {re.findall(ID, row)[0]: re.findall(r'class="chip">([^<]+)<', row) for row in rows}
-    assert why == {
-        "INC-NEW": ["new", "undecided", "unassigned"],
-        "INC-OLD": ["undecided", "unassigned"],
-    }
-    assert len(rows) == len(why)
+    assert sorted(re.findall(ID, parts["Incidents"])) == ["INC-NEW", "INC-OLD"]
     blind = parts["Coverage gaps"]
     assert "board" in blind
     assert "no heartbeat" in blind
