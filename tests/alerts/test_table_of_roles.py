@@ -58,6 +58,8 @@ BODIES = {
     "/v1/assess": None,
     "/assess": None,
     "/assess/{name}/open": None,
+    "/handover": None,
+    "/handover/accept": None,
     "/incidents/bulk": None,
     "/accounts/add": None,
     "/accounts/roles": None,
