@@ -98,9 +98,7 @@ def test_handover_is_shown_only_to_both_people(browser, taker, log_in):
     assert accept(other, card).status_code == 400
 
 
-def test_only_who_may_decide_can_take_over(
-    browser, accounts, log_in, context
-):
+def test_only_who_may_decide_can_take_over(browser, accounts):
     add_account(accounts, "Chen", ["analyst"], ["bank"])
     add_account(accounts, "Wu", ["auditor"], [ALL])
     page = browser.get("/handover").text
