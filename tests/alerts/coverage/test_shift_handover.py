@@ -40,8 +40,8 @@ def hand_over(browser: Browser, **typed: str):
 
 
 def waiting(page: str) -> str:
-    found = re.search(r'<section class="next" id="waiting">.*?</section>', page, re.DOTALL)
-    return html.unescape(found[0]) if found else ""
+    card = re.search(r'<section class="next" id="waiting">.*?</section>', page, re.DOTALL)
+    return html.unescape(card[0]) if card else ""
 
 
 def accept(browser: Browser, page: str):
