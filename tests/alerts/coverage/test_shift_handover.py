@@ -91,11 +91,11 @@ def test_refused_handover_marks_its_field_and_keeps_the_rest(browser, taker, sto
 
 def test_handover_is_shown_only_to_both_people(browser, taker, log_in):
     hand_over(browser)
-    other = log_in("lead")
-    page = other.get("/handover").text
+    lead = log_in("lead")
+    page = lead.get("/handover").text
     assert NOTE not in html.unescape(page)
     card = waiting(taker.get("/handover").text)
-    assert accept(other, card).status_code == 400
+    assert accept(lead, card).status_code == 400
 
 
 def test_only_who_may_decide_can_take_over(browser, accounts):
