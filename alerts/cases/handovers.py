@@ -74,7 +74,7 @@ class ShiftHandovers:
             raise QueryError("no handover with that id waits for you: open the page again")
         accepted = handover.model_copy(
             update={
-                "id": _accepted_id(entry),
+                "id": _acceptance_id(entry),
                 "at": self.trail.clock.now(),
                 "accepts": entry,
                 "note": "",
@@ -108,5 +108,5 @@ class ShiftHandovers:
         ]
 
 
-def _accepted_id(entry: str) -> str:
+def _acceptance_id(entry: str) -> str:
     return f"{entry}:accepted"
