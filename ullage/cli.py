@@ -63,6 +63,7 @@ HELP: Mapping[str, str] = {
         "Open encrypted posts with the keys of two officers; list them; make a key; write and"
         " verify a package for a court."
     ),
+    "honeytoken": "Plan honeytokens: how many a partner needs, with rows that reach nobody.",
     "incidents": "List, show, decide, suppress and export incidents.",
     "ingest": "Read posts that another collector wrote; a refused line is named by its number.",
     "intake": (
