@@ -366,8 +366,8 @@ class Scheduler:
     async def _drain(self) -> None:
         """Lease nothing more, wait up to DRAIN_SECONDS (5 s) for leased pages, and close.
 
-        The canary site, the bus and the frontier are closed. Visits that are not done by then are
-        left as they are.
+        The finished pages are written; the canary site and the bus are closed. Visits that are not
+        done by then are left as they are.
         """
         self._stopping = True
         for visit, _ in self._visits.values():
