@@ -366,8 +366,9 @@ class Lexicon:
     def read_batch(self, batch: Batch, prescan_hits: PrescanHits) -> Sequence[TextTerms]:
         """Return terms and brands of each text in `batch`, as `read` finds them except in floods.
 
-        Places are bytes from the text's start. `prescan_hits` are the hits of `prescan` in
-        the batch.
+        In a text with over ENOUGH (4,096) hits only a part is read. A text without hits gets empty
+        TextTerms. Places are bytes from the text's start. `prescan_hits` are the hits of `prescan`
+        in the batch.
         """
         terms = [TextTerms()] * len(batch.starts)
         number, end = prescan_hits.words
@@ -394,7 +395,9 @@ class Lexicon:
     def _choose_stretches(self, form: Places, end: Places, size: int) -> Sequence[tuple[int, int]]:
         """Return the stretches to read of a text of `size` bytes, given the forms that it contains.
 
-        `form` u[n] are their numbers; `end` i64[n], ascending.
+        `form` u[n] are their numbers; `end` i64[n], ascending. Up to ENOUGH (4,096) hits all are
+        read. Beyond, hits in the middle of many repetitions of one form are left out until few
+        enough remain; the first and the last hit of each form always stay.
         """
         if len(form) <= ENOUGH:
             return list(stretches(end - self._margin, end + self._margin, size, apart=0))
@@ -557,7 +560,8 @@ def _begin_names(data: Bytes, end: Places) -> npt.NDArray[np.bool_]:
 def _resolve_meanings(forms: Iterable[_TermMatch]) -> Iterator[tuple[_TermMatch, LexiconEntry]]:
     """Yield each form with each of its meanings, in order of place.
 
-    An ambiguous term is yielded only where it has company within NEAR characters.
+    A meaning that needs company is yielded only where another term, a label or a brand is within
+    NEAR (40) characters before or behind.
     """
     matches = list(forms)
     accompanied = set[tuple[int, str]]()

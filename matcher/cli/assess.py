@@ -187,7 +187,12 @@ ABSENT = "load a customer list for {}"
 
 
 def show(console: Console, judged: Assessment) -> None:
-    """Print the assessment of a file, the answer first."""
+    """Print the assessment of a file, the answer first.
+
+    Each tenant with customers gets its verdict, each other one a line that nothing of it was found,
+    and each tenant without a valid list a line that it was not searched. Where nobody was found and
+    part of the file was not read, a line says that there is no verdict.
+    """
     name = printable(Path(judged.file.name))
     console.print(_file(name, judged))
     if not judged.is_exposed and not judged.is_whole:
@@ -370,7 +375,10 @@ def _points(reasons: Sequence[Reason]) -> Table:
 
 
 def _before(verdict: TenantVerdict, judged: Assessment) -> Text:
-    """Return what earlier incidents show about these customers."""
+    """Return what earlier incidents show about these customers, as a line of text.
+
+    Without access to incidents it says why they were not compared.
+    """
     earlier = verdict.earlier
     if earlier is None:
         return Text(f"not compared with earlier incidents: {judged.not_compared}", style="yellow")

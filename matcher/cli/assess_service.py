@@ -84,9 +84,10 @@ class AssessmentQueue:
 
     @contextlib.contextmanager
     def place(self, tenants: str) -> Iterator[QueuePlace]:
-        """Yield a place for a file that will be received.
+        """Yield a place for a file that will be received, and give it up afterwards.
 
-        Raises `FullError` if there is none.
+        `tenants` names the sender. Raises `FullError` if MOST_OF_ALL (64) files wait, or
+        MOST_OF_ONE (8) of this sender.
         """
         mine = QueuePlace(tenants)
         with self._changed:
@@ -122,8 +123,8 @@ class AssessmentQueue:
         """Wait for this file's turn, and keep it within this context.
 
         Every `seconds`, `say` is called with the number of the caller's files before it, the
-        current one included; it raises if the client is gone. Raises `FullError` if the turn takes
-        too long to come.
+        current one included; it raises if the client is gone. Raises `FullError` if the turn has
+        not come within TURN_SECONDS (60 s).
         """
         until = clock.monotonic() + TURN_SECONDS
         with self._changed:
@@ -142,7 +143,10 @@ class AssessmentQueue:
                 self._changed.notify_all()
 
     def _began(self, mine: QueuePlace, seconds: float) -> bool:
-        """Return whether this file's turn comes within that many seconds."""
+        """Return whether this file's turn comes within that many seconds; if so, take it.
+
+        Senders take turns: the one that was served the longest ago goes first.
+        """
         with self._changed:
             if not self._changed.wait_for(
                 lambda: self._now is None and self._next() is mine, seconds
@@ -177,9 +181,11 @@ def received(
 ) -> Iterator[int]:
     """Yield the descriptor of a sealed file in memory with the content of the frames.
 
-    With `framed`, the frames are kept. `began` is when the sender was told to begin, in seconds of
-    `clock.monotonic`; its speed is measured from there. Raises `RecordError` for a file that is too
-    large or too slow, `FullError` if there is no room for it.
+    It is closed afterwards. With `framed`, the lengths of the frames are kept in it. `began` is
+    when the sender was told to begin, in seconds of `clock.monotonic`; its speed is measured from
+    there. Raises `RecordError` for a file that is too large or too slow (nothing for
+    SILENT_SECONDS, 30 s), `FullError` if there is no room for it, UnavailableError if the sender
+    disconnects.
     """
     held = os.memfd_create("dropped", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
@@ -203,7 +209,8 @@ def _pour(
 ) -> None:
     """Write frames into `held` as they arrive, up to the empty one.
 
-    Raises RecordError if a frame or the file is too large.
+    Each piece counts against the room of the queue. Raises RecordError if a frame exceeds its limit
+    or the file 1 GiB.
     """
     while left := assessing.LENGTH.unpack(head := pieces.exactly(assessing.LENGTH.size))[0]:
         if left > assessing.MOST_FRAME:
@@ -239,9 +246,10 @@ class _Pieces:
         return bytes(held)
 
     def some(self, most: int) -> bytes:
-        """Return at least one byte.
+        """Return at least one byte and at most `most`.
 
-        Raises `UnavailableError` if the other side closes, `RecordError` if it is too slow.
+        Raises `UnavailableError` if the other side closes, `RecordError` if, after GRACE_SECONDS
+        (60 s), the file arrives at less than SLOWEST (4 KiB) per second on average.
         """
         got = self.connection.recv(min(most, PIECE))
         if not got:
@@ -297,7 +305,11 @@ class AssessmentService:
     queue: AssessmentQueue = field(default_factory=AssessmentQueue)
 
     def accept(self, connection: socket.socket) -> None:
-        """Serve a connection in a thread of its own, or refuse it."""
+        """Serve a connection in a thread of its own, or refuse it by closing it.
+
+        It is refused if its user is not permitted, or if descriptors are scarce; that is logged and
+        counted.
+        """
         is_known = peer_of(connection) in self.users
         if not is_known or are_scarce():
             log.get("match").warning(
@@ -326,7 +338,12 @@ class AssessmentService:
     def _answer(
         self, connection: socket.socket, question: assessing.AssessmentRequest, whose: str
     ) -> str:
-        """Answer a request; return its outcome, "" if there was nothing to assess."""
+        """Answer a request; return its outcome, "" for a question about the service itself.
+
+        A file that is refused (too large, too slow, no room) gets an answer that says why, and the
+        outcome is "refused". Otherwise the outcome is that of `_judge`. UnavailableError is raised
+        if the client disconnects.
+        """
         if question.verb == "status":
             known = sorted(self.resolvable().intersection(question.tenants or ()))
             _say(
@@ -369,7 +386,12 @@ class AssessmentService:
     def _judge(
         self, connection: socket.socket, question: assessing.AssessmentRequest, file: int
     ) -> str:
-        """Have a file assessed by a process of its own; return the outcome."""
+        """Have a file assessed by a process of its own; return the outcome.
+
+        It is "judged", "failed" (also if it takes longer than `seconds` or dies, which the client
+        is told) or "gone" if the client disconnects. The process answers the client itself, and is
+        killed at the end.
+        """
         environment = {**os.environ, SUPERVISOR: str(os.getpid())}
         process = subprocess.Popen(
             self.program(connection.fileno(), file), stdin=subprocess.PIPE,
@@ -406,7 +428,10 @@ class AssessmentService:
 def _wait_for_end(
     process: subprocess.Popen[bytes], connection: socket.socket, clock: Clock, seconds: float
 ) -> str:
-    """Wait until the process has `ended`, its client is `gone`, or it is `late`."""
+    """Wait until the process has `ended`, its client is `gone`, or it is `late`.
+
+    It is late after `seconds`. The process is not killed here.
+    """
     child = os.pidfd_open(process.pid)
     try:
         poll = select.poll()
@@ -461,7 +486,11 @@ def _say(connection: socket.socket, **what: object) -> None:
 
 @contextlib.contextmanager
 def listening(context: Context, outcomes: Counter) -> Iterator[None]:
-    """Serve dropped files of this data folder within this context, unless another match does."""
+    """Serve dropped files of this data folder within this context.
+
+    If another match does so already, nothing is served, which is logged. The socket is removed at
+    the end.
+    """
     settings = context.settings.match
     with contextlib.ExitStack() as stack:
         try:
@@ -496,7 +525,10 @@ def listening(context: Context, outcomes: Counter) -> Iterator[None]:
 
 
 def _accept(listener: socket.socket, service: AssessmentService) -> None:
-    """Accept connections until the listener is shut down."""
+    """Accept connections until the listener is shut down.
+
+    While descriptors or memory run out, it is logged and tried again after PAUSE_SECONDS.
+    """
     while True:
         try:
             connection, _ = listener.accept()

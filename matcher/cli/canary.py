@@ -34,9 +34,10 @@ def write_customers(path: Path) -> None:
 
 
 def enrol(context: Context) -> bool:
-    """Build and install the list unless a lasting one is there; return whether it did.
+    """Build and install the list of the canary unless a lasting one is there.
 
-    A failure never stops match.
+    Returns whether it did. Creates the tenant's keys. Nothing is done where the keys are kept
+    elsewhere. A failure never stops match: it is logged, and the result is False.
     """
     if context.keys.are_external(TENANT) or _lasts(context):
         return False
@@ -65,7 +66,10 @@ def enrol(context: Context) -> bool:
 
 
 def _lasts(context: Context) -> bool:
-    """Return whether a list is installed that does not expire soon."""
+    """Return whether a list is installed that is valid for more than RENEW (30 days).
+
+    Raises ConfigError if a list cannot be read.
+    """
     for epoch in list_generations(context.keys, TENANT, "match"):
         path = installation.path_of(context.data, TENANT, epoch)
         if path.is_file():

@@ -57,9 +57,10 @@ def _erase(context: Context, order: Order) -> Iterator[ErasureReport]:
 
 
 def say_erased(context: Context, tenant: str, epoch: int) -> None:
-    """Print, by number and date, customers of the installed list who were erased before.
+    """Print how many customers of the installed list were erased before, and when.
 
-    The list brings them back.
+    The list brings them back. Also says if the whole tenant was erased. Prints to standard error,
+    and nothing if nobody was.
     """
     known = Tombstones(context.data, tenant).all()
     if not known:
@@ -173,8 +174,9 @@ def resolved(
 ) -> dict[str, str]:
     """Return references by pseudonym (hex), after writing the audit log.
 
-    Pseudonyms in no list are left out. The reason of a `RecordError` is `off`, `approval`,
-    `too_many`, `budget`, `absent` or `damaged`.
+    Pseudonyms in no list are left out, so the result may be {}. Raises `RecordError`; its reason is
+    `off`, `approval`, `too_many` (over MOST, 100,000), `budget` (more than `reference_budget` a
+    day, which is logged in the audit log), `absent` or `damaged`.
     """
     tenant, approval = _read_approval(context, question)
     if len(wanted) > MOST:
@@ -241,7 +243,8 @@ def count_requested(context: Context, tenant: str) -> int:
 def _read_approval(context: Context, question: AssessmentRequest) -> tuple[str, ReferenceApproval]:
     """Return the tenant whose references are requested, and the approval.
 
-    Raises `RecordError` if it is not sufficient.
+    Raises `RecordError`: `approval` if not exactly one tenant is named or too few people other than
+    the requester approved, `off` if the tenant has no approvals set.
     """
     approval, tenants = question.approval, question.tenants or ()
     if approval is None or len(tenants) != 1:

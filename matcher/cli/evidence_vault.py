@@ -59,7 +59,12 @@ class Reception:
         self._captures = CaptureOpener(opener, verifier)
 
     def capture(self, record: Record) -> Capture:
-        """Return the capture in `record`; a `RecordError` says why there is none."""
+        """Return the capture in `record`.
+
+        If its signer is unknown, or the grant does not cover its site and time, it is returned as
+        one of the site OTHER without a category, and counted. Raises `RecordError`, which says why
+        there is none: another schema, not authentic, malformed.
+        """
         schema = _schema(record)
         if schema != CAPTURE_SCHEMA:
             raise RecordError("schema")
@@ -147,7 +152,8 @@ class Relay:
     def pass_on(self, beats: Iterable[Heartbeat], customers: Mapping[str, int]) -> None:
         """Pass on heartbeats, durably, with the number of customers of each tenant.
 
-        A heartbeat that arrived before is skipped, since a newer one has been passed on.
+        A heartbeat that arrived before is skipped, since a newer one has been passed on. Also
+        exports their coverage and counts as metrics. Raises UnavailableError if the bus is down.
         """
         for beat in beats:
             if not self.pulse.is_news(beat):
@@ -187,7 +193,11 @@ class Keeper:
         self._size = self.vault.size()
 
     def keep(self, matcher: Matcher, reading: CaptureReading, finding: Finding) -> None:
-        """Encrypt the capture of `reading` if its finding is high or above, before publication."""
+        """Encrypt the capture of `reading` if its finding is high or above, before publication.
+
+        Nothing is kept without the officers' keys, for a tenant with `evidence` off, or for further
+        parts of a finding. A failure is counted and logged, never raised: detection comes first.
+        """
         if (
             self._pair is None
             or finding.part > 1

@@ -107,7 +107,8 @@ class Examination:
     def signed(self) -> SignedFindings:
         """Return the findings from which alert makes an incident, signed by `assess`.
 
-        Their originals are encrypted for the tenant's console.
+        With them are their tenants, by id; both are empty if nothing was found. Their originals are
+        encrypted for the tenant's console. Publishes nothing.
         """
         findings = list(build_findings(self.matcher, self.reading, self.context.clock.now()))
         if not findings:
@@ -137,7 +138,9 @@ def examine(
 ) -> Examination:
     """Read and assess `file`, which is reported as `named`.
 
-    Raises `ConfigError` if there is no customer to search for.
+    `desk` gives access to earlier incidents, if there is any. Raises `ConfigError` if there is no
+    customer list to search, or the wanted tenant is unknown. Parts that cannot be read do not
+    raise: they are listed in the result.
     """
     known = find_tenants(context) | {*installation.tenants(context.data)} - {CANARY}
     if wanted.tenant:
@@ -175,7 +178,9 @@ def open_incidents(
 ) -> dict[str, IncidentReference]:
     """Publish findings for alert on the bus; return the incident of each tenant.
 
-    Waits at most `wait` seconds.
+    Waits at most `wait` seconds. Returns {} without findings. Where this host cannot see the
+    incidents, or alert has not processed a finding in time, the reference says so instead of an
+    incident. Raises UnavailableError if the bus is down.
     """
     if not signed.records:
         return {}
@@ -204,7 +209,9 @@ def _read(
 ) -> CaptureReading:
     """Return the file as one capture of a site of its own.
 
-    Parts that were not read are added to `outcomes`.
+    `given` are the file and the name to report. Parts that were not read are added to `outcomes`.
+    Raises nothing for a part that fails; in a file on which an earlier process died, nothing is
+    unpacked again.
     """
     file, named = given
     capture = capture_of(named, b"", context.clock.now()).model_copy(
@@ -274,10 +281,10 @@ class _Customer:
 
 
 def _lines(matcher: Matcher, reading: CaptureReading) -> Iterator[str]:
-    """Yield a line per customer.
+    """Yield a line of CSV per customer, by tenant and pseudonym, without a header.
 
-    The number of listed matches is limited; of customers in none of them, only the pseudonym is
-    given.
+    The number of listed matches is limited; of customers in none of them, only the pseudonym and
+    the tenant are given.
     """
     for lists in matcher.lists:
         customers: dict[str, _Customer] = {}
@@ -343,7 +350,9 @@ class AssessmentStream:
 def serve_one(context: Context, descriptor: int, file: int) -> None:
     """Answer the request on standard input for the file that is open as `file`.
 
-    The client is at the socket `descriptor`.
+    The client is at the socket `descriptor`, which is closed at the end. Switches off core dumps,
+    and makes this process the first to be ended when memory runs out. An error of ullage, or too
+    little memory, is reported to the client and raised.
     """
     no_core_dumps()
     with contextlib.suppress(OSError):
@@ -374,7 +383,10 @@ def serve_one(context: Context, descriptor: int, file: int) -> None:
 def _resolve(
     context: Context, question: assessing.AssessmentRequest, file: int, answer: AssessmentStream
 ) -> None:
-    """Send the customer references of the received pseudonyms, or the reason why there are none."""
+    """Send the customer references of the received pseudonyms, or the reason why there are none.
+
+    They are sent REFERENCES at a time. `file` has the pseudonyms, separated by white space.
+    """
     with open(file, "rb", closefd=False) as received:
         wanted = received.read().decode("ascii", "replace").split()
     try:
@@ -390,7 +402,11 @@ def _resolve(
 def _assess(
     context: Context, question: assessing.AssessmentRequest, file: Path, answer: AssessmentStream
 ) -> None:
-    """Send the verdict, the customers and the findings of the received file."""
+    """Send the verdict, the customers and the findings of the received file.
+
+    With `to_open` the findings are published instead of sent; findings larger than `hold_bytes` are
+    neither, and the answer says so. May go on in a forked process (`supervise`).
+    """
     note = supervise()
     with ExitStack() as stack:
         desk = desk_of(context, stack, to_open=False)
@@ -422,7 +438,7 @@ def _assess(
 
 
 def _tell_customers(examined: Examination, answer: AssessmentStream) -> None:
-    """Send the customers as CSV, in pieces."""
+    """Send the customers as CSV, in pieces of about LINE characters; the last one may be empty."""
     held = ""
     for line in examined.customers():
         held += line
@@ -435,7 +451,8 @@ def _tell_customers(examined: Examination, answer: AssessmentStream) -> None:
 def _records(context: Context, received: int) -> SignedFindings:
     """Return the findings that were sent back to be opened as incidents.
 
-    Raises `RecordError` for one that `assess` on this machine did not sign.
+    They are read from the descriptor `received`. Raises `RecordError` for one that `assess` on this
+    machine did not sign.
     """
     signer = keys.load_signer(context.keys, "assess")
     verifier = Verifier(lambda: {signer.name: signer.private.public_key()})

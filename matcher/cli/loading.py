@@ -59,7 +59,8 @@ def load_known(
 ) -> MatchInputs:
     """Return the inputs of matching: everything installed, one tenant's, or those for `lists`.
 
-    Without `words` the lexicon is empty.
+    Without `words` the lexicon is empty. Freezes the garbage collector, so that objects made until
+    now are never examined again. Raises ConfigError if a lexicon or a list is invalid.
     """
     lists = installation.load(context, tenant) if lists is None else lists
     tenants = {t.tenant: context.tenant(t.tenant) for t in lists}
@@ -137,7 +138,11 @@ def known_here(
 
 
 def keep_freed_memory() -> bool:
-    """Keep up to 96 MiB of freed memory in this process; return whether libc supports it."""
+    """Keep up to 96 MiB of freed memory in this process; return whether libc supports it.
+
+    False means that nothing or only a part was set. Also asks for large pages where the system has
+    them.
+    """
     library = ctypes.CDLL(None)
     mallopt = getattr(library, "mallopt", None)
     if mallopt is None:

@@ -99,9 +99,10 @@ class FaultReports:
     counts: Counter[DetectorFault] = field(default_factory=Counter)
 
     def add(self, reading: CaptureReading) -> bool:
-        """Count the faults of a capture.
+        """Count the faults of a capture, and return whether it becomes a dead letter.
 
-        Returns whether it becomes a dead letter, so that it can be matched again.
+        As a dead letter it can be matched again. Only captures with a reason do, and of each fault
+        only the first MOST_LETTERS (50). The first occurrence of a fault is logged.
         """
         reasons = {*reading.reasons}
         faults = reading.faults or [
@@ -173,8 +174,10 @@ class MatchStage:
     def handle(self, records: Sequence[Record]) -> list[DeadRecord]:
         """Match a batch; findings are durable on return.
 
-        Returns the captures that were not read completely, each for a dead letter. If a part of
-        matching fails on a capture, only that part's result is lost (`ullage.guard`).
+        Heartbeats are passed on. Reloads changed lists first. Returns the captures that were not
+        read completely, each for a dead letter. If a part of matching fails on a capture, only that
+        part's result is lost (`ullage.guard`). Raises RecordError for a record that is no capture,
+        UnavailableError if the bus is down.
         """
         self._renew()
         beats = [
@@ -193,7 +196,10 @@ class MatchStage:
     def _match(
         self, records: Sequence[Record], readings: Iterable[CaptureReading]
     ) -> list[DeadRecord]:
-        """Publish the findings of the captures in `records`."""
+        """Publish the findings of the captures in `records`; return those that become dead letters.
+
+        Counters change only when all findings are durable.
+        """
         now, seen, asides = self.context.clock.now(), list[Callable[[], None]](), list[DeadRecord]()
         outbox = FindingOutbox(self.findings, self.writing)
         for record, reading in zip(records, readings, strict=True):
@@ -230,7 +236,7 @@ class MatchStage:
     ) -> Iterator[Finding]:
         """Yield `findings` without those of a canary post that crawl did not publish.
 
-        Anybody can post its text.
+        Anybody can post its text. Such a post is counted.
         """
         is_false = False
         for finding in findings:
@@ -269,7 +275,8 @@ class MatchStage:
     def _renew(self) -> None:
         """Reload watchlists and lexicons after a file changed or a list expired.
 
-        The encryption keys are rotated once a day.
+        The encryption keys are rotated, and the canary enrolled, once a day. A failed reload is
+        logged, and the former lists stay in use; at the first load the error is raised.
         """
         today = self.context.clock.now().strftime("%Y%m%d")
         if today != self._key_day:

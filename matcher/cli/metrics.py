@@ -140,7 +140,10 @@ class MatchMetrics:
             self.assessed.labels(outcome)
 
     def show_lists(self, used: Mapping[str, TenantLists], lacking: Iterable[str]) -> None:
-        """Show these lists by tenant, and no customers for tenants that lack one."""
+        """Show these lists by tenant, and no customers for tenants that lack one.
+
+        Tenants in neither lose their series.
+        """
         shown = {
             **dict.fromkeys(lacking, 0),
             **{tenant: lists.customers for tenant, lists in used.items()},

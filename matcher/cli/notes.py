@@ -17,9 +17,11 @@ MOST_FILES = 2000
 
 
 def read_notes_beside(path: Path) -> list[str]:
-    """Return the notes in the folder of an archive that seems to be encrypted, and their names.
+    """Return the notes in the folder of an archive that seems to be encrypted.
 
-    At most MOST_FILES of the folder are looked at. A file that cannot be read is left out.
+    They may hold its password, as may the folder's name, which is the last one. Files named so come
+    first, and at most MOST are read; at most MOST_FILES of the folder are looked at. [] for a file
+    that does not seem to be an encrypted archive, or if something cannot be read.
     """
     with contextlib.suppress(OSError):
         with path.open("rb") as archive:

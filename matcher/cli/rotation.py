@@ -78,9 +78,12 @@ class KeyRotation:
             )
 
     def retire(self, *, early: bool = False) -> Iterator[str]:
-        """Destroy all keys but the newest.
+        """Destroy all keys but the newest, and yield a line for each.
 
-        Raises `ConfigError` if one is still needed, or if they are kept elsewhere.
+        For customer lists, their lists are removed too; each destruction is recorded in the audit
+        log first. `early` allows it for an index key before what needs the old one has expired.
+        Raises `ConfigError`, before anything is destroyed, if one is still needed, if there is no
+        newer one, or if they are kept elsewhere.
         """
         *old, newest = self._live()
         if self.purpose == "match" and not (

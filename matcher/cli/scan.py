@@ -164,7 +164,11 @@ class FileScan:
         return self._count > self._blank and not self._unread.matters
 
     def skip(self, outcome: UnreadPart) -> None:
-        """Record a part that was not read, of the current file or another."""
+        """Record a part that was not read, of the current file or another, and print it.
+
+        It is printed on standard error, and with `print_unread` as JSON too. What an earlier
+        process has printed is not printed again.
+        """
         self._outcomes.append(outcome)
         self._blank += outcome == (self._current, "empty")
         self._unread.add(outcome, self._current or outcome.path)
@@ -186,7 +190,10 @@ class FileScan:
     def pieces(
         self, files: Iterable[Path], progress: ReadProgress, count_customers: Callable[[], int]
     ) -> Iterator[Piece]:
-        """Yield the pieces of `files`, one file after the other."""
+        """Yield the pieces of `files`, one file after the other; "-" is standard input.
+
+        A file on which an earlier process died is left out, with a fault. Shows the progress.
+        """
         with ForkServer() as server:
             for path in files:
                 self._current = printable(path)
@@ -218,7 +225,8 @@ class FileScan:
     ) -> ScanLines:
         """Return the output for a batch.
 
-        Nothing is printed or recorded before all of it is known.
+        Nothing is printed or recorded before all of it is known. A part that fails costs only its
+        own lines.
         """
         guard, made = searched.guard, ScanLines([], [], [], set(), [])
         for tenant in lists:
@@ -238,7 +246,10 @@ class FileScan:
         return made._replace(terms=terms, values=values)
 
     def write(self, made: ScanLines, pieces: int) -> bool:
-        """Print the lines of a batch and record its values; return whether it has a customer."""
+        """Print the lines of a batch and record its values; return whether it has a customer.
+
+        A batch that an earlier process has printed is only recorded.
+        """
         if self._note is None or self._written.pieces >= self._note.resumed.pieces:
             sys.stdout.write("".join(made.lines))
             for row in made.terms:
@@ -277,8 +288,8 @@ def _list_customers(
 ) -> tuple[list[str], set[str], list[str]]:
     """Return the lines for a tenant's customers in a batch, their forms, and their pseudonyms.
 
-    They are of the key generation with most matches. If rows cannot be read, the customers are
-    those that a value alone proves.
+    They are of the key generation with most matches, of equals the newest. If rows cannot be read,
+    the customers are those that a value alone proves. All three are empty if nobody was found.
     """
     by_epoch = [
         (
@@ -364,10 +375,10 @@ def pieces_in(
 ) -> Iterator[Piece]:
     """Yield a file in windows: itself, or the members of a container.
 
-    `on_skipped` is called for each part that is not read. `server` starts the children that unpack.
-    A file with another name to report is `named`. If a lenient `guard` catches the fault of a
-    member, the remaining members are read. `given` is the content of standard input, if that is
-    read.
+    `on_skipped` is called for each part that is not read. A file without any content yields one
+    empty piece, so that it counts. `server` starts the children that unpack. A file with another
+    name to report is `named`. If a lenient `guard` catches the fault of a member, the remaining
+    members are read. `given` is the content of standard input, if that is read.
     """
     name = printable(named or path)
     try:
@@ -410,8 +421,10 @@ def is_empty(body: BinaryIO | bytes) -> bool:
 def files_under(paths: Sequence[Path], on_skipped: Callable[[UnreadPart], None]) -> Iterator[Path]:
     """Yield the files that `paths` name, folders walked in order; `-` is standard input.
 
-    Raises `ConfigError` if there is none. Links are not followed: `on_skipped` is called for those
-    that lead outside all `paths`, for unreadable folders, and for what is no file.
+    Raises `ConfigError` for the first path that is neither a file nor a folder, or cannot be read;
+    files before it have been yielded. Links are not followed: `on_skipped` is called for those that
+    lead outside all `paths`, for unreadable folders, and for what is no file. A folder without
+    files yields nothing.
     """
     whole = [os.path.realpath(path) for path in paths]
     for path in paths:
@@ -430,7 +443,11 @@ def files_under(paths: Sequence[Path], on_skipped: Callable[[UnreadPart], None])
 def _walk_files(
     folder: Path, whole: Iterable[str], on_skipped: Callable[[UnreadPart], None]
 ) -> Iterator[Path]:
-    """Yield the files below a folder; those in `whole` are read at their own place."""
+    """Yield the files below a folder; those that links name are read at their own place.
+
+    `on_skipped` is called for links that lead outside of `whole` or nowhere, unreadable folders,
+    and what is no file.
+    """
 
     def denied(error: OSError) -> None:
         on_skipped(UnreadPart(printable(Path(error.filename)), "denied"))

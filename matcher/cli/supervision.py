@@ -149,9 +149,11 @@ class _NotedSearch:
 def supervise(fork: Callable[[], int] = os.fork) -> SearchNote | None:
     """Fork a child that searches, and return its note there.
 
-    The parent exits with its last child's exit code. Returns None if output does not go to this
-    process's own standard output: then another program called this as a function, and a second
-    process would continue that program's work.
+    The parent does not return: it waits, starts another child if one dies by a signal, and exits
+    with the last child's exit code, or with 3 if children die several times in the same part.
+    Returns None, without a fork, if output does not go to this process's own standard output: then
+    another program called this as a function, and a second process would continue that program's
+    work.
     """
     if sys.__stdout__ is None or sys.stdout is not sys.__stdout__:
         return None

@@ -197,7 +197,8 @@ class Assessment:
     def as_dict(self, opened: Mapping[str, IncidentReference] | None = None) -> dict[str, object]:
         """Return the fields for `--json`.
 
-        `opened` is the incident of each tenant, if it was to be opened.
+        `opened` is the incident of each tenant, None if none was to be opened; then there is no
+        field `incidents`. Of the parts not read, at most MOST_LISTED (10,000) are listed.
         """
         counted = {"rows", "candidates", "failures", "skeleton", "unread", "estimated"}
         fields: dict[str, object] = self.whole.model_dump(include=counted) | {

@@ -157,7 +157,11 @@ def load(
 
 
 def _put_list(made: Path, home: Path, tenant: str, *, wanted: bool) -> None:
-    """Install the customer registry, or remove a former one that lacks some of these customers."""
+    """Install the customer registry, or remove a former one that lacks some of these customers.
+
+    A removal is printed on standard error. `wanted` decides; amendments of the former one are
+    deleted in any case.
+    """
     was_there = home.is_file()
     home.with_name(home.name + recorded.AMENDED).unlink(missing_ok=True)
     if wanted:
@@ -372,7 +376,11 @@ def _estimate(context: Context, source: Source, digests: str) -> None:
 
 
 def _install(context: Context, file: Path, tenant: str, *, shrink: bool) -> None:
-    """Check a built watchlist, or a delta, and install it on match's host."""
+    """Check a built watchlist, or a delta, install it on match's host, and print the result.
+
+    The audit log is written before it is installed. Raises ConfigError if the tenant or the list is
+    not valid, or if it is much smaller than before, unless `shrink` allows that.
+    """
     _require_tenant(context, tenant)
     installation.check_source(
         context.data, context.keys, tenant, file, context.clock.now(), shrink=shrink
@@ -591,7 +599,7 @@ def _note(context: Context, action: str, tenant: str, what: str) -> None:
 def _history(context: Context, tenant: str, *, as_json: bool) -> None:
     """Print the changes of watchlists on this machine, newest first.
 
-    They are loads with their sizes, when and by whom.
+    They are loads with their sizes, when and by whom, of one tenant or for "" of all.
     """
     found = [
         one for one in list_watchlist_changes(context.data / FOLDER) if tenant in ("", one.tenant)

@@ -66,7 +66,7 @@ class ColumnMapping(NamedTuple):
 def mappings(source: Source) -> list[ColumnMapping]:
     """Return the kind, certain or proposed, of each column of the first file.
 
-    It is [] for a list with one identifier a row.
+    The first rows are read. It is [] for a list with one identifier a row, and for standard input.
     """
     if source.long or str(source.paths[0]) == "-":
         return []
@@ -162,7 +162,10 @@ def mask_value(value: str) -> str:
 
 
 def _sample(source: Source) -> tuple[list[str], list[list[str]]]:
-    """Return the names of all columns of the first file, and the cells of its first rows."""
+    """Return the names of all columns of the first file, and the cells of its first rows.
+
+    At most LOOKED_AT (200) rows are read. A file without rows gives an empty list for each column.
+    """
     header = list[str]()
 
     def all_of(path: Path, names: Sequence[str]) -> list[int]:
@@ -180,7 +183,11 @@ def _sample(source: Source) -> tuple[list[str], list[list[str]]]:
 
 
 def _propose_kind(name: str, cells: Sequence[str]) -> str:
-    """Return the likely kind of a column whose name alone does not show it; "" for none."""
+    """Return the likely kind of a column whose name alone does not show it; "" for none.
+
+    A kind in BY_VALUE needs SHARE (0.8) of the filled cells; one that only the name suggests must
+    not be contradicted by them.
+    """
     filled = [_kinds(cell) for cell in cells if cell]
     by_value = next(
         (
@@ -319,8 +326,9 @@ def source_of(
 def confirmed(source: Source) -> Source:
     """Return `source` with its unknown columns mapped, after asking at the terminal.
 
-    Raises `ConfigError` with the command to use if nobody can be asked and the list cannot be read
-    without an answer.
+    Nobody is asked if nothing is unknown or everything is evident. Raises `ConfigError` with the
+    command to use if nobody can be asked and the list cannot be read without an answer, or if the
+    person does not agree.
     """
     columns = mappings(source)
     more, doubtful = list_proposed_kinds(columns), list_doubtful(columns)
@@ -371,9 +379,10 @@ def _ask(columns: Sequence[ColumnMapping]) -> list[ColumnMapping]:
 
 
 def _witness(option: str, long: str) -> list[str]:
-    """Return the names of the two columns of private attributes.
+    """Return the names of the two columns of private attributes; [] for "".
 
-    Raises ConfigError unless they are an amount and a date, or in a list with one identifier a row.
+    Raises ConfigError unless `option` names two different columns, if one has the name of a kind,
+    or for a list with one identifier a row (`long`).
     """
     names = [name.strip() for name in option.split(",")] if option else []
     if option and (len(names) != 2 or not all(names) or names[0] == names[1]):
@@ -414,8 +423,9 @@ def _files_of(file: Path) -> list[Path]:
 def print_report(report: Report, source: Source | None, tenant: str) -> None:
     """Print the result of reading a list.
 
-    It has columns to map, the first rejects by line, all by reason, totals, and private attributes
-    if wanted.
+    On standard error it has columns to map, the first SHOWN_REJECTS rejects by line, and if there
+    are more, all by reason; on standard output totals, and private attributes if wanted. A `source`
+    of None has no columns to map.
     """
     for name, kind in source.suggestions.items() if source else ():
         typer.echo(

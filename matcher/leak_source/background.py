@@ -31,9 +31,11 @@ MOST_CASES = 20_000
 def estimate_excess(members: Memberships, earlier: Array) -> Floats:
     """Return the log odds with which each candidate's customers are victims anyway: f64[C].
 
-    `earlier` has the customers of earlier cases; without any, all are 0. The conditional likelihood
-    Σ β·z − k_x·log Σ_x exp(β·z) (Breslow and Day, Statistical Methods in Cancer Research I, 1980,
-    chapter 7), less the ridge penalty, is maximised by Newton's method.
+    `earlier` has the row numbers of the customers of earlier cases, of which the last MOST_CASES
+    (20,000) count; without any, all are 0. The result lies between -LARGEST and LARGEST. The
+    conditional likelihood Σ β·z − k_x·log Σ_x exp(β·z) (Breslow and Day, Statistical Methods in
+    Cancer Research I, 1980, chapter 7), less the ridge penalty, is maximised by Newton's method, in
+    at most STEPS steps.
     """
     earlier = np.asarray(earlier)[-MOST_CASES:]
     beta = np.zeros(len(members.candidates))
@@ -81,7 +83,11 @@ class _Sample:
         return cls(rows, np.cumsum(counts) - counts, counts)
 
     def expect(self, beta: Floats, cases: Array) -> tuple[Floats, Floats]:
-        """Return the expected exposure of `cases`, f64[C], and its curvature, f64[C, C]."""
+        """Return the expected exposure of `cases`, f64[C], and its curvature, f64[C, C].
+
+        `beta` are the log odds, f64[C], and `cases` the number of cases in each stratum of the
+        sample.
+        """
         odds = np.exp(self.rows @ beta.astype(np.float32))
         total = np.add.reduceat(odds, self.starts)
         weight = odds / np.repeat(total, self.lengths)

@@ -144,10 +144,12 @@ class Memberships:
 
     @cached_property
     def unexaminable(self) -> dict[int, Reason]:
-        """Return the candidates about which nothing can be stated, with the reason.
+        """Return the candidates about which nothing can be stated, by number, with the reason.
 
-        A candidate that has all customers of some strata and none of the others (the bank's own
-        region) cannot be told from these strata. It is not excluded: it was not examined.
+        `too_few` is below FEW (20) customers, `too_few_of_staff` below FEW_OF_STAFF (200). A
+        candidate that has all customers of some strata and none of the others (the bank's own
+        region), to within ALL_OR_NONE (2 %), cannot be told from these strata (`equals_strata`). It
+        is not excluded: it was not examined.
         """
         totals = self.sizes.sum(axis=0)
         reasons = dict[int, Reason]()

@@ -66,9 +66,11 @@ class Density:
     def find_pairs(
         self, rows: npt.NDArray[np.bool_], strata: Array, singles: Floats
     ) -> list[tuple[int, int]]:
-        """Return the pairs to examine, greedily on what the best candidates leave over.
+        """Return the pairs to examine, the smaller number first, without repetition.
 
-        `singles` has the score of each candidate; -inf takes no part.
+        For each of the ANCHORS (5) best candidates, the PARTNERS (5) that best explain what it
+        leaves over are taken, judged by a sample of about FOR_PARTNERS (2,000) rows. `singles` has
+        the score of each candidate; -inf takes no part.
         """
         step = max(1, len(rows) // FOR_PARTNERS)
         rows, strata = rows[::step], strata[::step]
@@ -90,8 +92,9 @@ class Density:
     ) -> float:
         """Return the log likelihood ratio to chance of two sources, averaged over their shares.
 
-        The prior of a pair of shares is that of their sum, `weights` at the values of `THETA`.
-        `correction` is added to the density, before it is raised to `power`.
+        `shared` are the counts of rows by stratum: in the first, the second and both. The prior of
+        a pair of shares is that of their sum, `weights` at the values of `THETA`. `correction` is
+        added to the density, before it is raised to `power`.
         """
         c, d = shared.pair
         only_c = self._gain[IN_PAIRS[:, None], shared.present, c] @ shared.only_first

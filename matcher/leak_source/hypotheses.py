@@ -97,7 +97,8 @@ def score_none(scores: Scores, weights: Floats) -> float:
 def find_posterior(scores: Scores, candidates: Sequence[Candidate], prior_none: float) -> Posterior:
     """Return the posterior under a prior probability of "none of these" (Bayes' theorem).
 
-    The rest is divided between pairs and single candidates by their weights. A pair that was not
+    The hypotheses are none, each candidate with a weight, and each examined pair. The rest of the
+    prior is divided between pairs and single candidates by their weights. A pair that was not
     examined keeps its part of the pairs' prior.
     """
     weights = weigh(candidates, scores.singles)

@@ -100,7 +100,10 @@ class PostModel:
         return lru_cache(MOST_SHARED)(self.members.count_shared)
 
     def score(self, post: Post) -> Scores:
-        """Return the likelihoods of a post for each candidate, for pairs and for none of these."""
+        """Return the likelihoods of a post for each candidate, for pairs and for none of these.
+
+        A candidate that cannot be examined has -inf.
+        """
         rows = self.members.rows(post.customers)
         strata = self.members.strata[post.customers]
         counts, present = count_rows(rows, strata)
@@ -149,7 +152,10 @@ class PostModel:
         return np.asarray(terms.sum(axis=0) + of_all.sum(), np.float64)
 
     def _score_pair(self, shared: PairCounts, totals: Array, power: float) -> float:
-        """Score two sources as `Density.score_pair` does, drawn without replacement."""
+        """Score two sources as `Density.score_pair` does, drawn without replacement.
+
+        `totals` are the rows in each present stratum.
+        """
         c, d = shared.pair
         overlap = self._shared(c)[shared.present, d]
         sizes = self.members.sizes[shared.present]
@@ -166,7 +172,11 @@ class PostModel:
         return self._density.score_pair(shared, power, CANDIDATE_SHARES, float(correction))
 
     def _score_strata(self, present: Array, totals: Array) -> Floats:
-        """Return the log ratio of the rows' strata, each candidate's composition to the bank's."""
+        """Return the log ratio of the rows' strata: f64[C].
+
+        It compares each candidate's composition with the bank's. `totals` are the rows in each of
+        the strata `present`.
+        """
         logs = []
         for kappa, base in zip(CONCENTRATIONS, self._base, strict=True):
             raised = log_gamma(kappa * self._composition[present] + totals[:, None])
@@ -221,7 +231,11 @@ class _OtherEvidence:
             self.unlisted = self._versions.score_unlisted()
 
     def score_pair(self, pair: tuple[int, int]) -> float:
-        """Return the log ratio of two candidates."""
+        """Return the log ratio of two candidates by the remaining evidence.
+
+        This is honeytokens, of which the better one counts, fields, which count only if both
+        candidates have theirs recorded, versions, and other evidence.
+        """
         c, d = (self._candidates[number] for number in pair)
         total = max(float(self.parts["honeytokens"][number]) for number in pair)
         total += sum(float(self.parts["other"][number]) for number in pair)

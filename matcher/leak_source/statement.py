@@ -142,7 +142,9 @@ def state_source(
 ) -> SourceStatement:
     """State the source of a post or of victims from their scores.
 
-    Below 20 customers nothing is stated: no ratio, no set and no count.
+    Below FEW (20) customers, or without a candidate to examine, nothing is stated: no ratio, no
+    set, and only a public count. `unexamined` are candidates by number that are named as not
+    examined, with the reason.
     """
     left_out = {candidates[number].id: why for number, why in (unexamined or {}).items()}
     if scores.rows < FEW or not np.isfinite(scores.singles).any():
@@ -177,7 +179,12 @@ def state_source(
 def _decide(
     posterior: Posterior, by_prior: Sequence[Posterior], inclusion: Floats, log_e: Floats
 ) -> tuple[Verdict, str]:
-    """Return the verdict, and why it cannot be told."""
+    """Return the verdict, and why it cannot be told; "" where it can.
+
+    NAMED needs a probability of 0.99 and an e-value above the threshold, INDICATION 0.95; in both,
+    every prior must have the same best candidate. Otherwise the set of probability LEVEL (0.95)
+    decides: SEVERAL for up to MOST_IN_SET (5), NONE for none alone.
+    """
     best = int(np.argmax(inclusion))
     if inclusion[best] >= INDICATION:
         if any(int(np.argmax(varied.include(len(inclusion)))) != best for varied in by_prior):

@@ -73,7 +73,10 @@ class VictimModel:
         return rows & window, window
 
     def score(self, victims: Victims) -> Scores:
-        """Return the likelihoods of victims for each candidate, for pairs and for none of these."""
+        """Return the likelihoods of victims for each candidate, for pairs and for none of these.
+
+        A candidate that cannot be examined has -inf.
+        """
         rows, window = self.expose(victims)
         strata = self.members.strata[victims.customers]
         counts, present = count_rows(rows, strata)
@@ -111,7 +114,10 @@ class VictimModel:
         )
 
     def pool_odds(self, victims: Victims, candidate: int) -> OddsRatio | None:
-        """Return Mantel-Haenszel's odds ratio of a candidate, with the population as controls."""
+        """Return Mantel-Haenszel's odds ratio of a candidate, with the population as controls.
+
+        Only victims in its window count. Returns None where the ratio is not defined.
+        """
         rows, window = self.expose(victims)
         inside = np.broadcast_to(window, rows.shape)[:, candidate]
         strata = self.members.strata[victims.customers[inside]]
