@@ -20,7 +20,8 @@ CACHE = ROOT / ".wheels_cache"
 def main() -> None:
     """Build wheel, sdist and, if a key is given, the archive; print their paths.
 
-    Raises ConfigError if changes are not committed.
+    Reads the command line. Raises ConfigError if changes of tracked files are not committed, or
+    building fails.
     """
     parser = argparse.ArgumentParser(
         description="Wheel, sdist and signed archive of the last commit."

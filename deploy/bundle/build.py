@@ -60,7 +60,8 @@ def tree_as_it_is(root: Path) -> str:
 def build(root: Path, out: Path, commit: str = "HEAD") -> Built:
     """Write wheel and sdist of `commit` of the repository `root` into `out`.
 
-    ConfigError where the build backend fails.
+    Returns their paths and the time of the commit; both depend only on the commit. Existing files
+    of that name are replaced. Raises ConfigError where the build backend fails.
     """
     epoch = int(git(root, "log", "-1", "--format=%ct", commit))
     out.mkdir(parents=True, exist_ok=True)

@@ -51,7 +51,8 @@ The remaining Python files are left out too: they generate files that are commit
 def fetch(root: Path, folder: Path) -> list[Path]:
     """Return the locked wheels, which pip downloads into `folder` and checks against their hashes.
 
-    Source distributions are built. ConfigError if one is missing.
+    If they are complete there for this lock, nothing is downloaded. Source distributions are built.
+    Raises ConfigError if pip fails.
     """
     lock = root / "requirements" / f"{LOCK}.txt"
     folder_of_lock = folder / hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
@@ -84,7 +85,8 @@ def fetch(root: Path, folder: Path) -> list[Path]:
 def signing_key(path: Path) -> Ed25519PrivateKey:
     """Return the key of a release, as `openssl genpkey -algorithm ed25519` makes it.
 
-    ConfigError where it is another kind of key, or readable by others.
+    Raises ConfigError where it is missing, another kind of key, protected by a password, or
+    readable by others.
     """
     try:
         key = load_pem_private_key(read_trusted(path, secret=True), password=None)
@@ -105,7 +107,8 @@ def signing_key(path: Path) -> Ed25519PrivateKey:
 def pack(root: Path, out: Path, cache: Path, key: Ed25519PrivateKey, commit: str = "HEAD") -> Path:
     """Write the archive of a commit into `out` and return its path.
 
-    Wheels of dependencies are kept in `cache`.
+    Wheels of dependencies are kept in `cache`. Its name has the version, this machine's platform
+    and Python. Raises ConfigError if the build, a download or a licence fails.
     """
     with tempfile.TemporaryDirectory() as work:
         built = build(root, Path(work), commit)

@@ -64,7 +64,8 @@ def closure(
 ) -> dict[str, Distribution]:
     """Return the product with `extras` and everything that they need here, by canonical name.
 
-    PackageNotFoundError where a package is missing.
+    `found` looks a package up, by default among the installed ones. Raises PackageNotFoundError
+    where a package is missing.
     """
     parts: dict[str, Distribution] = {}
     visited = set[tuple[str, frozenset[str]]]()
@@ -85,7 +86,10 @@ def closure(
 
 
 def in_wheels(wheels: Iterable[Path]) -> dict[str, Distribution]:
-    """Return the distributions in these wheels, by canonical name; ConfigError if invalid."""
+    """Return the distributions in these wheels, by canonical name.
+
+    Raises ConfigError for a file that is no wheel.
+    """
     parts = dict[str, Distribution]()
     for wheel in wheels:
         try:
@@ -99,9 +103,11 @@ def in_wheels(wheels: Iterable[Path]) -> dict[str, Distribution]:
 
 
 def licence_of(part: Distribution, known: Licences) -> str:
-    """Return the SPDX expression of a package's licence; ConfigError where it is unknown.
+    """Return the SPDX expression of a package's licence.
 
-    The older field `License` holds free text; it counts if it happens to be an SPDX expression.
+    What a person has read (`known`) comes first, then its metadata. The older field `License` holds
+    free text; it counts if it happens to be an SPDX expression. Raises ConfigError where none of
+    these has one.
     """
     (expression,) = part.metadata.get_all("License-Expression") or ("",)
     (text,) = part.metadata.get_all("License") or ("",)

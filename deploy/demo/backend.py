@@ -110,7 +110,7 @@ def _clean(found: services.Services, topics: str, indexes: str) -> None:
 def delete_indexes(found: services.Services, prefix: str) -> None:
     """Delete the indexes and templates under `prefix`.
 
-    UnavailableError where the server does not delete them.
+    Nothing under it is no error. Raises UnavailableError where the server does not delete them.
     """
     password = (found.admin / "store.password").read_text(encoding="utf-8").strip()
     address = f"https://{HOST}:{found.elasticsearch_port}"

@@ -19,7 +19,8 @@ def found_exposures(
 ) -> dict[str, tuple[frozenset[str], frozenset[str]]]:
     """Return the kinds and sites of each exposed customer, by customer reference.
 
-    All incidents are combined. Pseudonyms are resolved by the command that an officer would use.
+    All incidents are combined. Pseudonyms are resolved by the command that an officer would use,
+    which the audit log records; one that has no reference stays a pseudonym. {} without incidents.
     """
     kinds: dict[str, set[str]] = {}
     sites: dict[str, set[str]] = {}
@@ -41,7 +42,8 @@ def found_exposures(
 def differences(plan: Plan, run: Run, incidents: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield a line for each difference between the planted and the found exposures and sightings.
 
-    No line means that they are equal.
+    No line means that they are equal. Of lost and of false customers at most SHOWN are named, of
+    those that differ the first.
     """
     expected, found = plan.expected, found_exposures(run, incidents)
     for reference in sorted(expected.keys() - found.keys())[:SHOWN]:

@@ -69,9 +69,10 @@ def _duration(root: Path) -> str:
 
 
 def _assess_sample(root: Path, console: Console) -> None:
-    """Assess the shipped sample file, without a site or a daemon.
+    """Assess the shipped sample file and print the result, without a site or a daemon.
 
-    This shows a first result within a minute.
+    This shows a first result within a minute. Works in the folder `sample` below `root`, which is
+    made anew.
     """
     sample = resources.files("deploy.demo") / "sample"
     ullage = drive.Ullage(drive.fresh(root / "sample"))
@@ -212,10 +213,11 @@ def _complain(faults: Iterable[str], console: Console) -> None:
 
 
 def _serve(ullage: drive.Ullage, console: Console) -> None:
-    """Serve the console until Ctrl-C, while all services run.
+    """Serve the console until Ctrl-C (KeyboardInterrupt), while all services run.
 
-    Sites are visited, the chat is read, and canaries are posted and found. Raises UllageError if
-    the services end by themselves.
+    Adds an account and prints its password. Sites are visited, the chat is read, and canaries are
+    posted and found. Raises UllageError if the services end by themselves; they are ended in any
+    case.
     """
     console.rule("[bold]3  the console (Ctrl-C ends everything)", align="left")
     somebody = plant.plan().customers[0]

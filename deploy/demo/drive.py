@@ -174,7 +174,8 @@ def configure(ullage: Ullage, plan: Plan, parts: Parts, port: int, more: str = "
     """Set up the data folder: `ullage.toml`, `init`, the store's password and the customer list.
 
     The configuration consists of the tenant, the bus and store of `parts`, the page on `port`, and
-    the lines `more`.
+    the lines `more`. An existing `ullage.toml` is replaced. The customer file is deleted after it
+    was loaded.
     """
     ullage.data.mkdir(parents=True, exist_ok=True)
     text = configuration(TENANT, port) + MORE + parts.configuration + more
@@ -250,8 +251,8 @@ def said_in_chat(plan: Plan, now: datetime) -> list[Said]:
 def chat(ullage: Ullage, room: Room) -> dict[str, Any]:
     """Read the chat as users do: with a channel file, an account's secret and a running collector.
 
-    The collector runs until it has read all messages. Returns the state of the chat that `ullage
-    collect` then reports. Raises UllageError if it has not read all.
+    The collector runs until it has read all messages, at most CHAT_SECONDS. Returns the state of
+    the chat that `ullage collect` then reports. Raises UllageError if it has not read all.
     """
     (ullage.data / "channels.d").mkdir(exist_ok=True)
     (ullage.data / "channels.d" / f"{CHAT}.toml").write_text(

@@ -193,7 +193,10 @@ def _below(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
 
 
 def _docstrings(model: type[BaseModel]) -> dict[str, str]:
-    """Return the docstring below each field in the code, by field."""
+    """Return the docstring below each field in the code, by field.
+
+    A field without one is left out.
+    """
     [node] = ast.parse(textwrap.dedent(inspect.getsource(model))).body
     assert isinstance(node, ast.ClassDef)
     docstrings = {}
@@ -240,7 +243,10 @@ def _describe_valid_values(field: Schema, says: str) -> str:
 
 
 def _kind(field: Schema) -> str:
-    """Describe the type of a field's values."""
+    """Describe the type of a field's values in Markdown, with its limits.
+
+    "any" if the type is not known.
+    """
     if "anyOf" in field:
         return " or ".join(_kind(choice) for choice in field["anyOf"])
     if "$ref" in field:

@@ -44,7 +44,10 @@ class Declared(NamedTuple):
 
 
 def registries(tenants: Sequence[str] = ("bank",)) -> dict[str, CollectorRegistry]:
-    """Return a registry for each role, with `tenants` configured."""
+    """Return a registry for each role, with `tenants` configured.
+
+    They hold the declared metrics only; nothing is measured and no file is read.
+    """
     registry_of = {role: new_registry(role) for role in ROLES}
     CrawlMetrics(registry_of["crawl"], Clock())
     MatchMetrics(registry_of["match"], tenants, Clock())

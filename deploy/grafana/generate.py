@@ -128,7 +128,10 @@ def _variable(name: str) -> dashboard.QueryVariable:
 
 
 def laid_out(panels: tuple[Panel, ...], top: int) -> Iterator[tuple[Panel, GridPos]]:
-    """Yield panels from left to right with their places; a line is as high as its highest panel."""
+    """Yield panels from left to right with their places, from line `top` on.
+
+    A panel that does not fit begins a new line; a line is as high as its highest panel.
+    """
     x, high = 0, 0
     for panel in panels:
         height = HEIGHTS[panel.kind]

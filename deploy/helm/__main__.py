@@ -17,7 +17,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def lay_out(folder: Path) -> Path:
-    """Create `folder/ullage` and return it; ConfigError where it already exists."""
+    """Create `folder/ullage`, the chart with rules and boards, and return it.
+
+    Raises ConfigError where it already exists.
+    """
     chart = folder / "ullage"
     if chart.exists():
         raise ConfigError(f"{chart} is there already: remove it, or name another folder")

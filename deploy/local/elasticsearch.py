@@ -181,7 +181,11 @@ class Server:
         self._signal(signal.SIGCONT)
 
     def prepare(self) -> None:
-        """Write configuration, certificates and accounts."""
+        """Write configuration, certificates and accounts into the node's home.
+
+        As root, all of it is given to the user nobody. The passwords are on a command line for a
+        moment. Raises UnavailableError if a tool of Elasticsearch fails.
+        """
         config = self.home / "config"
         for folder in (
             config / "jvm.options.d",
@@ -276,7 +280,7 @@ class Server:
     def _wait(self) -> None:
         """Return when the node answers its administrator.
 
-        UnavailableError if it ends or the time is up before that.
+        Raises UnavailableError if it ends, or does not answer within READY_SECONDS.
         """
         from elasticsearch import ApiError, TransportError  # noqa: PLC0415  as in `client`
 

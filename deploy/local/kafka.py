@@ -154,7 +154,11 @@ class Broker:
         return self._process.pid if self._process else 0
 
     def start(self) -> None:
-        """Run the broker on its existing data; return when it answers."""
+        """Run the broker on its existing data; return when it answers.
+
+        Without data, the folder is formatted first. Raises UnavailableError if a tool fails, or the
+        broker ends or does not answer in time.
+        """
         properties = str(self.work / "server.properties")
         if not (self.work / "data" / "meta.properties").exists():
             cluster = (
@@ -258,8 +262,9 @@ def broker(work: Path, guard: Guard | None = None) -> Iterator[Broker]:
 def ensure_libraries(artifact: str = BROKER_JARS) -> Path:
     """Return the folder of the jars of `artifact`, which Maven fetches on first use.
 
-    It is the broker's, or `TOOL_JARS` for the command-line tools. UnavailableError names what is
-    not installed.
+    They are fetched anew if the version has changed or fetching was interrupted. It is the
+    broker's, or `TOOL_JARS` for the command-line tools. Raises UnavailableError if Maven or Java is
+    not installed, or Maven fails.
     """
     maven = shutil.which("mvn")
     if maven is None or shutil.which("java") is None:
@@ -286,9 +291,10 @@ def ensure_libraries(artifact: str = BROKER_JARS) -> Path:
 
 
 def run(words: Sequence[str], folder: Path) -> str:
-    """Run a tool to its end in `folder`, and return what it printed.
+    """Run a tool to its end in `folder`, and return what it printed on standard output.
 
-    UnavailableError holds its last line if it failed.
+    Raises UnavailableError with its last line if it failed, or if it did not end within
+    TOOL_SECONDS (300 s).
     """
     try:
         process = subprocess.run(
@@ -305,9 +311,10 @@ def run(words: Sequence[str], folder: Path) -> str:
 
 
 def _answers(port: int, trust: ssl.SSLContext | None) -> bool:
-    """Return whether the broker answers an ApiVersions request.
+    """Return whether the broker answers an ApiVersions request within a second.
 
-    An open port is not enough: it is open before the broker serves.
+    An open port is not enough: it is open before the broker serves. With `trust`, it is asked over
+    TLS.
     """
     try:
         with contextlib.ExitStack() as stack:

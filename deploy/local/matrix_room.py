@@ -51,7 +51,10 @@ class Room:
     url: str = ""
 
     def answer(self, url: str, token: str) -> Answer:
-        """Return status and JSON for one request."""
+        """Return status and JSON for one request.
+
+        401 for another token, and UNKNOWN (404) for another room or path.
+        """
         match = PATH.fullmatch(urlsplit(url).path)
         if not secrets.compare_digest(token.encode(), self.token.encode()):
             return 401, {"errcode": "M_UNKNOWN_TOKEN", "error": "unknown token"}

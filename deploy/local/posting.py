@@ -83,7 +83,10 @@ class Browser:
     def upload(
         self, path: str, fields: dict[str, str], name: str, data: bytes, media_type: str
     ) -> Page:
-        """Send a form with one file, as multipart."""
+        """Send a form with one file in the field `file`, as multipart, and return the page.
+
+        Raises the errors of `_open`.
+        """
         mark = secrets.token_hex(16)
         parts = [
             f'--{mark}\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n'.encode()

@@ -105,7 +105,10 @@ def is_installed(folder: Path, requirements: Path = REQUIREMENTS) -> bool:
 
 @contextlib.contextmanager
 def bepasty(binaries: Path, work: Path) -> Iterator[str]:
-    """Run bepasty with its pastes in `work`; yield its address, as `http://127.0.0.1:41234`."""
+    """Run bepasty with its pastes in `work`; yield its address, as `http://127.0.0.1:41234`.
+
+    Raises UnavailableError if it does not start.
+    """
     (work / "store").mkdir(parents=True, exist_ok=True)
     settings = work / "bepasty.conf"
     settings.write_text(
@@ -120,7 +123,11 @@ def bepasty(binaries: Path, work: Path) -> Iterator[str]:
 
 @contextlib.contextmanager
 def spirit(binaries: Path, work: Path, categories: Sequence[str] = ("General",)) -> Iterator[Forum]:
-    """Run Spirit with its database in `work`, made on first use, and yield the forum."""
+    """Run Spirit with its database in `work`, made on first use, and yield the forum.
+
+    Its users and `categories` are created if they are missing. Raises UnavailableError if it does
+    not start or a command fails.
+    """
     work.mkdir(parents=True, exist_ok=True)
     environment = {
         "PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', '')}",

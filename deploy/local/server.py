@@ -31,7 +31,8 @@ def free_ports(count: int) -> list[int]:
 def serving(handler: type[BaseHTTPRequestHandler], port: int = 0) -> Iterator[str]:
     """Serve HTTP by `handler` on loopback, and yield the address.
 
-    The port is `port`, or a free one for 0.
+    The port is `port`, or a free one for 0. The server ends with the block. Raises OSError if the
+    port is in use.
     """
     server = ThreadingHTTPServer((HOST, port), handler)
     server.daemon_threads = True
@@ -64,7 +65,8 @@ def wait_until_ready(
 ) -> None:
     """Return when `answers` returns True; it is called every `look` seconds.
 
-    UnavailableError if the process ends or `seconds` pass before that.
+    `name` and `log` are for the message. Raises UnavailableError if the process ends or `seconds`
+    pass before that; the process is not ended here.
     """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -92,7 +94,9 @@ def running(
 ) -> Iterator[None]:  # fmt: skip
     """Run a server in the folder of its `log` for the length of the block.
 
-    The block begins when the server accepts connections on `port`.
+    The block begins when the server accepts connections on `port`. `words` are the command;
+    `environment` is added to this process's. The server ends with this process. Raises
+    UnavailableError if it ends before or is not ready within `ready_seconds`.
     """
     with log.open("ab") as output:
         process = subprocess.Popen(
