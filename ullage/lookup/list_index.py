@@ -252,9 +252,10 @@ class VerifiedList:
         return hashlib.sha256(block).hexdigest() in self._changed.get(number, (signed,))
 
     def _read_amendments(self) -> Mapping[int, list[str]]:
-        """Return the digests of blocks with erased pairs.
+        """Return the digests of blocks with erased pairs, by block number.
 
-        Raises CorruptError if they are damaged.
+        Returns {} if there are none, or if they belong to another list. Raises CorruptError if they
+        are damaged or not signed with our key.
         """
         beside = self.path.with_name(self.path.name + AMENDED)
         try:
@@ -296,8 +297,8 @@ class VerifiedList:
 def _parse_header(path: Path, start: bytes, keys: KeyStore, tenant: str) -> ListHeader:
     """Parse and verify the header at the start of a file.
 
-    Raises ConfigError if it is of another version, tenant, key or signer, and CorruptError if bytes
-    follow it.
+    Raises ConfigError if it is no customer registry, cut off, or of another version, tenant, key or
+    signer, and CorruptError if bytes follow it.
     """
     place = len(MAGIC) + _LENGTH.size
     if len(start) < BODY or not start.startswith(MAGIC):
@@ -347,8 +348,9 @@ class EnrolledLists:
     def of(self, tenant: str, now: datetime) -> VerifiedList | None:
         """Return the list of a tenant's enrolled customers; None if there is none.
 
-        An expired list counts as none, because it lacks customers who came since. Raises an error
-        if the list is damaged or forged.
+        An expired list counts as none, because it lacks customers who came since. The file is
+        opened again when it has changed. Raises ConfigError or CorruptError if the list is damaged
+        or forged.
         """
         path = path_of(self.data, tenant)
         with contextlib.suppress(FileNotFoundError):

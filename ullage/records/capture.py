@@ -115,7 +115,8 @@ class Capture(BaseModel):
     def decode(cls, data: bytes, schema: int) -> Capture:
         """Parse a capture.
 
-        Raises RecordError `schema` for an unsupported version, `malformed` for anything else.
+        Raises RecordError: `schema` for an unsupported version, `oversize` for a body over
+        MAX_BODY_BYTES, `malformed` for anything else.
         """
         if schema != CAPTURE_SCHEMA:
             raise RecordError("schema")

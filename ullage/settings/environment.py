@@ -79,9 +79,9 @@ def _parse_value(variable: str, text: str, annotation: object) -> Any:
 
 
 def _find_type(model: type[BaseModel], path: Sequence[str]) -> object:
-    """Return the type at `path` below `model`.
+    """Return the type of the setting at `path` below `model`.
 
-    Returns str if there is none, which the model then rejects.
+    Returns str if there is no such setting, which the model then rejects.
     """
     annotation: object = model
     for name in path:

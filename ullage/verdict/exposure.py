@@ -168,7 +168,7 @@ def _explain_unread(crowd: Crowd, facts: VerdictFacts) -> Reason:
 def _is_possible(way: ScenarioConditions, crowd: Crowd, facts: VerdictFacts) -> bool:
     """Return whether rows and post meet the conditions of a scenario.
 
-    Conditions that ask nothing of rows need the brand or a login.
+    All conditions must hold. A scenario that asks for no fields needs a login or the brand.
     """
     if (
         (way.terms and not way.terms & set(facts.terms))
@@ -227,7 +227,11 @@ def _list_written_terms(terms: frozenset[str], facts: VerdictFacts) -> list[str]
 def _explain_adders(
     crowd: Crowd, unit: float, facts: VerdictFacts, origin: Origin, rules: VerdictRules
 ) -> Iterator[Reason]:
-    """Yield the reasons that raise or lower the points of the scenario."""
+    """Yield the reasons that raise or lower the points of the scenario.
+
+    These are the number of customers, always, and, where they apply, the age of the newest date,
+    the sites, corroboration and the rules' modifiers.
+    """
     points = next((p for limit, p in rules.volume.steps if unit < limit), rules.volume.beyond)
     points = max([points, *(p for people, p in rules.volume.people if crowd.customers >= people)])
     yield Reason(

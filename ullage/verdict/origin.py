@@ -136,7 +136,11 @@ def _judge_verdict(
     cohorts: list[Cohort],
     rules: OriginRules,
 ) -> Verdict:
-    """Return whose leak it is, whether known before or not."""
+    """Return whose leak it is, whether known before or not.
+
+    Checked in this order: invented data, the honeytoken of one partner, rows that could not be
+    counted, devices, ours, another platform's name in the rows, then attributes and shares.
+    """
     if _is_fabricated(facts, rules) and facts.corroborated_rows < max(2, facts.rows // 20):
         return "fabricated"
     if len(canaries) == 1:
@@ -257,9 +261,10 @@ def _is_exclusive(facts: VerdictFacts, base: Base, rules: OriginRules) -> bool:
 
 
 def _compute_base(facts: VerdictFacts) -> Base:
-    """Count what is compared with chance.
+    """Count what is compared with chance, and the probability of so many matches by chance.
 
-    Distinct phones, in clear or as digests; else digests of other values; else rows.
+    Counted are distinct phones, in clear or as digests; else digests of other values; else rows.
+    Without anything to compare, the probability is 1.
     """
     phones, digests, known_phones = (
         _count_phones(facts),
@@ -332,7 +337,7 @@ def _is_own_cohort(cohort: Cohort, facts: VerdictFacts, rules: OriginRules) -> b
 
 
 def _explain_counts(facts: VerdictFacts, base: Base, rules: OriginRules) -> Iterator[Reason]:
-    """Yield the counts that the verdict rests on."""
+    """Yield the counts that the verdict rests on, each only where it is not zero."""
     english = (
         f"{base.matched} of {base.trials} {base.what[0]} are customers'; chance alone would give"
         f" {format_number(base.expected)}"
@@ -381,7 +386,10 @@ def _explain_counts(facts: VerdictFacts, base: Base, rules: OriginRules) -> Iter
 def _explain_known(
     facts: VerdictFacts, canaries: tuple[str, ...], cohorts: list[Cohort], rules: OriginRules
 ) -> Iterator[Reason]:
-    """Yield what only we, a partner or an earlier incident can tell."""
+    """Yield what only we, a partner or an earlier incident can tell.
+
+    Of cohorts at most SHOWN_COHORTS are named, the largest first.
+    """
     for cohort in sorted(cohorts, key=lambda c: (-c.matched, c.dimension, c.label))[:SHOWN_COHORTS]:
         english = (
             f"{cohort.matched} of {facts.matched} customers are of {cohort.dimension}"
@@ -530,7 +538,10 @@ def _explain_devices(facts: VerdictFacts) -> Iterator[Reason]:
 def _explain_alternatives(
     facts: VerdictFacts, base: Base, verdict: Verdict, rules: OriginRules
 ) -> Iterator[Reason]:
-    """Yield what else can explain the list."""
+    """Yield what else can explain the list, for a verdict of ours or unknown.
+
+    Yields nothing without customers, or where chance can explain them.
+    """
     if (
         not facts.people.customers
         or verdict not in ("ours", "unknown")

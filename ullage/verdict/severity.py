@@ -294,7 +294,10 @@ def _describe(row: SeverityRow, facts: VerdictFacts, origin: Origin) -> tuple[st
 
 
 def _describe_people(facts: VerdictFacts, origin: Origin) -> tuple[str, str]:
-    """Describe how many people of which kind, with which fields."""
+    """Describe how many people of which kind, with which fields, in English and Chinese.
+
+    Logins and cookies are described in place of people where the leak is of devices.
+    """
     logins = facts.staff_logins or facts.logins
     if origin.beneath == "devices" and logins:
         english, chinese = (
