@@ -363,7 +363,10 @@ def evidence_table(
 
 
 def manifest_lines(evidence: OpenedEvidence) -> Iterator[str]:
-    """Yield the manifest as lines `name  value`, with digests and process log last."""
+    """Yield the manifest as lines `name value`, with digests and process log last.
+
+    Fields without a value are left out; every text of the post is made safe for a terminal.
+    """
     manifest = evidence.manifest
     yield (
         f"finding    {manifest.finding}  {manifest.tenant}  {manifest.severity}"

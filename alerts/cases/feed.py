@@ -175,7 +175,11 @@ class EventFeed:
         return self._connection
 
     def _bring_up(self, log: apsw.Connection, name: str) -> None:
-        """Append all missing events, in one transaction."""
+        """Append all missing events, in one transaction.
+
+        Facts of any age are compared at the first call and every ANYWAY seconds. An event whose
+        incident has no opening event yet waits for it. The batch is signed.
+        """
         now = self.clock.monotonic()
         is_due = self._looked is None or now - self._looked >= ANYWAY
         with transaction(log):
@@ -336,7 +340,10 @@ def event_of(fact: Document) -> IncidentEvent:
 
 
 def _classify_decision(decision: Decision) -> tuple[Type, str]:
-    """Return the type of a decision's event and its details."""
+    """Return the type of a decision's event and its details, "" for none.
+
+    An act that has no type of its own is `noted`, with its name.
+    """
     if decision.act:
         acts: dict[str, Type] = {
             "assigned": "assigned",

@@ -265,7 +265,9 @@ def build_filter(
 ) -> DocumentFilter:
     """Return the store filter of `find_page`.
 
-    Raises QueryError for an invalid filter.
+    Incidents that were merged into another are left out; a seller finds the incident that theirs
+    was merged into. `get_statuses` returns the present statuses, by default from the store. Raises
+    QueryError for an invalid filter.
     """
     where = filters.to_filter()
     if filters.status:

@@ -137,7 +137,11 @@ def _make_format_error() -> CorruptError:
 
 
 def _read_tar(content: bytes) -> dict[str, bytes]:
-    """Return the parts of a package; raises CorruptError if its bytes do not follow from them."""
+    """Return the parts of a package by name.
+
+    Raises CorruptError if it is too large, has other members than plain files, lacks a part, or if
+    writing the parts again gives other bytes.
+    """
     parts = dict[str, bytes]()
     if len(content) > MOST_BYTES:
         raise _make_format_error()

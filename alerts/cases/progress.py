@@ -40,7 +40,10 @@ def find_unfinished(
 
 
 def _is_carried_out(store: IncidentStore, incident: Incident, act: Decision) -> bool:
-    """Return whether a request to regroup took effect, or what it is about no longer exists."""
+    """Return whether a request to regroup took effect, or has become pointless.
+
+    It has if what it is about no longer exists, or if another merge has overtaken it.
+    """
     if act.act == "detached":
         sighting = store.get(Sighting, act.about)
         return sighting is None or sighting.incident not in incident.family

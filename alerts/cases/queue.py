@@ -335,7 +335,12 @@ class IncidentQueue:
     def _fold_sellers(
         self, where: DocumentFilter, order: str, limit: int, after: str
     ) -> tuple[list[tuple[WorkItem, int]], str]:
-        """Return a page of items, each with the number it stands for, and the next page's mark."""
+        """Return a page of items with their counts, and the next page's mark.
+
+        Of the incidents of one seller, only the first in `order` is listed; its count is the number
+        of the others. After ROUNDS searches the page may have fewer than `limit` items; the mark is
+        "" at the end.
+        """
         leading, series, mark = list[WorkItem](), dict[str, First](), after
         for _ in range(ROUNDS):
             narrowed = replace(where, differs={"series": [*series]}) if series else where

@@ -272,7 +272,12 @@ class Returns:
         return [incident for incident in (detached, remaining) if incident]
 
     def _regroup(self, request: Decision) -> None:
-        """Carry out a merge or a split, unless it is done, unconfirmed, or an incident is gone."""
+        """Carry out a merge or a split.
+
+        Nothing is done if it is done already, an incident is gone or part of another, or it would
+        end a deadline and is not confirmed. Otherwise both are written, their lists brought up to
+        date, and changes reported.
+        """
         incidents, is_merge = (
             self._store.mget(Incident, [request.incident, request.about]),
             request.act == "merged",

@@ -273,7 +273,11 @@ def _people(case: Case) -> Iterator[tuple[str, tuple[Text, ...]]]:
 
 
 def _distinct(incident: OutgoingIncident) -> Iterator[Text]:
-    """Yield the exact number of customers found, and lower and upper limits of those affected."""
+    """Yield the number of customers found, and lower and upper limits of those affected.
+
+    The number is exact, or a lower limit if the search was incomplete; the limits appear only where
+    they say more.
+    """
     how, how_zh = ("at least", "至少") if incident.is_incomplete else ("exactly", "")
     counted = "未完整检索" if incident.is_incomplete else "精确计数"
     yield Text(
@@ -323,7 +327,11 @@ def _measures(case: Case) -> Iterator[Text]:
 
 
 def _evidence(case: Case) -> Iterator[Text]:
-    """Yield where and when posts were seen, by our own ids, and how many originals are sealed."""
+    """Yield where and when posts were seen, by our own ids, and how many originals are sealed.
+
+    At most SHOWN_SIGHTINGS are listed. For the honeytokens of a partner, the time stamps of their
+    list follow, or that there is none.
+    """
     if case.sightings:
         sealed, count = sum(sighting.is_sealed for sighting in case.sightings), len(case.sightings)
         if sealed:

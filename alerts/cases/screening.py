@@ -301,7 +301,10 @@ def _build_negative_answer(query: str, state: State) -> CustomerRisk:
 
 
 def _list_reasons(hit: PersonExposure, worst: Worst) -> tuple[Text, ...]:
-    """Return the reasons for the risk, as phrases about the exposure that counts."""
+    """Return the reasons for the risk, as phrases about the exposure that counts.
+
+    `worst` is the scenario that it allows, if any.
+    """
     group = max(hit.exposure.groups, key=len, default=hit.exposure.fields)
     en, zh = describe_fields(frozenset(group))
     reasons = [Text(f"stood together: {en}", f"同时出现：{zh}")]

@@ -343,7 +343,11 @@ def find_covering(
 
 
 def _can_cover(suppression: Suppression, incident: Incident) -> bool:
-    """Return whether the conditions that concern the whole incident are met."""
+    """Return whether the conditions that concern the whole incident are met.
+
+    Never for one of severity `statutory` or of another tenant, nor for one with a running deadline
+    unless it is named.
+    """
     if incident.tenant != suppression.tenant or incident.severity == "statutory":
         return False
     if incident.clock == "run" and suppression.incident != incident.id:

@@ -136,7 +136,11 @@ class CoverageLog:
         self._put(merging, [(day, _with_slots(day, slot // SLOTS % DAY_HOURS, slots, 0))])
 
     def _write_hours(self, beat: Heartbeat, merging: Merge) -> None:
-        """Write the hours of a heartbeat."""
+        """Write the hours of a heartbeat, by site and day.
+
+        Hours that cannot be accepted (such as from the future) are left out. Other slots of a day
+        stay.
+        """
         accepted = [
             (hour, slots) for hour in beat.hours if (slots := _accept_slots(hour, beat)) is not None
         ]
@@ -159,7 +163,8 @@ class CoverageLog:
     def _end_sites(self, beat: Heartbeat, merging: Merge) -> None:
         """End sites whose files were removed.
 
-        From the next slot on nothing is expected of them.
+        From the next slot on nothing is expected of them. A site that another host reports, that is
+        unknown or has ended already, is left alone.
         """
         at = (to_slot(beat.inserted_at.timestamp()) + 1) * (HOUR_SECONDS // SLOTS)
         moment = datetime.fromtimestamp(at, UTC)

@@ -414,7 +414,9 @@ def _read_slots(
 ) -> dict[str, _Slots]:
     """Return the slots of each site over `days`.
 
-    Days that were not begun, because alert was down, have no reports.
+    Days that were not begun, because alert was down, have no reports. A site that was reported
+    before, and has not ended, is expected in them too. With `site`, only that site and the canary
+    are read.
     """
     first = _to_slot(_day_start(days[0]))
     by_site = dict[str, _Slots]()
@@ -552,7 +554,11 @@ def _find_gap_slots(letters: str, first: int) -> set[int]:
 
 
 def _iterate_gaps(name: str, letters: str, gap_slots: set[int], first: int) -> Iterator[Gap]:
-    """Yield consecutive gap slots as gaps, their reasons most common first."""
+    """Yield consecutive gap slots as gaps, their reasons most common first.
+
+    `letters` has the reason of each slot; without a known one, the reason is "". `first` is the
+    number of the first slot.
+    """
     run = list[int]()
     for n in [*sorted(gap_slots), -1]:
         if run and n != run[-1] + 1:

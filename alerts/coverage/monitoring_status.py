@@ -198,7 +198,11 @@ def _without_heartbeat(store: IncidentStore) -> MonitoringStatus:
 def _find_faults(
     hosts: list[CollectorHeartbeat], now: datetime, unread: int, sites: int
 ) -> Iterator[Phrase]:
-    """Yield the reasons why monitoring is not complete."""
+    """Yield the reasons why monitoring is not complete; none if it is.
+
+    These are hosts without a heartbeat for MAX_SILENCE, then hosts without a network, a missing
+    customer list, and `unread` of `sites`.
+    """
     for host in hosts:
         if now - host.last > MAX_SILENCE:
             yield Phrase(

@@ -195,7 +195,11 @@ def verdict(window: CoverageWindow, sheets: Sequence[DayCheck]) -> CoverageVerdi
 
 
 def _judge(window: CoverageWindow, sheets: Sequence[DayCheck]) -> tuple[str, Phrase]:
-    """Return kind and text of a verdict."""
+    """Return kind and text of a verdict.
+
+    The first that applies counts: a changed log ("bad"), unexplained gaps ("bad"), sites not
+    assessed yet ("open"), explained gaps ("open").
+    """
     if not all(sheet.holds for sheet in sheets):
         return "bad", Phrase(
             "The coverage log was changed after it was signed: this report proves nothing."
@@ -215,7 +219,8 @@ def _judge(window: CoverageWindow, sheets: Sequence[DayCheck]) -> tuple[str, Phr
 def _judge_without_gaps(window: CoverageWindow) -> tuple[str, Phrase]:
     """Return kind and text where no gap is known.
 
-    The verdict is good only where something was read.
+    It is "open" where posts were only imported, "bad" where nothing was to be read. The verdict is
+    good only where something was read.
     """
     if has_only_imports(window.level):
         return "open", Phrase("No site was read: there is only what other programs import.")

@@ -356,7 +356,11 @@ class Book:
             self._write_changed()
 
     def _write_changed(self) -> None:
-        """Write one slice of the changed incidents; when none is left, move the mark."""
+        """Write one slice of at most SLICE changed incidents; when none is left, move the mark.
+
+        The mark is moved only after a complete look at all decisions; it is MARGIN behind, so that
+        late ones are seen.
+        """
         with self._lock:
             slice_ids = [*islice(self._changed, SLICE)]
         self._renew(slice_ids)

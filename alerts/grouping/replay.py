@@ -236,7 +236,10 @@ def _replay_verdict(
 def _project_again(
     store: IncidentStore, stored: Incident, rules: Verdict, tenant: Tenant
 ) -> Incident | None:
-    """Return the incident by these rules; None if its sightings have expired."""
+    """Return the incident by these rules; None if its own sightings have expired.
+
+    Writes nothing. Sightings of incidents that were merged into it do not suffice.
+    """
     where = DocumentFilter({"incident": stored.family})
     sightings = list(store.scroll(Sighting, where))
     if not any(sighting.incident == stored.id for sighting in sightings):
@@ -251,7 +254,11 @@ def _project_again(
 def _replay_background(
     store: IncidentStore, rules: BackgroundRules, where: DocumentFilter
 ) -> RuleReplay:
-    """Classify every stored post again, the benign ones and those in incidents."""
+    """Classify every stored post again, and return what would change.
+
+    These are the benign posts and those in incidents. Writes nothing. Posts in incidents without
+    stored traits are counted, and not classified.
+    """
     result = RuleReplay("background", {rule.id: rule.title for rule in rules.rule})
     for fact in store.scroll(Background, where):
         result.judged += 1

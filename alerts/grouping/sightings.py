@@ -420,7 +420,10 @@ def read_facts(
 
 
 def _split_families(families: Families, sizes: Mapping[str, int]) -> Iterator[list[str]]:
-    """Yield the incidents in groups of at most `HELD` customers; a larger incident is alone."""
+    """Yield the incidents in groups of at most `HELD` customers, in order.
+
+    A larger incident is alone; no incidents give no group. `sizes` are customers by incident.
+    """
     group, customers = list[str](), 0
     for id_ in families:
         if group and customers + sizes[id_] > HELD:

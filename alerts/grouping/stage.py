@@ -232,7 +232,8 @@ class Alert:
     ) -> set[str]:
         """Return the ids in `decided` of posts whose author also sells data, now or before.
 
-        Such a post is not benign.
+        Such a post is not benign. `apart` are ids that make nobody a seller; `before` are the
+        values of known sellers. A post found so makes its own values known too.
         """
         tied = {finding.id: self._ties(finding) for finding in findings}
         seller_ties = {*before} | {
@@ -249,7 +250,11 @@ class Alert:
         return seller_posts
 
     def _find_former_background(self, leaks: Sequence[Finding]) -> list[Finding]:
-        """Return findings stored as benign whose author turned out to sell, to be grouped now."""
+        """Return findings stored as benign whose author turned out to sell, to be grouped now.
+
+        Followed through all further values of those found. Refreshes the store's search. A stored
+        finding that cannot be decoded is left out.
+        """
         by_id, ties = (
             dict[str, Finding](),
             {tie for finding in leaks for tie in self._ties(finding).all},
@@ -292,7 +297,8 @@ class Alert:
     ) -> FindingBatch:
         """Return everything that the batch can touch, by id.
 
-        `before` are the holdings of the values that it looks up.
+        `before` are the holdings of the values that it looks up. Whether an incident was closed is
+        read only if a post of the batch has an author's value.
         """
         tied = {finding.id: self._ties(finding) for finding in findings}
         holders = {h.incident for h in before.values() if h.incident} | {
@@ -322,7 +328,11 @@ class Alert:
         return incidents
 
     def _find_earlier_exposures(self, findings: Sequence[Finding]) -> dict[str, exposures.Seen]:
-        """Return for each tenant where the customers of new findings appeared before."""
+        """Return for each tenant where the customers of new findings appeared before.
+
+        Of a finding only a sample of its customers is looked up; a customer without an earlier
+        exposure has {}.
+        """
         earlier: dict[str, exposures.Seen] = {}
         for finding in findings:
             earlier.setdefault(finding.tenant, {}).update(

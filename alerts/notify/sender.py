@@ -288,7 +288,12 @@ class Sender:
         return [notification for notification in due if notification.id not in given_up]
 
     def _drop_moot(self, notifications: Sequence[Notification]) -> list[Notification]:
-        """Suppress notifications that are no longer needed; return the remaining ones."""
+        """Suppress notifications that are no longer needed; return the remaining ones.
+
+        Moot are those of suppressed incidents, those that `_is_needed` rejects by incident and
+        decision, and questions to a second person that were answered. They are stored as suppressed
+        and counted.
+        """
         ids = {notification.incident for notification in notifications}
         incidents, decided = (
             self.setup.store.mget(Incident, ids),
@@ -621,7 +626,8 @@ class Notifier:
     def close(self) -> None:
         """Stop all threads and give up the claims on channels.
 
-        Waits up to 15 seconds for attempts in progress.
+        Waits up to CLOSE_SECONDS (15 s) for attempts in progress; those that take longer are left
+        to themselves.
         """
         self._stop.set()
         for running in self._running:

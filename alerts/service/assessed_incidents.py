@@ -59,7 +59,10 @@ class AssessedIncidents:
     store: IncidentStore
 
     def find_history(self, finding: Finding) -> IncidentHistory:
-        """Return how much of a finding earlier incidents hold; see `ullage.incidents`."""
+        """Return how much of a finding earlier incidents hold; see `ullage.incidents`.
+
+        Only a sample of its customers is compared. Writes nothing.
+        """
         compared = self.store.count(Incident, DocumentFilter({"tenant": (finding.tenant,)}))
         exposures_by_subject: exposures.Seen = {
             subject: {} for subject in exposures.sample_customers(finding)
@@ -117,9 +120,9 @@ class AssessedIncidents:
         ) and self.context.settings.store.url.startswith(EMBEDDED)
 
     def _group_due(self) -> bool:
-        """Group what is due, as `ullage alert --once` does.
+        """Group what is due, as `ullage alert --once` does; return whether that was done.
 
-        Returns False where a running process does so already.
+        False where a running process does so already. The log's level is "warning" meanwhile.
         """
         from alerts.service.process import run_alert  # noqa: PLC0415  the whole stage
 

@@ -83,7 +83,8 @@ class Canaries:
     def __call__(self, records: Sequence[Record]) -> None:
         """Decide on each canary, and record whether it led to a notification.
 
-        Raises RecordError for a damaged record.
+        One that did not is logged; no incident is stored. Raises RecordError for a damaged record,
+        UnavailableError if the store is down.
         """
         for record in records:
             finding = decode(record)
@@ -146,7 +147,11 @@ class Dispatch:
     """Told of each heartbeat that is news, in this order."""
 
     def __call__(self, records: Sequence[Record]) -> None:
-        """Process a batch; raise RecordError for a damaged record."""
+        """Process a batch: findings, then canaries, then heartbeats.
+
+        Repeated heartbeats are ignored. Raises RecordError for a damaged record, before anything is
+        processed.
+        """
         for record in records:
             self.check(record)
         beats = [

@@ -72,9 +72,9 @@ def channel_parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
 
 
 def _check_routes(context: Context) -> str:
-    """Return who is notified of which tenants.
+    """Return who is notified of which tenants, and which channels no route leads to.
 
-    Raises ConfigError where the configuration notifies nobody.
+    Raises ConfigError where there is no channel or route, or a tenant has none.
     """
     settings = context.settings.notify
     if not settings.channels and not settings.routes:

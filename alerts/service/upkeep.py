@@ -292,7 +292,11 @@ def _open_vault(context: Context) -> Vault:
 
 
 def _find_holds(context: Context, order: Order) -> Iterator[str]:
-    """Yield a line for each hold that prevents the erasure."""
+    """Yield a line for each hold that prevents the erasure.
+
+    For one customer only holds of incidents with that customer do; for a whole tenant all of its
+    holds. Yields nothing without a store here.
+    """
     with _open_store(context) as store:
         if store is None:
             return
@@ -437,7 +441,10 @@ def remove_late(store: IncidentStore, trail: Trail, reading: ClockReading) -> se
 def _iterate_late_ids(
     store: IncidentStore, erased: Tombstone, before: datetime | None
 ) -> Iterator[tuple[type[Document], list[str]]]:
-    """Yield ids of documents that name a customer again, and of the originals of their posts."""
+    """Yield ids of documents that name a customer again, and of the originals of their posts.
+
+    One list for each class of documents, which may be empty; with `before`, only older documents.
+    """
     originals = {*erased.originals}
     for kind in NAMING:
         candidates = store.scroll(

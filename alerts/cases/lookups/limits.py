@@ -106,9 +106,10 @@ class Occasions:
             return self._said.get(session, Occasion())
 
     def keep(self, session: str, occasion: Occasion) -> None:
-        """Store the occasion of a session.
+        """Store the occasion of a session, in place of an earlier one.
 
-        Programs have no session ("") and state the occasion with each request.
+        Programs have no session ("") and state the occasion with each request, so nothing is
+        stored. Beyond MOST sessions, the one that was stored the longest ago is dropped.
         """
         if not session:
             return

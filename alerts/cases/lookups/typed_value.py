@@ -99,7 +99,10 @@ _MAIL = Phrase("This email address is incomplete, or its host is misspelt: have 
 
 
 def _find_doubt(text: str, kind: str, readings: dict[str, Secret]) -> Phrase | None:
-    """Return why a readable value is probably a slip, or None if it is not."""
+    """Return why a readable value is probably a slip, or None if it is not.
+
+    With a chosen `kind`, only a WeChat id is doubted.
+    """
     if kind == "wechat":
         return (
             Phrase("This looks like a number or a reference, not like a WeChat id.")
