@@ -338,7 +338,10 @@ def batches(
 
 
 def _group_pieces(pieces: Iterable[Piece], enough: int) -> Iterator[list[Piece]]:
-    """Yield groups of pieces of about `enough` bytes."""
+    """Yield groups of pieces, in order, each as soon as it has `enough` bytes.
+
+    The last may have fewer; no pieces give no group.
+    """
     group: list[Piece] = []
     size = 0
     for piece in pieces:
@@ -466,7 +469,11 @@ class ValueCounts(NamedTuple):
 
 
 def count_values(searched: SearchResult, numbers: Iterable[int]) -> dict[int, ValueCounts]:
-    """Count the values of some parts that no list can be queried for, by number of part."""
+    """Count the values of some parts that no list can be queried for, by number of part.
+
+    Counted with them are the valid values in clear and the lines of the part. A part without any is
+    in the result too.
+    """
     clear = np.zeros(len(searched.parts), np.int64)
     for segment in searched.segments:
         if not segment.weak and segment.kind != DIGEST:

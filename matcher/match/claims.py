@@ -250,7 +250,10 @@ def read_claims(title: str, texts: Sequence[str]) -> Claims:
 
 
 def _volumes(text: str) -> Iterator[int]:
-    """Yield numbers that count people, rows or records."""
+    """Yield numbers that count people, rows or records, in order of the two ways of writing.
+
+    Prices, dates, and numbers that others claim are left out.
+    """
     for match in VOLUME.finditer(text):
         digits, multiplier, unit = match.groups()
         before = text[max(0, match.start() - 12) : match.start()]

@@ -244,7 +244,10 @@ def _match_own_values(
 def find_names(
     epoch: Epoch, searched: SearchResult, owners: Owners, rows: Places
 ) -> tuple[Places, Places]:
-    """Return (row, subject) for each customer name in a row where the customer was found."""
+    """Return (row, subject) for each customer name in a row where the customer was found.
+
+    Both are empty if the list has no names. `owners` are the customers found in the given `rows`.
+    """
     if not len(rows) or ("name", "plain") not in epoch.list.kinds:
         return np.empty(0, np.int64), np.empty(0, np.int64)
     # names in Han characters are enrolled as they are written

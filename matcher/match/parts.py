@@ -470,7 +470,10 @@ def explain_encoded(piece: Piece) -> str:
 
 
 def _is_no_text(block: bytes) -> bool:
-    """Return whether a block decodes to binary data; a list of digests does not count."""
+    """Return whether a block decodes to binary data.
+
+    A drawn line, a list of digests, and base64 that is cut off do not count.
+    """
     lines = block.split()
     whole = b"".join(lines)
     if whole == whole[:1] * len(whole):  # a drawn line

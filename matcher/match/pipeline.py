@@ -155,7 +155,11 @@ class Matcher:
         return self.lexicon.read(fold(capture.title).text) if capture.title else TextTerms()
 
     def _pieces(self, number: int, reading: CaptureReading, server: ForkServer) -> Iterator[Piece]:
-        """Yield the pieces of one capture within its budget."""
+        """Yield the pieces of one capture within its budget.
+
+        Ends at the first piece that the budget refuses. Parts that look encoded are recorded as
+        unread, once each, and yielded.
+        """
         limits = reading.spent.budget.to_limits() if reading.spent else None
         pieces = pieces_of_capture(
             number, reading.capture, reading.skip, limits, server, guard=reading.guard

@@ -517,7 +517,11 @@ class Contents:
         return is_han
 
     def _number(self, part: bytes, separator: bytes) -> int:
-        """Return the number of the content of a cell with these bytes."""
+        """Return the number of the content of a cell with these bytes.
+
+        Equal contents have one number; a new one is classified and added. `separator` is that of
+        the row.
+        """
         numbers = self._cells.setdefault(separator, {})
         number = numbers.get(part)
         if number is None:
@@ -529,7 +533,10 @@ class Contents:
         return number
 
     def _classify(self, part: bytes, *, may_be_password: bool = False) -> Content:
-        """Classify a cell by its bytes."""
+        """Classify a cell by its bytes, in which candidates are marked.
+
+        `may_be_password` allows that the cell is taken for a password.
+        """
         text = decode_marked(part)
         first, *tails = part.split(OPEN)
         around = (

@@ -258,7 +258,11 @@ def _find_table(raw: bytes, host: Host) -> CookieTable | None:
 
 
 def _read_row(raw: bytes, host: Host, table: CookieTable) -> tuple[list[CookieEntry], int] | None:
-    """Return the cookie in a row of `table`; None if the host is not in the column of domains."""
+    """Return the cookie in a row of `table`, and where the row ends.
+
+    None if the row is too short or the host is not in the column of domains. A cookie without a
+    name gives an empty list.
+    """
     text = raw[host.line : host.line_end]
     fields = split(text, table.separator)
     cells = [bare(text[first:last]) for first, last in fields]
@@ -274,7 +278,11 @@ def _read_row(raw: bytes, host: Host, table: CookieTable) -> tuple[list[CookieEn
 
 
 def _find_beside(raw: bytes, host: Host, start: int) -> tuple[list[CookieEntry], int]:
-    """Return name, value and expiry of each cookie beside `host`, and where they end."""
+    """Return name, value and expiry of each cookie beside `host`, and where they end.
+
+    Tried in this order: a line of a log, an object, a call, a request with labels, headers. The
+    list is empty if there is none.
+    """
     before = raw[host.begin - 1]
     if raw[host.end] in b" \t,;|":
         line_match = LINE.match(raw, host.end, host.line_end)

@@ -105,7 +105,11 @@ def login_of_line(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
 
 
 def _read_group(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
-    """Return the login of an array or a tuple, which may extend over several lines."""
+    """Return the login of an array or a tuple, which may extend over several lines.
+
+    None if there is no bracket within LONGEST_GROUP bytes, an object begins in it, or it holds no
+    login.
+    """
     raw = page.raw
     low, high = max(page.start, site.begin - LONGEST_GROUP), min(page.end, host.end + LONGEST_GROUP)
     first = max(raw.rfind(b"[", low, site.begin), raw.rfind(b"(", low, site.begin))
@@ -119,7 +123,10 @@ def _read_group(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
 
 
 def _read_fields(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
-    """Return the login of a line whose fields are separated by a sign, spaces or colons."""
+    """Return the login of a line whose fields are separated by a sign, spaces or colons.
+
+    Returns None if there is none. The signs are tried first.
+    """
     raw = page.raw
     if SEPARATOR.search(raw, max(host.line, site.begin - 8), host.line_end):
         text = raw[host.line : host.line_end]
@@ -132,7 +139,10 @@ def _read_fields(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
 
 
 def _read_words(raw: bytes, host: Host, site: OwnSite) -> Login | None:
-    """Return the login of a line of a few words."""
+    """Return the login of a line of 2 to MOST_SPACED words.
+
+    Returns None for any other line, or without a login. Such a login is not sure.
+    """
     before, text = raw[host.line : site.begin], raw[host.line : host.line_end]
     words = text.split(None, MOST_SPACED)
     if not 1 < len(words) <= MOST_SPACED or b" " not in text.strip():
@@ -164,7 +174,12 @@ def _find_separators(raw: bytes, host: Host, site: OwnSite) -> Iterator[bytes]:
 def _read_row(
     page: LoginPage, text: bytes, separator: bytes, site: OwnSite, host: Host, begin: int, end: int
 ) -> Login | None:
-    """Return the login in the fields of `text`, which begins at `begin`."""
+    """Return the login in the fields of `text`.
+
+    It begins at `begin`, and its record ends at `end`. If a header above names the columns, they
+    decide; otherwise it is looked for beside the address. None if there is none, or the address is
+    not in its column.
+    """
     fields = split(text, separator)
     if len(fields) < 2:
         return None
@@ -249,7 +264,7 @@ def _among(
 def _read_colons(raw: bytes, host: Host, site: OwnSite) -> Login | None:
     """Return the login of `address:login:password` or `login:password:address`.
 
-    Each of the three may hold colons.
+    Returns None for other text. Each of the three may hold colons.
     """
     following = raw[host.end : host.line_end].rstrip()
     port = PORT.match(following)
@@ -387,7 +402,12 @@ def _labels_behind(raw: bytes, host: Host, site: OwnSite) -> bool:
 
 
 def _read_labels(page: LoginPage, host: Host, begin: int, *, is_labelled: bool) -> Login | None:
-    """Return the login of a record with labels, whose address begins at `begin`."""
+    """Return the login of a record with labels, whose address begins at `begin`.
+
+    Returns None if there is none. `is_labelled` says that the address has a label; then an object
+    or an element around it decides alone. Next come the rest of the line, what is before it, and
+    the lines around.
+    """
     raw = page.raw
     if is_labelled and (enclosed := _read_object(page, host, begin)):
         return enclosed[0]
@@ -440,7 +460,10 @@ def _read_object(page: LoginPage, host: Host, begin: int) -> tuple[Login | None]
 
 
 def find_object_starts(raw: bytes, low: int, place: int) -> Iterator[int]:
-    """Yield the starts of the objects that are open at `place`, the innermost first."""
+    """Yield the starts of the objects that are open at `place`, the innermost first.
+
+    Searches back to `low`, over at most MOST_BRACES braces.
+    """
     depth = 0
     for _ in range(MOST_BRACES):
         opening, closing = raw.rfind(b"{", low, place), raw.rfind(b"}", low, place)
@@ -492,7 +515,11 @@ def _read_element(page: LoginPage, host: Host, begin: int) -> tuple[Login | None
 def _read_block(
     page: LoginPage, host: Host, begin: int, *, has_labels: bool = True
 ) -> Login | None:
-    """Return the login below or above an address that has a line of its own."""
+    """Return the login below or above an address that has a line of its own.
+
+    Returns None if it has not, or there is none. Without `has_labels`, lines without labels below
+    it count only.
+    """
     raw = page.raw
     behind = raw[host.end : host.line_end].rstrip(b" \t\"'*`,>|")
     if (not has_labels and begin != host.line) or not PATH.fullmatch(behind):

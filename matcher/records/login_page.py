@@ -257,7 +257,10 @@ class LoginPage:
         return sorted(headers)
 
     def _header_lines(self) -> Iterator[tuple[int, bytes]]:
-        """Yield the first lines, and those above a line of dashes between pipes."""
+        """Yield the first HEAD_LINES lines, and those above a line of dashes between pipes.
+
+        Each has its place, and is cut to LONGEST_HEADER bytes.
+        """
         begin = self.start
         for _ in range(HEAD_LINES):
             end = self.raw.find(b"\n", begin, self.end)

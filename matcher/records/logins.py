@@ -164,7 +164,11 @@ def count_stealer_rows(rows: RowTable, document: int) -> int:
 
 
 def _is_of_stealer(row: bytes) -> bool:
-    """Return whether a row is an address with a login and a password beside it."""
+    """Return whether a row is an address with a login and a password beside it.
+
+    An address without a scheme counts only with a login that looks like a person's. At most
+    ATTEMPTS addresses of the row are tried.
+    """
     raw = b"\n" + row + b"\n"
     page = LoginPage(raw, 1, len(raw) - 1)
     for match in islice(ADDRESS.finditer(raw), ATTEMPTS):
@@ -309,7 +313,10 @@ class DeviceLogs:
         )
 
     def _is_log(self, folder: str) -> bool:
-        """Return whether a folder, or one around it, is a log."""
+        """Return whether a folder, or one around it, is a log.
+
+        It is if it holds a file that only logs have, or files of several sorts.
+        """
         while True:
             sorts = self._sorts.get(folder, set())
             if "log" in sorts or len(sorts) > 1:
@@ -320,7 +327,10 @@ class DeviceLogs:
 
 
 def _sorts_by_labels(path: str, shown: bytes) -> set[str]:
-    """Return the sorts of a file, by the labels in it."""
+    """Return the sorts of a file, by the labels in it: `system`, `autofill` and `log`.
+
+    The set is empty for a file without enough labels. `shown` is the beginning of the file.
+    """
     sorts = set[str]()
     labels = {
         label.lower().replace(b" ", b"")

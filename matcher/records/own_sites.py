@@ -254,7 +254,10 @@ class Sites:
         self._caches: list[dict[bytes, OwnSite | None]] = [{} for _ in sites.tenants]
 
     def find(self, host: Host) -> OwnSite | None:
-        """Return the address of `host`; None if it is part of another site's or a mail address."""
+        """Return the address of `host`; None if it is part of another site's or a mail address.
+
+        Results are cached by the text of the line up to the host.
+        """
         raw, cache = self._raw, self._caches[host.tenant]
         text = raw[host.line - 1 : host.end]
         if text in cache:
@@ -379,7 +382,10 @@ def _stands_alone(data: Bytes, start: Places, end: Places) -> Flags:
 def _whole(
     data: Bytes, raw: bytes, start: Places, end: Places, line_end: Places
 ) -> tuple[Places, Places]:
-    """Return where names that extend to the left of `start` begin, and where app packages end."""
+    """Return where names that extend to the left of `start` begin, and where app packages end.
+
+    Names are followed for at most LONGEST_HOST characters.
+    """
     begin, end = start.copy(), end.copy()
     longer = np.flatnonzero(data[start - 1] == DOT)
     for _ in range(LONGEST_HOST):

@@ -179,7 +179,11 @@ class RowTable(RowBatch):
         return self._get_columns(document).sheet.as_carried()
 
     def _cut(self, rows: Numbers) -> None:
-        """Cut `rows` into cells, those with one separator together."""
+        """Cut those of `rows` that were not read yet into cells, and store them.
+
+        Those with one separator together. A row that its document's separator does not fit may get
+        another.
+        """
         new = np.unique(rows[self._shape[rows] == UNREAD])
         if not len(new):
             return
@@ -302,7 +306,10 @@ class RowTable(RowBatch):
         return self._declared[document]
 
     def _learn(self, documents: Numbers) -> None:
-        """Read the columns of `documents`, and of the documents that they continue."""
+        """Read the columns of `documents`, and of the documents that they continue, and store them.
+
+        Documents that are known already are not read again.
+        """
         new_documents = {*documents.tolist()} - self._declared.keys()
         for document in sorted(new_documents, reverse=True):
             at = document
@@ -327,9 +334,9 @@ class RowTable(RowBatch):
         return _KnownColumns(sheet, self._readers.get(sheet.columns))
 
     def lay_out(self, documents: Numbers) -> None:
-        """Compute the layouts of `documents`, which ascend, together.
+        """Compute and store the layouts of `documents`, which ascend, together.
 
-        One by one, each would take half a millisecond.
+        Documents that have theirs are passed over. One by one, each would take half a millisecond.
         """
         new = np.array(
             [document for document in documents.tolist() if document not in self._layouts], np.int64
@@ -362,7 +369,7 @@ class RowTable(RowBatch):
         self._layout[rows] = numbers
 
     def _number_layouts(self, layouts: Iterable[RowLayout]) -> list[int]:
-        """Return the number of each layout."""
+        """Return the number of each layout, equal ones the same. New layouts are stored."""
         numbers = list[int]()
         for layout in layouts:
             number = self._layout_numbers.setdefault(layout, len(self._distinct_layouts))

@@ -218,7 +218,11 @@ def _with_short_lines(batch: Batch, lines: LineRows, rows: Numbers) -> Numbers:
 
 
 def _with_tuples(batch: Batch, lines: LineRows) -> Numbers:
-    """Return the documents whose line with most candidates holds the border of two tuples."""
+    """Return the documents whose line with most candidates holds the border of two tuples.
+
+    Looked at are the first LOOK_AT bytes of one such line. Empty if no line has two candidates of
+    one kind.
+    """
     excess = lines.valid - np.bitwise_count(lines.mask)  # valid candidates beyond one of each kind
     crowded = np.flatnonzero(excess > 0)
     if not len(crowded):
@@ -506,7 +510,11 @@ def _drop_escaped(part: Bytes, quotes: Numbers) -> Numbers:
 
 
 def _outside(batch: Batch, places: Places, quotes: Places) -> Flags:
-    """Return whether each place is outside quotes: bool[n]."""
+    """Return whether each place is outside quotes: bool[n].
+
+    Quotes are counted in each line anew; in a line with an odd number of them, most places decide
+    whether it begins inside.
+    """
     lines, number = np.unique(batch.lines(places), return_inverse=True)
     before = np.searchsorted(quotes, batch.line_starts[lines])
     is_cut = (np.searchsorted(quotes, batch.line_starts[lines + 1]) - before) % 2 == 1

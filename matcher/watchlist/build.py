@@ -189,7 +189,10 @@ class Control:
 
 
 def count_calling_codes(phones: Texts) -> Counter[str]:
-    """Count the phones from abroad, in their normal form, by calling code."""
+    """Count the phones from abroad, in their normal form, by calling code.
+
+    Chinese phones, and those with an unknown code, are not counted.
+    """
     counts: Counter[str] = Counter()
     heads = phones.table[phones.table[:, 0] == PLUS, : 1 + LONGEST_CODE]
     digits, numbers = np.unique(heads, axis=0, return_counts=True)
@@ -368,7 +371,11 @@ class Builder:
         return self._handle_key.tags(references)
 
     def tag_values(self, batch: ColumnBatch, owned: Array) -> Iterator[tuple[Tags, Array]]:
-        """Yield (keyed hashes, rows) of every form of every value in the rows of customers."""
+        """Yield (keyed hashes, rows) of every form of every value in the rows of customers.
+
+        `owned` says of each row whether it has a customer. Faulty values are reported as rejected,
+        and all values are counted; hashes for the registry are collected beside.
+        """
         for column in batch.columns:
             rows, normals, faults = normalise_column(column.kind, column.cells)
             self.report.reject(
@@ -485,7 +492,11 @@ class Builder:
     def _label(
         self, codes: IO[bytes], row_of: Array, size: int, parts: Mapping[str, IO[bytes]]
     ) -> CohortTable:
-        """Write the combination of each of `size` customers: that of the last row with labels."""
+        """Write the combination of each of `size` customers, that of the last row with labels.
+
+        Returns the table. `codes` has the combination of each row, `row_of` its customer. Labels
+        that too few customers have are left out of the table.
+        """
         kind = file.width_of(len(self.coder))
         if not size:
             return self.coder.table(np.zeros(len(self.coder), np.int64))
@@ -600,7 +611,10 @@ def enrolling(
 
 @contextlib.contextmanager
 def _make_keys(keys: KeyStore, tenant: str) -> Iterator[tuple[KeyStore, Callable[[], None]]]:
-    """Make the keys of a new tenant, and delete them again if the block fails."""
+    """Make the keys of a new tenant, and yield them; delete them again if the block fails.
+
+    Keys that were there before stay.
+    """
     home = keys.root / tenant
     before = set(home.iterdir())
     with contextlib.ExitStack() as undo:

@@ -154,7 +154,11 @@ class Changes:
         return header
 
     def _so_far(self) -> tuple[SubjectPairs, SubjectPairs, Tags]:
-        """Return the added entries, removed entries and removed customers of the delta so far."""
+        """Return the added entries, removed entries and removed customers of the delta so far.
+
+        All are empty if there is no delta, or it belongs to another list. Also notes the labels of
+        its customers. Raises CorruptError if it is damaged.
+        """
         none = np.empty((0, TAG_BYTES), np.uint8)
         key = load_verify_key(self._keys, self._tenant)
         header = file.read_header(self._former, key) if self._former.is_file() else None
@@ -418,7 +422,11 @@ def erase_customer(data: Path, keys: KeyStore, tenant: str, handle: str) -> int:
 
 
 def _erase_in(path: Path, key: Ed25519PublicKey, noted_under: bytes, handle: Array) -> int:
-    """Erase the customer in one file; return the number of entries."""
+    """Erase the customer in one file, with labels and what the file removes.
+
+    Returns the number of live entries. The file is overwritten in place; without the customer
+    nothing is written, and 0 is returned.
+    """
     index = Index(path, key, noted_under)
     rows = _rows_of(index, handle)
     entries = _entries_of(index, rows[0]) if rows else np.empty(0, np.int64)

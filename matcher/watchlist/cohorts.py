@@ -246,7 +246,10 @@ def counts_of(codes: npt.NDArray[Any], combinations: int) -> npt.NDArray[np.int6
 
 
 def tally(tables: Sequence[tuple[CohortTable, npt.NDArray[Any]]]) -> dict[Label, int]:
-    """Count the customers of each label in several tables with their combinations."""
+    """Count the customers of each label in several tables with their combinations.
+
+    Labels without a customer are left out.
+    """
     totals_by_label: dict[Label, int] = {}
     for table, codes in tables:
         per_code = np.bincount(codes, minlength=len(table.combination))

@@ -336,7 +336,10 @@ class FileSection:
 
 
 def sections(header: WatchlistHeader) -> dict[str, FileSection]:
-    """Return the type, shape and place of every array in the file's body, by name, in order."""
+    """Return the type, shape and place of every array in the file's body, by name, in order.
+
+    A place is in bytes from the start of the body.
+    """
     n, r, (directory, bitmap) = header.entries, header.removed, header.bits
     shapes: dict[str, tuple[str, tuple[int, ...]]] = {
         "high": ("<u8", (n,)),
@@ -450,7 +453,7 @@ def write(
 
 
 def _bytes(header: WatchlistHeader, parts: Mapping[str, IO[bytes]]) -> Iterator[bytes]:
-    """Yield the body, section by section.
+    """Yield the body, section by section, each filled with zero bytes up to the next.
 
     Raises ValueError if a section is shorter than its header says.
     """

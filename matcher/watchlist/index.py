@@ -237,7 +237,10 @@ class Index:
         return np.concatenate(tag_numbers), np.concatenate(entries)
 
     def _check(self, entries: Places) -> None:
-        """Check the chunks with the customers found, pseudonyms included, before any is named."""
+        """Check the chunks with the customers found, pseudonyms included, before any is named.
+
+        Raises CorruptError if one was changed. No entries: nothing is checked.
+        """
         if not len(entries):
             return
         for name in ("high", "low", "subject"):

@@ -314,7 +314,11 @@ def customers_of(main: Path, delta: Path, key: Ed25519PublicKey) -> int:
 def _refuse(
     header: WatchlistHeader, source: Path, keys: KeyStore, tenant: str, now: datetime
 ) -> None:
-    """Raise `ConfigError` for a list that this host must not use."""
+    """Raise `ConfigError` for a list that this host must not use.
+
+    That is one of another tenant, an expired one, one whose key generation is not here, or one that
+    was built with another key.
+    """
     if header.tenant != tenant:
         raise ConfigError(
             f"{source} belongs to tenant {header.tenant}, not {tenant}: use"

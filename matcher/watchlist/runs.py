@@ -73,7 +73,8 @@ class Runs:
     def add(self, tags: Tags, numbers: Array) -> None:
         """Add records: hashes (n, 16) and numbers u32[n].
 
-        Raises `ConfigError` for more records than a list can number.
+        They are written to disk when RUN of them wait. Raises `ConfigError` for more records than a
+        list can number.
         """
         require_room(self.count + len(tags))
         self._held.append((tags, numbers))
@@ -84,7 +85,7 @@ class Runs:
             self._held, self._waiting = [], 0
 
     def ranges(self, renumbered: Array | None = None) -> Iterator[SortedRecords]:
-        """Yield every record one time, in order of the hashes.
+        """Yield every record one time, in order of the hashes, about AT_ONCE at a time.
 
         `renumbered` (u32) maps the added numbers to others.
         """

@@ -305,9 +305,10 @@ class Source:
         return ColumnBatch(path, table.lines, references, identifiers, labels, witness)
 
     def _by_kind(self, path: Path, table: SourceTable) -> Iterator[ColumnBatch]:
-        """Yield one batch per kind that occurs.
+        """Yield one batch per kind that occurs in a list with one identifier a row.
 
-        Raises `ConfigError` for an unknown kind.
+        They come in order of the kinds' names. Raises `ConfigError` for an unknown kind, which
+        names the first line that has it.
         """
         references, kind_cells, values = table.columns
         valid = self._list_kinds() - {REFERENCE}
@@ -381,7 +382,10 @@ def _spell_out(word: str) -> str:
 
 
 def _suggest(word: str) -> str:
-    """Return the kind that a name in lower case suggests, by its words or one spelt alike."""
+    """Return the kind that a name in lower case suggests, by its words or one spelt alike.
+
+    Returns "" if it suggests none.
+    """
     headers = {header: kind.name for kind in reversed(kinds().values()) for header in kind.headers}
     if word in headers:  # several kinds may share a field
         return headers[word]

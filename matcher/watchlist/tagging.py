@@ -118,7 +118,10 @@ def list_forms(kind: str, texts: Texts, digested: bool) -> Iterator[FormValues]:
 
 
 def _digests(kind: str, texts: Texts) -> Iterator[FormValues]:
-    """Yield digests of the values, each as it may be written."""
+    """Yield digests of the values, each as it may be written, and in the parts that are enrolled.
+
+    Forms that no value has are left out.
+    """
     for written in DIGEST_INPUTS[kind]:
         rows = _select_rows(kind, texts, written)
         contents = [_write(written, value) for value in texts.take(rows).messages()]
@@ -279,9 +282,10 @@ LONGEST = 64
 
 
 def normalise_column(kind: str, cells: Texts) -> tuple[Places, Texts, dict[int, str]]:
-    """Return the rows that hold a value, their normal forms, and the faults by row.
+    """Return the rows that hold a valid value, their normal forms, and the faults by row.
 
-    Blank cells are in neither.
+    Blank cells are in neither. The rows are not in order: those that were normalised one by one
+    come last.
     """
     clean = _clean(kind, cells)
     long = cells.too_long()
@@ -359,7 +363,10 @@ A test may reject too many, never too few.
 
 
 def clean_references(cells: Texts) -> tuple[Texts, dict[int, str]]:
-    """Return customer references without surrounding spaces, and the faults by row."""
+    """Return customer references without surrounding spaces, and the faults by row.
+
+    A faulty reference (empty, too long, with a control character) stays as it is in the first.
+    """
     long = cells.too_long()
     visible = (cells.table > 0x20) & (cells.table < 0x7F)
     doubtful = np.flatnonzero(
