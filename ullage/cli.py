@@ -63,6 +63,7 @@ HELP: Mapping[str, str] = {
         "Open encrypted posts with the keys of two officers; list them; make a key; write and"
         " verify a package for a court."
     ),
+    "fraud-cases": "Report fraud cases by customer reference, on the list's host.",
     "honeytoken": "Plan honeytokens: how many a partner needs, with rows that reach nobody.",
     "incidents": "List, show, decide, suppress and export incidents.",
     "ingest": "Read posts that another collector wrote; a refused line is named by its number.",
@@ -90,6 +91,10 @@ HELP: Mapping[str, str] = {
     "sites": (
         "Show the state of each site: since when, last new post, usual interval, pages waiting,"
         " next visit."
+    ),
+    "source": (
+        "State who may have leaked the data of the victims of fraud, from the cases that were"
+        " reported without a post, on the host of the customer list."
     ),
     "status": "Show whether each configured service runs and is ready.",
     "subjects": "Resolve customer pseudonyms to customer references, on the build host.",

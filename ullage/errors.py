@@ -139,6 +139,8 @@ COMMANDS: Mapping[str, Mapping[Exit, str]] = {
             " the signer is unknown"
         )
     },
+    "fraud-cases import": {Exit.FAILED: "a line was refused; the others were reported"},
+    "source": {Exit.NO_VERDICT: "the source cannot be stated, or fewer than 20 victims are known"},
     "subjects resolve": {Exit.FAILED: "a pseudonym is in no list here; the others were resolved"},
 }
 """Exit codes with a special meaning, by command.

@@ -183,6 +183,12 @@ TARGETS = (
     mark_for_translation(
         "transfers: %(recipients)s recipients, %(count)s customers, %(refused)s lines refused"
     ),
+    mark_for_translation("source from %(count)s victims: named"),
+    mark_for_translation("source from %(count)s victims: indication"),
+    mark_for_translation("source from %(count)s victims: several explain it"),
+    mark_for_translation("source from %(count)s victims: none of these"),
+    mark_for_translation("source from %(count)s victims: cannot tell"),
+    mark_for_translation("source from fewer than 20 victims: cannot tell"),
     mark_for_translation("key generation %(number)s is opened"),
     mark_for_translation("key generation %(number)s is destroyed"),
     mark_for_translation("index key generation %(number)s is opened"),

@@ -10,6 +10,11 @@
       metrics          everything on /metrics
     watchlist          `ullage watchlist …` and `ullage subjects resolve`
       watchlist_options  the options for reading a customer list, and the report on it
+    transfers          `ullage watchlist transfers`
+    fraud_cases        `ullage fraud-cases import`
+    source             `ullage source`
+      source_candidates  transfers and labels of a list as candidate sources
+      source_report    the statement in words and as JSON
     loading            the inputs of matching on this host, and the matcher over them
 
 The content that `scan` and `assess` read is never kept. `match` is the only service.

@@ -267,6 +267,39 @@ def tally(tables: Sequence[tuple[CohortTable, npt.NDArray[Any]]]) -> dict[Label,
     return totals_by_label
 
 
+class PlacedLabels(NamedTuple):
+    """The labels of a dimension, and the label of each customer: its place from 1, 0 for none."""
+
+    names: tuple[str, ...]
+    places: npt.NDArray[np.uint16]
+
+
+def place_labels(
+    tables: Sequence[tuple[CohortTable, npt.NDArray[Any], npt.NDArray[Any]]], customers: int
+) -> dict[str, PlacedLabels]:
+    """Return the label of each of `customers` customers, by dimension.
+
+    Each table stands with the rows of some customers and the combination of each of them. Where it
+    has any label of a customer, it replaces those of the tables before it.
+    """
+    names: dict[str, dict[str, int]] = {}
+    places: dict[str, npt.NDArray[np.uint16]] = {}
+    for table, rows, codes in tables:
+        labelled = codes > 0
+        for of_dimension in places.values():
+            of_dimension[rows[labelled]] = 0
+        for number, (dimension, labels) in enumerate(
+            zip(table.dimensions, table.labels, strict=True)
+        ):
+            numbers = names.setdefault(dimension, {})
+            renumbered = [0, *(numbers.setdefault(name, len(numbers) + 1) for name, _ in labels)]
+            of_dimension = places.setdefault(dimension, np.zeros(customers, np.uint16))
+            of_dimension[rows[labelled]] = np.array(renumbered, np.uint16)[
+                table.combination[codes[labelled], number]
+            ]
+    return {name: PlacedLabels(tuple(names[name]), places[name]) for name in names}
+
+
 People = dict[str, dict[str, set[str]]]
 
 

@@ -24,7 +24,14 @@ import numpy as np
 import numpy.typing as npt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from matcher.watchlist.cohorts import NO_LABELS, CohortTable, Label, tally
+from matcher.watchlist.cohorts import (
+    NO_LABELS,
+    CohortTable,
+    Label,
+    PlacedLabels,
+    place_labels,
+    tally,
+)
 from matcher.watchlist.file import (
     BODY,
     CHUNK,
@@ -408,6 +415,45 @@ class Watchlist:
         is_entry[changed[is_same]] |= self.delta.belongs(tags[changed[is_same]], rows[is_same])
         return is_entry
 
+    def list_subjects(self) -> Places:
+        """Return the numbers of all customers, delta included, without erased and removed ones."""
+        subjects = np.arange(self.main.header.subjects)
+        if self.delta is not None:
+            added = self.main.header.subjects + np.arange(len(self._fresh))
+            subjects = np.concatenate((subjects, added))
+            subjects = subjects[~np.isin(subjects, np.setdiff1d(self._gone, self._number))]
+        handles = np.ascontiguousarray(self.raw_handles(subjects)).view("S16").ravel()
+        # an erased row repeats the one before it, or is empty
+        _, firsts = np.unique(handles, return_index=True)
+        firsts = np.sort(firsts[handles[firsts] != b""])
+        self_test = bytes.fromhex(self.header.self_test)
+        listed: Places = subjects[firsts][handles[firsts] != self_test.rstrip(b"\0")]
+        return listed
+
+    def find_subjects(self, handles: Tags) -> Places:
+        """Return the number of each pseudonym's customer, delta included: i64[n], -1 if missing.
+
+        `handles` is u8[n, 16].
+        """
+        subjects = self.main.rows_of(handles)
+        if self.delta is not None:
+            subjects[np.isin(subjects, np.setdiff1d(self._gone, self._number))] = -1
+            rows = self.delta.rows_of(handles)
+            subjects[rows >= 0] = self._number[rows[rows >= 0]]
+        return subjects
+
+    def place_labels(self, subjects: Places) -> dict[str, PlacedLabels]:
+        """Return the label of each of the customers in `subjects`, by dimension.
+
+        Labels in the delta take precedence over those in the list.
+        """
+        old = np.flatnonzero(subjects < self.main.header.subjects)
+        tables = [(self.main.table, old, self.main.combinations_of(subjects[old]))]
+        if self.delta is not None:
+            changed, rows = self._find_changed(subjects)
+            tables.append((self.delta.table, changed, self.delta.combinations_of(rows)))
+        return place_labels(tables, len(subjects))
+
     def handle(self, subject: int) -> str:
         """Return the pseudonym of a subject, 32 hex digits."""
         return self.handles(np.array([subject]))[0]
@@ -449,21 +495,24 @@ class Watchlist:
         beyond = self.main.header.subjects
         if self.delta is None:
             return tally([(self.main.table, self.main.combinations_of(subjects))])
-        order = np.argsort(self._number)
-        place = np.minimum(
-            np.searchsorted(self._number, subjects, sorter=order), max(0, len(order) - 1)
-        )
-        rows = order[place] if len(order) else np.zeros(len(subjects), np.int64)
-        changed = (
-            np.flatnonzero(self._number[rows] == subjects) if len(order) else np.empty(0, np.int64)
-        )
-        codes = self.delta.combinations_of(rows[changed])
+        changed, rows = self._find_changed(subjects)
+        codes = self.delta.combinations_of(rows)
         old = np.ones(len(subjects), bool)
         old[changed[codes > 0]] = False
         older = subjects[old & (subjects < beyond)]
         return tally(
             [(self.main.table, self.main.combinations_of(older)), (self.delta.table, codes)]
         )
+
+    def _find_changed(self, subjects: Places) -> tuple[Places, Places]:
+        """Return the places in `subjects` of customers in the delta, and their rows there."""
+        if not len(self._number):
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        order = np.argsort(self._number)
+        place = np.minimum(np.searchsorted(self._number, subjects, sorter=order), len(order) - 1)
+        rows: Places = order[place]
+        changed = np.flatnonzero(self._number[rows] == subjects)
+        return changed, rows[changed]
 
     def count_labels(self) -> dict[Label, int]:
         """Return the number of customers of each label, in the list and the delta, as built."""

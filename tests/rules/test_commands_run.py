@@ -92,6 +92,7 @@ NOT_RUN = {
 }
 ENDS = {
     r"ullage --data DIR status$": 1,  # no role runs here
+    r"ullage source ": 3,  # five victims are too few
     r"ullage .*coverage\b(?! explain)": 3,  # no heartbeat came yet, so that nothing is claimed
 }
 """With which code a command ends here, where that is not 0."""
@@ -237,6 +238,8 @@ def _write_files() -> None:
     Path("bait.csv").write_text(to_csv([customer(n) for n in range(60, 66)]), encoding="utf-8")
     transfers = "".join(f"{customer(n)['customer_ref']},Courier\n" for n in range(40))
     Path("transfers.csv").write_text(f"customer_ref,recipient\n{transfers}", encoding="utf-8")
+    cases = "".join(f"{customer(n)['customer_ref']},2020-05-01\n" for n in range(5))
+    Path("cases.csv").write_text(f"customer_ref,first_contact\n{cases}", encoding="utf-8")
     Path("leak.txt").write_text(ROWS, encoding="utf-8")
     Path("deploy").symlink_to(ROOT / "deploy")  # with the sample, as in a clone
     Path("chat.txt").write_text(QQ, encoding="utf-8")

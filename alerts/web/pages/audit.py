@@ -93,6 +93,7 @@ DID: Mapping[str, Phrase] = {
     "part.loss-accepted": Phrase("loss of a part accepted"),
     "rules.use": Phrase("rules activated"),
     "settings.second_person": Phrase("one person decides reporting deadlines"),
+    "source.state": Phrase("source of a leak stated"),
     "subject.erase": Phrase("customer deleted"),
     "subject.erased": Phrase("customer deletion proved"),
     "subjects.over_budget": Phrase("request beyond the daily limit refused"),
