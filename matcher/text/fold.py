@@ -451,7 +451,10 @@ class FoldedText:
 
     @cached_property
     def drops(self) -> Places:
-        """For each removed character, ascending, how many remaining ones precede it: i64[n]."""
+        """Return how many remaining characters precede each removed one: i64[n].
+
+        The removed ones are in ascending order; empty if nothing was removed.
+        """
         if len(self.text) == len(self.original):
             return np.empty(0, np.int64)
         codes = np.frombuffer(self.original.encode("utf-32-le", "surrogatepass"), np.uint32)
@@ -559,7 +562,7 @@ def with_plain_lines(body: bytes) -> bytes:
 def _plain_characters(texts: list[bytes]) -> list[bytes]:
     """Return each of `texts` with every form of a plain character replaced.
 
-    None of them is ASCII alone.
+    Numbers in Han digits are read as well. None of the texts is ASCII alone.
     """
     data = np.frombuffer(BETWEEN.join((*texts, PADDING)), np.uint8)
     place = _find_special(data)
@@ -594,7 +597,7 @@ MANY = 4
 def _read_number_lines(data: Bytes, near: Places) -> bytes:
     """Return `data` with numbers in Han digits read in the lines of the places `near`.
 
-    No number goes across lines.
+    No number goes across lines. If these lines are a large part of the text, all of it is read.
     """
     ends = places(find_places(data, lambda part: part <= LINE_END))
     line = np.unique(np.searchsorted(ends, near))

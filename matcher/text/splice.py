@@ -171,7 +171,11 @@ def _drop_overlaps(
 def _read_matches(
     text: str, row: Spelling, hits: Places, guard: FaultGuard
 ) -> Iterator[Replacement]:
-    """Yield what `row` reads around the characters `hits`; all the rest is not looked at."""
+    """Yield what `row` reads around the characters `hits`; all the rest is not looked at.
+
+    Matches do not overlap; one that stays as it is written is left out. A reading that fails is
+    reported to `guard` and left out.
+    """
     pattern, plain_of = row.pattern, row.plain
     assert pattern is not None
     assert plain_of is not None
@@ -249,7 +253,10 @@ def _splice(text: FoldedText, patches: Sequence[tuple[_Stretch, FoldedText]]) ->
 def _find_stretches(
     texts: Sequence[FoldedText], batch: Batch, events: UndoEvents
 ) -> list[_Stretch]:
-    """Return neighbouring lines as one stretch each, and dense texts as a whole."""
+    """Return neighbouring lines as one stretch each, and dense texts as a whole.
+
+    They are in order of text and place.
+    """
     start = batch.line_starts.take(events.lines)
     end = batch.line_starts.take(events.lines + 1) - 1
     document = batch.documents(start)

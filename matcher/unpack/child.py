@@ -225,7 +225,10 @@ class Server:
             self._poll.unregister(descriptor)
 
     def _accept_request(self) -> None:
-        """Read a request, and start a child for it here or in a second server."""
+        """Read a request, and start a child for it here or in a second server.
+
+        When the control socket is closed, no more is accepted, and second servers are ended.
+        """
         words, descriptors, *_ = socket.recv_fds(self._control, LONGEST_REQUEST, 3)
         if not words:  # no more requests can arrive
             self._unwatch(0)
@@ -285,7 +288,7 @@ class Server:
     def _start_second(self, load: Load) -> socket.socket:
         """Start a server that imports `load` first, and return its control socket.
 
-        The new server ends with this one.
+        The new server is a fork, which ends with this one.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         first, pid = os.getpid(), os.fork()

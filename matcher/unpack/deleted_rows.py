@@ -78,7 +78,10 @@ class DeletedRows:
         self.is_complete = True
 
     def rows(self) -> Iterator[list[object]]:
-        """Yield the values of each deleted row; for free space without rows, its text."""
+        """Yield the values of each deleted row; for free space without rows, its text.
+
+        The first page is passed over. Values that cannot be read are None.
+        """
         free = set(self._list_free_pages())
         for number in range(2, len(self._body) // max(self._page, 1) + 1):
             start = (number - 1) * self._page
@@ -89,7 +92,10 @@ class DeletedRows:
                     yield from self._read_room(room)
 
     def _list_free_pages(self) -> Iterator[int]:
-        """Yield the numbers of the free pages, and of those that list them and are free besides."""
+        """Yield the numbers of the free pages, and of those that list them and are free besides.
+
+        A list that leads in a circle or out of the file ends there.
+        """
         trunk, visited = int.from_bytes(self._body[FIRST_FREE], "big"), set[int]()
         while trunk and trunk not in visited and trunk * self._page <= len(self._body):
             visited.add(trunk)
@@ -103,7 +109,10 @@ class DeletedRows:
             trunk = int.from_bytes(self._body[start : start + 4], "big")
 
     def _find_free_room(self, page: bytes) -> Iterator[tuple[int, int]]:
-        """Yield the stretches [start, end) of a page that hold no row."""
+        """Yield the stretches [start, end) of a page that hold no row.
+
+        Yields nothing for a page of another type than a leaf.
+        """
         if not page or page[0] not in (LEAF, INDEX_LEAF):
             return
         count = int.from_bytes(page[CELLS], "big")
@@ -115,7 +124,10 @@ class DeletedRows:
             before, block = block, int.from_bytes(page[block : block + 2], "big")
 
     def _read_room(self, room: bytes) -> Iterator[list[object]]:
-        """Yield the rows in free room, whole ones first, and note if other text remains."""
+        """Yield the rows in free room, whole ones first.
+
+        Then comes what is read between them: rows without a header, and text.
+        """
         whole, at = list[Row](), 0
         while begin := MAY_BEGIN.search(room, at):
             row = self._parse(room, begin.start())
@@ -147,7 +159,10 @@ class DeletedRows:
         return row._replace(start=begin) if row and begin >= 0 else None
 
     def _parse_header(self, room: bytes, at: int) -> Row | None:
-        """Return the row with a header that begins at a place, if there is one."""
+        """Return the row with a header that begins at a place.
+
+        Returns None if none does, or its values cannot be read.
+        """
         types, place, end = list[int](), at + 1, at + room[at]
         while place < end:
             kind, place = _read_varint(room, place)
@@ -157,7 +172,10 @@ class DeletedRows:
         return self._read_values(room, at, types, end)
 
     def _read_values(self, room: bytes, start: int, types: Sequence[int], at: int) -> Row | None:
-        """Return the row with values of these `types` from a place on."""
+        """Return the row with values of these `types` from a place on.
+
+        None if they do not fit or cannot be read, or if no value tells anything.
+        """
         values, is_telling = list[object](), False
         for kind in types:
             width = _measure(kind)

@@ -621,7 +621,10 @@ def _is_in(encoding: str, head: bytes) -> bool:
 
 
 def _decode_uuencoded(text: bytes | mmap) -> Iterator[bytes]:
-    """Yield the content of each file in uuencode."""
+    """Yield the content of each file in uuencode, without its name.
+
+    Nothing for a text without one.
+    """
     for match in UU.finditer(text) if text.find(b"begin ") >= 0 else ():
         plain = bytearray()
         for line in match[1].splitlines():
@@ -634,7 +637,10 @@ def _decode_uuencoded(text: bytes | mmap) -> Iterator[bytes]:
 
 
 def _decode_dumps(text: bytes | mmap) -> Iterator[bytes]:
-    """Yield the content of hex dumps: consecutive lines with ascending addresses."""
+    """Yield the content of hex dumps: consecutive lines with ascending addresses.
+
+    A piece may be empty.
+    """
     plain, end = bytearray(), -1
     for match in (
         DUMP.finditer(text) if any(text.find(second) >= 0 for second in SECOND_LINES) else ()

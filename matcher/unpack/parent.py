@@ -175,7 +175,11 @@ class ForkServer:
             yield child
 
     def _fork_child(self, words: bytes, source: int) -> Child:
-        """Have the server fork a child that reads `source`, and return it."""
+        """Have the server fork a child that reads `source`, and return it.
+
+        A server that has died is replaced first. The caller closes the child's output and socket.
+        Raises OSError if descriptors are scarce.
+        """
         with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
             stdout, pipe = os.pipe()
             file = ours.enter_context(open(stdout, "rb", buffering=0))  # noqa: PTH123  a descriptor
@@ -412,7 +416,7 @@ class UnpackRun:
     def _handle_frame(
         self, kind: int, payload: bytes, alias: str, server: ForkServer
     ) -> Iterator[Member | UnreadPart]:
-        """Yield the member or outcome that one frame reports, if any."""
+        """Yield the member or outcome that one frame reports; nothing for any other frame."""
         if kind == protocol.HELLO:
             self.flags = payload[0]
         elif kind == protocol.MEMBER:
@@ -480,7 +484,10 @@ class UnpackRun:
         return self._name + to_printable(outer + inner)
 
     def _piece(self) -> bytes:
-        """Return the next bytes of the open member, empty at its end or if the child broke down."""
+        """Return the next bytes of the open member.
+
+        B"" at its end or if the child broke down, which is noted.
+        """
         if not self._frames.member_open:
             return b""
         try:
@@ -491,7 +498,10 @@ class UnpackRun:
         return payload if kind == protocol.DATA else b""
 
     def _next(self) -> tuple[int, bytes]:
-        """Return the next frame, checked."""
+        """Return kind and payload of the next frame, checked.
+
+        Raises Halt if the child broke down, also once more if it did before.
+        """
         if self._frames.broken:
             raise self._frames.broken
         at = self._wait_for(protocol.HEADER.size)
@@ -516,7 +526,11 @@ class UnpackRun:
         return self._consumed - size
 
     def _receive(self) -> bytes:
-        """Return the child's next bytes; raise `Halt` at its time limit or if it fell silent."""
+        """Return the child's next bytes.
+
+        Raises `Halt`: `timeout` at its time limit, `damaged` without a child, otherwise the cause
+        of its end.
+        """
         child = self._child
         if child is None:
             raise Halt("damaged")

@@ -53,6 +53,8 @@ TAG = re.compile(r"<[^<>]{0,400}>")
 def find_passwords(text: str) -> Iterator[str]:
     """Yield what a text calls a password, and the text itself if it is as short as one.
 
+    A text that names over MOST_OF_NOTE passwords names none. Each may come in several readings.
+
     >>> list(find_passwords("样本 100 条，解压密码：abc#2026 不要外传，" + "其余下周再发。" * 9))
     ['abc#2026']
     """
@@ -66,7 +68,7 @@ def find_passwords(text: str) -> Iterator[str]:
 
 
 def _list_readings(value: str) -> Iterator[str]:
-    """Yield a value as it stands, and without what may follow a password."""
+    """Yield a value as it stands, and without what may follow a password, each reading one time."""
     readings = [value]
     for ending in ENDINGS:
         readings.append(readings[-1].removesuffix(ending))

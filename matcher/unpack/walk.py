@@ -164,7 +164,11 @@ class Walk:
         """The kind of what is open: of what texts come out now."""
 
     def everything(self, kind: str, body: mmap.mmap) -> None:
-        """Read the outermost container, whose kind the parent has recognised."""
+        """Read the outermost container, whose kind the parent has recognised.
+
+        Then what was put off (`read_later`) is read, since a note may tell its password. A Halt of
+        the whole is written as the outcome.
+        """
         try:
             if kind == formats.ENVELOPE:
                 self.run_guarded("", partial(self._read_enclosed, "", body, 1))
@@ -214,7 +218,10 @@ class Walk:
     def text(
         self, path: str, chunks: Iterable[bytes], media_type: str = "text/plain", charset: str = ""
     ) -> None:
-        """Write a text member as its chunks arrive, and read the files encoded in it."""
+        """Write a text member as its chunks arrive, and read the files encoded in it.
+
+        Its beginning is kept as a note that may hold a password, unless it is no text.
+        """
         watch = formats.EnvelopeWatch(0 if media_type in (BYTES, HEAVY) else self.budget.nested)
         self.out.member(path, media_type, charset, self.container)
         note = b""
@@ -261,7 +268,10 @@ class Walk:
             self._container(kind, self._collect(whole), path, depth + 1)
 
     def _read_enclosed(self, path: str, text: Body, depth: int) -> None:
-        """Read the files that are encoded in a text."""
+        """Read the files that are encoded in a text, as entries below it.
+
+        Raises Halt ("too_deep") if there is one beyond the budget's depth.
+        """
         around = self.container, self._depth
         self.container, self._depth = "other", depth
         try:

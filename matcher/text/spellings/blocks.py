@@ -188,7 +188,10 @@ def reveal_base64(text: str) -> str:
 
 
 def _read_block(text: str, start: int) -> tuple[list[Replacement], int]:
-    """Return what the block at `start` says, and where to go on."""
+    """Return what the block at `start` says, and where to go on.
+
+    The list is empty if it says nothing.
+    """
     first = LINE.match(text, start)
     if first is None:
         return [], start + 1
@@ -210,7 +213,10 @@ def _read_block(text: str, start: int) -> tuple[list[Replacement], int]:
 
 
 def _add_lines(text: str, lines: list[Span]) -> None:
-    """Add the lines that follow the first, of full width, up to one that is shorter."""
+    """Add to `lines` the lines of full width that follow the first.
+
+    The first shorter one is added too, and ends the block; a longer one ends it and is left out.
+    """
     width = lines[0][1] - lines[0][0]
     while following := NEXT_LINE.match(text, lines[-1][1]):
         start, end = following.span(1)
@@ -222,7 +228,11 @@ def _add_lines(text: str, lines: list[Span]) -> None:
 
 
 def _read_in_parts(text: str, lines: Sequence[Span]) -> tuple[list[Replacement], int]:
-    """Return what lines say that are no text as a whole, together or alone, and where to go on."""
+    """Return what lines say that are no text as a whole, together or alone, and where to go on.
+
+    A line shorter than the first ends them: another block may begin there. The list is empty if
+    they say nothing.
+    """
     widths = [end - start for start, end in lines]
     whole_bytes = widths[0] % 4 == 0 and len(lines) > 1
     together = _find_text_lines([text[slice(*line)] for line in lines]) if whole_bytes else {}
@@ -291,7 +301,11 @@ def _read_fields(text: str, start: int, end: int) -> list[Replacement]:
 
 
 def _decode_block(block: str) -> str:
-    """Decode a block; return "" for what is no text."""
+    """Decode a block; return "" for what is no text.
+
+    The first of ENCODINGS that decodes it counts, and only if the text holds a value and no control
+    characters.
+    """
     body = _to_bytes(block)
     for encoding in ENCODINGS:
         try:

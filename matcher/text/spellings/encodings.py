@@ -207,7 +207,7 @@ def _list_octets() -> Iterator[Spelling]:
 
 
 def _make_octet_row(base: int) -> Spelling:
-    """Return the row of octets to a base."""
+    """Return the way of writing a value as octets to a base (2, 8, 10 or 16)."""
     octet, number, first, at_sign, count, last_x = OCTETS_OF[base]
     apart = f"(?:{octet}{BETWEEN})"
     apart_from = f"[^{first}0xu{BETWEEN_SIGNS}\\\\]"

@@ -197,7 +197,10 @@ def _read_entity(whole: str) -> str:
 
 
 def _read_backslashed(whole: str) -> str:
-    """Return what an escape stands for, by the sign behind its backslash."""
+    """Return what an escape stands for, by the sign behind its backslash.
+
+    The result is as long as the escape, which is returned unchanged if it is no character.
+    """
     sign = whole[1]
     if sign in "nrt":
         return ("\t" if sign == "t" else "\n") + FILL

@@ -293,7 +293,10 @@ def _read_continued(match: re.Match[str]) -> str:
 
 
 def _read_entities(match: re.Match[str]) -> str:
-    """Return the digits of neighbouring entities, at least one of which has a type."""
+    """Return the digits of neighbouring entities, at least one of which has a type.
+
+    Returns "" if none has, or they are no phone number.
+    """
     if '"type"' not in match["value"]:
         return ""
     written = GLUE.sub("", match["value"])
@@ -304,7 +307,11 @@ def _read_entities(match: re.Match[str]) -> str:
 
 
 def _read_messages(match: re.Match[str]) -> str:
-    """Return both messages in the place of the first, if one author wrote both."""
+    """Return both messages in the place of the first, if one author wrote both.
+
+    Returns "" if not, or if they are no number or mail address together, or the second is one
+    alone.
+    """
     first, second, between = match["first"], match["second"], match["between"]
     joined = first + second
     before = AUTHOR.findall(match.string, max(0, match.start() - LONGEST_BETWEEN), match.start())
@@ -350,7 +357,10 @@ def _read_message_lines(match: re.Match[str]) -> str:
 
 
 def _join_narrow(text: str) -> str:
-    """Return `text` with values whole that were cut at the width of their column."""
+    """Return `text` with values whole that were cut at the width of their column.
+
+    Each stays as long as it was. A text without a rule of dashes is returned unchanged.
+    """
     if "----\n" not in text:
         return text
     widths = {len(rule[0]) for rule in NARROW.finditer(text)}
@@ -372,7 +382,11 @@ def _join_narrow(text: str) -> str:
 
 
 def _join_columns(text: str) -> str:
-    """Return `text` with numbers in three columns whole, from the line of their labels on."""
+    """Return `text` with numbers in three columns whole, from the line of their labels on.
+
+    Only numbers of 3, 3 and 4 digits that are valid behind +1 are joined. A text without such
+    labels is returned unchanged.
+    """
     if not any(name in text for name in MIDDLE_COLUMNS):
         return text
     lines, sign, first = text.split("\n"), "", -1

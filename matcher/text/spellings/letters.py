@@ -280,7 +280,10 @@ def find_x_signs(classes: Classes) -> tuple[Places, Places]:
 
 
 def _find_starts(classes: Classes, pieces: Words, size: int) -> Places:
-    """Return those of the pieces of that size that may begin an IBAN."""
+    """Return those of the pieces of `size` letters and digits that may begin an IBAN: i64[n].
+
+    Two letters of a country and two digits begin it, and enough must follow.
+    """
     data, word = classes.data, classes.word
     start = places(pieces)
     start = start[is_letter(data.take(start))]
@@ -311,7 +314,7 @@ def _are_long_enough(classes: Classes, start: Places, size: int) -> Flags:
 
 
 def _read_iban(match: re.Match[str]) -> str:
-    """Return the number and what stands behind it."""
+    """Return the number and what stands behind it; "" if no prefix of the value is a valid IBAN."""
     value = match["value"]
     # whether an x is a sign
     for character in (PLAIN_CHARACTER, NO_X) if "x" in value.lower() else (PLAIN_CHARACTER,):

@@ -143,7 +143,7 @@ def find_look_alikes(classes: Classes) -> Places:
 
 
 def _find_beside_cyrillic(classes: Classes) -> Places:
-    """Return the digits beside a Cyrillic letter that looks like one."""
+    """Return the places of Cyrillic letters that look like a digit and stand beside one."""
     cyrillic = classes.cyrillic
     before = places(classes.digit & shift_back(cyrillic, 1)) + 1
     behind = places(cyrillic & shift_back(classes.digit, 2))
@@ -166,7 +166,11 @@ def find_cyrillic_addresses(classes: Classes) -> Places:
 
 
 def _read_number(match: re.Match[str]) -> str:
-    """Return the number, or "" where it is none or nothing in it is replaced."""
+    """Return the number with letters read as digits.
+
+    Returns "" where it is none, nothing in it is replaced, or the search reads it anyway. At most
+    MOST_REPLACED letters are read as digits in a phone number.
+    """
     written, code = match["number"], match["code"] or ""
     bare = written.translate(DIGITS)
     if bare[-1:] in f"xX{X_ALIKE}":

@@ -363,7 +363,11 @@ def _is_word_or_end(data: Bytes) -> Flags:
 
 
 def _read_abroad(match: re.Match[str]) -> str:
-    """Return the number and what stands behind it, which may be another."""
+    """Return the number and what stands behind it, which may be another.
+
+    The longest valid number counts. Returns "" if there is none, or for a number of China, which
+    the search reads.
+    """
     value = match["value"]
     if CHINA.match(value):  # which the search reads
         return ""

@@ -174,7 +174,10 @@ def _is_locked(info: zipfile.ZipInfo) -> bool:
 
 
 def _read_locked(walk: Walk, body: Body, path: str, depth: int) -> None:
-    """Pass the encrypted entries of a zip on, if a note tells the password."""
+    """Pass the encrypted entries of a zip on, decrypted if a note tells the password.
+
+    Otherwise each entry fails as encrypted when it is read.
+    """
     with zipfile.ZipFile(BodyFile(body)) as archive:
         infos = [info for info in archive.infolist() if _is_locked(info) and not info.is_dir()]
         archives, password = libarchive(), find_password(walk, body, path)
@@ -189,7 +192,10 @@ def _read_locked(walk: Walk, body: Body, path: str, depth: int) -> None:
 
 
 def find_password(walk: Walk, body: Body, path: str) -> str:
-    """Return the stated password by which the first encrypted entry of a zip can be read, or ""."""
+    """Return the stated password by which the first encrypted entry of a zip can be read.
+
+    Returns "" if none does, or without libarchive.
+    """
     archives = libarchive()
     if archives is None:
         return ""
@@ -260,9 +266,10 @@ class _Header(tarfile.TarInfo):
 
 
 def _untar(walk: Walk, source: SizedChunks, names: list[str], path: str, depth: int) -> None:
-    """Read the entries of a tar.
+    """Read the entries of a tar, and add all their names to `names`.
 
-    Zeros end a tar, and another may follow (`cat a.tar b.tar`), so they are skipped.
+    Only plain files are read. Zeros end a tar, and another may follow (`cat a.tar b.tar`), so they
+    are skipped.
     """
     options = {
         "encoding": "utf-8",

@@ -175,7 +175,10 @@ def mailbox(walk: Walk, body: Body, path: str, depth: int) -> None:
 
 
 def _message(walk: Walk, parsed: Message, path: str, depth: int, size: int) -> None:
-    """Read headers, parts, nested mails, and the text outside all parts."""
+    """Read headers, parts, nested mails, and the text outside all parts.
+
+    Names of attachments are passed on too. `size` is what the mail costs of the budget.
+    """
     walk.text(
         f"{path}{SEPARATOR}headers", [headers(parsed).encode("utf-8", "replace")], protocol.ABOUT
     )

@@ -74,7 +74,11 @@ def is_office(names: frozenset[str]) -> bool:
 
 
 def read(walk: Walk, body: Body, path: str, depth: int, archive: zipfile.ZipFile) -> None:
-    """Read every part of an office file: as lines, as paragraphs, or as an entry of its own."""
+    """Read every part of an office file: as lines, as paragraphs, or as an entry of its own.
+
+    A part that fails does not stop the others. Raises Halt ("encrypted") for an encrypted
+    OpenDocument file.
+    """
     infos = {info.filename: info for info in archive.infolist() if not info.is_dir()}
     walk.container = next(
         (kind for root, kind in ROOTS.items() if any(name.startswith(root) for name in infos)),
@@ -149,7 +153,7 @@ def _sheet(
 def _titles(
     walk: Walk, archive: zipfile.ZipFile, infos: dict[str, zipfile.ZipInfo]
 ) -> dict[str, str]:
-    """Return the title of each sheet by the part that holds it."""
+    """Return the title of each sheet by the part that holds it; {} without a workbook."""
     targets: dict[str, str] = {}
     titles: dict[str, str] = {}
 
@@ -178,7 +182,10 @@ def _paragraphs(
 
 
 def _links(walk: Walk, archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: str) -> None:
-    """Write the external targets of links, which may hold mail addresses."""
+    """Write the external targets of links, which may hold mail addresses.
+
+    Nothing is written if there are none.
+    """
     targets: list[str] = []
 
     def start(name: str, attributes: Attributes) -> None:

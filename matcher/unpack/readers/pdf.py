@@ -162,7 +162,10 @@ class PdfDocument:
         return head + greys + pixels.raw
 
     def attachments(self) -> Iterator[tuple[str, bytes]]:
-        """Yield the name and the bytes of each attached file."""
+        """Yield the name and the bytes of each attached file.
+
+        A file that cannot be read is left out.
+        """
         for number in range(self._library.FPDFDoc_GetAttachmentCount(self._handle)):
             file = self._library.FPDFDoc_GetAttachment(self._handle, number)
             size = _ulong()

@@ -161,7 +161,10 @@ class RtfReader:
         return 0
 
     def _into(self, word: bytes) -> None:
-        """Enter a destination, unless the word is one of layout."""
+        """Enter a destination, unless the word is one of layout.
+
+        Embedded objects are collected in `embedded`; text of silent destinations is dropped.
+        """
         if word in EMBEDDED:
             self.embedded.append((EMBEDDED[word], bytearray()))
             self._group = self._group._replace(target=word)
@@ -186,7 +189,7 @@ class RtfReader:
             self.parts.append(text)
 
     def _characters(self, text: bytes) -> None:
-        """Add characters that are written by number, each with a `?` behind it."""
+        """Add characters that are written by number. Each has a `?` behind it, which is dropped."""
         codes = [int(number) % 0x10000 for number in NUMBER.findall(text)]
         if self._group.behind_unicode == 1 and not any(0xD800 <= code < 0xE000 for code in codes):
             self._skip = self._surrogate = 0
@@ -197,7 +200,10 @@ class RtfReader:
             self._plain(b"?")
 
     def _unicode(self, code: int) -> None:
-        """Add a character by its number; one beyond 16 bits is written in two halves."""
+        """Add a character by its number; one beyond 16 bits is written in two halves.
+
+        A second half without a first becomes U+FFFD.
+        """
         self._skip = self._group.behind_unicode
         if 0xD800 <= code < 0xDC00:
             self._surrogate = code
@@ -213,7 +219,10 @@ class RtfReader:
 
 
 def rtf(walk: Walk, body: Body, path: str, depth: int) -> None:
-    """Write the text as one member, and read each embedded picture or object as an entry."""
+    """Write the text as one member, and read each embedded picture or object as an entry.
+
+    Equal ones are read one time, empty ones not at all.
+    """
     reader = RtfReader()
     walk.text(
         f"{path}{SEPARATOR}text", walk.budget.measure(_words(reader, body), lambda: len(body))

@@ -167,7 +167,7 @@ def dbase(walk: Walk, body: Body, path: str, _depth: int) -> None:
 
 
 def _columns(body: Body, begin: int) -> Iterator[DbaseColumn]:
-    """Yield the columns that the head of a table declares."""
+    """Yield the columns that the head of a table declares, up to its end mark."""
     start = 1  # behind the mark for deleted records
     for at in range(32, min(begin, len(body)) - 31, 32):
         described = body[at : at + 32]
@@ -501,7 +501,8 @@ def _orc(arrow: Arrow, source: object) -> tuple[list[str], Iterator[Any]]:
 def _stripe(core: ModuleType, file: Any, number: int) -> Any:
     """Return a stripe.
 
-    If its time zone would have to be read from a file, it lacks the points in time.
+    If its time zone would have to be read from a file, it lacks the points in time: these columns
+    are empty. Raises the reader's error if it cannot be read without them either.
     """
     try:
         return file.read_stripe(number)
