@@ -516,7 +516,7 @@ def incidents_list(
         queue = IncidentQueue(work_of(context, store), name_of(by))
         queue.check(view)  # reject an invalid filter first
         require_known_tenant(context, store, tenant)
-        seller = _seller(context, store, author)
+        seller = _find_seller_tokens(context, store, author)
         page = (
             queue.page(replace(view, seller=seller), limit)
             if seller or not author
@@ -575,7 +575,7 @@ def _describe_folded_rows(page: QueuePage) -> Iterator[str]:
             )
 
 
-def _seller(context: Context, store: IncidentStore, author: str) -> str:
+def _find_seller_tokens(context: Context, store: IncidentStore, author: str) -> str:
     """Return the tokens of an author, separated by commas; "" for nobody or one without posts.
 
     Text that has the form of tokens is returned as it is, without a check, and so is "". A name,

@@ -368,7 +368,7 @@ class Frontier:
             )
             self._file.write(page_writes)
             gone = (
-                self._count_gone(leased, () if repeated else parsed.posts, now, began)
+                self._record_gone_posts(leased, () if repeated else parsed.posts, now, began)
                 if parsed.whole
                 else 0
             )
@@ -403,10 +403,10 @@ class Frontier:
             to.add(TALLY, site, "edited", len(edited))
         return new, edited
 
-    def _count_gone(
+    def _record_gone_posts(
         self, leased: PageLease, shown: Sequence[Post], now: float, began: float
     ) -> int:
-        """Return how many posts of a thread were found to be deleted.
+        """Record the posts that a thread no longer shows; return how many were deleted.
 
         The page `leased` was read and shows the posts `shown`. Returns 0 for a page that is not of
         a thread. Posts that the page no longer shows are recorded as missing; if there are any, the

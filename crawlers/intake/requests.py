@@ -55,7 +55,7 @@ PART = re.compile(rb'"(?:[^"\\]++|\\.?)*+"?|[\[{,]', re.DOTALL)
 LINE = re.compile(rb"\S[^\n]*+")
 
 
-def posts_in(media_type: str, body: bytes) -> Iterator[CaptureLine | RecordError]:
+def parse_posts(media_type: str, body: bytes) -> Iterator[CaptureLine | RecordError]:
     """Yield the posts in a body, and the RecordError of each that is not valid.
 
     The body is one post or a list of posts in JSON, or one post per line where `media_type` is in
@@ -276,7 +276,7 @@ def _read(media_type: str, body: bytes, made: Callable[[CaptureLine], list[Captu
 
     The result also has the unknown fields and the number of accepted posts. `made` makes captures
     of its lines. Of unknown fields about SHOWN (20) are named. A refused post does not stop the
-    others. Raises RecordError where the whole body is refused (see `posts_in`).
+    others. Raises RecordError where the whole body is refused (see `parse_posts`).
     """
     captures, refused, unknown, number = (
         list[Capture](),
@@ -284,7 +284,7 @@ def _read(media_type: str, body: bytes, made: Callable[[CaptureLine], list[Captu
         dict[str, None](),
         0,
     )
-    for number, line in enumerate(posts_in(media_type, body), 1):
+    for number, line in enumerate(parse_posts(media_type, body), 1):
         try:
             if isinstance(line, RecordError):
                 raise line

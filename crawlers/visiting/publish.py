@@ -26,7 +26,7 @@ from ullage.records import MAX_BODY_BYTES, Capture
 AT_ONCE = 500
 
 
-async def tell_taken(visit: Visit) -> None:
+async def publish_deletions(visit: Visit) -> None:
     """Publish, for each deleted post that was not yet reported, a capture with `deleted` set.
 
     Includes deletions that earlier visits found; at most AT_ONCE (500) are published at a time.

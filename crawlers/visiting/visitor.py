@@ -22,7 +22,7 @@ from crawlers.publishing.batching import Appends
 from crawlers.publishing.outbox import CaptureOutbox, OnBus
 from crawlers.sites.presets import Presets
 from crawlers.sites.site import SOON_SECONDS, Site
-from crawlers.visiting.publish import tell_taken
+from crawlers.visiting.publish import publish_deletions
 from crawlers.visiting.spider import PageSpider
 from crawlers.visiting.visit import Visit
 from ullage import log
@@ -145,6 +145,6 @@ class Visitor:
             log.get("crawl").info("leased_pages_due_again", site=site.name, pages=again)
         visit.begin()
         await self._read(self._context.settings.crawl, visit)
-        await tell_taken(visit)
+        await publish_deletions(visit)
         if visit.fault:
             raise visit.fault

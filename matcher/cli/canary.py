@@ -39,7 +39,7 @@ def enrol(context: Context) -> bool:
     Returns whether it did. Creates the tenant's keys. Nothing is done where the keys are kept
     elsewhere. A failure never stops match: it is logged, and the result is False.
     """
-    if context.keys.are_external(TENANT) or _lasts(context):
+    if context.keys.are_external(TENANT) or _has_lasting_list(context):
         return False
     try:
         make_tenant(context.keys, TENANT)
@@ -65,7 +65,7 @@ def enrol(context: Context) -> bool:
     return True
 
 
-def _lasts(context: Context) -> bool:
+def _has_lasting_list(context: Context) -> bool:
     """Return whether a list is installed that is valid for more than RENEW (30 days).
 
     Raises ConfigError if a list cannot be read.

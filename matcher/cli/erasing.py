@@ -56,7 +56,7 @@ def _erase(context: Context, order: Order) -> Iterator[ErasureReport]:
     yield from (_tenant if order.is_whole else _customer)(context, order)
 
 
-def say_erased(context: Context, tenant: str, epoch: int) -> None:
+def warn_of_erased_customers(context: Context, tenant: str, epoch: int) -> None:
     """Print how many customers of the installed list were erased before, and when.
 
     The list brings them back. Also says if the whole tenant was erased. Prints to standard error,

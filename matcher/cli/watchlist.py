@@ -17,7 +17,7 @@ from typing import Annotated
 
 import typer
 
-from matcher.cli.erasing import say_erased
+from matcher.cli.erasing import warn_of_erased_customers
 from matcher.cli.rotation import Early, KeyRotation, OfIndex, Retire
 from matcher.cli.scan import body_of, size_of
 from matcher.cli.transfers import transfers
@@ -153,7 +153,7 @@ def load(
             context.inventory.enter(listed_at)
     print_report(builder.report, source, tenant)
     _say_unstamped(context, tenant, header.epoch)
-    say_erased(context, tenant, header.epoch)
+    warn_of_erased_customers(context, tenant, header.epoch)
 
 
 def _put_list(made: Path, home: Path, tenant: str, *, wanted: bool) -> None:
@@ -394,7 +394,7 @@ def _install(context: Context, file: Path, tenant: str, *, shrink: bool) -> None
         f"{tenant}: {what}key generation {done.epoch}, {done.customers} customers, valid"
         f" until {done.expires[:10]}"
     )
-    say_erased(context, tenant, done.epoch)
+    warn_of_erased_customers(context, tenant, done.epoch)
 
 
 Removals = Annotated[
@@ -493,7 +493,7 @@ def update(
             _put_list(draft.with_suffix(recorded.SUFFIX), listed_at, tenant, wanted=True)
     print_report(changes.report, additions, tenant)
     if not out:
-        say_erased(context, tenant, epoch)
+        warn_of_erased_customers(context, tenant, epoch)
     else:
         typer.echo(f"copy {delta} to match" + f", {listed_at} to search" * bool(former))
 

@@ -146,7 +146,7 @@ def unread_values(
         for segment in segments
         if segment.kind == DIGEST and int(segment.length[0]) in SIZES
     ]
-    gate = np.concatenate((hits[1], _hiding_before_at(batch), _alike(batch)))
+    gate = np.concatenate((hits[1], _hiding_before_at(batch), _find_lookalike_numbers(batch)))
     text, covered = batch.data.data, _merge_read_stretches(segments)
     for document, count in count_fragments(batch, partial(_are_read, covered)).items():
         counts[document][SPELT] += count
@@ -184,7 +184,7 @@ def _hiding_before_at(batch: Batch) -> Places:
     return np.asarray(at[(words[:, 0] | words[:, 1]) != 0] + 1)
 
 
-def _alike(batch: Batch) -> Places:
+def _find_lookalike_numbers(batch: Batch) -> Places:
     """Return the ends of numbers in groups of 3, 4 and 4 with a letter or pipe for some digit.
 
     ALIKE is tried only there. Numbers of digits alone, and other groups, are left out. This is

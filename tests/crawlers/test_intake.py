@@ -432,7 +432,7 @@ def test_other_requests_are_answered_while_a_large_body_is_read(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, go = threading.Event(), threading.Event()
-    real = requests.posts_in
+    real = requests.parse_posts
 
     def slow(media_type: str, body: bytes):
         if len(body) > SMALL:
@@ -440,7 +440,7 @@ def test_other_requests_are_answered_while_a_large_body_is_read(
             assert go.wait(60)
         return real(media_type, body)
 
-    monkeypatch.setattr(requests, "posts_in", slow)
+    monkeypatch.setattr(requests, "parse_posts", slow)
     large, small = {**POST, "text": "x" * 2 * SMALL}, {**POST, "message_id": "2"}
 
     async def both(client: httpx.AsyncClient) -> tuple[int, int]:

@@ -37,7 +37,13 @@ from crawlers.publishing.batching import Appends
 from crawlers.publishing.outbox import BATCH, CaptureOutbox
 from crawlers.sites.page_reader import COUNTED
 from crawlers.sites.pages import PageAddress, PageContent, Post
-from crawlers.visiting.publish import MAX_TEXT, MAX_URL, PublishPipeline, SeenPipeline, tell_taken
+from crawlers.visiting.publish import (
+    MAX_TEXT,
+    MAX_URL,
+    PublishPipeline,
+    SeenPipeline,
+    publish_deletions,
+)
 from crawlers.visiting.spider import CONDITIONAL, LARGE_BYTES, LEASED, PageRead, PageSpider
 from crawlers.visiting.visit import MAX_FAILURES_IN_A_ROW, Visit
 from tests.conftest import HeldClock
@@ -395,10 +401,10 @@ def test_deletion_is_published_under_the_name_of_the_post(
         "insert into taken select site, named, 1790000000.5 from seen"
     )
     publisher.down = 1
-    asyncio.run(tell_taken(visit))
+    asyncio.run(publish_deletions(visit))
     assert len(captures(publisher)) == 1
-    asyncio.run(tell_taken(visit))
-    asyncio.run(tell_taken(visit))
+    asyncio.run(publish_deletions(visit))
+    asyncio.run(publish_deletions(visit))
     shown, gone = captures(publisher)
     assert (gone.deleted, gone.body, gone.url, gone.site) == (True, b"", "", "board")
     assert gone.post_name == shown.post_name != ""

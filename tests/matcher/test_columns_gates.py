@@ -98,7 +98,7 @@ def test_every_matching_gate_is_found(texts: list[str]) -> None:
 @example(["l38 OO13 8000", "138-0013-8000,|38.00|3.8000"])
 def test_letters_used_as_digits_are_found(texts: list[str]) -> None:
     batch = Batch.join([text.encode() for text in texts])
-    places = set(unread._alike(batch).tolist())
+    places = set(unread._find_lookalike_numbers(batch).tolist())
     digit = "[0-9OoIl|SBZ]"
     number = re.compile(rf"(?=([1Il|]{digit}{{2}}[ .-]{digit}{{4}}[ .-]{digit}{{4}}))".encode())
     assert places == {
