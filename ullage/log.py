@@ -72,9 +72,9 @@ class RepetitionLimit:
     ) -> MutableMapping[str, Any]:
         """Return the event, or raise structlog.DropEvent to leave it out.
 
-        It is left out after MOST_EQUAL events with the same texts within EQUAL_SECONDS; numbers and
-        the request id are not compared. The first event after that time gets the number of those
-        left out as `repeated`.
+        It is left out after MOST_EQUAL (100) events with the same texts within EQUAL_SECONDS (60
+        s); numbers and the request id are not compared. The first event after that time gets the
+        number of those left out as `repeated`.
         """
         from structlog import DropEvent  # noqa: PLC0415  see `configure`
 

@@ -187,9 +187,9 @@ class ClockReading:
     def later(self, wall: float, uptime: float, boot: str) -> ClockReading:
         """Return the reading that follows this one, from new values of both clocks.
 
-        After a restart of the machine (another `boot`), time off counts up to JUMP_SECONDS only. A
-        wall clock that moves by over JUMP_SECONDS more or less than the running time begins a new
-        span.
+        After a restart of the machine (another `boot`), time off counts up to JUMP_SECONDS (1 h)
+        only. A wall clock that moves by over JUMP_SECONDS more or less than the running time begins
+        a new span.
         """
         last = self.spans[-1]
         gap, same = wall - last.end, boot == self.boot and uptime >= self.uptime

@@ -224,8 +224,8 @@ def check(context: Context, readers: Mapping[str, str], parts: Iterable[Part] = 
 def _disks(context: Context) -> str:
     """Describe the free space of each file system on which this machine stores something.
 
-    Returns a warning if one has less than TIGHT_MIB, and raises ConfigError if it has less than
-    LEAST_FREE_MIB.
+    Returns a warning if one has less than TIGHT_MIB (1,024), and raises ConfigError if it has less
+    than LEAST_FREE_MIB (256).
     """
     urls = (context.settings.bus.url, context.settings.bus.captures, context.settings.store.url)
     folders = {

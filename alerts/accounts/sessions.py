@@ -283,8 +283,8 @@ class Attempts:
         """Return the counter of a key, a new one if it has expired.
 
         The least recently used counter of the kind is dropped if there are too many. It has expired
-        FORGOTTEN_AFTER seconds after its last use; too many are more than MOST. The counter counts
-        as used now.
+        FORGOTTEN_AFTER (3600) seconds after its last use; too many are more than MOST (10,000). The
+        counter counts as used now.
         """
         by_key = self._tries.setdefault(kind, {})
         tries = by_key.pop(name, None)

@@ -177,8 +177,8 @@ class EventFeed:
     def _bring_up(self, log: apsw.Connection, name: str) -> None:
         """Append all missing events, in one transaction.
 
-        Facts of any age are compared at the first call and every ANYWAY seconds. An event whose
-        incident has no opening event yet waits for it. The batch is signed.
+        Facts of any age are compared at the first call and every ANYWAY (3600) seconds. An event
+        whose incident has no opening event yet waits for it. The batch is signed.
         """
         now = self.clock.monotonic()
         is_due = self._looked is None or now - self._looked >= ANYWAY

@@ -338,8 +338,8 @@ class IncidentQueue:
         """Return a page of items with their counts, and the next page's mark.
 
         Of the incidents of one seller, only the first in `order` is listed; its count is the number
-        of the others. After ROUNDS searches the page may have fewer than `limit` items; the mark is
-        "" at the end.
+        of the others. After ROUNDS (8) searches the page may have fewer than `limit` items; the
+        mark is "" at the end.
         """
         leading, series, mark = list[WorkItem](), dict[str, First](), after
         for _ in range(ROUNDS):

@@ -329,8 +329,8 @@ def _measures(case: Case) -> Iterator[Text]:
 def _evidence(case: Case) -> Iterator[Text]:
     """Yield where and when posts were seen, by our own ids, and how many originals are sealed.
 
-    At most SHOWN_SIGHTINGS are listed. For the honeytokens of a partner, the time stamps of their
-    list follow, or that there is none.
+    At most SHOWN_SIGHTINGS (50) are listed. For the honeytokens of a partner, the time stamps of
+    their list follow, or that there is none.
     """
     if case.sightings:
         sealed, count = sum(sighting.is_sealed for sighting in case.sightings), len(case.sightings)

@@ -356,7 +356,9 @@ class Book:
             self._write_changed()
 
     def _write_changed(self) -> None:
-        """Write one slice of at most SLICE changed incidents; when none is left, move the mark.
+        """Write one slice of at most SLICE (200) changed incidents.
+
+        When none is left, move the mark.
 
         The mark is moved only after a complete look at all decisions; it is MARGIN behind, so that
         late ones are seen.

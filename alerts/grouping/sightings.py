@@ -420,7 +420,7 @@ def read_facts(
 
 
 def _split_families(families: Families, sizes: Mapping[str, int]) -> Iterator[list[str]]:
-    """Yield the incidents in groups of at most `HELD` customers, in order.
+    """Yield the incidents in groups of at most `HELD` (5,000) customers, in order.
 
     A larger incident is alone; no incidents give no group. `sizes` are customers by incident.
     """

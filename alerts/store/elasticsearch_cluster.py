@@ -156,7 +156,7 @@ def build_templates(prefix: str) -> dict[str, dict[str, Any]]:
 def serialize(document: Document) -> bytes:
     """Return a document as JSON to send: fields to filter and sort by, and the whole as `doc`.
 
-    A `brief` is added only if it is at most MOST_BRIEF long.
+    A `brief` is added only if it is at most MOST_BRIEF (8,000) long.
     """
     kind = type(document)
     time = to_microseconds(getattr(document, kind.time))

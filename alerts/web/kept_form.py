@@ -72,7 +72,8 @@ def read_request(path: str, body: bytes) -> KeptForm | None:
     """Return the form in the body of a request to `path`, with masked fields.
 
     Fields whose name contains an identifier are left out. Returns None if it is not to be kept: at
-    another path than KEPT_PLACES, with over MAX_FIELDS fields, malformed, or over MAX_KEPT long.
+    another path than KEPT_PLACES, with over MAX_FIELDS (100) fields, malformed, or over MAX_KEPT
+    (8,000) long.
     """
     if not KEPT_PLACES.fullmatch(path):
         return None

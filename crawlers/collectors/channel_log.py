@@ -166,8 +166,8 @@ class ChannelLedger:
         The transaction is durable on return. The messages must be durable on the bus already, and
         not recorded (`unseen`): all are counted, with their unread files, and `now` (Unix seconds)
         becomes the time of the last new message. From time to time, records of all but the last
-        KEPT messages are deleted. Without messages, only the cursor is stored; None stores no
-        cursor. Raises UnavailableError or CorruptError if the file cannot be written
+        KEPT (50,000) messages are deleted. Without messages, only the cursor is stored; None stores
+        no cursor. Raises UnavailableError or CorruptError if the file cannot be written
         (`sqlite_errors`).
         """
         rows = [(channel, self._digest(channel, message)) for message in messages]

@@ -271,7 +271,7 @@ class Runner:
 
         The state becomes "ok", unless messages were lost less than LOST_SECONDS (1 h) ago: then it
         keeps the reason "gap". Where the state is "ok" already, the time is stored at most every
-        TURN_SECONDS.
+        TURN_SECONDS (2 s).
         """
         before = self.ledger.standing(name)
         if before.lost_at and now - before.lost_at < LOST_SECONDS:

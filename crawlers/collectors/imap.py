@@ -82,9 +82,9 @@ class ImapSession:
     async def batches(self) -> AsyncIterator[DeliveryBatch]:
         """Connect, then yield the new messages of each mailbox in turn, for ever.
 
-        There is a pause of `LOOK_SECONDS` after each round. Raises BlindError: "login" if the login
-        is refused, "service" if the server rejects a command, "unreachable" if the connection
-        fails.
+        There is a pause of `LOOK_SECONDS` (10 s) after each round. Raises BlindError: "login" if
+        the login is refused, "service" if the server rejects a command, "unreachable" if the
+        connection fails.
         """
         try:
             await asyncio.to_thread(self._box.open)
@@ -146,8 +146,8 @@ class ImapSession:
 def pages(found: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
     """Split message numbers with their sizes into pages, in order.
 
-    A page has at most `PAGE` messages and `PAGE_BYTES` bytes. A page holds at least one message,
-    whatever its size; no messages give no page.
+    A page has at most `PAGE` (50) messages and `PAGE_BYTES` bytes. A page holds at least one
+    message, whatever its size; no messages give no page.
     """
     page, size = list[tuple[int, int]](), 0
     for uid, length in found:

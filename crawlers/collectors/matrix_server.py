@@ -144,9 +144,9 @@ class MatrixServer:
     ) -> dict[str, Any]:
         """Send a request and return the object in the answer.
 
-        `query` are the parameters of the URL. The request is repeated up to `ASKED_AGAIN` times
+        `query` are the parameters of the URL. The request is repeated up to `ASKED_AGAIN` (3) times
         while the server reports a rate limit, after the pause that it names, at most
-        LONGEST_PAUSE_SECONDS. Raises MatrixError: "flood" if the limit remains, otherwise the
+        LONGEST_PAUSE_SECONDS (8 s). Raises MatrixError: "flood" if the limit remains, otherwise the
         reason for any other status, or for an answer that is no JSON object.
         """
         url = f"{self._address}{CLIENT}{path}"

@@ -101,7 +101,7 @@ class TelegramSession:
         """Log in, then yield batches for ever.
 
         They are what `_enter` and `_look` yield, and edits and deletions as they arrive. It looks
-        again after LOOK_SECONDS or when an update arrives. Raises BlindError: "login" if the
+        again after LOOK_SECONDS (10 s) or when an update arrives. Raises BlindError: "login" if the
         account is not authorized, "unreachable" if the connection fails or does not answer in time,
         otherwise the reason of Telegram's error.
         """
@@ -128,7 +128,7 @@ class TelegramSession:
             raise BlindError("unreachable") from None
 
     async def _enter(self) -> AsyncIterator[DeliveryBatch]:
-        """Look up the channels that are not known yet, at most once in AGAIN_SECONDS each.
+        """Look up the channels that are not known yet, at most once in AGAIN_SECONDS (60 s) each.
 
         Yields a batch with `blind` for each that cannot be read: "closed" if it is private or needs
         an approval, "address" if it does not exist. A channel that can be read is remembered, and

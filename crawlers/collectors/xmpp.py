@@ -139,8 +139,9 @@ class XmppSession:
     async def batches(self) -> AsyncIterator[DeliveryBatch]:
         """Connect, join the rooms, and yield their messages for ever.
 
-        Rooms that could not be joined are tried again after AGAIN_SECONDS. Raises BlindError where
-        the server cannot be reached, refuses the login, ends the connection or does not answer.
+        Rooms that could not be joined are tried again after AGAIN_SECONDS (60 s). Raises BlindError
+        where the server cannot be reached, refuses the login, ends the connection or does not
+        answer.
         """
         await self._connect()
         async for batch in self._again(self._channels):
@@ -163,7 +164,7 @@ class XmppSession:
                 yield batch
 
     async def _wait(self) -> tuple[set[str], list[DeliveryBatch]]:
-        """Wait for messages, at most `LOOK_SECONDS`.
+        """Wait for messages, at most `LOOK_SECONDS` (15 s).
 
         Returns the names of the channels to look at, and the batches that arrived with messages or
         with a reason why a channel is not read. The names are those of the arrived batches, or of

@@ -207,7 +207,8 @@ class IntakeService:
         """Return the refusal of a request before its body is read; None to go on.
 
         404 for another path, 405 for another method, 415 for another type, 411 without a valid
-        content-length, 413 above MOST_BODY_BYTES, and that of `_full` while too many bytes wait.
+        content-length, 413 above MOST_BODY_BYTES (48 MiB), and that of `_full` while too many bytes
+        wait.
         """
         if path != PATH:
             return refusal(404, f"this path does not exist; use {PATH} or {DESCRIBED}")

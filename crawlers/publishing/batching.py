@@ -87,8 +87,8 @@ class Appends:
     def _take_group(self) -> list[_PendingAppend]:
         """Remove and return waiting appends, oldest first.
 
-        Together they have up to `TOGETHER_BYTES` of text, but there is at least one. Returns [] if
-        none waits.
+        Together they have up to `TOGETHER_BYTES` (4 MiB) of text, but there is at least one.
+        Returns [] if none waits.
         """
         size, count = 0, 0
         for waiting in self._waiting:

@@ -262,8 +262,8 @@ def _check_posts(layout: SiteLayout, root: Node, posts: Sequence[Post]) -> str:
     """Describe in a sentence what is wrong with the posts that were read; "" for nothing.
 
     Checked in this order: several posts share an id; bodies lie outside of posts, at least one for
-    OUTSIDE bodies inside; the bodies are less than LEAST_SHARE of the posts' text. Nested posts are
-    not checked.
+    OUTSIDE (4) bodies inside; the bodies are less than LEAST_SHARE (0.05) of the posts' text.
+    Nested posts are not checked.
     """
     nodes = (
         drop_nested([node for node in layout.post.nodes(root) if is_element(node)]) if posts else []

@@ -98,7 +98,7 @@ def iter_detached(nodes: Sequence[Node]) -> Iterator[tuple[int, Node]]:
 
     Nested nodes are taken out of the page until all are read, so each text is read only once; they
     are put back at the end. Raises RecordError ("nested") if nodes are nested more than DEEPEST
-    deep, which is an attack.
+    (200) deep, which is an attack.
     """
     by_depth: dict[int, list[int]] = {}
     for number, depth in enumerate(_count_depths(nodes)):

@@ -167,7 +167,8 @@ class _ShownPage:
     def states_further_page(self) -> bool:
         """Return whether the page states, outside of user content, that it has a successor.
 
-        About the first LONGEST_TOLD characters are searched for texts such as "page 2 of 5".
+        About the first LONGEST_TOLD (200,000) characters are searched for texts such as "page 2 of
+        5".
         """
         texts, size = list[str](), 0
         for text in texts_outside(self.written, self.root.root):
@@ -249,8 +250,8 @@ def _is_disabled(link: Any) -> bool:
 def _is_beside(link: Any, number: int, here: str) -> bool:
     """Return whether the number of the current page stands next to a link.
 
-    Two elements above the link are searched; one with more than LONGEST_PAGER elements, or that is
-    a calendar, is no pager. `here` is the address of the current page.
+    Two elements above the link are searched; one with more than LONGEST_PAGER (400) elements, or
+    that is a calendar, is no pager. `here` is the address of the current page.
     """
     around = link
     for _ in range(2):

@@ -58,8 +58,8 @@ def limit_tags(text: str) -> str:
 def flatten(text: str) -> str:
     """Return `text` without the tags of elements that are nested too deeply.
 
-    These are elements below DEEPEST others, or below DEEPEST_OF_NAME of the same name; their text
-    stays. Takes time linear in the length of the text.
+    These are elements below DEEPEST (1,000) others, or below DEEPEST_OF_NAME (60) of the same name;
+    their text stays. Takes time linear in the length of the text.
     """
     pieces, at, search_from = list[str](), 0, 0
     stack, of_name, open_tags = list[tuple[str, bool]](), Counter[str](), 0

@@ -402,8 +402,8 @@ class PageReading:
         """Yield links to other lists, each one time.
 
         `is_barren` says that this list has no entries. A list without entries that stands behind
-        MOST_BARREN others without entries yields none: calendars have no end. The same applies to
-        addresses that match `layout.lists_not_on`.
+        MOST_BARREN (5) others without entries yields none: calendars have no end. The same applies
+        to addresses that match `layout.lists_not_on`.
         """
         layout = self.layout
         if layout.lists_not_on and search(layout.lists_not_on, self.response.url):

@@ -385,8 +385,8 @@ def _judge_posts(evidence: Evidence, until_now: UnreadStreak) -> str:
 def _find_refusal(evidence: Evidence) -> str:
     """Return the outcome with which most pages behind the lists are refused; "" if there is none.
 
-    Outcomes that concern one page only do not count. At least LEAST_PAGES pages, and more than were
-    read, must be refused with outcomes of the same state.
+    Outcomes that concern one page only do not count. At least LEAST_PAGES (3) pages, and more than
+    were read, must be refused with outcomes of the same state.
     """
     failing = {o: n for o, n in evidence.behind.items() if o in STATE_OF and o not in OF_ONE_PAGE}
     states = Counter[State]()

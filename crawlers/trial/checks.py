@@ -149,8 +149,8 @@ def _has_heading(post: HtmlElement) -> bool:
 def _has_posts(post: HtmlElement, nodes: Sequence[HtmlElement]) -> bool:
     """Return whether a post holds several dated parts of one kind that are no posts themselves.
 
-    Several are at least LEAST_SECOND parts of the same tag and class, each with text of at least
-    `posts.LONG` letters beside its date. `nodes` are all posts of the page.
+    Several are at least LEAST_SECOND (2) parts of the same tag and class, each with text of at
+    least `posts.LONG` (25) letters beside its date. `nodes` are all posts of the page.
     """
     ours, kinds = set(nodes) - {post}, Counter[str]()
     for element in elements_in(post, itself=False):

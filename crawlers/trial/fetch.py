@@ -319,7 +319,7 @@ class TrialSpider(Spider):
     visit: ProbeVisit
 
     async def start(self) -> AsyncIterator[Request]:
-        """Run the probe for at most SECONDS; the spider has no requests of its own.
+        """Run the probe for at most SECONDS (30 s); the spider has no requests of its own.
 
         Sets `is_over` of the visit if the probe ended, `is_late` if its time was over.
         """

@@ -141,8 +141,8 @@ def guess_lists(response: Response, above: str = "", least: int = LEAST) -> list
     """Return the options of each possible list on a page, the likeliest first.
 
     Addresses that match `above` are ignored. `least` different addresses are enough for a list: a
-    front page may have two boards. At most MOST_GROUPS groups of links are tried. Returns [] for a
-    page that is no HTML or has no list.
+    front page may have two boards. At most MOST_GROUPS (12) groups of links are tried. Returns []
+    for a page that is no HTML or has no list.
     """
     root, guessed, listed_urls = _parse_root(response), list[Options](), set[str]()
     if root is None:
@@ -248,8 +248,8 @@ def guess_post_count(response: Response, rows: str, lengths: Mapping[str, int]) 
     """Return options that find, in a list's rows, the number of posts of a thread.
 
     `lengths` holds the number of posts of some threads of a single page, by address; at least SURE
-    different numbers must agree with it, and none may contradict. Returns {} where no element does
-    so.
+    (2) different numbers must agree with it, and none may contradict. Returns {} where no element
+    does so.
     """
     root, votes = _parse_root(response), dict[str, list[tuple[int, int]]]()
     for row in select(root, rows) if root is not None and rows else ():
@@ -395,7 +395,8 @@ def build_pattern(urls: Iterable[str], least: int = LEAST) -> str:
     """Return a pattern that matches whole addresses of one kind; "" for none.
 
     Its group `id` is the number or the name in which the addresses differ. There must be at least
-    `least` different addresses, and the share AGREE of them must match, each with an id of its own.
+    `least` different addresses, and the share AGREE (0.9) of them must match, each with an id of
+    its own.
 
     >>> build_pattern(["http://b/t/a-1/", "http://b/t/b-2/", "http://b/t/c-3/?x=9"])
     '^https?://[^/]+/t/(?P<slug>[^/?&]*?)(?P<id>[0-9]+)(?![0-9A-Za-z])'
@@ -521,8 +522,8 @@ def _find_common_folder(urls: Sequence[str]) -> str:
 def _guess_rows(base: str, links: Sequence[HtmlElement]) -> str:
     """Return a selector of the elements that each hold one link and everything that belongs to it.
 
-    Returns "" if the links stand alone, or if fewer than the share AGREE of the elements are of one
-    kind.
+    Returns "" if the links stand alone, or if fewer than the share AGREE (0.9) of the elements are
+    of one kind.
     """
     ours, rows = (
         {link: urldefrag(urljoin(base, link.get("href", ""))).url for link in links},
@@ -608,9 +609,9 @@ def _select_common(elements: Sequence[HtmlElement]) -> str:
 def is_list(response: Response, above: str) -> bool:
     """Return whether a page is a list and not a thread, by the share of its rows in its text.
 
-    Links that match `above` do not count. The titles must be LIST_SHARE of the text, or their rows
-    ROWS_SHARE and either mostly titles or with numbers of posts. Returns False for a page that is
-    no HTML.
+    Links that match `above` do not count. The titles must be LIST_SHARE (0.3) of the text, or their
+    rows ROWS_SHARE (0.5) and either mostly titles or with numbers of posts. Returns False for a
+    page that is no HTML.
     """
     root = _parse_root(response)
     if root is None:

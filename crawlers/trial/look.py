@@ -189,8 +189,8 @@ async def _probe(found: SiteSurvey, pages: Asks, presets: Presets) -> None:
     """Fill in `found`; stop if the site refuses.
 
     If the list of a known site is gone, its front page is probed too (`found.front`). If the page
-    of a new site has no list, or a guessed one, up to MOST_CALLED pages are probed that it links to
-    under names of lists; the first that is better replaces the results.
+    of a new site has no list, or a guessed one, up to MOST_CALLED (2) pages are probed that it
+    links to under names of lists; the first that is better replaces the results.
     """
     await _probe_start(found, pages.by_script() if found.site.script else pages, presets)
     is_unsure = found.word == "empty" or bool(found.doubts)
@@ -377,7 +377,7 @@ def _try_platform(
 async def _probe_by_guesses(found: SiteSurvey, pages: Asks, presets: Presets) -> None:
     """Read a site of unknown software by guesses, and store the best result in `found`.
 
-    The first guess without doubts counts, else the first that reads posts. At most MOST_TRIED
+    The first guess without doubts counts, else the first that reads posts. At most MOST_TRIED (3)
     guesses are tried. A result with doubts is dropped if the software was recognised.
     """
     response, best, tried = found.answer.response if found.answer else None, None, 0
@@ -428,7 +428,7 @@ async def _has_other_posts(
 ) -> bool:
     """Return whether the next page of a thread leads to other posts.
 
-    At most MOST_THREADS next pages are requested. True if no thread has a next page to check.
+    At most MOST_THREADS (2) next pages are requested. True if no thread has a next page to check.
     """
     requested = 0
     for page, answer in threads:
@@ -562,7 +562,7 @@ async def _find_list(
 ) -> ProbedPage | None:
     """Return the first list that leads to threads or pastes, or holds posts; None if none does.
 
-    At most MOST_LISTS pages are requested. Stores in `found` how many lists there are, and the
+    At most MOST_LISTS (4) pages are requested. Stores in `found` how many lists there are, and the
     first page of a known site that has no entries.
     """
     waiting: list[PageAddress] = list(platform.start(site)[:1])

@@ -115,8 +115,8 @@ class _Group:
 def guess_options(roots: Sequence[HtmlElement], now: datetime | None) -> Options:
     """Return options that read the posts of a site's threads.
 
-    Returns {} if nothing looks like one: the best elements hold less than LEAST_COVER of the text.
-    Texts on all pages and titles do not count. `now` is what relative dates refer to, None if
+    Returns {} if nothing looks like one: the best elements hold less than LEAST_COVER (0.5) of the
+    text. Texts on all pages and titles do not count. `now` is what relative dates refer to, None if
     unknown.
     """
     texts = [
@@ -218,7 +218,7 @@ def _pair_groups(groups: Sequence[_Group], least_pages: float) -> list[_Group]:
     """Return pairs of a group with one element per page and a dated group of replies.
 
     The first group must be on at least `least_pages` pages; not every thread needs to have replies.
-    Of each kind, the MOST_PAIRED largest are tried; pairs whose elements overlap are left out.
+    Of each kind, the MOST_PAIRED (40) largest are tried; pairs whose elements overlap are left out.
     """
     plain = sorted((group for group in groups if not group.behind), key=lambda group: -group.cover)
     firsts = [
@@ -311,8 +311,8 @@ def iter_texts(root: HtmlElement) -> Iterator[str]:
 def _group_elements(roots: Sequence[HtmlElement]) -> list[tuple[str, list[HtmlElement], int]]:
     """Return elements by selector, and how many pages have one.
 
-    Selectors with a single element are left out; of the others, the MOST_GROUPS with most text are
-    returned.
+    Selectors with a single element are left out; of the others, the MOST_GROUPS (80) with most text
+    are returned.
     """
     groups: dict[str, list[list[HtmlElement]]] = defaultdict(lambda: [[] for _ in roots])
     for place, root in enumerate(roots):

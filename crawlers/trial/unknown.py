@@ -142,8 +142,8 @@ async def _find_threads(
 ) -> tuple[list[_LinkGroup], tuple[Response, guess.Options] | None]:
     """Return the groups of links that lead to threads, and the first that leads to a list.
 
-    The list is returned with its page, or None. Up to MOST_GROUPS groups are tried, and about
-    MOST_GUESSED pages requested. Lists are followed only MOST_ABOVE deep.
+    The list is returned with its page, or None. Up to MOST_GROUPS (4) groups are tried, and about
+    MOST_GUESSED (3) pages requested. Lists are followed only MOST_ABOVE (2) deep.
     """
     threads, boards, requests_left, longest = list[_LinkGroup](), None, MOST_GUESSED, 0
     listed_pattern = "|".join(
@@ -254,7 +254,7 @@ async def _guess_guestbook(
     """Yield a guess for posts on the page itself, as in a guestbook; nothing if it has none.
 
     Such posts lead to no other page of the site. The page must have a next page, and at least
-    LEAST_POSTS dated posts without links.
+    LEAST_POSTS (3) dated posts without links.
     """
     first = _parse_guestbook(site, guess.guess_posts([response]), response, guard)
     if first is None or first.older is None:

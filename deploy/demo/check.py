@@ -42,8 +42,8 @@ def found_exposures(
 def differences(plan: Plan, run: Run, incidents: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield a line for each difference between the planted and the found exposures and sightings.
 
-    No line means that they are equal. Of lost and of false customers at most SHOWN are named, of
-    those that differ the first.
+    No line means that they are equal. Of lost and of false customers at most SHOWN (5) are named,
+    of those that differ the first.
     """
     expected, found = plan.expected, found_exposures(run, incidents)
     for reference in sorted(expected.keys() - found.keys())[:SHOWN]:

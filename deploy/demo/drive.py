@@ -251,8 +251,8 @@ def said_in_chat(plan: Plan, now: datetime) -> list[Said]:
 def chat(ullage: Ullage, room: Room) -> dict[str, Any]:
     """Read the chat as users do: with a channel file, an account's secret and a running collector.
 
-    The collector runs until it has read all messages, at most CHAT_SECONDS. Returns the state of
-    the chat that `ullage collect` then reports. Raises UllageError if it has not read all.
+    The collector runs until it has read all messages, at most CHAT_SECONDS (2 min). Returns the
+    state of the chat that `ullage collect` then reports. Raises UllageError if it has not read all.
     """
     (ullage.data / "channels.d").mkdir(exist_ok=True)
     (ullage.data / "channels.d" / f"{CHAT}.toml").write_text(

@@ -280,7 +280,7 @@ class Server:
     def _wait(self) -> None:
         """Return when the node answers its administrator.
 
-        Raises UnavailableError if it ends, or does not answer within READY_SECONDS.
+        Raises UnavailableError if it ends, or does not answer within READY_SECONDS (10 min).
         """
         from elasticsearch import ApiError, TransportError  # noqa: PLC0415  as in `client`
 

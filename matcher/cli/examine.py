@@ -385,7 +385,7 @@ def _resolve(
 ) -> None:
     """Send the customer references of the received pseudonyms, or the reason why there are none.
 
-    They are sent REFERENCES at a time. `file` has the pseudonyms, separated by white space.
+    They are sent REFERENCES (1,000) at a time. `file` has the pseudonyms, separated by white space.
     """
     with open(file, "rb", closefd=False) as received:
         wanted = received.read().decode("ascii", "replace").split()
@@ -438,7 +438,10 @@ def _assess(
 
 
 def _tell_customers(examined: Examination, answer: AssessmentStream) -> None:
-    """Send the customers as CSV, in pieces of about LINE characters; the last one may be empty."""
+    """Send the customers as CSV, in pieces of about LINE (65,536) characters.
+
+    The last one may be empty.
+    """
     held = ""
     for line in examined.customers():
         held += line

@@ -20,8 +20,8 @@ def read_notes_beside(path: Path) -> list[str]:
     """Return the notes in the folder of an archive that seems to be encrypted.
 
     They may hold its password, as may the folder's name, which is the last one. Files named so come
-    first, and at most MOST are read; at most MOST_FILES of the folder are looked at. [] for a file
-    that does not seem to be an encrypted archive, or if something cannot be read.
+    first, and at most MOST are read; at most MOST_FILES (2,000) of the folder are looked at. [] for
+    a file that does not seem to be an encrypted archive, or if something cannot be read.
     """
     with contextlib.suppress(OSError):
         with path.open("rb") as archive:

@@ -423,9 +423,9 @@ def _files_of(file: Path) -> list[Path]:
 def print_report(report: Report, source: Source | None, tenant: str) -> None:
     """Print the result of reading a list.
 
-    On standard error it has columns to map, the first SHOWN_REJECTS rejects by line, and if there
-    are more, all by reason; on standard output totals, and private attributes if wanted. A `source`
-    of None has no columns to map.
+    On standard error it has columns to map, the first SHOWN_REJECTS (10) rejects by line, and if
+    there are more, all by reason; on standard output totals, and private attributes if wanted. A
+    `source` of None has no columns to map.
     """
     for name, kind in source.suggestions.items() if source else ():
         typer.echo(

@@ -32,10 +32,10 @@ def estimate_excess(members: Memberships, earlier: Array) -> Floats:
     """Return the log odds with which each candidate's customers are victims anyway: f64[C].
 
     `earlier` has the row numbers of the customers of earlier cases, of which the last MOST_CASES
-    (20,000) count; without any, all are 0. The result lies between -LARGEST and LARGEST. The
+    (20,000) count; without any, all are 0. The result lies between -LARGEST (3) and LARGEST. The
     conditional likelihood Σ β·z − k_x·log Σ_x exp(β·z) (Breslow and Day, Statistical Methods in
     Cancer Research I, 1980, chapter 7), less the ridge penalty, is maximised by Newton's method, in
-    at most STEPS steps.
+    at most STEPS (12) steps.
     """
     earlier = np.asarray(earlier)[-MOST_CASES:]
     beta = np.zeros(len(members.candidates))

@@ -173,8 +173,8 @@ class RowGroups:
 def count_rows_to_read(sizes: Sequence[int]) -> list[int]:
     """Return how many rows of each group to read, given the groups' sizes in one document.
 
-    Up to MOST_READ rows in all are all read; beyond, at most SAMPLES of each group, the largest
-    groups first.
+    Up to MOST_READ (32) rows in all are all read; beyond, at most SAMPLES (6) of each group, the
+    largest groups first.
 
     >>> count_rows_to_read([1, 300, 20]), count_rows_to_read([20, 12])
     ([1, 6, 6], [20, 12])
@@ -401,7 +401,7 @@ def vote_of(text: bytes) -> str:
 def _above(table: RowBatch, row: int) -> list[str]:
     """Return the lines above a row in its document, at most HEADER_LINES, in order.
 
-    Returns [] for the first line. Each is cut to LONGEST_SAMPLE bytes.
+    Returns [] for the first line. Each is cut to LONGEST_SAMPLE (2,048) bytes.
     """
     batch = table.batch
     begin = batch.starts[table.document[row]]

@@ -107,8 +107,8 @@ def login_of_line(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
 def _read_group(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
     """Return the login of an array or a tuple, which may extend over several lines.
 
-    None if there is no bracket within LONGEST_GROUP bytes, an object begins in it, or it holds no
-    login.
+    None if there is no bracket within LONGEST_GROUP (512) bytes, an object begins in it, or it
+    holds no login.
     """
     raw = page.raw
     low, high = max(page.start, site.begin - LONGEST_GROUP), min(page.end, host.end + LONGEST_GROUP)
@@ -139,7 +139,7 @@ def _read_fields(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
 
 
 def _read_words(raw: bytes, host: Host, site: OwnSite) -> Login | None:
-    """Return the login of a line of 2 to MOST_SPACED words.
+    """Return the login of a line of 2 to MOST_SPACED (5) words.
 
     Returns None for any other line, or without a login. Such a login is not sure.
     """
@@ -462,7 +462,7 @@ def _read_object(page: LoginPage, host: Host, begin: int) -> tuple[Login | None]
 def find_object_starts(raw: bytes, low: int, place: int) -> Iterator[int]:
     """Yield the starts of the objects that are open at `place`, the innermost first.
 
-    Searches back to `low`, over at most MOST_BRACES braces.
+    Searches back to `low`, over at most MOST_BRACES (256) braces.
     """
     depth = 0
     for _ in range(MOST_BRACES):

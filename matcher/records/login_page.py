@@ -257,9 +257,9 @@ class LoginPage:
         return sorted(headers)
 
     def _header_lines(self) -> Iterator[tuple[int, bytes]]:
-        """Yield the first HEAD_LINES lines, and those above a line of dashes between pipes.
+        """Yield the first HEAD_LINES (4) lines, and those above a line of dashes between pipes.
 
-        Each has its place, and is cut to LONGEST_HEADER bytes.
+        Each has its place, and is cut to LONGEST_HEADER (1,024) bytes.
         """
         begin = self.start
         for _ in range(HEAD_LINES):

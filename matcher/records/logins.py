@@ -167,7 +167,7 @@ def _is_of_stealer(row: bytes) -> bool:
     """Return whether a row is an address with a login and a password beside it.
 
     An address without a scheme counts only with a login that looks like a person's. At most
-    ATTEMPTS addresses of the row are tried.
+    ATTEMPTS (4) addresses of the row are tried.
     """
     raw = b"\n" + row + b"\n"
     page = LoginPage(raw, 1, len(raw) - 1)

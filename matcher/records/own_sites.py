@@ -384,7 +384,7 @@ def _whole(
 ) -> tuple[Places, Places]:
     """Return where names that extend to the left of `start` begin, and where app packages end.
 
-    Names are followed for at most LONGEST_HOST characters.
+    Names are followed for at most LONGEST_HOST (253) characters.
     """
     begin, end = start.copy(), end.copy()
     longer = np.flatnonzero(data[start - 1] == DOT)

@@ -220,8 +220,8 @@ def _with_short_lines(batch: Batch, lines: LineRows, rows: Numbers) -> Numbers:
 def _with_tuples(batch: Batch, lines: LineRows) -> Numbers:
     """Return the documents whose line with most candidates holds the border of two tuples.
 
-    Looked at are the first LOOK_AT bytes of one such line. Empty if no line has two candidates of
-    one kind.
+    Looked at are the first LOOK_AT (65,536) bytes of one such line. Empty if no line has two
+    candidates of one kind.
     """
     excess = lines.valid - np.bitwise_count(lines.mask)  # valid candidates beyond one of each kind
     crowded = np.flatnonzero(excess > 0)

@@ -508,7 +508,7 @@ def detect_wide(head: bytes) -> str:
 
 
 def _find_window_end(data: bytes, wide: str) -> int:
-    """Return how many of the first WINDOW bytes of `data` make the next window.
+    """Return how many of the first WINDOW (2,097,152) bytes of `data` make the next window.
 
     It ends behind the last line end of its second half, else behind the last place between words of
     its end, else at WINDOW. `wide` is the encoding of text with more than one byte per sign, "" for

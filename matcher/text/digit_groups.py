@@ -315,8 +315,8 @@ class GroupChains:
     def _follow(self, place: Places) -> None:
         """Count each chain's groups and digits, as far as it goes or is of use.
 
-        A chain is followed for at most MOST_GROUPS groups and about MOST digits. The results are
-        stored in this object.
+        A chain is followed for at most MOST_GROUPS (19) groups and about MOST (19) digits. The
+        results are stored in this object.
         """
         chain = np.arange(len(place))
         for group in range(1, MOST_GROUPS + 1):

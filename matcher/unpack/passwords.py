@@ -53,7 +53,7 @@ TAG = re.compile(r"<[^<>]{0,400}>")
 def find_passwords(text: str) -> Iterator[str]:
     """Yield what a text calls a password, and the text itself if it is as short as one.
 
-    A text that names over MOST_OF_NOTE passwords names none. Each may come in several readings.
+    A text that names over MOST_OF_NOTE (5) passwords names none. Each may come in several readings.
 
     >>> list(find_passwords("样本 100 条，解压密码：abc#2026 不要外传，" + "其余下周再发。" * 9))
     ['abc#2026']

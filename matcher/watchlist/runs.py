@@ -85,7 +85,7 @@ class Runs:
             self._held, self._waiting = [], 0
 
     def ranges(self, renumbered: Array | None = None) -> Iterator[SortedRecords]:
-        """Yield every record one time, in order of the hashes, about AT_ONCE at a time.
+        """Yield every record one time, in order of the hashes, about AT_ONCE (1,048,576) at a time.
 
         `renumbered` (u32) maps the added numbers to others.
         """

@@ -110,7 +110,7 @@ class ChainReader:
     _offset: int = 0
 
     def read(self) -> list[AuditEntry]:
-        """Return the next durable entries, at most `MOST_ENTRIES`.
+        """Return the next durable entries, at most `MOST_ENTRIES` (500).
 
         Raises CorruptError if the first of them is damaged, OSError if this user may not read the
         chain. Returns [] if nothing is new, or while the first entry is being written. A chain that
@@ -186,7 +186,7 @@ class AuditForwarder:
         """Deliver until `stop` is set, and connect again after each failure.
 
         While another process of the folder holds the lock, it tries again every
-        LONGEST_PAUSE_SECONDS. Errors of ullage and OSError are recorded and end nothing.
+        LONGEST_PAUSE_SECONDS (30 s). Errors of ullage and OSError are recorded and end nothing.
         """
         backoff, wait, lock = Backoff(cap=LONGEST_PAUSE_SECONDS), 0.0, -1
         path = self.root.parent / "locks" / "audit-syslog.lock"
@@ -209,8 +209,8 @@ class AuditForwarder:
         """Record what the last call delivered, and send new entries, one batch at a time.
 
         Connects if necessary. Returns without sending while a batch is in transit. Raises
-        UnavailableError if the receiver accepts none of it for ACKNOWLEDGE_SECONDS or cannot be
-        reached. A chain that cannot be read does not raise: it is recorded as a fault.
+        UnavailableError if the receiver accepts none of it for ACKNOWLEDGE_SECONDS (15 s) or cannot
+        be reached. A chain that cannot be read does not raise: it is recorded as a fault.
         """
         if self._connection is None:
             self._connection = self.receiver.connect()

@@ -88,7 +88,7 @@ def read_mark(path: Path, key: bytes) -> Mark | None:
     """Return the mark at `path`.
 
     Returns None if there is no file, or none that was written under `key`. It is read up to TRIES
-    times, because it may be being written.
+    (3) times, because it may be being written.
     """
     for _ in range(TRIES):  # it is written in place, perhaps now
         try:
@@ -460,7 +460,7 @@ def _make_entries(
     """Make the entries after `head`, signed under `key`.
 
     Nothing is written. The first one says how far other chains have reached (`news`), if that has
-    changed. Reasons are cut to MAX_TEXT characters.
+    changed. Reasons are cut to MAX_TEXT (500) characters.
     """
     entries, seq, last = list[AuditEntry](), head.seq, head.last
     for pending in noted:

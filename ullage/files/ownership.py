@@ -77,7 +77,7 @@ def _read_file(path: Path, folder: int, *, secret: bool) -> bytes:
     """Return the content of a file in an opened folder.
 
     Raises FileNotFoundError if it does not exist, ConfigError for a link, a device, a file larger
-    than `MAX_BYTES`, a file that others can write to, or a `secret` that others can read.
+    than `MAX_BYTES` (1 MiB), a file that others can write to, or a `secret` that others can read.
     """
     try:  # without O_NONBLOCK a pipe that lies there would be waited for
         handle = os.open(

@@ -114,7 +114,7 @@ class CoverageMetrics:
     def show(self, origin: str, coverage: Coverage) -> None:
         """Export the latest reports of all crawl hosts, with a new one of `origin`.
 
-        Sites that no host reports any more lose their series. A new host beyond MAX_ORIGINS is
+        Sites that no host reports any more lose their series. A new host beyond MAX_ORIGINS (8) is
         ignored.
         """
         if origin not in self._by_origin and len(self._by_origin) >= MAX_ORIGINS:

@@ -116,7 +116,7 @@ class Capture(BaseModel):
         """Parse a capture.
 
         Raises RecordError: `schema` for an unsupported version, `oversize` for a body over
-        MAX_BODY_BYTES, `malformed` for anything else.
+        MAX_BODY_BYTES (32 MiB), `malformed` for anything else.
         """
         if schema != CAPTURE_SCHEMA:
             raise RecordError("schema")

@@ -100,7 +100,7 @@ class CaptureSealer:
         """Return the grant with its length, a unique nonce, and `plain` encrypted.
 
         The site is read from `plain`, a capture; each site has a key of its own, which is replaced
-        after RENEW_SECONDS.
+        after RENEW_SECONDS (1 h).
         """
         site, now = _site_of(plain), self._wall()
         with self._lock:

@@ -181,8 +181,8 @@ class Tagger(Cmac):
     def _chain(self, laid: MessageBlocks, out: Tags) -> None:
         """Run CBC over the blocks of messages, and write the tags to `out`.
 
-        It works in pieces of PIECE messages, one block position at a time. `out` has one row more
-        than there are messages, because the cipher writes up to a block beyond.
+        It works in pieces of PIECE (16,384) messages, one block position at a time. `out` has one
+        row more than there are messages, because the cipher writes up to a block beyond.
         """
         scratch = np.empty((min(PIECE, laid.blocks.shape[1]), 2), _HALF)
         for first in range(0, laid.blocks.shape[1], PIECE):

@@ -388,7 +388,7 @@ def _explain_known(
 ) -> Iterator[Reason]:
     """Yield what only we, a partner or an earlier incident can tell.
 
-    Of cohorts at most SHOWN_COHORTS are named, the largest first.
+    Of cohorts at most SHOWN_COHORTS (3) are named, the largest first.
     """
     for cohort in sorted(cohorts, key=lambda c: (-c.matched, c.dimension, c.label))[:SHOWN_COHORTS]:
         english = (

@@ -171,9 +171,9 @@ def _do_rows_agree(
 ) -> bool:
     """Return whether so many of `rows` agree that they must be ours.
 
-    The share that agrees must be large enough, and so many by chance improbable (below CERTAIN),
-    even after `sets` comparisons. Where the share is too small, rows that look invented are
-    subtracted first, and the share must then be larger.
+    The share that agrees must be large enough, and so many by chance improbable (below CERTAIN
+    (0.001)), even after `sets` comparisons. Where the share is too small, rows that look invented
+    are subtracted first, and the share must then be larger.
     """
     chance, share = facts.chance, compute_required_share(facts, rules)
     required = max(share, min(1.0, 3 * chance), math.sqrt(chance) / 2)

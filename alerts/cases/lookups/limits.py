@@ -109,7 +109,7 @@ class Occasions:
         """Store the occasion of a session, in place of an earlier one.
 
         Programs have no session ("") and state the occasion with each request, so nothing is
-        stored. Beyond MOST sessions, the one that was stored the longest ago is dropped.
+        stored. Beyond MOST (1,000) sessions, the one that was stored the longest ago is dropped.
         """
         if not session:
             return

@@ -284,7 +284,7 @@ async def _assess(
 
 
 async def _record_incidents(site: Console, dropped: DroppedFile, handed: Mapping[str, str]) -> None:
-    """Wait for the incidents of findings that are on the bus, at most OPEN_SECONDS.
+    """Wait for the incidents of findings that are on the bus, at most OPEN_SECONDS (60 s).
 
     `handed` are their ids with their tenants. The audit log records it first. Stores in
     `dropped.opened` the incident of each tenant, or that there is none yet. Incidents get a note
@@ -317,8 +317,8 @@ def _describe_origin(dropped: DroppedFile) -> str:
 def _check_form(values: Mapping[str, str], upload: Upload) -> dict[str, object]:
     """Return what is wrong with the form, by field.
 
-    Raises QueryError if the giver's name is longer than `MOST_GIVER` characters. Such an error is
-    caught and returned as that of the field `giver`.
+    Raises QueryError if the giver's name is longer than `MOST_GIVER` (200) characters. Such an
+    error is caught and returned as that of the field `giver`.
     """
     errors = dict[str, object]()
     if not upload.name:

@@ -253,7 +253,8 @@ def _apply_bulk(site: Console, typed: Mapping[str, Any]) -> list[ActionResult]:
     """Apply the chosen action to each incident, and return what became of each.
 
     A single incident that refuses does not stop the others. Raises QueryError if the action is
-    unknown or not 1 to MOST_AT_ONCE incidents are chosen, ForbiddenError if it is not allowed.
+    unknown or not 1 to MOST_AT_ONCE (200) incidents are chosen, ForbiddenError if it is not
+    allowed.
     """
     act, ids = typed["act"], typed["ids"]
     if act not in BULK:

@@ -93,7 +93,7 @@ def _build_host_table(hosts: list[CollectorHeartbeat]) -> TableSection:
 def _build_history(site: Console) -> TableSection:
     """Build the table of list operations on this machine, for visible tenants.
 
-    Only the newest SHOWN are in it, and it says if there are more.
+    Only the newest SHOWN (50) are in it, and it says if there are more.
     """
     list_entries = [
         entry

@@ -169,7 +169,7 @@ def _read_number(match: re.Match[str]) -> str:
     """Return the number with letters read as digits.
 
     Returns "" where it is none, nothing in it is replaced, or the search reads it anyway. At most
-    MOST_REPLACED letters are read as digits in a phone number.
+    MOST_REPLACED (3) letters are read as digits in a phone number.
     """
     written, code = match["number"], match["code"] or ""
     bare = written.translate(DIGITS)

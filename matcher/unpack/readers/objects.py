@@ -104,8 +104,8 @@ class Open(NamedTuple):
 def parse_documents(body: Body) -> Iterator[dict[str, object]]:
     """Yield the documents.
 
-    Raises ValueError where bytes are no document or it is nested more than DEEPEST deep, EOFError
-    if the last one ends early.
+    Raises ValueError where bytes are no document or it is nested more than DEEPEST (64) deep,
+    EOFError if the last one ends early.
     """
     at = 0
     while at < len(body):
