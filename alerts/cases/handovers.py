@@ -71,7 +71,9 @@ class ShiftHandovers:
         """
         handover = self.store.get(ShiftHandover, entry)
         if handover is None or handover.receiver != by or handover.accepts:
-            raise QueryError("no handover with that id waits for you: open the page again")
+            raise QueryError(
+                "no handover with that id waits for you: open the page of handovers again", "entry"
+            )
         accepted = handover.model_copy(
             update={
                 "id": _acceptance_id(entry),

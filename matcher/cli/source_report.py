@@ -223,7 +223,7 @@ def print_statement(report: SourceReport) -> None:
     typer.echo(f"95 % set: {hypotheses}")
     table = Listing(
         ("candidate", "probability", "ratio", "support", "to best rival", "e-value", "odds ratio"),
-        whole=("candidate", "probability", "ratio"),
+        whole=("probability", "ratio"),
     )
     for assessment in statement.assessments[:SHOWN]:
         odds = report.odds.get(assessment.candidate.id)

@@ -116,7 +116,7 @@ def test_rejection_names_the_invalid_members(leak, report, more, members) -> Non
 def test_rejection_names_customers_outside_the_incident(leak, report, store) -> None:
     assert "no customer with that pseudonym is in this incident" in report("z").text
     store.put([store.get(Incident, leak).model_copy(update={"part_of": "INC-HEAD"})])
-    assert "it is part of INC-HEAD: report on that one instead" in report().text
+    assert "this incident is part of INC-HEAD: report on that one instead" in report().text
 
 
 def test_outcome_of_another_tenants_incident_is_rejected(leak, desk, accounts, report) -> None:

@@ -340,7 +340,7 @@ def test_head_answers_for_its_parts_to_decisions_and_deadlines(store, clock, con
     clock.advance(3600)
     fold_all(store, clock, [make_message("h", 15)])
     head, part = (store.get(Incident, incident_id(name)) for name in "fg")
-    with pytest.raises(QueryError, match=f"it is part of {head.id}"):
+    with pytest.raises(QueryError, match=f"this incident is part of {head.id}"):
         Decisions(duties_of(context, store), context.trail()).make(part, "resolved", by="Li")
     book = Duties(store, lambda _: Tenant(regimes=("nfra-2024",)), clock.as_clock())
     running = {

@@ -88,7 +88,7 @@ DID: Mapping[str, Phrase] = {
     "lookup.sweep": Phrase("systematic look-up of numbers detected"),
     "original.reveal": Phrase("original addresses shown"),
     "outcome.report": Phrase("fraud case reported"),
-    "handover.write": Phrase("shift handed over"),
+    "handover.write": Phrase("handover of the shift written"),
     "handover.accept": Phrase("handover accepted"),
     "part.loss-accepted": Phrase("loss of a part accepted"),
     "rules.use": Phrase("rules activated"),

@@ -224,7 +224,13 @@ def test_signed_days_and_both_time_stamps_are_checked(
     assert isinstance(refused.exception, CorruptError)
 
 
-def test_authority_that_cannot_be_reached_leaves_no_package(data, run, leak, tmp_path, authority):  # noqa: F811
+def test_authority_that_cannot_be_reached_leaves_no_package(
+    data,
+    run,
+    leak,
+    tmp_path,
+    authority,  # noqa: F811
+):
     with (data / "ullage.toml").open("a") as settings:
         settings.write(
             '\n[coverage]\ntimestamp_url = "http://127.0.0.1:1/"\n'

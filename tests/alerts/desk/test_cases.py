@@ -285,7 +285,7 @@ def test_detached_sighting_becomes_an_incident_that_attracts_similar_ones(
 
 def test_only_sighting_cannot_be_detached(store, cases, clock):
     fold_all(store, clock, [finding("f", range(20), people="abc")])
-    with pytest.raises(QueryError, match="the only sighting"):
+    with pytest.raises(QueryError, match="this sighting is the only one"):
         cases.detach(incident_id("f"), "f", by="Li Wei", note="x")
     with pytest.raises(QueryError, match="0 of its sightings"):
         cases.detach(incident_id("f"), "zz", by="Li Wei", note="x")
@@ -322,7 +322,7 @@ def test_undone_assignment_restores_the_previous_one(store, cases, queue, contex
     first = last(cases, "INC-A", "assigned")
     clock.advance(1)
     cases.assign("INC-A", "Zhao Min", by="Wang Fang", due="+3d")
-    with pytest.raises(QueryError, match="a later entry replaced it") as caught:
+    with pytest.raises(QueryError, match="a later entry replaced this one") as caught:
         cases.undo("INC-A", first, by="Wang Fang")
     assert caught.value.members == ("entry",)
     assert (
