@@ -463,7 +463,7 @@ def _iterate_late_ids(
 
 
 def _delete_evidence(vault: Vault, tenant: str) -> ErasureReport:
-    """Delete the evidence folder of a tenant; holds were checked before."""
+    """Delete the files in a tenant's evidence folder; holds were checked before."""
     folder = vault.root / tenant
     files = [path for path in folder.glob("*") if path.is_file()] if folder.is_dir() else []
     for path in files:

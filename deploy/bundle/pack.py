@@ -49,10 +49,10 @@ The remaining Python files are left out too: they generate files that are commit
 
 
 def fetch(root: Path, folder: Path) -> list[Path]:
-    """Return the locked wheels, which pip downloads into `folder` and checks against their hashes.
+    """Return the locked wheels, which pip downloads below `folder` and checks against their hashes.
 
-    If they are complete there for this lock, nothing is downloaded. Source distributions are built.
-    Raises ConfigError if pip fails.
+    Each lock has a folder of its own there. If it is complete, nothing is downloaded. Source
+    distributions are built. Raises ConfigError if pip fails.
     """
     lock = root / "requirements" / f"{LOCK}.txt"
     folder_of_lock = folder / hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
@@ -77,7 +77,9 @@ def fetch(root: Path, folder: Path) -> list[Path]:
         ]
         process = subprocess.run(whole, capture_output=True, text=True, check=False)
         if process.returncode:
-            raise ConfigError(f"{lock}: pip: {process.stderr.strip().splitlines()[-1]}")
+            raise ConfigError(
+                f"{lock}: pip: {(process.stderr.strip() or 'no message').splitlines()[-1]}"
+            )
         (folder_of_lock / "complete").touch()
     return sorted(folder_of_lock.glob("*.whl"))
 

@@ -96,6 +96,8 @@ HEADER = re.compile(
 
 `Cookie: …`, `-b '…'`, `"name":"Cookie","value":"…"`, `"cookies":"…"`.
 """
+MONTH = re.compile(r"-([A-Za-z]{3})-")
+"""The month in a date with hyphens; other hyphens are the sign of a zone."""
 JAR = re.compile(rb"(?i)cookies?(?:\\{0,7}[\"'])?\s{0,4}[:=]\s{0,4}([\[{])")
 """The beginning of an array or an object of cookies beside a request."""
 MEMBER = re.compile(
@@ -450,13 +452,18 @@ def parse_expiry(written: bytes) -> int:
 def _parse_date(text: str) -> int:
     """Return an ISO 8601 or RFC 5322 date in seconds since 1970; SESSION for any other text.
 
-    Numbers beyond the range of years are SESSION too.
+    A date of RFC 5322 may have hyphens, as Netscape writes it; a date without a zone is in UTC.
+
+    >>> [_parse_date(f"Wed, 09 Jun 2021 10:18:14 {zone}") for zone in ("+0700", "-0700")]
+    [1623208694, 1623259094]
+    >>> _parse_date("Wed, 09-Jun-2021 10:18:14 GMT")
+    1623233894
     """
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
         try:
-            at = parsedate_to_datetime(text.replace("-", " "))
+            at = parsedate_to_datetime(MONTH.sub(r" \1 ", text))
         except (ValueError, TypeError, IndexError, OverflowError):
             return SESSION
     return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp())
