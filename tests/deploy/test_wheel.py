@@ -34,7 +34,11 @@ NOT_RELEASED = re.compile(
 )
 BY_SETUPTOOLS = re.compile(r"PKG-INFO$|setup\.cfg$|ullage\.egg-info/")
 SAMPLE = ROOT / "deploy" / "demo" / "sample"
-ALONE = {*OWN, "alert", "audit", "evidence", "incidents", "notify", "report", "rules"}
+ALONE = {
+    *OWN,
+    *("alert", "audit", "evidence", "fraud-cases", "honeytoken", "incidents", "notify", "report"),
+    *("rules", "source"),
+}
 """Commands that need no extra."""
 WITH: Mapping[str, set[str]] = {
     "crawl": {"collect", "crawl", "frontier", "ingest", "sites"},
