@@ -93,30 +93,27 @@ class FrontierFile:
 
         If the disk refuses, they are due again, as after `kill -9`, so that reading goes on.
         """
+        if not self._waiting:
+            return
         try:
-            self._write_waiting()
+            with self.changing(durable=False):
+                pass
         except UnavailableError as error:
             self._waiting, self._digests = [], set()
             log.get("crawl").warning("waiting", error=str(error))
 
     def defer(self, page: PageWrites) -> None:
-        """Let a page wait, and write all if it is time; on an error this page does not wait."""
-        self._waiting.append(page)
-        self._digests |= page.digests
-        elapsed = self._clock.monotonic() - self._written_at
-        if len(self._waiting) < MOST_PAGES and 0.0 <= elapsed < LONGEST_SECONDS:
-            return
-        try:
-            self._write_waiting()
-        except BaseException:
-            self._waiting.pop()
-            self._digests = set().union(*(waiting.digests for waiting in self._waiting))
-            raise
+        """Let a page wait, or write it with those that wait if it is time.
 
-    def _write_waiting(self) -> None:
-        if self._waiting:
-            with self.changing(durable=False):
-                pass
+        On an error nothing is written, and this page does not wait.
+        """
+        elapsed = self._clock.monotonic() - self._written_at
+        if len(self._waiting) + 1 < MOST_PAGES and 0.0 <= elapsed < LONGEST_SECONDS:
+            self._waiting.append(page)
+            self._digests |= page.digests
+            return
+        with self.changing(durable=False):
+            self.write(page)
 
     def write(self, page: PageWrites) -> None:
         """Write the rows of a page now, within the transaction of the caller."""
