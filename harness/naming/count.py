@@ -32,10 +32,12 @@ def find_faults(source: str) -> Iterator[Fault]:
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and _is_action(node):
             if not is_verb(node.name):
                 yield Fault(node.lineno, FUNCTION, node.name)
-            words = (ast.get_docstring(node) or "").replace("`", " ").split()
+            docstring = ast.get_docstring(node) or ""
+            words = docstring.replace("`", " ").split()
             if words and words[0].lower().strip(",.:;") in SENTENCE_STARTS:
                 yield Fault(node.lineno, DOCSTRING, node.name)
-            if words and not _is_shown(node) and not _list_raised(node) <= set(_split(words)):
+            named = set(re.findall(r"\w+?Error", docstring))
+            if words and not _is_shown(node) and not _list_raised(node) <= named:
                 yield Fault(node.lineno, ERRORS, node.name)
 
 
@@ -65,7 +67,3 @@ def _list_raised(node: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
             names.add(ast.unparse(error).rpartition(".")[2])
         inner.extend(ast.iter_child_nodes(part))
     return {name for name in names if name.endswith("Error")}
-
-
-def _split(words: list[str]) -> list[str]:
-    return re.findall(r"\w+?Error", " ".join(words))
