@@ -30,6 +30,10 @@ class HandoverEntry:
     handover: ShiftHandover
     accepted_at: datetime | None
 
+    def is_waiting_for(self, who: str) -> bool:
+        """Return whether the person `who` has still to accept it."""
+        return self.accepted_at is None and self.handover.receiver == who
+
 
 @dataclass(frozen=True, slots=True)
 class ShiftHandovers:
@@ -103,11 +107,7 @@ class ShiftHandovers:
 
     def find_waiting(self, who: str) -> list[ShiftHandover]:
         """Return the handovers that wait for the person `who`, newest first."""
-        return [
-            entry.handover
-            for entry in self.list_own(who)
-            if entry.accepted_at is None and entry.handover.receiver == who
-        ]
+        return [entry.handover for entry in self.list_own(who) if entry.is_waiting_for(who)]
 
 
 def _acceptance_id(entry: str) -> str:

@@ -142,7 +142,7 @@ def _list_waiting(
 ) -> Iterator[tuple[HandoverEntry, list[Incident]]]:
     """Yield the handovers that wait for the principal, each with its incidents that are visible."""
     for entry in entries:
-        if entry.accepted_at is None and entry.handover.receiver == site.principal.name:
+        if entry.is_waiting_for(site.principal.name):
             incidents = site.store.mget(Incident, entry.handover.incidents)
             yield entry, [incidents[id_] for id_ in entry.handover.incidents if id_ in incidents]
 
