@@ -43,12 +43,6 @@ Author = Annotated[
 ]
 PAST = '"yesterday 18:00", 2026-11-25T18:00, 18:00, 12h or 3d ago, in `coverage.zone`'
 """The times that options accept (`alerts.records.typed_time`)."""
-By = Annotated[
-    str,
-    typer.Option(
-        help=("The account that acts (`ullage user list`); by default that of this machine's user.")
-    ),
-]
 Reason = Annotated[str, typer.Option(help="The reason, without any identifier.")]
 Case = Annotated[str, typer.Option(help="The case's number.")]
 

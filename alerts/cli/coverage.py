@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from alerts.cli import PAST, By, decider
+from alerts.cli import PAST, decider
 from alerts.coverage import view
 from alerts.coverage.hours import EVERYWHERE, CoverageWindow
 from alerts.coverage.report import LAST_NIGHT, CoverageReader
@@ -16,7 +16,7 @@ from alerts.coverage.signed_days import DayCheck
 from alerts.store import open_configured_store
 from alerts.translation import house_language
 from ullage.audit import current_user
-from ullage.display.screen import AsJson, make_console, print_row
+from ullage.display.screen import AsJson, By, make_console, print_row
 from ullage.errors import Exit
 from ullage.files.atomic_write import write_whole
 from ullage.settings import Context, Language

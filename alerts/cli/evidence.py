@@ -26,9 +26,9 @@ from alerts.cases.evidence import (
     vault_of,
     write_pack,
 )
+from alerts.cases.evidence.package_file import MOST_BYTES, describe_package, verify_package
 from alerts.cases.incident_list import get_incident
-from alerts.cases.package_file import MOST_BYTES, describe_package, verify_package
-from alerts.cli import By, Case, Reason, decider, deciding
+from alerts.cli import Case, Reason, decider, deciding
 from alerts.coverage.signed_days import load_authority, open_stamper
 from alerts.http_post import UndeliveredError
 from alerts.records import Sighting
@@ -37,7 +37,7 @@ from ullage.audit import current_user
 from ullage.custody import OPEN, PACK, digest, make_officer
 from ullage.custody.vault import Vault, VaultItem
 from ullage.display import moment, safe
-from ullage.display.screen import AsJson, print_list, print_row
+from ullage.display.screen import AsJson, By, print_list, print_row
 from ullage.errors import ConfigError, CorruptError, UnavailableError
 from ullage.files.atomic_write import write_new
 from ullage.phrase import Phrase
@@ -229,18 +229,13 @@ def pack(
 
     It has no value of a customer. An unchanged incident gives the same bytes again.
     """
-    from alerts.cases.evidence_package import (  # noqa: PLC0415  needs jinja2, as reports do
-        ACTION as PACKAGE,
-    )
-    from alerts.cases.evidence_package import (  # noqa: PLC0415
-        build_package,
-    )
+    from alerts.cases.evidence import package  # noqa: PLC0415  needs jinja2, as reports do
 
     context: Context = ctx.obj
     if out.exists():
         raise ConfigError(f"{out} exists: name another file")
     with contextlib.closing(open_configured_store(context)) as store:
-        content = build_package(context, store, incident)
+        content = package.build_package(context, store, incident)
         tenant = get_incident(store, incident).tenant
     stamper = open_stamper(context)
     try:
@@ -250,7 +245,7 @@ def pack(
             f"coverage.timestamp_url: the authority {error}, and no package was written: try again"
         ) from None
     what = f"incident {incident}: evidence package, SHA-256 {digest(content)}"
-    context.trail().append(PACKAGE, what, actor=current_user(), tenant=tenant)
+    context.trail().append(package.ACTION, what, actor=current_user(), tenant=tenant)
     write_new(content, out)
     if token:
         write_new(token, stamp_file(out))

@@ -13,7 +13,7 @@ import typer
 from alerts.cases.actions import parse_past_moment
 from alerts.cases.incident_view import heading
 from alerts.cases.queue import Handover, IncidentQueue, QueueRow, handover
-from alerts.cli import PAST, By, Tenant, name_of
+from alerts.cli import PAST, Tenant, name_of
 from alerts.coverage.view import (
     begins_as_json,
     describe_beginning,
@@ -28,7 +28,7 @@ from alerts.store.queries import require_known_tenant
 from alerts.translation import spaced
 from ullage.display import moment
 from ullage.display.listing import Listing
-from ullage.display.screen import AsJson, make_console, print_row
+from ullage.display.screen import AsJson, By, make_console, print_row
 from ullage.errors import Exit
 from ullage.phrase import Phrase
 from ullage.settings import Context

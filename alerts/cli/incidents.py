@@ -64,7 +64,6 @@ from alerts.cases.undoing import UNDOABLE
 from alerts.cli import (
     PAST,
     Author,
-    By,
     Severity,
     Status,
     Tenant,
@@ -87,7 +86,7 @@ from alerts.store import IncidentStore, open_configured_store
 from alerts.store.queries import find_pending, require_known_tenant
 from ullage.audit import current_user
 from ullage.display import moment
-from ullage.display.screen import AsJson, make_console, print_list, print_row
+from ullage.display.screen import AsJson, By, make_console, print_list, print_row
 from ullage.errors import ConfigError, Exit
 from ullage.files.atomic_write import write_out
 from ullage.security.masking import Secret

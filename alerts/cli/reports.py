@@ -20,7 +20,7 @@ from alerts.cases.decisions import describe, permission_for
 from alerts.cases.exports import ExportedIncident, chosen, format_named, names
 from alerts.cases.incident_list import Filters, build_filter, customers_csv, get_incident
 from alerts.cases.report import ReportForm, ReportLanguage, case_of, page, render_draft
-from alerts.cli import PAST, By, Severity, Status, Tenant, Words, actor_of, deciding
+from alerts.cli import PAST, Severity, Status, Tenant, Words, actor_of, deciding
 from alerts.coverage.monitoring_status import monitoring_status
 from alerts.deadlines import CHANNELS, parse_sent_at, regimes
 from alerts.deadlines.render import SINCE, limit
@@ -30,6 +30,7 @@ from alerts.store import open_configured_store
 from alerts.store.queries import require_known_tenant
 from ullage.audit import current_user
 from ullage.display.progress import ProgressBar, progress_bar
+from ullage.display.screen import By
 from ullage.errors import ConfigError, Exit
 from ullage.files.atomic_write import is_standard_output, write_out
 from ullage.settings import Context

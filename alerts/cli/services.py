@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from alerts.cli import By, Reason, Tenant, decider, tables
+from alerts.cli import Reason, Tenant, decider, tables
 from alerts.grouping.benign import BACKGROUND
 from alerts.grouping.replay import detect_kind, get_kind, read_judgements, replay
 from alerts.http_post import UndeliveredError
@@ -27,7 +27,7 @@ from alerts.store.queries import require_known_tenant
 from alerts.translation import house_language
 from ullage.display import moment
 from ullage.display.listing import Listing
-from ullage.display.screen import AsJson, make_console, print_list, print_row
+from ullage.display.screen import AsJson, By, make_console, print_list, print_row
 from ullage.errors import ConfigError
 from ullage.settings import Context
 

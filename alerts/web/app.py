@@ -27,8 +27,8 @@ from alerts.accounts.sign_on import SignOn, open_sign_on
 from alerts.cases.feed import EventFeed
 from alerts.cases.lookups.limits import Lookups, Occasions, Sweeps
 from alerts.cases.lookups.lookup import Lookup
+from alerts.cases.lookups.screening import MOST, screen_customers
 from alerts.cases.queue import Shifts
-from alerts.cases.screening import MOST, screen_customers
 from alerts.deadlines.schedule import duties_of
 from alerts.grouping.benign import BACKGROUND
 from alerts.notify.plan import find_channels

@@ -47,9 +47,9 @@ from alerts.cases.feed import EventFeed
 from alerts.cases.incident_list import Filters
 from alerts.cases.lookups.limits import Lookups, Occasions, Sweeps
 from alerts.cases.lookups.lookup import PURPOSES, Lookup, LookupRequest
+from alerts.cases.lookups.screening import ExposureQuery, ExposureResult
 from alerts.cases.lookups.typed_value import selectable_kinds
 from alerts.cases.queue import Shifts
-from alerts.cases.screening import ExposureQuery, ExposureResult
 from alerts.deadlines import render
 from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.render import name_report

@@ -85,7 +85,7 @@ AREAS = {
     "decisions": Area(
         (
             "alerts/cases/decisions.py",
-            "alerts/cases/evidence.py",
+            "alerts/cases/evidence/__init__.py",
             "alerts/cases/fraud_cases.py",
             "ullage/custody/vault.py",
         ),

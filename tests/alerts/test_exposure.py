@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from alerts.cases.lookups.lookup import Lookup, index_tags
-from alerts.cases.screening import ExposureQuery, decay_points, screen_customers
+from alerts.cases.lookups.screening import ExposureQuery, decay_points, screen_customers
 from alerts.coverage.monitoring_status import HeartbeatRecorder
 from alerts.records import Exposure
 from alerts.store import DocumentFilter

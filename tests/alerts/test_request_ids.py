@@ -5,7 +5,7 @@ import re
 import pytest
 
 from alerts.cases.lookups.lookup import PURPOSES, Lookup
-from alerts.cases.screening import ExposureQuery, screen_customers
+from alerts.cases.lookups.screening import ExposureQuery, screen_customers
 from alerts.web.static_files import find_static_path
 from tests.alerts.browser import PHONE, Browser
 from tests.alerts.builders import handle

@@ -23,6 +23,12 @@ from ullage.display.listing import Listing
 from ullage.verdict.next_step import NextStep
 
 WIDTH = 100
+By = Annotated[
+    str,
+    typer.Option(
+        help="The account that acts (`ullage user list`); by default that of this machine's user."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON, one object per line.")]
 T = TypeVar("T")
 

@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from alerts.accounts import PURPOSES, ForbiddenError
 from alerts.cases.lookups.lookup import UNSEEN, CallerAnswer, list_disclosures, reply
+from alerts.cases.lookups.screening import HOLDS, MOST, SPEED, CustomerRisk, ExposureQuery, State
 from alerts.cases.outgoing import Text
-from alerts.cases.screening import HOLDS, MOST, SPEED, CustomerRisk, ExposureQuery, State
 from alerts.coverage.monitoring_status import MonitoringStatus, Worth, monitoring_status
 from alerts.records.document import QueryError
 from alerts.translation import catalogue, translated

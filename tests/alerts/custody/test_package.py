@@ -10,8 +10,8 @@ import tarfile
 import pytest
 from typer.testing import CliRunner
 
-from alerts.cases.evidence_package import build_package
-from alerts.cases.package_file import MANIFEST, verify_package
+from alerts.cases.evidence.package import build_package
+from alerts.cases.evidence.package_file import MANIFEST, verify_package
 from alerts.coverage.signed_days import Sheets, load_authority
 from alerts.records import Incident, incident_id
 from tests.alerts.builders import finding, fold_all, handle

@@ -18,10 +18,22 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from alerts.cases.evidence import find_last_holds, vault_of
+from alerts.cases.evidence.package_file import (
+    COVERAGE,
+    DAYS,
+    SIGNERS,
+    PackageHead,
+    to_json,
+    write_package,
+)
+from alerts.cases.evidence.package_text import (
+    PackageFacts,
+    SealedOriginal,
+    list_omissions,
+    render_statement,
+)
 from alerts.cases.incident_list import get_incident
 from alerts.cases.outgoing import OutgoingIncident, outgoing_sightings
-from alerts.cases.package_file import COVERAGE, DAYS, SIGNERS, PackageHead, to_json, write_package
-from alerts.cases.package_text import PackageFacts, SealedOriginal, list_omissions, render_statement
 from alerts.coverage.hours import CoverageWindow, read_coverage
 from alerts.coverage.report import (
     MOST_DAYS,

@@ -7,6 +7,10 @@ one person reveals more than `REVEALS_ALLOWED` originals in a shift, it raises a
 Holds and releases of incidents are documents that are only added; the last one counts. Evidence is
 stored as files by the match service. If its folder is on this machine, each sighting's file is
 marked, and again every hour, because a new sighting may join an incident on hold.
+
+    package        the evidence package of an incident, from its records
+    package_file   its file: written, and verified without a data folder
+    package_text   its statement in English and Chinese
 """
 
 from __future__ import annotations
