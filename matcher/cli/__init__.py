@@ -13,8 +13,8 @@
     transfers          `ullage watchlist transfers`
     fraud_cases        `ullage fraud-cases import`
     source             `ullage source`
-      source_candidates  transfers and labels of a list as candidate sources
-      source_report    the statement in words and as JSON
+      candidates       transfers and labels of a list as candidate sources
+      report           the statement in words and as JSON
     loading            the inputs of matching on this host, and the matcher over them
 
 The content that `scan` and `assess` read is never kept. `match` is the only service.

@@ -5,30 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from matcher.cli.transfers import require_reference_key, say_refused
-from matcher.cli.watchlist_options import Files, TenantName, source_of, valid_name
+from matcher.cli.watchlist_options import Files, TenantName, require_enrolled_tenant, source_of
 from matcher.watchlist import installation
-from matcher.watchlist.named_rows import NamedRows, read_named_rows
+from matcher.watchlist.named_rows import NamedRows, parse_fields, read_named_rows
 from matcher.watchlist.tagging import HandleKey
+from ullage.display.screen import By
 from ullage.errors import Exit, RecordError
 from ullage.incidents import ReportedCase, connect_fraud_cases
 from ullage.settings import Context
-from ullage.settings.tenants import find_tenants, require_tenant
 from ullage.vocabulary.fields import FieldLabel
 
 REQUIRED = ("first_contact",)
 OPTIONAL = ("scam", "knew", "amount_band", "outcome")
 Line = tuple[Path, int]
-By = Annotated[
-    str,
-    typer.Option(
-        help=("The account that acts (`ullage user list`); by default that of this machine's user.")
-    ),
-]
 fraud_cases = typer.Typer(
     no_args_is_help=True, help="Report fraud cases by customer reference, on the list's host."
 )
@@ -45,8 +38,7 @@ def import_(ctx: typer.Context, *, file: Files, tenant: TenantName, by: By = "")
     only these are stored. A second import of a file changes nothing.
     """
     context: Context = ctx.obj
-    context.require_data()
-    require_tenant(valid_name(tenant), find_tenants(context))
+    require_enrolled_tenant(context, tenant)
     require_reference_key(context, tenant)
     reader = _CaseReader(context, tenant)
     cases = dict[str, tuple[Line, ReportedCase]]()
@@ -106,8 +98,7 @@ def _read_case(rows: NamedRows, row: int, subject: str) -> tuple[ReportedCase | 
         first_contact = date.fromisoformat(day)
     except ValueError:
         return None, "first_contact must be a day such as 2026-01-31"
-    labels = {label.upper() for label in knew.replace(";", " ").replace("|", " ").split()}
-    if not labels <= {label.value for label in FieldLabel}:
+    fields = parse_fields(knew)
+    if fields is None:
         return None, f"knew must be labels such as {FieldLabel.NAME} {FieldLabel.LOAN}, or empty"
-    fields = tuple(FieldLabel(label) for label in sorted(labels))
     return ReportedCase(subject, first_contact, outcome or "loss", scam, fields, band), ""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from matcher.cli.watchlist_options import Files, TenantName, source_of, valid_name
+from matcher.cli.watchlist_options import Files, TenantName, require_enrolled_tenant, source_of
 from matcher.watchlist.transfers import (
     TransferReader,
     TransferTable,
@@ -18,7 +18,6 @@ from matcher.watchlist.transfers import (
 from ullage.audit import current_user
 from ullage.errors import ConfigError, Exit
 from ullage.settings import Context
-from ullage.settings.tenants import find_tenants, require_tenant
 
 SHOWN = 10
 """Refused lines that are printed one by one."""
@@ -29,8 +28,7 @@ def transfers(ctx: typer.Context, *, file: Files, tenant: TenantName) -> None:
     leak's source can be stated; the files replace the former ones.
     """
     context: Context = ctx.obj
-    context.require_data()
-    require_tenant(valid_name(tenant), find_tenants(context))
+    require_enrolled_tenant(context, tenant)
     require_reference_key(context, tenant)
     path = path_of(context.data, tenant)
     reader = TransferReader(context.keys, tenant)

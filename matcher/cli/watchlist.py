@@ -35,6 +35,7 @@ from matcher.cli.watchlist_options import (
     WitnessColumns,
     confirmed,
     print_report,
+    require_enrolled_tenant,
     source_of,
     valid_name,
 )
@@ -61,7 +62,7 @@ from ullage.files.atomic_write import put_in_place
 from ullage.lookup import list_index as recorded
 from ullage.security.keys import KeyStore, list_generations, load_verify_key
 from ullage.settings import Context
-from ullage.settings.tenants import find_tenants, require_tenant
+from ullage.settings.tenants import require_tenant
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -381,7 +382,7 @@ def _install(context: Context, file: Path, tenant: str, *, shrink: bool) -> None
     The audit log is written before it is installed. Raises ConfigError if the tenant or the list is
     not valid, or if it is much smaller than before, unless `shrink` allows that.
     """
-    _require_tenant(context, tenant)
+    require_enrolled_tenant(context, tenant)
     installation.check_source(
         context.data, context.keys, tenant, file, context.clock.now(), shrink=shrink
     )
@@ -452,7 +453,7 @@ def update(
     context: Context = ctx.obj
     if not file and not remove:
         raise ConfigError("give a file of additions, a file of removals with --remove, or both")
-    _require_tenant(context, tenant)
+    require_enrolled_tenant(context, tenant)
     additions = (
         confirmed(source_of(file, map_, columns, long, delimiter, witness)) if file else None
     )
@@ -516,7 +517,7 @@ def show(
     context: Context = ctx.obj
     context.require_data()
     if only:
-        _require_tenant(context, only)
+        require_enrolled_tenant(context, only)
     if history or as_json:
         _history(context, only, as_json=as_json)
         return
@@ -575,20 +576,12 @@ def rotate_key(
 ) -> None:
     """Start a new key generation, which `load` fills while both are live; or retire the old one."""
     context: Context = ctx.obj
-    _require_tenant(context, tenant)
+    require_enrolled_tenant(context, tenant)
     if early and not (index and retire):
         raise ConfigError("--early must be used with --index --retire")
     rotation = KeyRotation(context, tenant, "index" if index else "match")
     for line in rotation.retire(early=early) if retire else rotation.open():
         typer.echo(line)
-
-
-def _require_tenant(context: Context, tenant: str) -> None:
-    """Raise `UnknownTenantError` for a tenant without keys, settings or a list here."""
-    context.require_data()
-    require_tenant(
-        valid_name(tenant), find_tenants(context) | set(installation.tenants(context.data))
-    )
 
 
 def _note(context: Context, action: str, tenant: str, what: str) -> None:

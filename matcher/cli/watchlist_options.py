@@ -16,6 +16,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
+from matcher.watchlist import installation
 from matcher.watchlist.build import Report
 from matcher.watchlist.source import (
     CANARY,
@@ -34,7 +35,8 @@ from ullage.errors import ConfigError
 from ullage.identifiers import kinds
 from ullage.lookup.values import readings
 from ullage.security.masking import Secret
-from ullage.settings import TENANT
+from ullage.settings import TENANT, Context
+from ullage.settings.tenants import find_tenants, require_tenant
 
 BARE_REFERENCES = frozenset("id uid no ref reference".split())
 """Names of a reference column that count only if its values are no identifiers.
@@ -291,6 +293,14 @@ def valid_name(tenant: str) -> str:
             f"--tenant {tenant!r}: use a-z, 0-9 and -, at most 32 characters, a letter first"
         )
     return tenant
+
+
+def require_enrolled_tenant(context: Context, tenant: str) -> None:
+    """Raise `UnknownTenantError` for a tenant without keys, settings or a list here."""
+    context.require_data()
+    require_tenant(
+        valid_name(tenant), find_tenants(context) | set(installation.tenants(context.data))
+    )
 
 
 def source_of(

@@ -50,7 +50,7 @@ from matcher.watchlist.file import (
     split,
     upper,
 )
-from ullage.security.tags import Tags
+from ullage.security.tags import Tags, to_sortable
 
 Places = npt.NDArray[np.int64]
 STEPS = 12
@@ -422,7 +422,7 @@ class Watchlist:
             added = self.main.header.subjects + np.arange(len(self._fresh))
             subjects = np.concatenate((subjects, added))
             subjects = subjects[~np.isin(subjects, np.setdiff1d(self._gone, self._number))]
-        handles = np.ascontiguousarray(self.raw_handles(subjects)).view("S16").ravel()
+        handles = to_sortable(self.raw_handles(subjects))
         # an erased row repeats the one before it, or is empty
         _, firsts = np.unique(handles, return_index=True)
         firsts = np.sort(firsts[handles[firsts] != b""])

@@ -14,6 +14,7 @@ from matcher.columns.batch import Texts
 from matcher.watchlist.source import REFERENCE, is_showable, kind_named, tables
 from matcher.watchlist.tagging import clean_references
 from ullage.errors import ConfigError
+from ullage.vocabulary.fields import FieldLabel
 
 
 class NamedRows(NamedTuple):
@@ -60,6 +61,19 @@ def read_named_rows(
             else:
                 cells[meaning] = [text.strip() for text in column.strings()]
         yield NamedRows(table.lines, references, faults, cells)
+
+
+def parse_fields(text: str) -> tuple[FieldLabel, ...] | None:
+    """Return the field labels in a cell, sorted; None if one of its words is no label.
+
+    They stand in either case, with spaces, semicolons or pipes between.
+
+    >>> [label.value for label in parse_fields("phone;NAME")], parse_fields(""), parse_fields("tel")
+    (['NAME', 'PHONE'], (), None)
+    """
+    words = {word.upper() for word in text.replace(";", " ").replace("|", " ").split()}
+    labels = {label.value for label in FieldLabel}
+    return tuple(FieldLabel(word) for word in sorted(words)) if words <= labels else None
 
 
 def _name_of(name: str, columns: Collection[str]) -> str:

@@ -31,14 +31,14 @@ from matcher.columns.batch import Texts
 from matcher.leak_source.candidates import Kind
 from matcher.watchlist.cohorts import MOST_DIGITS, SHAPE
 from matcher.watchlist.installation import BUILDING
-from matcher.watchlist.named_rows import NamedRows, read_named_rows
+from matcher.watchlist.named_rows import NamedRows, parse_fields, read_named_rows
 from matcher.watchlist.tagging import HandleKey
 from ullage.errors import CorruptError
 from ullage.files.atomic_write import write_whole
 from ullage.lookup.values import identifier_in
 from ullage.security.cmac import TAG_BYTES, Cmac, derive_key
 from ullage.security.keys import KeyStore
-from ullage.security.tags import Tags
+from ullage.security.tags import Tags, to_sortable
 from ullage.settings import Context
 from ullage.vocabulary.fields import FieldLabel
 
@@ -200,7 +200,7 @@ class TransferReader:
         numbers = [int(id_.rpartition("-")[2]) for id_ in ids.values()]
         batches = [batch for received in self._received.values() for batch in received.batches]
         every = np.concatenate([np.empty((0, 16), np.uint8), *batches])
-        distinct = np.unique(to_texts(every))
+        distinct = np.unique(to_sortable(every))
         recipients, lists = [], []
         next_number = max(numbers, default=0) + 1
         for name, received in self._received.items():
@@ -217,7 +217,7 @@ class TransferReader:
                     _latest(received.last_days),
                 )
             )
-            texts = np.unique(to_texts(np.concatenate(received.batches)))
+            texts = np.unique(to_sortable(np.concatenate(received.batches)))
             lists.append(np.searchsorted(distinct, texts).astype(np.uint32))
         pseudonyms = distinct.view(np.uint8).reshape(-1, 16)
         return TransferTable(tuple(recipients), pseudonyms, tuple(lists))
@@ -242,8 +242,10 @@ class TransferReader:
 
     def _register(self, name: str, kind: str, fields: str, first: str, last: str) -> str:
         """Enter a transfer of a recipient; return what is wrong with it, "" if nothing is."""
-        labels = {label.upper() for label in fields.replace(";", " ").replace("|", " ").split()}
-        fault = _find_fault(name, kind, labels)
+        labels = parse_fields(fields)
+        fault = _find_fault(name, kind)
+        if not fault and labels is None:
+            fault = f"fields must be labels such as {FieldLabel.NAME} {FieldLabel.PHONE}, or empty"
         if not fault and name not in self._received and len(self._received) == MOST_RECIPIENTS:
             fault = f"has more than {MOST_RECIPIENTS:,} recipients before it"
         if fault:
@@ -260,20 +262,18 @@ class TransferReader:
             received = self._received[name] = _Received(stated)
         elif kind and received.kind != stated:
             return "has another kind than an earlier line of this recipient"
-        received.fields |= labels
+        received.fields |= {label.value for label in labels or ()}
         received.first_days.add(days[0])
         received.last_days.add(days[1])
         return ""
 
 
-def _find_fault(name: str, kind: str, labels: Collection[str]) -> str:
+def _find_fault(name: str, kind: str) -> str:
     digits = sum(letter.isdigit() for letter in name)
     if not SHAPE.fullmatch(name) or digits > MOST_DIGITS or identifier_in(name):
         return "recipient must be a short name or code, and no customer's value"
     if kind and kind not in KINDS:
         return f"kind must be one of {', '.join(KINDS)}, or empty"
-    if not set(labels) <= {label.value for label in FieldLabel}:
-        return f"fields must be labels such as {FieldLabel.NAME} {FieldLabel.PHONE}, or empty"
     return ""
 
 
@@ -296,8 +296,3 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
         return ", ".join(named) or "not on this machine"
 
     yield "transfers", look
-
-
-def to_texts(pseudonyms: Tags) -> npt.NDArray[np.bytes_]:
-    """Return pseudonyms (n, 16) as fixed-width strings, which numpy sorts in the same order."""
-    return np.ascontiguousarray(pseudonyms).view("S16").ravel()

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from alerts.store import open_configured_store
-from matcher.cli.source_report import format_ratio
+from matcher.cli.source.report import format_ratio
 from tests.matcher.bank import command, customer
 from ullage.audit import read_entries
 from ullage.cli import app

@@ -39,6 +39,11 @@ STEP = 4 * PIECE
 PADDING = 0x80
 
 
+def to_sortable(tags: Tags) -> npt.NDArray[np.bytes_]:
+    """Return tags (n, 16) as n fixed-width strings, which numpy sorts in the same order."""
+    return np.ascontiguousarray(tags).view("S16").ravel()
+
+
 class MessageBlocks(NamedTuple):
     """Messages of equal block count: `blocks` u64[count, n, 2], the last padded if not full.
 

@@ -37,7 +37,7 @@ class SourceCandidates:
 
     members: Memberships
     names: Mapping[str, str]
-    """What each candidate id stands for."""
+    """What each candidate id stands for, where that may be shown."""
     subjects: Rows
     """Numbers of the customers in the list, sorted."""
     list: Watchlist
@@ -82,14 +82,16 @@ def gather_candidates(
                 may_be_named=may_be_named,
             )
         )  # fmt: skip
-        names[recipient.id] = recipient.name
+        if may_be_named:
+            names[recipient.id] = recipient.name
         present = places[customers]
         rows.append(present[present >= 0])
     for dimension in sorted(labels.keys() - set(chosen)):
         for id_, kind, name, number in _name_labels(dimension, labels[dimension]):
-            is_own = kind == "own"
-            candidates.append(Candidate(id_, kind, may_be_named=may_be_named or is_own))
-            names[id_] = name
+            may_be_shown = may_be_named or kind == "own"
+            candidates.append(Candidate(id_, kind, may_be_named=may_be_shown))
+            if may_be_shown:
+                names[id_] = name
             rows.append(np.flatnonzero(labels[dimension].places == number))
     _require_fitting(len(candidates))
     return SourceCandidates(

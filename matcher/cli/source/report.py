@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from matcher.cli.source_candidates import SourceCandidates
+from matcher.cli.source.candidates import SourceCandidates
 from matcher.leak_source.candidates import Candidate, Reason
 from matcher.leak_source.excess import OddsRatio, bound_confounding, count_victims_needed
 from matcher.leak_source.hypotheses import NONE_PRIORS
@@ -53,46 +53,31 @@ CAUTION = (
 )
 
 
-def _too_few() -> SourceStatement:
-    """Return the statement below 20 victims."""
-    return SourceStatement(Verdict.CANNOT_TELL, "too_few", None, VICTIMS_PRIOR, VICTIMS_PRIOR)
+TOO_FEW = SourceStatement(Verdict.CANNOT_TELL, "too_few", None, VICTIMS_PRIOR, VICTIMS_PRIOR)
 
 
-@dataclass
+@dataclass(frozen=True)
 class SourceReport:
-    """A statement of source with its context."""
+    """A statement of source with what it rests on."""
 
     tenant: str
     since: str
     scam: str
-    is_named: bool
-    statement: SourceStatement = field(default_factory=_too_few)
-    fields: frozenset[str] = frozenset()
-    earlier: int = 0
-    unlisted: int = 0
-    odds: dict[str, OddsRatio] = field(default_factory=dict)
-    candidates: SourceCandidates | None = None
-
-    def add_context(
-        self, candidates: SourceCandidates, fields: frozenset[str], earlier: int, unlisted: int
-    ) -> None:
-        """Add what the statement rests on."""
-        self.candidates, self.fields = candidates, fields
-        self.earlier, self.unlisted = earlier, unlisted
-
-    def add_odds(self, model: VictimModel, victims: Victims) -> None:
-        """Add the odds ratios of the candidates that are shown."""
-        numbers = {candidate.id: n for n, candidate in enumerate(model.members.candidates)}
-        for assessment in self.statement.assessments[:SHOWN]:
-            ratio = model.pool_odds(victims, numbers[assessment.candidate.id])
-            if ratio is not None:
-                self.odds[assessment.candidate.id] = ratio
+    candidates: SourceCandidates
+    fields: frozenset[str]
+    """What most callers knew."""
+    earlier: int
+    """Cases before `since`."""
+    unlisted: int
+    """Cases of customers whom the list lacks."""
+    statement: SourceStatement = TOO_FEW
+    odds: Mapping[str, OddsRatio] = field(default_factory=dict)
+    """The odds ratios of the candidates that are shown."""
 
     def name(self, id_: str) -> str:
         """Return what a candidate is called here: its id, with its name where that may be shown."""
-        names = self.candidates.names if self.candidates else {}
-        shown = names.get(id_, id_)
-        return f"{id_} ({shown})" if self.is_named and shown != id_ else id_
+        shown = self.candidates.names.get(id_, id_)
+        return f"{id_} ({shown})" if shown != id_ else id_
 
     def list_deciding(self) -> list[str]:
         """Return what would decide between the candidates that remain."""
@@ -117,7 +102,6 @@ class SourceReport:
 
     def _compare(self, first: Candidate, second: Candidate) -> list[str]:
         """Return what would tell two candidates apart."""
-        assert self.candidates
         members = self.candidates.members
         numbers = {candidate.id: n for n, candidate in enumerate(members.candidates)}
         one_way, size = numbers[first.id], members.sizes.sum(axis=0)
@@ -171,9 +155,7 @@ class SourceReport:
         rival = assessment.log_to_rival
         return {
             "id": candidate.id,
-            "name": self.candidates.names[candidate.id]
-            if self.candidates and candidate.may_be_named
-            else None,
+            "name": self.candidates.names.get(candidate.id),
             "kind": candidate.kind,
             "probability": round(assessment.inclusion, 6),
             "probability_by_prior_none": {
@@ -189,6 +171,16 @@ class SourceReport:
             else None,
             "confounding_bound": round(bound_confounding(odds.estimate), 3) if odds else None,
         }
+
+
+def pool_odds(
+    statement: SourceStatement, model: VictimModel, victims: Victims
+) -> dict[str, OddsRatio]:
+    """Return the odds ratios of the candidates that are shown, by id, where there is one."""
+    numbers = {candidate.id: n for n, candidate in enumerate(model.members.candidates)}
+    ids = [assessment.candidate.id for assessment in statement.assessments[:SHOWN]]
+    odds = ((id_, model.pool_odds(victims, numbers[id_])) for id_ in ids)
+    return {id_: ratio for id_, ratio in odds if ratio is not None}
 
 
 def _to_log10(logarithm: float) -> float:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Annotated
 
 import numpy as np
 import typer
 
-from matcher.cli.fraud_cases import By
-from matcher.cli.source_candidates import SourceCandidates, gather_candidates
-from matcher.cli.source_report import SourceReport, print_statement
-from matcher.cli.watchlist_options import TenantName, valid_name
+from matcher.cli.source.candidates import SourceCandidates, gather_candidates
+from matcher.cli.source.report import SourceReport, pool_odds, print_statement
+from matcher.cli.watchlist_options import TenantName, require_enrolled_tenant
 from matcher.leak_source.background import estimate_excess, weigh_exposure
 from matcher.leak_source.candidates import FEW
 from matcher.leak_source.statement import MORE_CASES, VICTIMS_PRIOR, Verdict, state_source
@@ -22,11 +21,10 @@ from matcher.leak_source.victims import VictimModel, Victims
 from matcher.watchlist import installation
 from matcher.watchlist.transfers import path_of, read_transfers
 from ullage.audit import current_user
-from ullage.display.screen import AsJson, print_row
+from ullage.display.screen import AsJson, By, print_row
 from ullage.errors import ConfigError, Exit
 from ullage.incidents import ReportedCase, connect_fraud_cases
 from ullage.settings import Context
-from ullage.settings.tenants import find_tenants, require_tenant
 
 
 def source(
@@ -64,8 +62,7 @@ def source(
     without a post, on the host of the customer list.
     """
     context: Context = ctx.obj
-    context.require_data()
-    require_tenant(valid_name(tenant), find_tenants(context))
+    require_enrolled_tenant(context, tenant)
     if not purpose.strip():
         raise ConfigError("--purpose must not be empty: the audit log records it")
     start = _parse_day(since)
@@ -73,8 +70,11 @@ def source(
     with connect_fraud_cases(context, by=by) as stored:
         cases = [case for case in stored.list_cases(tenant) if scam in ("", case.scam)]
     candidates = _open_candidates(context, tenant, dimensions, may_be_named=names)
-    victims = VictimGroup.split(candidates, cases, start)
-    report = _state(candidates, victims, SourceReport(tenant, since, scam, is_named=names))
+    group = VictimGroup.split(candidates, cases, start)
+    fields, earlier = group.victims.fields, len(group.earlier)
+    report = _state(
+        group, SourceReport(tenant, since, scam, candidates, fields, earlier, group.unlisted)
+    )
     count = f"{report.statement.rows} victims" if report.statement.rows else "fewer than 20 victims"
     context.trail().append(
         "source.state",
@@ -159,16 +159,14 @@ def _find_common_fields(cases: Sequence[ReportedCase]) -> frozenset[str]:
     )
 
 
-def _state(candidates: SourceCandidates, group: VictimGroup, report: SourceReport) -> SourceReport:
-    """Return the report with its statement."""
-    members, victims = candidates.members, group.victims
-    report.add_context(candidates, group.victims.fields, len(group.earlier), group.unlisted)
+def _state(group: VictimGroup, report: SourceReport) -> SourceReport:
+    """Return the report with its statement, which is TOO_FEW below 20 victims."""
+    members, victims = report.candidates.members, group.victims
     if len(victims.customers) < FEW:
         return report
     excess = estimate_excess(members, np.array(group.earlier, np.int64))
     model = VictimModel.from_exposure(members, weigh_exposure(members, excess))
-    report.statement = state_source(
+    statement = state_source(
         model.score(victims), members.candidates, VICTIMS_PRIOR, members.unexaminable
     )
-    report.add_odds(model, victims)
-    return report
+    return replace(report, statement=statement, odds=pool_odds(statement, model, victims))
