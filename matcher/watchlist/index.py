@@ -407,12 +407,8 @@ class Watchlist:
         is_entry[hits] = ~np.isin(subjects[hits], self._gone) & ~self._is_removed(
             tags[hits], subjects[hits]
         )
-        order = np.argsort(self._number)
-        place = np.searchsorted(self._number, subjects, sorter=order)
-        changed = np.flatnonzero(place < len(order))
-        rows = order[place[changed]]
-        is_same = self._number[rows] == subjects[changed]
-        is_entry[changed[is_same]] |= self.delta.belongs(tags[changed[is_same]], rows[is_same])
+        changed, rows = self._find_changed(subjects)
+        is_entry[changed] |= self.delta.belongs(tags[changed], rows)
         return is_entry
 
     def list_subjects(self) -> Places:
