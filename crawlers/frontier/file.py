@@ -8,7 +8,8 @@ statements wait, and are written in one transaction for `MOST_PAGES` pages or af
                                └─ `reading`, `changing`, close ┘
 
 The captures of a waiting page are durable on the bus. `kill -9` therefore only makes the waiting
-pages due again; they are read twice, and the store recognises the second captures.
+pages due again; they are read twice, and the store recognises the second captures. Eight pages
+save nearly all that fifty would, and a site is asked again for seven at most.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from ullage.errors import UnavailableError
 from ullage.files.database import SCHEMAS, open_database, sqlite_errors, transaction
 from ullage.inventory import Inventory
 
-MOST_PAGES = 50
+MOST_PAGES = 8
 LONGEST_SECONDS = 1.0
 """How long a page waits while others are finished. The first page after a pause does not wait."""
 

@@ -104,7 +104,7 @@ def finish_items(frontier: Frontier, count: int) -> None:
         assert frontier.finish(leased, PageContent((post(number),)), began) == VisitResult(new=1)
 
 
-def test_items_are_written_fifty_in_one_transaction(frontier: Frontier, clock: HeldClock) -> None:
+def test_items_are_written_several_in_one_transaction(frontier: Frontier, clock: HeldClock) -> None:
     commits: list[str] = []
     frontier.connection.exec_trace = lambda _, query, __: (
         commits.append(query) or True if query == "commit" else True
