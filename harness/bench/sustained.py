@@ -1,10 +1,11 @@
-"""How many posts a second `ullage run` takes from a site to their findings, for ten minutes on end,
-and what memory it holds.
+"""How many posts a second the services take from two sites to their findings, for ten minutes on
+end, and what memory they hold.
 
-A paste site on loopback has more posts of a kilobyte than can be read in that time; one in fifty is
-of three customers. All roles run with their defaults, but that the site is read without pauses. The
-rate is counted from the first post that match was done with; the memory, of all processes, after a
-tenth, a half and the whole of the time. `ULLAGE_BENCH_SECONDS` makes it shorter.
+Two paste sites on loopback have more posts of a kilobyte than can be read in that time; one in
+fifty is of three customers. Each site has a crawl of its own; match, alert and search run beside
+them, all with their defaults, but that the sites are read without pauses. The rate is counted from
+the first post that match was done with; the memory, of all processes, after a tenth, a half and the
+whole of the time. `ULLAGE_BENCH_SECONDS` makes it shorter.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -42,9 +44,11 @@ LEAST, MOST = 500, 1.1
 """Posts a second, and times what it holds after half of the time that it may hold after all."""
 MIB = 1 << 20
 ROLES = ("crawl", "match", "alert", "search")
+SITES = {"first": "list", "second": "list1000"}
+"""The first list of each site; the second one begins in the middle of the posts."""
 CONFIG = """\
 [metrics_ports]
-crawl = {crawl}
+crawl = 0
 match = {match}
 alert = {alert}
 
@@ -85,22 +89,8 @@ def measure_sustained(folder: Path) -> list[str]:
     """Return lines of the table, naming what was missed."""
     with serving("harness.bench.sustained") as url:
         context = _prepare(folder / "sustained", url)
-        log = (folder / "sustained.log").open("w", encoding="utf-8")
-        environment = {**os.environ, "ULLAGE_LOG_LEVEL": "error"}
-        with (
-            log,
-            subprocess.Popen(
-                command(context.data, "run"),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=environment,
-            ) as run,
-        ):
-            try:
-                rate, sizes, used = _watch(run, context.settings.metrics_ports["match"])
-            finally:
-                run.terminate()
+        with _services(context, folder / "sustained.log") as services:
+            rate, sizes, used = _watch(services, context.settings.metrics_ports["match"])
     figures = " ".join(f"{size / MIB:.0f}" for size in sizes)
     row(f"run, posts/s for {SECONDS:.0f} s", f"{rate:,.0f}", f"goal {LEAST}", rate / LEAST)
     row(
@@ -116,9 +106,32 @@ def measure_sustained(folder: Path) -> list[str]:
     return missed + (["run's memory grows"] if sizes[-1] > MOST * sizes[1] else [])
 
 
+@contextmanager
+def _services(context: Context, path: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Run the services, with a crawl for each site, and write what they print to a file."""
+    commands = [["crawl", site] for site in SITES] + [[role] for role in ROLES[1:]]
+    environment = {**os.environ, "ULLAGE_LOG_LEVEL": "error"}
+    with path.open("w", encoding="utf-8") as log, ExitStack() as stack:
+        services = list[subprocess.Popen[bytes]]()
+        for words in commands:
+            services.append(
+                stack.enter_context(
+                    subprocess.Popen(
+                        command(context.data, *words),
+                        stdin=subprocess.DEVNULL,
+                        stdout=log,
+                        stderr=log,
+                        env=environment,
+                    )
+                )
+            )
+            stack.callback(services[-1].terminate)
+        yield services
+
+
 def _prepare(data: Path, url: str) -> Context:
-    """Prepare a data folder with the list and the site."""
-    ports = dict(zip(("crawl", "match", "alert", "search"), free_ports(4), strict=True))
+    """Prepare a data folder with the list and the sites."""
+    ports = dict(zip(("match", "alert", "search"), free_ports(3), strict=True))
     data.mkdir(parents=True)
     (data / "ullage.toml").write_text(
         CONFIG.format(side_by_side=crawl.SIDE_BY_SIDE, **ports), encoding="utf-8"
@@ -126,34 +139,37 @@ def _prepare(data: Path, url: str) -> Context:
     context = Context(data)
     list(setup.initialise(context))
     enrol_people(context, "bench", map(Person, range(CUSTOMERS)))
-    text = (
-        crawl.SITE.format(url=url, side_by_side=crawl.SIDE_BY_SIDE) + '[options]\nnext = "a.next"\n'
-    )
-    (data / "sites.d" / "bench.toml").write_text(text, encoding="utf-8")
+    for site, start in SITES.items():
+        text = crawl.SITE.format(url=url, side_by_side=crawl.SIDE_BY_SIDE).replace("list", start)
+        (data / "sites.d" / f"{site}.toml").write_text(
+            text + '[options]\nnext = "a.next"\n', encoding="utf-8"
+        )
     return context
 
 
-def _watch(run: subprocess.Popen[bytes], port: int) -> tuple[float, list[int], dict[str, float]]:
+def _watch(
+    services: list[subprocess.Popen[bytes]], port: int
+) -> tuple[float, list[int], dict[str, float]]:
     """Return posts a second that match was done with, memory, and CPU seconds a post by role.
 
     The memory is the bytes that all processes held after each of SHARES.
     """
     pause, deadline = threading.Event(), time.monotonic() + START_SECONDS
     while not (before := _posts(port)):
-        if run.poll() is not None or time.monotonic() > deadline:
+        if any(service.poll() is not None for service in services) or time.monotonic() > deadline:
             raise UnavailableError(f"no post was read within {START_SECONDS:.0f} s of the start")
         pause.wait(0.2)
-    began, sizes, used = time.monotonic(), list[int](), _cpu_by_role(run.pid)
+    began, sizes, used = time.monotonic(), list[int](), _cpu_by_role(services)
     for share in SHARES:
         pause.wait(max(0.0, began + share * SECONDS - time.monotonic()))
-        sizes.append(sum(map(_memory_of, _family(run.pid))))
+        sizes.append(sum(map(_memory_of, _processes(services))))
     posts, seconds = _posts(port) - before, time.monotonic() - began
     return (
         posts / seconds,
         sizes,
         {
             role: (total - used.get(role, 0.0)) / posts
-            for role, total in _cpu_by_role(run.pid).items()
+            for role, total in _cpu_by_role(services).items()
         },
     )
 
@@ -171,6 +187,12 @@ def _posts(port: int) -> float:
     return sum(sample.value for sample in samples if sample.name == "ullage_match_captures_total")
 
 
+def _processes(services: list[subprocess.Popen[bytes]]) -> Iterator[int]:
+    """Return the services and all their descendants."""
+    for service in services:
+        yield from _family(service.pid)
+
+
 def _family(pid: int) -> Iterator[int]:
     """Return a process and all its descendants."""
     yield pid
@@ -179,13 +201,13 @@ def _family(pid: int) -> Iterator[int]:
             yield from _family(int(child))
 
 
-def _cpu_by_role(pid: int) -> dict[str, float]:
-    """Return the CPU seconds of a process's descendants by role."""
+def _cpu_by_role(services: list[subprocess.Popen[bytes]]) -> dict[str, float]:
+    """Return the CPU seconds of the services by role; those of both crawls are added."""
     seconds = dict[str, float]()
-    for pid_ in _family(pid):
-        words = Path(f"/proc/{pid_}/cmdline").read_text().split("\0")
+    for pid in _processes(services):
+        words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
         role = next((word for word in words if word in ROLES), "others")
-        times = Path(f"/proc/{pid_}/stat").read_text().rpartition(")")[2].split()[11:13]
+        times = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
         seconds[role] = seconds.get(role, 0.0) + sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
     return seconds
 
