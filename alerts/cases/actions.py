@@ -113,7 +113,7 @@ def parse_due(typed: str, zone: ZoneInfo, now: datetime) -> datetime | None:
     """Return a future date that somebody typed, or None for `-`, which means no date.
 
     Other forms are `2026-11-25` (18:00 in `zone`), `2026-11-25T14:30`, `+4h` and `+3d`. Raises
-    QueryError for anything else, and for a date in the past.
+    QueryError for anything else, and for a date in the past or after 2099.
     """
     typed = typed.strip()
     if typed == "-":
@@ -529,8 +529,9 @@ class Cases:
 
         The alert service carries out the request within a minute. If the merge would end a
         reporting deadline and the tenant requires a second person, the request waits for one, and
-        the result says so. Raises QueryError if the ids are equal, the tenants differ, `id_` is
-        closed, or one of the two is part of another incident or past its retention.
+        the result says so. Raises QueryError if an incident does not exist, the ids are equal, the
+        tenants differ, `id_` is closed, one of the two is part of another incident or past its
+        retention, or the note is invalid.
         """
         if id_ == other:
             raise QueryError(

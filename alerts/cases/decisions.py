@@ -291,10 +291,10 @@ class Decisions:
         )
 
     def note_act(self, incident: Incident, act: Act, *, by: str, **said: Any) -> Decision:
-        """Store an act that ends no deadline, and return the decision.
+        """Store an act that ends no deadline, first in the audit log, and return the decision.
 
         If a decision with this token is already stored, that one is returned and nothing is
-        written.
+        written. Raises QueryError as `draft_act` does.
         """
         drafted = self.draft_act(incident, act, by=by, **said)
         if (stored := self.store.get(Decision, drafted.id)) is not None:

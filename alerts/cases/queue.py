@@ -271,9 +271,9 @@ class IncidentQueue:
         )
 
     def counts(self, view: QueueFilter) -> dict[str, int]:
-        """Return the number of incidents of each tab under the filters of `view`.
+        """Return the number of incidents of each tab but `all` under the filters of `view`.
 
-        Sellers are not folded.
+        Sellers are not folded: each incident counts.
         """
         tabs = [tab for tab in TABS if tab != "all"]
         common = self._to_filter(replace(view, tab="all"))

@@ -133,9 +133,10 @@ class References:
     def ask(self, incident: Incident, *, by: str, case: str, reason: str, token: str) -> Decision:
         """Store a request for the references of all present customers of an incident; return it.
 
-        References are the numbers by which the platform knows its customers. Raises QueryError if
-        the tenant does not hand them out, the person has an open request for this incident, or the
-        incident has no customers.
+        References are the numbers by which the platform knows its customers. It is written to the
+        audit log first. Raises QueryError if the tenant does not hand them out, the case number or
+        reason is invalid, the person has an open request for this incident, or the incident has no
+        customers.
         """
         if not self.needed:
             raise QueryError(

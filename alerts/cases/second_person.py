@@ -48,7 +48,7 @@ class SecondPersons:
         Confirming also stores the act. The proposer cannot confirm, but may withdraw the act by
         refusing. Repeating an answer returns the stored one. Raises QueryError if nothing with that
         id waits on this incident, a refusal has no `note`, the facts changed meanwhile, or somebody
-        else has answered; a person without the permission is rejected.
+        else has answered; ForbiddenError if the person may not answer.
         """
         store, actor = self.decisions.store, self.decisions.actor
         pending = store.get(PendingDecision, entry)

@@ -50,7 +50,8 @@ from ullage.records.finding import SKETCH_SIZE
 def find_holdings(store: IncidentStore, values: Collection[str]) -> dict[str, Holding]:
     """Return, for each of `values`, the latest record of which incident has the value.
 
-    A value that no incident has is missing from the result.
+    A value that no incident has is missing from the result. The store is refreshed first, so that
+    new records count.
     """
     if not values:
         return {}
@@ -337,7 +338,8 @@ def subjects_digest(finding: Finding) -> str:
 def list_content_claims(finding: Finding) -> tuple[str, ...]:
     """Return the ids under which a finding's content is looked up in the store.
 
-    There is one for each value of its sketch, and one for its set of customers if it has any.
+    There is one for each value of its sketch, and one for its set of customers if the finding came
+    whole and has any.
     """
     kind = finding.statistics.sketch_of
     values = [claim_id(finding.tenant, kind, value) for value in finding.statistics.sketch]
@@ -356,7 +358,8 @@ def place(
     `holders` map ids of shared values to the incidents that have them, `incidents` are the existing
     ones by id, and `tied_by` are the ids that tie the post to others of its author. An incident
     with a tie is preferred to one with similar content, an existing one to a new one, and then the
-    oldest. Other incidents that fit are linked.
+    oldest. A frozen incident takes no finding, nor does one that people set apart from these
+    customers. Other incidents that fit are linked.
     """
     digest = subjects_digest(finding)
 

@@ -47,7 +47,7 @@ def detect_kind(path: Path) -> AnyKind:
     """Return the kind of the rules in a file: a lexicon, verdict rules, or rules for benign posts.
 
     A lexicon is recognised by its file name, the others by their tables. Raises ConfigError if the
-    file is none of these or is not valid TOML.
+    file is none of these, cannot be read, or is not valid TOML.
     """
     if path.suffix == SUFFIX:
         if path.stem not in list_themes():
@@ -155,7 +155,7 @@ class RuleReplay:
     def count_by_rule(self, judgements: Mapping[str, bool]) -> list[RuleCount]:
         """Return the counts of every rule, including rules that never applied.
 
-        `judgements` is the result of the function of that name.
+        `judgements` says by incident id whether people judged it real; see `read_judgements`.
         """
         counts = []
         for rule in (*self.titles, *sorted(self.incidents_of.keys() - self.titles.keys())):

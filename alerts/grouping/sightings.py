@@ -65,7 +65,8 @@ def get_served_claim(finding: Finding) -> str:
 def drop_superseded(findings: Iterable[Finding], claimed: Collection[str]) -> list[Finding]:
     """Return `findings` without incomplete ones whose complete finding is known.
 
-    `claimed` are the claims that exist in the store.
+    It is known if `claimed`, the claims that exist in the store, has it, or if it comes before the
+    incomplete one in `findings`.
     """
     whole, current = set(claimed), list[Finding]()
     for finding in findings:

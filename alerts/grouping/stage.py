@@ -113,7 +113,10 @@ class Alert:
     def handle(self, records: Sequence[Record]) -> None:
         """Group a batch of findings into incidents, and store and count the result.
 
-        Everything is durable on return; repeating the call changes nothing in the store.
+        Everything is durable on return; repeating the call changes nothing in the store. Matches of
+        erased customers are left out. Raises RecordError for a record that cannot be decoded, or
+        that was made under another key than the stored findings; the whole batch is then not
+        processed.
         """
         decoded = without_erased(self.store, [decode(record) for record in records])
         check_keys(self.store, decoded, self.clock.now(), self.key_checks)

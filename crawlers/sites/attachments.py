@@ -45,9 +45,10 @@ def find_attachments(
     """Return the files attached to the post at `node`, and why others are not read.
 
     In JSON their links are in `body`. `resolve` makes a link absolute, or returns "". Of more than
-    MOST_FILES (100) links only the first are read, and the result says that it is cut. Pictures and
-    other media count as unread ("picture"), hidden files as "login"; files that occur twice are
-    returned once. The result is empty where the layout names no attachments.
+    MOST_FILES (100) links only the first are read, and the result says that it is cut. Pictures,
+    other media and links that `resolve` rejects count as unread ("picture"), hidden files as
+    "login"; files that occur twice are returned once. The result is empty where the layout names no
+    attachments.
     """
     attachments, names = AttachmentPages(), set()
     if not layout.attached and not layout.attached_hidden:

@@ -189,8 +189,9 @@ def describe_shortfall(
 def parse_post_count(text: str, *, by_thread: bool = False) -> int | None:
     """Return how many posts a text counts in a thread; None for no number or several.
 
-    The text is that of the thread's row or, `by_thread`, of its own page. There, a number of posts
-    alone is ignored, since it is that of a member or of the whole board.
+    A number of replies counts as one post more, the first. The text is that of the thread's row or,
+    `by_thread`, of its own page. There, a number of posts alone is ignored, since it is that of a
+    member or of the whole board.
 
     >>> parse_post_count("An offer, 12 replies, 300 views"), parse_post_count("回复：12")
     (13, 13)

@@ -54,7 +54,7 @@ def _join_texts(text: str | None, nodes: Iterable[Any]) -> str:
 
 
 def texts_outside(nodes: AbstractSet[Any], root: Any) -> Iterator[str]:
-    """Yield the texts of a page outside of the elements `nodes`.
+    """Yield the texts of a page outside of the elements `nodes` and of all that these contain.
 
     Texts of scripts, styles, titles and options are left out.
     """

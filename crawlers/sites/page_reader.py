@@ -165,7 +165,11 @@ class PageReading:
     """Bytes of posts and pages so far, without the `FREE` bytes of each."""
 
     def parse(self) -> PageContent:
-        """Return the posts and links of the page, and why it is incomplete, if it is."""
+        """Return the posts and links of the page, and why it is incomplete, if it is.
+
+        Raises RecordError: `nested` if posts or rows are nested too deeply, `not_a_list` if JSON
+        has rows and none is an entry.
+        """
         content = self._parse_page()
         if self.is_own and self.page.role == "thread":
             content = replace(

@@ -240,7 +240,11 @@ def _get_fingerprint(path: Path) -> tuple[int, ...]:
 
 
 def recognise(response: Response, presets: Presets | None = None) -> list[PresetMatch]:
-    """Return the presets that a page may belong to, the one with the most marks first."""
+    """Return the presets that a page may belong to, the one with the most marks first; [] for none.
+
+    Only the first LOOKED_AT bytes of the page are examined. Without `presets` the shipped ones are
+    tried.
+    """
     try:
         page: ParsedPage | None = parse_document(response.replace(body=response.body[:LOOKED_AT]))
     except RecordError:

@@ -30,7 +30,10 @@ class RepeatedText:
             self.read.add(_hash(post))
 
     def note_new(self, post: Post) -> None:
-        """Record a new or edited post that was captured."""
+        """Count a new or edited post by its text, with its thread and author.
+
+        Anything but a post in a thread is ignored.
+        """
         if post.kind == "post" and post.thread:
             self.authors.add(post.author)
             threads, authors = self.by_text.setdefault(_hash(post), (set(), set()))

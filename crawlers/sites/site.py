@@ -49,7 +49,7 @@ Window = tuple[time, time]
 def parse_windows(texts: tuple[str, ...]) -> tuple[Window, ...]:
     """Return the begin and end of each `HH:MM-HH:MM`; an end may lie after midnight.
 
-    Raises ValueError for a text in any other form.
+    Raises ValueError for a text in any other form, and for one that ends when it begins.
     """
     windows = []
     for text in texts:
@@ -312,7 +312,8 @@ class Site(BaseModel):
         """Return whether a link may lead to `url`: to a host and port of `start` or `hosts`.
 
         A host that is listed with one of the two default ports is allowed on both, since sites move
-        from HTTP to HTTPS.
+        from HTTP to HTTPS. False for an address with a user name or password, and for one without a
+        valid host.
         """
         parts = split_url(url)
         # a link never logs us in

@@ -186,9 +186,10 @@ def find_abroad(
     """Find numbers of other countries without a plus sign, each one time.
 
     `hits` are the prescan's hits of `patterns` in the batch: pattern number and end, each i64[n].
-    `codes` are the calling codes of which a list has customers. A number of a length that one of
-    these countries has is in a second, weak segment of form NATIONAL too: its digits as dialled
-    behind a label, which may be of any country.
+    `codes` are the calling codes of which a list has customers. The result has at most two
+    segments, in order of place: numbers in E.164 form, then, weak and of form NATIONAL, numbers as
+    dialled behind a label, which may be of any country and have a length that a country of `codes`
+    has. Without hits, and without capitals that suggest a country, the result is [].
     """
     number, end = hits
     with_letters = _with_letters(batch)
@@ -215,7 +216,12 @@ def find_abroad(
 
 
 def _read_tables(batch: Batch, reader: PhoneReader, heads: Places) -> Places:
-    """Read the phone columns below the lines `heads`; return the lines with a country column."""
+    """Read the phone columns below the lines `heads` into `reader`.
+
+    Returns the lines that have a cell of a country column. Of each text only the first HEADERS (4)
+    headers are read. Below a header that gives no column, numbers are read that follow on a line
+    each.
+    """
     read_lines, names = [np.empty(0, np.int64)], _list_header_names()
     # where a list has customers abroad, chance is excluded behind the look-up
     alone = list_column_names() if reader.codes else _home_column_names()
@@ -328,7 +334,8 @@ def _read_records(
 ) -> Iterator[Found]:
     """Yield national numbers whose country is in the same row or record.
 
-    Lines in `read_lines` are skipped.
+    Only lines that name a country, and those up to MOST_LINES (3) lines around a country's label,
+    are read. Lines in `read_lines` are skipped.
     """
     if not len(country_places):
         return
@@ -366,7 +373,9 @@ def _pair_neighbours(
 ) -> Iterator[Found]:
     """Yield the numbers that fit the country next before or behind them.
 
-    Their places must show that both belong together: the same row, or fields of one record.
+    Their places must show that both belong together: the same row, at most NEAR (160) bytes apart,
+    or labelled fields of one record, at most MOST_LINES (3) lines apart. A number that fits both
+    neighbours is yielded for each.
     """
     start, end, line, place, is_labelled = number
     at = np.searchsorted(country[3], place)
@@ -385,7 +394,11 @@ def _pair_neighbours(
 
 
 def _split_tokens(tokens: Sequence[bytes]) -> tuple[Tokens, Tokens]:
-    """Split tokens into the numbers and the countries among them."""
+    """Split tokens into the numbers and the countries among them.
+
+    A short number, or a country in lower case, counts only directly behind a label of a code or
+    country. All other tokens are dropped.
+    """
     numbers, countries = Tokens([], [], []), Tokens([], [], [])
     readings, before = {token: _classify(token) for token in set(tokens)}, ""
     for place, token in enumerate(tokens):

@@ -43,7 +43,7 @@ CASE_BIT = np.uint64(5)
 def every(flags: Flags) -> Flags:
     """Return which rows are true throughout: bool[n].
 
-    `flags` is bool[n, w] with w a multiple of 8; eight columns are tested at a time.
+    `flags` is bool[n, w]; a width w that is no multiple of 8 raises ValueError.
     """
     words = flags.view(np.uint64)
     combined = words[:, 0].copy()
@@ -56,7 +56,7 @@ def every(flags: Flags) -> Flags:
 def anywhere(flags: Flags) -> Flags:
     """Return which rows are true somewhere: bool[n].
 
-    `flags` is bool[n, w] with w a multiple of 8.
+    `flags` is bool[n, w]; a width w that is no multiple of 8 raises ValueError.
     """
     words = flags.view(np.uint64)
     combined = words[:, 0].copy()
@@ -69,7 +69,7 @@ def anywhere(flags: Flags) -> Flags:
 def cut(text: Bytes, length: int) -> Bytes:
     """Set the bytes behind the first `length` of each row to zero, in place, and return `text`.
 
-    `text` is u8[n, w] with w a multiple of 8.
+    `text` is u8[n, w]; a width w that is no multiple of 8 raises ValueError.
     """
     words = text.view(np.uint64)
     for column in range(length // 8, words.shape[1]):
@@ -79,9 +79,9 @@ def cut(text: Bytes, length: int) -> Bytes:
 
 
 def lower(text: Bytes) -> Bytes:
-    """Turn ASCII letters to lower case, in place, and return `text`.
+    """Turn the letters A to Z to lower case, in place, and return `text`.
 
-    `text` is u8[n, w] with w a multiple of 8.
+    `text` is u8[n, w]; a width w that is no multiple of 8 raises ValueError.
     """
     capital = (text - np.uint8(ord("A")) <= 25).view(np.uint64)
     capital <<= CASE_BIT
@@ -137,7 +137,8 @@ class Segment:
 def join_segments(segments: Sequence[Segment], kind: str) -> Segment:
     """Return the candidates of all `segments` as one segment of `kind`; empty if there are none.
 
-    Every segment must have this kind, plain form and rows of equal width, which is not checked.
+    The result has plain form and is not weak, whatever the segments are. Rows of different width
+    raise ValueError; kinds and forms are not compared.
     """
     none = Segment(
         kind,
@@ -176,10 +177,10 @@ class Candidates:
 
     @classmethod
     def merge(cls, segments: Sequence[Segment]) -> Candidates:
-        """Merge segments into one table, in order of place.
+        """Merge segments into one table, in order of place; empty if no candidate is left.
 
-        Digests have the kind `digest`. Weak segments are left out, except phones as dialled at
-        home where nothing else was read: their country is in doubt, not that they are phones.
+        Weak segments are left out, except phones as dialled at home that begin where no other
+        candidate begins: their country is in doubt, not that they are phones.
         """
         shown = [s for s in segments if len(s) and not s.weak]
         shown += [_without_places(s, shown) for s in segments if s.form == NATIONAL]
@@ -224,8 +225,8 @@ class SettledCandidates(NamedTuple):
 def settle(segments: Sequence[Segment]) -> SettledCandidates:
     """Return the candidates without overlaps: of those that claim the same bytes, the strongest.
 
-    Valid candidates that lost are returned separately as `beaten`. The cost is that of one sort,
-    near zero if nothing overlaps.
+    Valid candidates that lost are returned as `beaten`; invalid ones that lost are dropped. The
+    cost is that of one sort, near zero if nothing overlaps.
     """
     if not segments:
         return SettledCandidates([], [])

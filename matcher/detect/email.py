@@ -54,9 +54,11 @@ QQ_WIDTH = 16
 
 
 def find_addresses(batch: Batch, at: Places) -> tuple[list[Segment], Places]:
-    """Find ASCII mail addresses, in lower case, around the at signs.
+    """Find ASCII mail addresses, in lower case and all valid, around the at signs.
 
-    Also returns the at signs before a domain in another script, or in the ASCII form of one.
+    Also returns, ascending, the at signs before a domain in another script, or in the ASCII form of
+    one. A local part of more than 64 bytes gives no address; of a domain the first 64 bytes are
+    read.
     """
     before, behind = batch.data.take(at - 1), batch.data.take(at + 1)
     joins = (
@@ -114,9 +116,10 @@ def _local(batch: Batch, at: Places, side: int) -> tuple[Places, Places]:
 
 
 def _domain(batch: Batch, at: Places, side: int) -> tuple[Places, Places]:
-    """Measure the domain behind each at sign, as `_local` does for the local part.
+    """Measure the domain behind each at sign.
 
-    A domain ends with the last label that is all letters and has a dot before it.
+    Returns its length, 0 for none, and how many of the `side` bytes looked at could belong to one:
+    i64[n] each. A domain ends with the last label that is all letters and has a dot before it.
     """
     text = batch.windows(at + 1, side)
     alpha, dot, hyphen = (_bits(flags) for flags in (is_letter(text), text == DOT, text == DASH))
@@ -239,9 +242,10 @@ def are_normal_addresses(text: Bytes, length: Places) -> Flags:
 
 
 def find_qq(mail: Sequence[Segment]) -> list[Segment]:
-    """Find the QQ numbers in mail addresses.
+    """Return the QQ numbers in front of QQ's hosts in mail addresses, all as valid candidates.
 
-    Digits with the shape of a mobile number are a phone's mailbox, not a QQ number.
+    A QQ number has only digits, not 0 first, and a length that QQ uses. Digits with the shape of a
+    mobile number are a phone's mailbox, not a QQ number.
     """
     shortest, longest = qq.LENGTHS
     segments = []

@@ -59,7 +59,11 @@ class PhoneReader:
         self.matches, self.national = set[Found](), set[Found]()
 
     def read_behind_labels(self, starts: Places) -> None:
-        """Collect the numbers at `starts`, each directly behind a label."""
+        """Add the numbers at `starts`, each directly behind a label, to `matches` and `national`.
+
+        A number that fits no country, neither the label's nor its own calling code, is not in
+        `matches`.
+        """
         for start in starts.tolist():
             if match := BEGINS.match(self._text, start):
                 before = bytes(self._text[max(0, start - LONGEST_LABEL) : start])
@@ -69,10 +73,11 @@ class PhoneReader:
     def read_column(
         self, batch: Batch, column: LabelColumn, country_columns: Sequence[LabelColumn]
     ) -> None:
-        """Collect the numbers of a phone column.
+        """Add the numbers of a phone column to `matches` and `national`.
 
-        A number is read with the country that the `country_columns` have in its row. Without such
-        columns it is read as behind a label.
+        A number is read with each country that the `country_columns` have in its row; where they
+        have none, as behind a label. Cells that hold more than a number are left out; without
+        `country_columns` so are mobile numbers of China, which are read elsewhere.
         """
         rows = np.flatnonzero(
             (column.end - column.start >= SHORTEST) & (column.end - column.start <= LONGEST)
@@ -102,7 +107,11 @@ class PhoneReader:
                 self._add(start, end, match[0], countries)
 
     def read_lines_below(self, batch: Batch, line: int) -> None:
-        """Collect the numbers that follow on a line each, below a line that is only a header."""
+        """Add the numbers that follow on a line each, below a `line` that is only a phone header.
+
+        Nothing is added if `line` is none. The first line that holds anything else, or the end of
+        the text, ends the numbers.
+        """
         starts = batch.line_starts
         head = bytes(self._text[starts[line] : starts[line + 1] - 1]).decode(errors="replace")
         label = list_column_names().get(head.strip(" \t\r\"'`").lower())
@@ -184,7 +193,10 @@ def format_dialled(code: str, digits: str) -> str:
 
 @lru_cache(maxsize=4096)
 def find_code(cell: bytes) -> str:
-    """Return the calling code that a cell states as a number or a country, or ""."""
+    """Return the calling code that a cell states as a number or a country; "" if it states none.
+
+    A number of at most LONGEST_CODE digits counts as a code, whether a country has it or not.
+    """
     cell = cell.strip(b" \"'`()")
     digits = cell.removeprefix(b"+").removeprefix(b"00").decode("latin-1")
     if digits.isdecimal() and len(digits) <= phone.LONGEST_CODE:
@@ -194,7 +206,10 @@ def find_code(cell: bytes) -> str:
 
 @cache
 def load_countries() -> Mapping[bytes, str]:
-    """Return the calling code of each country, by its code or name as written."""
+    """Return the calling code of each country in `countries.tsv`, by each of its codes and names.
+
+    Names are there as written, in lower case and in capitals. The file is read one time.
+    """
     lines = (
         (resources.files(__package__) / "countries.tsv").read_text(encoding="utf-8").splitlines()
     )

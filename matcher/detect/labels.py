@@ -125,7 +125,8 @@ def label_before(cell: str) -> tuple[FieldLabel, str] | None:
 def block_label(beginning: str) -> str:
     """Return the field that a line of a record with one field per line names; "" for none.
 
-    `beginning` is the start of the line and ends with the sign: `手机:`, `URL:`.
+    A word of RECORD_WORDS that names no field, such as `url`, is returned as `=url`. `beginning` is
+    the start of the line and ends with the sign: `手机:`, `URL:`.
     """
     match = VALUE_AFTER.match(f"{beginning}x")
     if match is None:

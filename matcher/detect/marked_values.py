@@ -198,10 +198,11 @@ def _card_label() -> Literals:
 
 
 def find_labelled(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:
-    """Find values beside their label, one segment per kind.
+    """Find values beside their label or below a header with it, one segment per kind, [] for none.
 
-    Kinds that are also found without a label give a second, weak segment. `hits` are the prescan's
-    hits of `patterns` in the batch: pattern number and end, each i64[n].
+    A value whose check fails is in it as invalid. Kinds that are also found without a label give a
+    second, weak segment. `hits` are the prescan's hits of `patterns` in the batch: pattern number
+    and end, each i64[n].
     """
     number, end = hits
     if not len(number):
@@ -252,8 +253,10 @@ def _are_allowed(text: Bytes, kind: Kind) -> Flags:
 def _segment(batch: Batch, kind: Kind, start: Places, end: Places) -> Segment:
     """Convert the values [start, end) that have a normal form to a segment, in order of place.
 
-    A value that occurs at one place several times is taken one time. Each spelling is normalised by
-    the kind itself. That takes a microsecond and keeps the rule in one place.
+    Values of fewer than SHORTEST (5) or more than 23 bytes, or with a character that the kind does
+    not allow, are left out. A value that occurs at one place several times is taken one time. Each
+    spelling is normalised by the kind itself. That takes a microsecond and keeps the rule in one
+    place.
     """
     start, first = np.unique(start, return_index=True)
     length = end[first] - start
@@ -285,8 +288,8 @@ def header_lines(batch: Batch, pattern_numbers: Places) -> Places:
     """Return the numbers of the lines with a label as a cell: i64[n], ascending.
 
     At least the first `HEADERS` such lines of each text are included. `pattern_numbers` are those
-    of the prescan's patterns that match in the batch. The cost is linear, however many labels there
-    are.
+    of the prescan's patterns that match in the batch; without a pattern of a header among them the
+    result is empty. The cost is linear, however many labels there are.
     """
     lines_of_parts, at, size = [np.empty(0, np.int64)], 0, len(batch.data)
     if not np.isin(
@@ -322,8 +325,9 @@ def columns(
     """Return the columns of cells below those `lines` (numbers, ascending) that are headers.
 
     `names` maps a header word, in lower case, to the name of its column. A line with one of the
-    words `alone` is a header whatever its other cells are. A table extends from its header to the
-    next one or to the end of the text. Rows with another number of separators are left out.
+    words `alone` is a header whatever its other cells are. Of each text only the first HEADERS (4)
+    lines are tried. A table extends from its header to the next of these lines or to the end of the
+    text. Rows with another number of separators are left out.
     """
     lines = keep_first_lines(batch, lines)
     documents = batch.documents(batch.line_starts[lines])
@@ -401,7 +405,8 @@ def find_labelled_cards(
     """Return, as valid, the card numbers with a wrong check digit but a label beside or above.
 
     `segments` must contain these cards as invalid. `hits` are the matches of `card_headers` in the
-    batch: pattern number and end, each i64[n].
+    batch: pattern number and end, each i64[n]. A header counts only in the first TOP (2,048) bytes
+    of its text. The result is empty if there are no such cards.
     """
     failed = join_segments(
         [segment.select(~segment.valid) for segment in segments if segment.kind == CARD], CARD
@@ -469,9 +474,11 @@ def mask_patterns() -> SearchPatterns:
 
 
 def find_masked(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:
-    """Find masked values: for each kind one segment of weak values and one of the remaining values.
+    """Find masked values: for each kind up to two segments, of weak and of the remaining values.
 
-    `hits` are the prescan's hits of `mask_patterns` in the batch: pattern number and end, i64[n].
+    A value is weak unless the mask next before or behind it in its text is of the other kind. Masks
+    that a letter, a digit or a hiding sign continues are left out. `hits` are the prescan's hits of
+    `mask_patterns` in the batch: pattern number and end, i64[n].
     """
     number, end = hits
     if not len(number):

@@ -117,9 +117,11 @@ PHONE_SHAPES = tuple(
 
 
 def find_phones(batch: Batch, runs: NumberRuns) -> list[Segment]:
-    """Return the mobile numbers in a batch, as segments, one for each way of writing.
+    """Return the mobile numbers of China in a batch, as segments, one for each way of writing.
 
-    `runs` are the batch's runs of digits. The decimals of a fraction are no mobile number.
+    They are in pieces, in groups, or with letters that look like digits, and all valid. `runs` are
+    the batch's runs of digits. The decimals of a fraction, and a number with decimals, are left
+    out.
     """
     phones = list[NumberColumns]()
     for prefix in phone.PREFIXES:
@@ -225,9 +227,9 @@ def _eight(places: range, value: int = 0xFF) -> np.uint64:
 def luhn(text: Bytes, length: int) -> Flags:
     """Return which rows pass Luhn over their first `length` digits: bool[n].
 
-    A doubled digit above 4 counts nine less, as 2 · 7 counts 1 + 4. Eight digits are summed at a
-    time, each in its own byte, the first digit in the lowest. Three of them make 27 at most, and
-    all bytes together less than 256.
+    That these bytes are digits is not checked. A doubled digit above 4 counts nine less, as 2 · 7
+    counts 1 + 4. Eight digits are summed at a time, each in its own byte, the first digit in the
+    lowest. Three of them make 27 at most, and all bytes together less than 256.
     """
     total = np.zeros(len(text), np.uint64)
     for first in range(0, length, EIGHT):
@@ -293,7 +295,7 @@ CARD_SHAPES = tuple(NumberShape("card", groups, _accepts_cards) for groups in ca
 
 
 def find_cards(runs: NumberRuns) -> list[Segment]:
-    """Find cards, valid or not.
+    """Find cards that begin as a scheme's numbers of their length do; `valid` says who passes Luhn.
 
     A run of 18 digits that may be a resident ID counts as a card only where it passes Luhn.
     """
@@ -405,9 +407,10 @@ ID_SHAPES = tuple(
 
 
 def find_resident_ids(runs: NumberRuns) -> list[Segment]:
-    """Return the resident IDs among the runs of digits, valid or not, as segments.
+    """Return the resident IDs among the runs of digits; `valid` says whose check holds.
 
-    IDs of 15 digits are expanded to 18 characters.
+    All have a possible region and birth date. IDs of 15 digits are expanded to 18 characters and
+    have no check.
     """
     digits = runs.digits
     segments = [
@@ -508,8 +511,8 @@ def _code_provinces() -> Flags:
 def find_company_ids(batch: Batch, runs: NumberRuns) -> list[Segment]:
     """Return the company codes of a batch in one segment, [] if there are none.
 
-    A code with letters that fails its check is included as invalid; a run of digits that fails may
-    be anything and is left out.
+    A code with letters that fails its check is included as invalid. A run of digits is included
+    only if it begins with 1, 5 or 9 and passes its check.
     """
     plain, mixed = runs.digits.take_length(CODE_LENGTH), runs.words.find_length(CODE_LENGTH)
     if not len(plain.start) and not len(mixed):

@@ -427,9 +427,10 @@ class WordRuns(NamedTuple):
 
 
 def find_words(classes: Classes, led: Places) -> WordRuns:
-    """Find all words of a batch.
+    """Find all words of a batch, of at least SHORTEST_WORD (16) letters and digits.
 
-    `led` are the words whose first 16 characters are digits, as `DigitRuns` knows them.
+    `led` are the words whose first 16 characters are digits, as `DigitRuns` knows them. A length
+    above 128 is given as 129.
     """
     long = classes.words.find_starts(SHORTEST_WORD)
     start = np.concatenate(
@@ -444,9 +445,10 @@ def find_words(classes: Classes, led: Places) -> WordRuns:
 
 
 def find_digests(batch: Batch, words: WordRuns) -> list[Segment]:
-    """Find the words that are hexadecimal digests, by their length.
+    """Find the words that are hexadecimal digests, one segment per form, by their length.
 
-    Words are never all digits, so each digest contains a letter.
+    They are in lower case and count as valid. Words are never all digits, so each digest contains a
+    letter.
     """
     segments = []
     for length, form in FORM_OF_LENGTH.items():

@@ -336,9 +336,10 @@ def search(
 ) -> SettledCandidates:
     """Return the candidates of every kind in a buffer; `hits` are the prescan's matches there.
 
-    Candidates do not overlap, except those of the kinds in `APART`. If `guard` is lenient, a
-    detector that fails is reported to it and gives no candidates. `codes` are the calling codes of
-    which a list has customers.
+    Without `hits`, detectors that need the prescan find nothing. Candidates do not overlap, except
+    weak ones and those of the kinds in `APART`. A detector's exception is raised, unless `guard` is
+    lenient: then it is reported to `guard`, and the detector gives no candidates. `codes` are the
+    calling codes of which a list has customers.
     """
     view = SearchView(batch, hits or NOTHING_SEEN, codes)
     mask = guard.run("numbers", view.prepare, ~NUMBERS)

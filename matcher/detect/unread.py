@@ -134,10 +134,12 @@ def patterns() -> SearchPatterns:
 def unread_values(
     batch: Batch, segments: Sequence[Segment], hits: tuple[Places, Places]
 ) -> dict[int, Counter[str]]:
-    """Count unreadable values by number of text and by form.
+    """Count the values that no list can be asked for, by number of text and by form.
 
-    Values that `segments` have read are left out. `hits` are the prescan's hits of `patterns` in
-    the batch.
+    Counted are the weak masks and the hex digests in `segments`, digests only where their label or
+    header may name a person, and beside `segments` further masks, digests in base64 and disguised
+    spellings. Of more than MOST (4,096) places in a text, some are examined and the count is scaled
+    up. `hits` are the prescan's hits of `patterns` in the batch.
     """
     counts: dict[int, Counter[str]] = defaultdict(Counter)
     weak = [segment.start for segment in segments if segment.form == MASKED and segment.weak]
@@ -290,7 +292,8 @@ def _are_read(covered: tuple[Places, Places], start: Places, end: Places) -> Fla
 def _people(batch: Batch, text: memoryview, start: Places, end: Places) -> Places:
     """Select the starts of digests that may stand for people.
 
-    Of a text with many digests a sample is examined, and decides for the rest.
+    The label before a digest, or else the header above it, decides. Of a text with many digests at
+    most MOST_LOOKED_AT (256) are examined, and each decides for those behind it.
     """
     if not len(start):
         return start

@@ -124,7 +124,11 @@ It may look like the beginning of a mobile number.
 
 
 def find_backwards(batch: Batch, runs: DigitRuns) -> list[Segment]:
-    """Return the numbers that are written backwards, turned around, as valid candidates."""
+    """Return the numbers that are written backwards, turned around, as valid candidates.
+
+    Cards and resident IDs count if their check holds. Mobile numbers count only in texts that say
+    so or where most numbers of eleven digits are backwards.
+    """
     tests: list[tuple[int, str, Holds]] = [
         (size, "card", partial(are_valid_cards, length=size)) for size in card.LENGTHS
     ]
@@ -167,7 +171,8 @@ def _backwards(numbers: NumberColumns, size: int, kind: str, holds: Holds) -> Se
 def _phones(batch: Batch, numbers: NumberColumns) -> Segment:
     """Select the numbers of eleven digits that are mobile numbers backwards, reversed.
 
-    Only texts in which they are meant that way count.
+    A text must hold at least FEWEST (3) that are 80 % of its numbers of this length, or say that it
+    is reversed.
     """
     text = _reverse(numbers.text, phone.LENGTH)
     may_be = is_mobile(text) & ~is_mobile(numbers.text)
@@ -189,9 +194,11 @@ def _says_so(batch: Batch, number: int) -> bool:
 
 
 def count_fragments(batch: Batch, are_read: Callable[[Places, Places], Flags]) -> dict[int, int]:
-    """Count the numbers in fragments, by number of text.
+    """Count the numbers in fragments, by number of text; a text without any is missing.
 
-    Numbers are left out where `are_read` says that something in [start, end) was read.
+    Numbers are left out where `are_read` says that something in [start, end) was read. A spelling
+    counts only if at least FEWEST (3) numbers are written in it. Of a text of more than 128 KiB an
+    eighth is read, and the count is multiplied by eight.
     """
     counts: dict[int, int] = defaultdict(int)
     groups = DigitGroups.find(batch)
@@ -248,7 +255,10 @@ class DigitGroups:
 
     @classmethod
     def find(cls, batch: Batch) -> DigitGroups:
-        """Return the groups of digits in all texts of a batch, with the gaps between them."""
+        """Return the groups of digits in all texts of a batch, with the gaps between them.
+
+        Of a text of more than 128 KiB only an eighth is examined.
+        """
         digit = batch.classes.digit & _sample_places(batch)
         start, end = (
             places(digit & ~shift_forward(digit, 1)),
@@ -293,10 +303,12 @@ class DigitGroups:
     def count_glued(
         self, batch: Batch, are_read: Callable[[Places, Places], Flags]
     ) -> Iterator[tuple[int, int]]:
-        """Yield the number of each text with glued numbers, and how many it has.
+        """Yield the number of each text with unread glued groups, and how many numbers they are.
 
-        Glued numbers have letters at the same sides as others, or equally many zeros before.
-        Numbers that `are_read` accepts (by start and end) are not counted. Long texts are sampled.
+        Glued numbers have letters at the same sides as others, or equally many zeros before. Fewer
+        than FEWEST (3) alike count as 0. Numbers that `are_read` accepts (by start and end) are not
+        counted. Of more than MOST (2,048) groups in a text, these are examined and the count is
+        scaled up.
         """
         size = self.end - self.start
         # there is room

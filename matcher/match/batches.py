@@ -55,7 +55,8 @@ class Public:
     def from_written(cls, written: Iterable[str]) -> Public:
         """Build the set of public values from numbers and addresses in any notation.
 
-        A value that can be of several kinds, such as phone and card, is added as each.
+        A value that can be of several kinds, such as phone and card, is added as each. A value that
+        is of no kind is ignored.
         """
         values_of: dict[str, set[bytes]] = defaultdict(set)
         for value in written:
@@ -138,7 +139,10 @@ class SearchResult:
 
     @cached_property
     def unread(self) -> Mapping[int, Counter[str]]:
-        """Return how many values cannot be looked up in any list, by part number and form."""
+        """Return how many values cannot be looked up in any list, by part number and form.
+
+        A part may be missing if it has none. Computed at the first use.
+        """
         counts = unread_values(self.batch, self.segments, self._seen.unread)
         for number, part in enumerate(self.parts if len(self._seen.cookies[0]) else ()):
             if count := count_siteless_cookies(part.text.utf8):
@@ -196,9 +200,10 @@ class BatchSearch:
     ) -> Iterator[EvaluatedBatch[T]]:
         """Search `pieces` in batches of about `size` bytes (0: `BATCH`), and yield each evaluated.
 
-        `evaluate` must have no side effects: it is called again for each piece alone if one of the
-        batch failed. The columns of a long text are carried from batch to batch. A batch is
-        released before the next is read; a caller that keeps batches needs much more memory.
+        `evaluate` must have no side effects: if it or the search fails, it is called again for each
+        piece of the batch alone. A fault of a single piece is not raised but yielded. The columns
+        of a long text are carried from batch to batch. A batch is released before the next is read;
+        a caller that keeps batches needs much more memory.
         """
         before: SearchResult | None = None
         first = 0
@@ -310,7 +315,10 @@ class _TextState(NamedTuple):
     def continue_from(
         cls, before: SearchResult | None, piece: Piece, guard: FaultGuard
     ) -> _TextState:
-        """Return the state that `piece` carries over from the batch before."""
+        """Return the state that `piece` carries over from the batch before.
+
+        It is empty if there is no such batch, or if the piece begins a text.
+        """
         if before is None or not piece.goes_on:
             return cls(0, {})
         last = len(before.parts) - 1
@@ -423,7 +431,8 @@ class UnreadValues:
         """Return the numbers of unread values that are high enough to report, with the reason.
 
         `enrolled` are the digest forms that the customer lists contain: with one of these the
-        digests are probably salted.
+        digests are probably salted. Digests count only if they are more than the values in clear,
+        and their form matched no customer. THRESHOLDS says which numbers are high.
         """
         forms = {
             form: self.counts[form]

@@ -173,14 +173,17 @@ class SortedNumbers(Generic[T]):
         self._waiting = 0
 
     def add(self, numbers: npt.NDArray[T]) -> None:
-        """Add numbers."""
+        """Add numbers; they are sorted in once more than a quarter of the sorted ones wait."""
         self._pending.append(numbers)
         self._waiting += len(numbers)
         if self._waiting > max(self.least_pending, len(self._sorted) // 4):
             self.list_sorted()
 
     def list_sorted(self) -> npt.NDArray[T]:
-        """Return all numbers, ascending."""
+        """Return all numbers, ascending and distinct, after those that wait are sorted in.
+
+        The array is the internal one: do not change it.
+        """
         if self._waiting:
             new = np.concatenate(self._pending)
             self._pending, self._waiting = [], 0
@@ -304,7 +307,7 @@ def merge_distinct(ascending: npt.NDArray[T], new: npt.NDArray[T]) -> npt.NDArra
 def longest_run(numbers: npt.NDArray[np.int64]) -> int:
     """Return the length of the longest run with one constant step of at most 1,000; 0 for none.
 
-    `numbers` ascend and are distinct.
+    The length counts numbers, at least two. `numbers` ascend and are distinct.
 
     >>> longest_run(np.array([13800000001, 13800000002, 13800000003, 15900000000]))
     3

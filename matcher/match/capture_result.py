@@ -238,9 +238,10 @@ class CaptureReading:
         self.incomplete.add(fault.part)
 
     def add_text(self, text: FoldedText, terms: TextTerms, *, streamed: bool) -> None:
-        """Add the folded text of the next part.
+        """Add the folded text of the next part: its terms, and the excerpts around them.
 
-        The text of a single part is kept until the capture's identity is computed.
+        A text that is `streamed` is only hashed for the capture's identity. Any other text is the
+        only part and is kept until the identity is computed.
         """
         self._terms = terms.add_title(self._terms)
         is_under_jargon = bool(self.title_terms.counts) or self.title_terms.is_traded
@@ -304,9 +305,10 @@ class CaptureReading:
         return bool(self.unread) and self.is_unread and tenant in self.terms.brands
 
     def count_cookies(self, tenant: str) -> dict[str, Any]:
-        """Return the cookies of a tenant's own sites and their expiry.
+        """Return how many cookies of a tenant's own sites there are, and until when they are valid.
 
-        The keys are fields of `Statistics`.
+        A cookie that opens a session is live if it was valid when the capture was fetched. The keys
+        are fields of `Statistics`.
         """
         cookies = self.cookies[tenant].values()
         now = self.capture.fetched_at.timestamp()

@@ -194,9 +194,11 @@ class Excerpts:
     _begun: bool = False
 
     def add(self, utf8: bytes, terms: TextTerms, *, under_jargon: bool) -> None:
-        """Add the surroundings of the terms in the next part.
+        """Add the text within NEAR (240) bytes of the terms in the next part.
 
-        If the title has jargon, the beginning of the text is added too.
+        If the title has jargon, the first 2 KiB of the first part are added too. At most TERMS (64)
+        terms of a part count, and all excerpts have at most MOST (16,384) bytes together; the rest
+        is dropped.
         """
         spans = [(0, HEAD)] if under_jargon and not self._begun else []
         self._begun = True
@@ -229,8 +231,9 @@ def _merge_spans(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 def read_claims(title: str, texts: Sequence[str]) -> Claims:
     """Return what a post claims to offer: volume, price, contacts, files and size.
 
-    `texts` are excerpts of its text in folded form. Without a claim of some sort, its field is
-    empty.
+    `texts` are excerpts of its text in folded form. Of several volumes or sizes the largest counts,
+    of several prices the first, in the title or else the texts. Without a claim of some sort, its
+    field is empty.
     """
     if not (title or texts):
         return Claims()
@@ -307,6 +310,8 @@ def _is_date(digits: str) -> bool:
 
 def parse_han_number(text: str) -> int:
     """Return the integer that a Chinese numeral stands for; a word such as `几` counts as 1.
+
+    Any other character is skipped, and a text without a numeral is 0.
 
     >>> [parse_han_number(text) for text in ("三千万", "一亿两千万", "十五万", "几十万", "百万")]
     [30000000, 120000000, 150000, 100000, 1000000]

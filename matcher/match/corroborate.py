@@ -82,7 +82,8 @@ class Owners:
     def find_owners(self, rows: Places) -> tuple[Places, Places]:
         """Return each customer found in `rows`, with the position in `rows`: i64[m] each.
 
-        `rows` has one row per value. A row with very many values and customers gives none.
+        `rows` has one row per value. A row whose values times customers are more than MOST_PAIRS
+        (16,384) gives none.
         """
         first = np.searchsorted(self.row, rows)
         count = np.searchsorted(self.row, rows, "right") - first
@@ -265,9 +266,9 @@ def find_names(
 def find_masked_owners(epoch: Epoch, searched: SearchResult) -> tuple[Places, Places]:
     """Return (row, subject) of each customer with masked phone and ID in one row: i64[n] each.
 
-    The ID is a resident ID. Of ten million customers, one fits a stranger's row in both by chance
-    in one of two million cases; if the ID shows only four leading characters, in one of two hundred
-    thousand.
+    Both are empty if the list or the batch lacks one of the two. The ID is a resident ID. Of ten
+    million customers, one fits a stranger's row in both by chance in one of two million cases; if
+    the ID shows only four leading characters, in one of two hundred thousand.
     """
     forms, pairs_found = (
         {(kind, masked_value.FORM) for kind in masked_value.KEPT},

@@ -262,7 +262,10 @@ class EpochMatches:
         return self.room is not None and sum(map(len, self.details)) >= self.room
 
     def list_matches(self, matches: ListedMatches) -> bool:
-        """Add `matches` to the list while there is room; return whether all were added."""
+        """Add `matches` to the list while there is room; return whether all were added.
+
+        Matches beyond `room` are dropped from the list; they are still counted by `add`.
+        """
         room_left = len(matches) if self.room is None else self.room - sum(map(len, self.details))
         if room_left:
             # a copy: a view keeps the batch's
@@ -376,7 +379,10 @@ Longer values are compared singly.
 def to_match_list(
     lists: TenantLists, epoch: Epoch, searched: SearchResult, found: WeighedMatches
 ) -> ListedMatches:
-    """Return the record fields of the matches, without the values that were looked up."""
+    """Return the record fields of the matches, without the values that were looked up.
+
+    Of the labels of a match's row at most ROW_FIELDS (24) are listed.
+    """
     lines = searched.batch.lines(found.start) - searched.batch.lines(
         searched.batch.starts[found.document]
     )

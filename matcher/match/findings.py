@@ -60,8 +60,10 @@ def find_all(matcher: Matcher, captures: Iterable[Capture], now: datetime) -> li
 def build_findings(matcher: Matcher, reading: CaptureReading, now: datetime) -> Iterator[Finding]:
     """Yield the findings of one capture, one or more parts per tenant that it concerns.
 
-    If its post was deleted or edited, every other tenant gets a finding that says so. Otherwise
-    nothing is yielded for a capture that concerns no tenant.
+    If its post was deleted or edited, every other tenant, but not that of canaries, gets a finding
+    that says so. Otherwise nothing is yielded for a capture that concerns no tenant. If a finding
+    cannot be built, the reading's guard decides: it raises, or notes the fault and the finding is
+    missing.
     """
     concerned = [lists for lists in matcher.lists if reading.concerns(lists.tenant)]
     if not concerned and not reading.withdraws:
@@ -117,7 +119,8 @@ def _report_withdrawal(
 ) -> Iterator[Finding]:
     """Yield a finding that a post was deleted or edited, for each tenant that it does not concern.
 
-    It may have concerned them before, which match does not know.
+    It may have concerned them before, which match does not know. The tenant of canaries gets none,
+    and nothing is yielded for a post that was not withdrawn.
     """
     capture, key = reading.capture, matcher.key
     if not reading.withdraws:
@@ -276,7 +279,9 @@ class LabelCounts(NamedTuple):
 def count_labels(lists: TenantLists, matches: EpochMatches) -> LabelCounts:
     """Return the label counts of the matched customers.
 
-    Cohorts with fewer than 20 matched customers are omitted; honeytokens are not.
+    Cohorts with fewer than 20 matched customers are omitted; honeytokens are not. Of the other
+    cohorts, the MOST_COHORTS (64) with the largest matched share are kept. The result is empty if
+    the list has no labels, or none of this key generation is loaded.
     """
     listed = next((epoch.list for epoch in lists.epochs if epoch.number == matches.epoch), None)
     enrolled = listed.count_labels() if listed else {}

@@ -223,7 +223,7 @@ def label_bits(queries: Sequence[ListQuery]) -> Places:
 
 
 def build_queries(segments: Iterable[Segment]) -> Iterator[ListQuery]:
-    """Yield the queries for `segments`.
+    """Yield the queries for `segments`; a segment without a valid candidate gives none.
 
     A digest is looked up as each kind that is ever digested; an email address with a plus tag also
     without it. If few values fail their check, they are tagged too, because removing them costs

@@ -34,7 +34,9 @@ Evidence = Callable[[Places, Places], Flags]
 def find_at_home(epoch: Epoch, searched: SearchResult, evidence: Evidence) -> FoundMatches | None:
     """Return the matches of phones as dialled at home for which there is evidence.
 
-    Returns None if the texts hold no such phone or the list has no customer abroad.
+    Evidence is what `evidence` accepts for the row and customer, or more matches of one country in
+    a text than chance explains. Returns None if there is none, the texts hold no such phone, or the
+    list has no customer abroad.
     """
     dialled = join_segments([s for s in searched.segments if s.form == NATIONAL], "phone")
     counts = epoch.list.count_phones_abroad()

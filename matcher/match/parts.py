@@ -249,7 +249,8 @@ def pieces_of_member(
 ) -> Iterator[Piece]:
     """Yield the pieces of one text, the `number`-th of a container or a long text alone.
 
-    `on_skipped` is called if it is no text.
+    `on_skipped` is called, one time, if a piece is binary data; the pieces are yielded
+    nevertheless.
     """
     chunks, is_known = member.chunks(), member.media_type == BYTES
     head = next(chunks, b"")
@@ -372,8 +373,10 @@ def report_unread(
 ) -> Iterator[Piece]:
     """Yield `pieces` of the file at `path`, and report parts that contain nothing readable.
 
-    After the last piece, `on_skipped` is called for each part that is encoded or garbled, and for
-    the file if it has no word at all. Parts that `outcomes` already name are not reported again.
+    After the last piece, `on_skipped` is called for each part that is encoded or garbled and that
+    `outcomes` do not name. If `outcomes` are empty and no piece has a word, it is called for the
+    file too. Lists of member names, and the parts of an office document that describe it, are not
+    judged.
     """
     none: dict[str, str] = {}
     is_blank, why = True, "empty"
@@ -428,7 +431,7 @@ def _has_data(xml: str) -> bool:
 
 
 def is_garbled(piece: Piece) -> bool:
-    """Return whether a piece begins with characters that no text has.
+    """Return whether over a tenth of a piece's first 4,096 characters are such as no text has.
 
     It was then decoded with the one encoding that accepts anything.
     """
@@ -441,10 +444,11 @@ def is_garbled(piece: Piece) -> bool:
 
 
 def explain_encoded(piece: Piece) -> str:
-    """Return why an encoded block in a piece cannot be read (a reason word), "" if there is none.
+    """Return why an encoded block in a piece cannot be read; "" if there is none.
 
-    A block of base64 or hex counts if it is long, or half of the text; a block that decodes to text
-    is read and does not count.
+    The word is `image` for a picture, video or application in a data address, else `unrecognised`.
+    A block of base64 or hex counts if it is long, or half of the text. One that decodes to text is
+    read and does not count; nor does a key, signature or certificate.
     """
     body = piece.body
     if b"begin " in body and UUENCODED.search(body) and not can_hold_file(body):
@@ -470,7 +474,7 @@ def explain_encoded(piece: Piece) -> str:
 
 
 def _is_no_text(block: bytes) -> bool:
-    """Return whether a block decodes to binary data.
+    """Return whether a block of hex or base64 decodes to binary data.
 
     A drawn line, a list of digests, and base64 that is cut off do not count.
     """

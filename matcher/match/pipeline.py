@@ -209,7 +209,8 @@ class Matcher:
     ) -> list[Addition]:
         """Return what a batch adds to the readings of its parts.
 
-        Nothing is added before all of it is known.
+        Nothing is added before all of it is known. A step that fails adds nothing; the batch's
+        guard raises its error or notes it.
         """
         adding = list[Addition]()
         searched, readings, valid = self._drop_over_budget(searched, readings, adding)
@@ -509,7 +510,10 @@ class Matcher:
     def _find_logins(
         self, searched: SearchResult, readings: Sequence[CaptureReading]
     ) -> list[Addition]:
-        """Count logins at tenants' own domains, and their cookies."""
+        """Return the logins and cookies at tenants' own domains as additions to the readings.
+
+        Returns [] if no tenant has such domains.
+        """
         if not self._logins:
             return []
         hosts, additions = self._logins.sites.hosts(searched.batch), list[Addition]()
@@ -530,7 +534,11 @@ class Matcher:
     def _count_others(
         self, searched: SearchResult, readings: Sequence[CaptureReading], concerned: Places
     ) -> list[Addition]:
-        """Count rows that name another platform."""
+        """Return, as additions, how many rows of the concerned parts name another platform.
+
+        Counted are rows that name it themselves, and all rows of a list that says to be another
+        platform's.
+        """
         additions = list[Addition]()
         for tenant, rows in (
             self._others.find_rows(searched) if self._others and len(concerned) else ()
@@ -560,7 +568,10 @@ class Matcher:
     def _find_own_cards(
         self, searched: SearchResult, readings: Sequence[CaptureReading], lists: TenantLists
     ) -> list[Addition]:
-        """Find valid cards of the tenant's ranges, enrolled or not, as keyed numbers."""
+        """Return the valid cards of the tenant's ranges as additions; cards are keyed numbers.
+
+        Each says whether it is enrolled. Returns [] if the tenant has set no ranges.
+        """
         additions, bins = list[Addition](), self._own.bins.get(lists.tenant, ())
         for segment in searched.segments if bins else ():
             if segment.kind == "card":
@@ -591,7 +602,7 @@ class Matcher:
     def _find_offers(
         self, searched: SearchResult, readings: Sequence[CaptureReading], terms: Sequence[TextTerms]
     ) -> list[Addition]:
-        """Find the tenants whose data a part offers for sale."""
+        """Return the tenants whose data a part offers for sale, as additions to the readings."""
         additions = list[Addition]()
         for number, (reading, part_terms) in enumerate(zip(readings, terms, strict=True)):
             title = reading.title_terms

@@ -118,11 +118,11 @@ def section_host(section: str) -> str:
 
 
 def redact_url(address: str, section: str) -> str:
-    """Return the section that is configured for the site of `address`, then `…`.
+    """Return the section that is configured for the site of `address`, then `…`; "" for no address.
 
-    Nothing of `address` is used, not even its host, so it cannot give a value away. Without a valid
-    section, return only `…`. A valid section has scheme http or https, a host, and a path of a few
-    plain steps.
+    Nothing of `address` is used, not even its host, so it cannot give a value away. The result is
+    only `…` if the section has no scheme http or https, no host that may be shown, or an invalid
+    port. A path that is long, or that may name a person, is left out.
     """
     if not address:
         return ""

@@ -218,7 +218,11 @@ class StatisticsTally:
         self._size = 0
 
     def add(self, part: StatisticsPart, document: int) -> None:
-        """Add the counts of the document number `document` in the batch of `part` to the totals."""
+        """Add the counts of the document number `document` in the batch of `part` to the totals.
+
+        Of its text only what is missing in the first SHINGLE_BYTES (256 KiB) of the capture is
+        kept.
+        """
         tags, values = part.words(document)
         self._distinct.add(values)
         self._lowest.add(tags)
@@ -241,7 +245,9 @@ class StatisticsTally:
     ) -> Statistics:
         """Return the statistics of all parts added.
 
-        `terms`, `unread` and `context` are passed on.
+        `terms`, `unread` and `context` are passed on. With fewer than FEW_CANDIDATES (8) candidates
+        the sketch is of the text's shingles, else of the candidates. `estimated` says that the
+        candidates were too many to be counted exactly.
         """
         counts, shapes = self._distinct.counts(), self._shapes
         shapes.sum_up()
@@ -290,7 +296,11 @@ class Shapes:
         self._skeletons: Counter[str] = Counter()
 
     def add(self, layouts: Layouts) -> None:
-        """Count the rows of a document."""
+        """Count the rows of a document by layout.
+
+        Once there are more than MOST_SHAPES (4,096) layouts, `sum_up` is called, which drops rare
+        groups.
+        """
         for layout, rows in layouts.iter_counts():
             self._layouts[layout] += rows
         if len(self._layouts) > MOST_SHAPES:

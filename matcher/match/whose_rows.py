@@ -63,8 +63,8 @@ class OwnCards:
     def add(self, words: Tags, is_known: Flags, row: Places) -> None:
         """Count the cards of one part, in order of place.
 
-        `words` are their keyed numbers, `is_known` says whether each is enrolled, `row`
-        where it is.
+        `words` are their keyed numbers, `is_known` says whether each is enrolled, `row` where it
+        is. Of the enrolled cards in one row only the first counts.
         """
         self.rows += len(np.unique(row[row >= 0]))
         self._others.append(words[~is_known])
@@ -290,7 +290,7 @@ class _Names:
     def find(self, searched: SearchResult) -> tuple[Places, Flags]:
         """Return where names begin in a batch, and whether each is another platform's.
 
-        Names that are part of a longer one are omitted.
+        Names that are part of a longer one, or of a candidate such as a mail address, are omitted.
         """
         number, end = self._literals.find(searched.batch.data)
         start = end - self._length[number]
@@ -405,7 +405,10 @@ class Witnesses:
 
 
 def compare_rows(epoch: Epoch, searched: SearchResult, matches: RowMatches) -> RowComparison:
-    """Compare the rows of matched customers with the private attributes in this epoch's list."""
+    """Compare the rows of matched customers with the private attributes in this epoch's list.
+
+    The result is empty if the list has no such attributes, or no row has an amount and a date.
+    """
     if not {(KIND, HOLDER), (KIND, PAIR)} <= epoch.list.kinds or not len(matches):
         return NOTHING
     row, subject = _select_comparable(epoch, matches)
@@ -451,7 +454,8 @@ def _select_comparable(epoch: Epoch, found: RowMatches) -> tuple[Places, Places]
 def read_pairs(text: bytes, style: int, columns: HeaderColumns) -> AmountPairs | None:
     """Return every pair of an amount and a date in a row written in `style`; None without either.
 
-    If one of each is labelled as the loan's, only labelled ones are used.
+    If one of each is labelled as the loan's, only labelled ones are used. Only the first ROW_BYTES
+    (8,192) of the row are read, and of amounts and dates the first MOST_VALUES (12) each.
     """
     amounts, dates = list[Value](), list[Value]()
     for name, cell in _split_cells(text[:ROW_BYTES], style, columns):

@@ -128,9 +128,10 @@ def decode(body: bytes, declared: str = "") -> str:
 def decode_as(body: bytes, declared: str = "") -> tuple[str, str]:
     """Return the text of `body`, and the name of the encoding by which it was decoded.
 
-    Never raises: bytes that fit no encoding are replaced. Pass the name as `declared` for the
-    file's next window. Windows are best cut at line ends; a last character that was cut off is
-    dropped.
+    A byte order mark decides, and is removed; then `declared`, if it fits and says more than the
+    Latin-1 or Windows-1252 of many servers; then what the bytes look like. Never raises: bytes that
+    fit no encoding are replaced. Pass the name as `declared` for the file's next window. Windows
+    are best cut at line ends; a last character that was cut off is dropped.
     """
     if declared in ("", "utf-8") and body.isascii() and 0 not in body:
         return body.decode("ascii"), "utf-8"
@@ -460,9 +461,10 @@ WIDEST = 4
 
 
 def cut_windows(chunks: Iterable[bytes], wide: str = "") -> Iterator[bytes]:
-    """Yield the bytes of `chunks` in windows of about WINDOW.
+    """Yield the bytes of `chunks` in windows of at most WINDOW (2 MiB), cut at line ends.
 
-    `wide` is their encoding where that is UTF-16 or UTF-32, "" otherwise.
+    A window without a line end in its second half is cut between words, or anywhere. `wide` is
+    their encoding where that is UTF-16 or UTF-32, "" otherwise. No bytes give no window.
     """
     parts, size = list[bytes](), 0  # joined at once: a short text is never copied
     for chunk in chunks:

@@ -400,7 +400,7 @@ class GroupChains:
     def count_prefix_digits(self) -> Places:
         """Return how many digits, such as 86, precede a mobile number in each chain: i64[n].
 
-        -1 for a chain that is no mobile number of China.
+        0 for a number without prefix, -1 for a chain that is no mobile number of China.
         """
         prefix_digits = np.full(len(self.total), -1)
         for prefix in phone.PREFIXES:

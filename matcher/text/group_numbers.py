@@ -260,7 +260,11 @@ def _contain_number(chains: GroupChains, prefix: Places) -> Flags:
 
 
 def is_valid(bare: str) -> bool:
-    """Return whether digits are a mobile number, or a resident ID or card whose check holds."""
+    """Return whether digits are a mobile number, or a resident ID or card whose check holds.
+
+    The mobile number is one of China without a calling code. An ID may end with X. False for any
+    other text.
+    """
     if len(bare) == phone.LENGTH:
         return phone.SHAPE.fullmatch(bare) is not None
     some_id = len(bare) == LAST_X + 1 and resident_id.normalise(bare)

@@ -62,8 +62,9 @@ def unescape(text: str, *, markup: bool) -> str:
 def unescape_all(texts: Sequence[str], *, markup: bool, guard: FaultGuard = STRICT) -> list[str]:
     """Return each of `texts` with its escapes and disguised values undone, in one pass.
 
-    `markup` says that they have tags, which are removed. What fails under a lenient `guard` stays
-    as it was.
+    Each result is as long as its text; gaps are filled up. `markup` says that the texts have tags,
+    which are removed. A row that fails raises its error, unless `guard` is lenient: then it is
+    reported to `guard`, and what failed stays as it was.
     """
     rows = list_spellings()
     parts = [untag(text) for text in texts] if markup else list(texts)
@@ -94,8 +95,8 @@ def unescape_all(texts: Sequence[str], *, markup: bool, guard: FaultGuard = STRI
 def _rewrite(row: Spelling, text: str, guard: FaultGuard) -> str:
     """Return `text` as `row` rewrites it.
 
-    Where that fails, each line or text is rewritten by itself, and only those with a fault are
-    left.
+    Under a lenient `guard` that fails, each line or text is rewritten alone, and only those with a
+    fault are reported and left as they were. Otherwise the error is raised.
     """
     assert row.rewrite is not None
     if guard.on_fault is None:

@@ -30,8 +30,9 @@ class HeldError(ConfigError):
 def take_lock(path: Path, what: str) -> int:
     """Take the lock on the file `path`, created if missing, and return its file descriptor.
 
-    Closing the descriptor releases the lock. Raises HeldError at once if another process holds it;
-    its message begins with `what`, such as `the audit log is being sent`, then names the holder.
+    The file's content becomes our process id. Closing the descriptor releases the lock; the file
+    stays. Raises HeldError at once if another process holds it; its message begins with `what`,
+    such as `the audit log is being sent`, then names the holder.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -48,9 +49,9 @@ def take_lock(path: Path, what: str) -> int:
 
 @contextlib.contextmanager
 def wait_for_lock(path: Path) -> Iterator[None]:
-    """Hold the lock on `path` inside the context, waiting for it if necessary.
+    """Hold the lock on `path` inside the context, waiting for it if necessary, however long.
 
-    `path` is an existing folder, or a file that is created.
+    `path` is an existing folder, or a file that is created. Raises OSError if it cannot be opened.
     """
     flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
     handle = os.open(path, flags | os.O_CLOEXEC, 0o600)

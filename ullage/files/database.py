@@ -242,8 +242,9 @@ def back_up(path: Path, target: Path) -> None:
     """Copy a database, as it is at one moment, to a new file `target`, and verify the copy.
 
     By SQLite's backup API in one step: nobody waits for it, the write-ahead log grows meanwhile.
-    Raises FileExistsError if `target` exists, CorruptError if the database is damaged,
-    UnavailableError if a disk fails.
+    Raises FileExistsError if `target` exists, CorruptError if the database is damaged or the copy
+    is not whole, UnavailableError if a disk fails. After an error an incomplete `target` may
+    remain.
     """
     _register_checksum_vfs()
     os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))

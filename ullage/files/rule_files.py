@@ -74,10 +74,11 @@ def load_shipped(model: type[M], package: str, file: str) -> M:
 
 
 def read_rules(path: Path, data: Path | None = None) -> str:
-    """Read a file of rules; raises ConfigError if it cannot be read.
+    """Return the text of a file of rules, without a byte order mark.
 
     With `data`, the file is in force in that folder and must be writable by nobody else
-    (`ullage.files.ownership`).
+    (`ullage.files.ownership`). Raises ConfigError if it is too large, missing, unreadable, not
+    UTF-8, or writable by others.
     """
     try:
         if path.stat().st_size > MAX_BYTES:

@@ -74,9 +74,10 @@ def open_all(
 ) -> Iterator[OpenedEvidence]:
     """Decrypt `items` one by one with two officers' keys in `files`, and yield each.
 
-    All items are entered in the audit log, with the reason, before the first is yielded. `ask` asks
-    for the passphrase of a key. Raises ConfigError unless exactly two key files are given and there
-    are items. An item that these keys cannot open is logged as refused and raises an error.
+    Nothing happens before the first is asked for. Then all items are entered in the audit log, with
+    the reason, before one is yielded. `ask` asks for the passphrase of a key. Raises ConfigError
+    unless exactly two key files are given and there are items. An item that these keys cannot open
+    is logged as refused and raises an error.
     """
     if len(files) != NEEDED:
         raise ConfigError("two officers open evidence together: give --key twice, one each")
@@ -199,8 +200,9 @@ def reveal_addresses(
 ) -> dict[str, str]:
     """Return the decrypted URLs of an incident's posts, by sighting id.
 
-    The access is written to the audit log first. Raises ConfigError if originals are not stored
-    here, no address of the incident is sealed, or this service lacks the key to open them.
+    The access is written to the audit log before they are returned. Raises ConfigError if originals
+    are not stored here, the incident does not exist, no address of it is sealed, or this service
+    lacks the key to open them, and CorruptError if one is damaged.
     """
     if not context.settings.originals.days:
         raise ConfigError(

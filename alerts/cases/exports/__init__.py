@@ -136,8 +136,9 @@ def chosen(
 ) -> Iterator[ExportedIncident]:
     """Yield the incidents named by `ids` in that order, or without ids all that pass `filters`.
 
-    Without ids, the newest comes first. `find_statuses` returns the status of incidents; by default
-    they follow from the stored decisions. Raises QueryError if a named incident does not exist.
+    Without ids, the newest comes first. A named incident comes one time, whatever `filters` say.
+    `find_statuses` returns the status of incidents; by default they follow from the stored
+    decisions. Raises QueryError, when the first is asked for, if a named incident does not exist.
     """
     find_statuses = find_statuses or partial(statuses, store)
     if ids:
