@@ -52,6 +52,7 @@ from ullage.security.masking import Secret
 
 SELLERS_SHOWN = 10
 """Number of sellers of an incident whose history is shown, most frequent first."""
+PSEUDONYM = re.compile(r"\b(?=[0-9]*[a-f])[0-9a-f]{32}\b")
 TOKENS = re.compile(r"@[0-9a-f]{8,16}(?:,@[0-9a-f]{8,16}){0,19}")
 
 
@@ -167,6 +168,23 @@ CUSTOMERS_SHOWN = 200
 """Number of sightings and customers on one page; an incident's numbers count all."""
 
 
+def require_no_identifier(text: str, name: str = "q") -> None:
+    """Raise QueryError, which does not repeat `text`, if it contains an identifier of a person.
+
+    `name` is the field that it was typed into. Customer pseudonyms are no identifiers, although one
+    may have nine digits in a row.
+    """
+    if what := identifier_in(PSEUDONYM.sub("", text)):
+        raise QueryError(
+            Phrase(
+                "this looks like %(what)s: look people up under 'Check a person', where it"
+                " is not stored",
+                what=Phrase(what),
+            ),
+            name,
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Filters:
     """The filters of a list; "" is any.
@@ -197,21 +215,9 @@ class Filters:
             raise QueryError(
                 Phrase("status must be one of %(known)s", known=", ".join(STATUSES)), "status"
             )
-        for name, value in (
-            ("q", self.text),
-            ("tenant", self.tenant),
-            ("site", self.site),
-            ("kind", self.kind),
-        ):
-            if what := identifier_in(value):
-                raise QueryError(
-                    Phrase(
-                        "this looks like %(what)s: look people up under 'Check a person', where it"
-                        " is not stored",
-                        what=Phrase(what),
-                    ),
-                    name,
-                )
+        require_no_identifier(self.text)
+        for name, value in (("tenant", self.tenant), ("site", self.site), ("kind", self.kind)):
+            require_no_identifier(value, name)
         parse_tokens(self.seller)
         chosen = {
             "tenant": self.tenant,
@@ -349,21 +355,39 @@ def find_sightings_page(
 
 
 def find_customers_page(
-    store: IncidentStore, incident: Incident, limit: int, after: str = "", kind: str = ""
+    store: IncidentStore,
+    incident: Incident,
+    limit: int,
+    after: str = "",
+    kind: str = "",
+    pseudonym: str = "",
 ) -> DocumentPage[Exposure]:
     """Return at most `limit` customers of an incident and of those merged into it, newest first.
 
     A customer who is in several of these incidents may be on two pages. With a `kind`, only
-    customers with an identifier of that kind are returned. Raises QueryError for an invalid cursor
-    `after`.
+    customers with an identifier of that kind are returned; with a `pseudonym`, only those whose
+    pseudonym begins with it. Raises QueryError for an invalid cursor `after`.
     """
-    of_kind = {"kinds": (kind,)} if kind else {}
-    page = store.search(
-        Exposure, DocumentFilter({"incident": incident.family, **of_kind}), limit, after
-    )
+    page = store.search(Exposure, _customers_filter(incident, kind, pseudonym), limit, after)
     return (
         DocumentPage(tuple(merge_by_customer(page.items)), page.after) if incident.parts else page
     )
+
+
+def count_customers(
+    store: IncidentStore, incident: Incident, kind: str = "", pseudonym: str = ""
+) -> int:
+    """Return how many customers `find_customers_page` returns on all pages together.
+
+    A customer counts one time for each of the merged incidents that they are in.
+    """
+    return store.count(Exposure, _customers_filter(incident, kind, pseudonym))
+
+
+def _customers_filter(incident: Incident, kind: str, pseudonym: str) -> DocumentFilter:
+    of_kind = {"kinds": (kind,)} if kind else {}
+    begins = {"subject": pseudonym} if pseudonym else {}
+    return DocumentFilter({"incident": incident.family, **of_kind}, begins=begins)
 
 
 def read_further_customers(

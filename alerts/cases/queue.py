@@ -14,10 +14,11 @@ from datetime import datetime, timedelta
 from typing import Literal, get_args
 
 from alerts.cases.incident_list import Filters, parse_tokens
+from alerts.cases.search_query import split_pseudonyms
 from alerts.coverage.hours import CoverageWindow, read_coverage
 from alerts.coverage.monitoring_status import MonitoringStatus, monitoring_status
 from alerts.deadlines.schedule import Work, build_item
-from alerts.records import SEVERITIES, Decision, Incident, Sighting, WorkItem
+from alerts.records import SEVERITIES, Decision, Exposure, Incident, Sighting, WorkItem
 from alerts.records.document import Excerpt, QueryError
 from alerts.records.incident import PART
 from alerts.store import MAX_PAGE, DocumentFilter, First, IncidentStore, query_phrases
@@ -84,6 +85,7 @@ class QueueFilter:
     opened_from: datetime | None = None
     opened_before: datetime | None = None
     flat: bool = False
+    due_before: datetime | None = None
 
     @property
     def is_narrowed(self) -> bool:
@@ -121,8 +123,10 @@ class QueueFilter:
         if self.status:
             equals["status"] = (self.status,)
         since = max(filter(None, (self.opened_from, tab.since)), default=None)
+        due = {"due": round(self.due_before.timestamp())} if self.due_before else {}
+        at_most = {**tab.at_most, **due}
         return replace(
-            where, equals=equals, since=since, before=self.opened_before, at_most=tab.at_most
+            where, equals=equals, since=since, before=self.opened_before, at_most=at_most
         )
 
     def to_tab_filter(self, who: str, now: datetime, shift: datetime | None) -> DocumentFilter:
@@ -319,18 +323,27 @@ class IncidentQueue:
 
     def _to_filter(self, view: QueueFilter) -> DocumentFilter:
         where = view.to_filter(self.who, self._now, self.shift if view.tab == "new" else None)
-        if not view.seller:
-            return where
-        tallies = self._store.tally(
-            Sighting, DocumentFilter({"seller": parse_tokens(view.seller)}), ("incident",)
-        )
-        ids = {tally.values[0] for tally in tallies}
+        if view.seller:
+            sold = DocumentFilter({"seller": parse_tokens(view.seller)})
+            where = where.but(ids=self._find_incidents(Sighting, sold))
+        pseudonyms, words = split_pseudonyms(where.text)
+        for pseudonym in pseudonyms:
+            ids = self._find_incidents(Exposure, DocumentFilter(begins={"subject": pseudonym}))
+            if ids:
+                where = where.but(ids=ids if where.ids is None else ids & {*where.ids})
+            else:
+                words.append(pseudonym)
+        return replace(where, text=" ".join(words)) if pseudonyms else where
+
+    def _find_incidents(self, kind: type[Sighting | Exposure], where: DocumentFilter) -> set[str]:
+        """Return the ids of incidents with such sightings or customers, and of their heads."""
+        ids = {tally.values[0] for tally in self._store.tally(kind, where, ("incident",))}
         parts = (
             self._store.excerpts(Incident, DocumentFilter({"folded": (PART,)}, ids=ids), _Part)
             if ids
             else ()
         )
-        return where.but(ids=ids | {part.part_of for part in parts})
+        return ids | {part.part_of for part in parts}
 
     def _fold_sellers(
         self, where: DocumentFilter, order: str, limit: int, after: str
@@ -363,7 +376,11 @@ class IncidentQueue:
         """Yield the rows from the current facts; outdated work items are written anew."""
         incidents = self._store.mget(Incident, [item.id for item, _ in items])
         owed = self.work.duties.find_deadlines([*incidents.values()])
-        now = {id_: build_item(incident, owed[id_]) for id_, incident in incidents.items()}
+        zone = self.work.duties.zone
+        now = {
+            id_: build_item(incident, owed[id_], zone(incident.tenant))
+            for id_, incident in incidents.items()
+        }
         if stale := [now[item.id] for item, _ in items if item.id in now and now[item.id] != item]:
             self._store.put(stale)
         yield from (

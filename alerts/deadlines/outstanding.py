@@ -232,6 +232,10 @@ class Duties:
     calendar: Calendar = field(default_factory=load_china)
     _warned: set[int] = field(default_factory=set)
 
+    def zone(self, tenant: str) -> ZoneInfo:
+        """Return the time zone of a tenant."""
+        return ZoneInfo(self.tenant(tenant).zone)
+
     def find_duties(self, incident: Incident, decisions: Sequence[Decision]) -> tuple[Duty, ...]:
         """Return the duties of one incident and its parts, one per regime and stage.
 

@@ -26,7 +26,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from functools import partial
 from itertools import islice
 from typing import NamedTuple, TypeVar
@@ -49,6 +49,7 @@ from alerts.records.document import Excerpt
 from alerts.records.incident import TASK
 from alerts.store import DocumentFilter, IncidentStore, Merge, merge
 from alerts.store.queries import CLOSED, UNDECIDED, compute_status, find_deleted_tenants
+from alerts.translation import LANGUAGES, named
 from ullage import log
 from ullage.errors import RecordError
 from ullage.settings import Context
@@ -131,11 +132,57 @@ def find_next_due(deadlines: IncidentDeadlines) -> Due | None:
     return min(candidates, default=None)
 
 
-def build_item(incident: Incident, deadlines: IncidentDeadlines) -> WorkItem:
+def list_texts(incident: Incident, decisions: Sequence[Decision], zone: tzinfo) -> tuple[str, ...]:
+    """Return the texts by which a search finds an incident: what its page shows of it.
+
+    Fields and kinds are named in every language. A day in `zone` is the word `20260922`, and
+    `posted20260922` or `seen20260922` where it is the day of a post or of a sighting; so is a
+    month. Amounts are without separators.
+    """
+    named_data = (
+        named(word, category, language)
+        for words, category in ((incident.fields, "field"), (incident.kinds, "kind"))
+        for word in words
+        for language in LANGUAGES
+    )
+    claims = incident.claims
+    numbers = (incident.customers, incident.rows, claims.volume, claims.price)
+    amounts = (f"{number:.15g}" for number in numbers if number)
+    written = (text for decision in decisions for text in (decision.note, decision.reference))
+    return tuple(
+        dict.fromkeys(
+            filter(
+                None,
+                (
+                    *incident.words(),
+                    *named_data,
+                    *amounts,
+                    *_list_days(incident, zone),
+                    find_assignee(decisions),
+                    *written,
+                ),
+            )
+        )
+    )
+
+
+def _list_days(incident: Incident, zone: tzinfo) -> Iterator[str]:
+    for name, at in (
+        ("posted", incident.published_at),
+        ("seen", incident.first_seen),
+        ("seen", incident.last_seen),
+    ):
+        if at is not None:
+            day = at.astimezone(zone).strftime("%Y%m%d")
+            yield from (day, day[:6], f"{name}{day}", f"{name}{day[:6]}")
+
+
+def build_item(incident: Incident, deadlines: IncidentDeadlines, zone: tzinfo) -> WorkItem:
     """Return the work item of `incident`, which lists show; nothing is written.
 
-    `deadlines` are those of this incident. The item's stage is `part` if the incident is part of
-    another one, `closed` if it is closed and no deadline runs, and `open` otherwise.
+    `deadlines` are those of this incident, `zone` is its tenant's. The item's stage is `part` if
+    the incident is part of another one, `closed` if it is closed and no deadline runs, and `open`
+    otherwise.
     """
     due = find_next_due(deadlines)
     is_done = deadlines.status in CLOSED and not deadlines.running
@@ -153,7 +200,7 @@ def build_item(incident: Incident, deadlines: IncidentDeadlines) -> WorkItem:
         series=incident.series,
         exposure=incident.exposure,
         customers=incident.customers,
-        texts=tuple(incident.words()),
+        texts=list_texts(incident, deadlines.decisions, zone),
         assignee=find_assignee(deadlines.decisions),
         due_at=due.at if due else None,
         due_for=due.what if due else "",
@@ -184,7 +231,10 @@ class Work:
         """
         deadlines = self.duties.find_deadlines(incidents, made)
         items = {
-            incident.id: build_item(incident, deadlines[incident.id]) for incident in incidents
+            incident.id: build_item(
+                incident, deadlines[incident.id], self.duties.zone(incident.tenant)
+            )
+            for incident in incidents
         }
         self.store.put([*items.values()])
         return items

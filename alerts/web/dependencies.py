@@ -138,6 +138,8 @@ class Turns(Generic[Q, A]):
 
 PLACE = re.compile(r"/(?![/\\])[!-~]*")
 """A place of the console: a path, never another host."""
+MOST_ROWS = 10**9
+"""Highest number of a row in an address."""
 Text = Annotated[str, Query(max_length=1_000)]
 
 

@@ -3,7 +3,7 @@ of little no clock tells it.
 """
 
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 import apsw
@@ -219,7 +219,8 @@ def broad(monkeypatch) -> None:
 
 def item(id_: str, text: str, **changes: Any) -> WorkItem:
     described = incident(id_, titles=(text,), **changes)
-    return build_item(described, IncidentDeadlines((), (), None, Moments(described.first_seen)))
+    undecided = IncidentDeadlines((), (), None, Moments(described.first_seen))
+    return build_item(described, undecided, UTC)
 
 
 def test_frequent_words_are_found_after_every_write(store, data, broad) -> None:

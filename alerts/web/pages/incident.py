@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Form
+from fastapi import APIRouter, Depends, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from alerts.cases.actions import (
@@ -27,10 +27,8 @@ from alerts.cases.decisions import TOKEN_BYTES
 from alerts.cases.evidence import reveal_addresses, vault_of
 from alerts.cases.fraud_cases import tally
 from alerts.cases.incident_list import (
-    CUSTOMERS_SHOWN,
     IncidentDetails,
     customers_csv,
-    find_customers_page,
     load_details,
 )
 from alerts.cases.incident_view import describe, describe_pending, history
@@ -64,6 +62,7 @@ from alerts.web.incident_changes import (
     open_cases,
     record_reports,
 )
+from alerts.web.listed_customers import CustomersShown, list_customers
 from alerts.web.next_action import list_buttons
 from alerts.web.refused_form import PART_OF, RefusedForm, find_field
 from alerts.web.templating import READER
@@ -102,9 +101,12 @@ def routes() -> APIRouter:
 
     @router.get("/incidents/{id_}")
     def incident(
-        site: Reader, id_: str, after: Text = "", kind: Text = "", did: Text = ""
+        site: Reader,
+        id_: str,
+        shown: Annotated[CustomersShown, Depends()],
+        did: Text = "",
     ) -> HTMLResponse:
-        return show_incident(site, id_, after=after, kind=kind, did=did)
+        return show_incident(site, id_, customers=shown, did=did)
 
     @router.post("/incidents/{id_}/decisions")
     def decide(  # noqa: PLR0917  the fields of the page's forms
@@ -502,42 +504,36 @@ def show_incident(
     id_: str,
     sent: RefusedForm | None = None,
     *,
-    after: str = "",
-    kind: str = "",
+    customers: CustomersShown | None = None,
     revealed: Mapping[str, str] | None = None,
     did: str = "",
 ) -> HTMLResponse:
     """Return the page of one incident; a page with status 404 if there is none with that id.
 
     `sent` is a form that was refused: the status is then 409 if the incident has changed meanwhile,
-    otherwise 400, and the form is shown with what was typed. Customers are listed after the cursor
-    `after`; with `kind`, only those with an identifier of that kind. `revealed` are addresses of
-    posts to show, by sighting id. `did` names an act, by the end of its id, that the page says was
-    done.
+    otherwise 400, and the form is shown with what was typed. `customers` says which page of
+    customers is shown. `revealed` are addresses of posts to show, by sighting id. `did` names an
+    act, by the end of its id, that the page says was done. Raises QueryError if the page of
+    customers is invalid.
     """
-    details, sent = (
-        load_details(site.store, id_, after="" if kind else after),
+    details, sent, listed = (
+        load_details(site.store, id_),
         sent or RefusedForm(),
+        customers or CustomersShown(),
     )
     if details is None:
         return site.missing(GONE)
     incident, now = details.incident, site.clock.now()
     cases, zone = open_cases(site), ZoneInfo(site.duties.tenant(details.incident.tenant).zone)
     owed = cases.find_deadlines(incident)
-    people = (
-        find_customers_page(site.store, incident, CUSTOMERS_SHOWN, after, kind) if kind else None
-    )
-    item, task = build_item(incident, owed), find_task_date(owed.decisions)
+    item, task = build_item(incident, owed, zone), find_task_date(owed.decisions)
     starts = cases.preview_started(incident, owed) if owed.status == "open" else ()
     shown: dict[str, Any] = {
         "found": details,
         "incident": incident,
         "standing": owed.status,
         "item": item,
-        "people": people.items if people else details.exposures,
-        "more": people.after if people else details.more,
-        "kind": kind,
-        "after": after,
+        **list_customers(site, details, listed),
         "now": now,
         "zone": zone,
         **_describe_reports(owed, now, zone),
@@ -583,5 +579,5 @@ def show_incident(
         token=_new_form_token,
     )
     if sent.refused and sent.at and FAULT not in bytes(answer.body):
-        return show_incident(site, id_, replace(sent, at=""), after=after, kind=kind)
+        return show_incident(site, id_, replace(sent, at=""), customers=listed)
     return answer

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Depends, Form
+from fastapi import APIRouter, Depends, Form, Query
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from alerts.cases.actions import (
@@ -26,8 +26,14 @@ from alerts.cases.actions import (
     select_refused,
 )
 from alerts.cases.handovers import ShiftHandovers
-from alerts.cases.incident_list import find_history, find_tokens, parse_tokens
-from alerts.cases.queue import ORDERS, ORIGINS, TABS, IncidentQueue, QueueFilter, QueuePage
+from alerts.cases.incident_list import (
+    find_history,
+    find_tokens,
+    parse_tokens,
+    require_no_identifier,
+)
+from alerts.cases.queue import ORIGINS, TABS, IncidentQueue, QueueFilter, QueuePage
+from alerts.cases.search_query import parse_query
 from alerts.cases.suppressions import find_suppressed
 from alerts.coverage.monitoring_status import monitoring_status
 from alerts.deadlines.schedule import Work
@@ -35,7 +41,7 @@ from alerts.records import SEVERITIES, STATUSES, Incident
 from alerts.records.document import QueryError
 from alerts.store import IncidentStore
 from alerts.store.queries import find_pending
-from alerts.web.dependencies import Console, Text, redact_form, require_permission
+from alerts.web.dependencies import MOST_ROWS, Console, Text, redact_form, require_permission
 from alerts.web.incident_changes import open_cases
 from alerts.web.templating import MenuEntry
 from ullage.errors import ConfigError
@@ -46,6 +52,14 @@ from ullage.verdict import load_verdict_rules
 
 PAGE = 50
 MOST_AT_ONCE = 200
+SORTED_BY: Mapping[str, Phrase] = {
+    "priority": Phrase("Due"),
+    "severity": Phrase("Severity"),
+    "customers": Phrase("Customers"),
+    "exposure": Phrase("Exposure score"),
+    "opened": Phrase("Opened"),
+}
+"""The orders of the queue (`ORDERS`), as people choose them."""
 BULK: Mapping[str, tuple[Phrase, str]] = {
     "acknowledged": (Phrase("Acknowledge"), "incident.decide"),
     "assigned": (Phrase("Assign"), "incident.assign"),
@@ -90,24 +104,36 @@ class QueueForm:
     def to_filter(self, site: Console) -> QueueFilter:
         """Return the filter of the queue, with times in the tenant's zone.
 
-        Raises QueryError if a time is invalid, and UnknownTenantError if times are given for an
-        unknown tenant. Other fields are not checked here.
+        A qualifier in the search box replaces the field of its name. Raises QueryError if a time or
+        a qualifier is invalid, or if the search box has an identifier, and UnknownTenantError if
+        times are given for an unknown tenant. Other fields are not checked here.
         """
+        require_no_identifier(self.q)
+        query, now = parse_query(self.q, site.principal.name), site.clock.now()
         since, until = (
             self._moment(site, name) if getattr(self, name) else None for name in ("since", "until")
         )
-        named = (
-            self.tenant,
-            self.severity,
-            self.status,
-            self.origin,
-            self.scenario,
-            self.site,
-            self.kind,
-            self.assignee,
-        )
+
+        def choose(name: str) -> str:
+            return query.filters.get(name, str(getattr(self, name)))
+
         return QueueFilter(
-            self.tab, self.order, *named, self.q, self.seller, since, until, bool(self.flat)
+            self.tab,
+            self.order,
+            choose("tenant"),
+            choose("severity"),
+            choose("status"),
+            choose("origin"),
+            choose("scenario"),
+            choose("site"),
+            choose("kind"),
+            choose("assignee"),
+            query.text,
+            self.seller,
+            now - query.opened_within if query.opened_within else since,
+            until,
+            bool(self.flat),
+            now + query.due_within if query.due_within else None,
         )
 
     def _moment(self, site: Console, name: str) -> datetime:
@@ -135,16 +161,15 @@ class QueueForm:
 
         It is "" if none of these is set.
         """
-        fields = {
-            "tenant": self.tenant,
-            "severity": self.severity,
-            "status": self.status,
-            "site": self.site,
-            "kind": self.kind,
-        }
+        try:
+            query = parse_query(self.q, "")
+        except QueryError:
+            return ""
+        names = ("tenant", "severity", "status", "site", "kind")
+        fields = {name: query.filters.get(name, getattr(self, name)) for name in names}
         filled = {
             name: value
-            for name, value in {**fields, "q": self.q, "seller": self.seller}.items()
+            for name, value in {**fields, "q": query.text, "seller": self.seller}.items()
             if value
         }
         return f"?{urlencode(filled)}" if filled else ""
@@ -163,9 +188,12 @@ def routes() -> APIRouter:
 
     @router.get("/")
     def incidents(
-        site: Reader, asked: Annotated[QueueForm, Depends()], after: Text = ""
+        site: Reader,
+        asked: Annotated[QueueForm, Depends()],
+        after: Text = "",
+        row: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 1,
     ) -> HTMLResponse:
-        return show_queue(site, asked, after)
+        return show_queue(site, asked, after, first=row if after else 1)
 
     @router.post("/incidents/bulk")
     def bulk(  # noqa: PLR0917  the fields of a form
@@ -288,12 +316,13 @@ def show_queue(
     done: Done | None = None,
     unsaved: Exception | None = None,
     status: int = 400,
+    first: int = 1,
 ) -> HTMLResponse:
     """Return the page of the incident list for the filters `asked`, from the cursor `after` on.
 
-    `refused_` replaces the rows by the reason why there are none; invalid filters do the same and
-    are dropped. The page has status 200, or `status` if the filters, a form (`done`) or a filter to
-    be saved (`unsaved`) were refused.
+    `first` is the number of its first row. `refused_` replaces the rows by the reason why there are
+    none; invalid filters do the same and are dropped. The page has status 200, or `status` if the
+    filters, a form (`done`) or a filter to be saved (`unsaved`) were refused.
     """
     queue = IncidentQueue(Work(site.duties), site.principal.name, site.shifts)
     queue_result, view = QueuePage(()), QueueFilter()
@@ -310,13 +339,18 @@ def show_queue(
         )
         view = QueueFilter(tab=asked.tab)
     now, done = site.clock.now(), done or Done()
+    counts, last = queue.counts(replace(view, seller="")), first + len(queue_result.rows) - 1
+    is_counted = view.tab in counts and not view.seller
     return site.page(
         "incidents.html",
         status if refused_ or done.refused or unsaved else 200,
         rows=queue_result.rows,
         asked=asked,
         view=view,
-        counts=queue.counts(replace(view, seller="")),
+        counts=counts,
+        first=first,
+        last=last,
+        total=counts[view.tab] if is_counted else queue.count(view),
         by_severity=queue.open_by_severity(view),
         silent=find_suppressed(site.duties, [row.incident for row in queue_result.rows]),
         handovers=ShiftHandovers(site.store, site.trail).find_waiting(site.principal.name),
@@ -332,7 +366,9 @@ def show_queue(
         now=now,
         shift=queue.shift if asked.tab == "new" else None,
         after=after,
-        following=asked.query(after=queue_result.after) if queue_result.after else "",
+        following=asked.query(after=queue_result.after, row=str(last + 1))
+        if queue_result.after
+        else "",
         behind=monitoring_status(site.store, now),
         empty=not queue_result.rows
         and not view.is_narrowed
@@ -344,7 +380,7 @@ def show_queue(
             "origin": ORIGINS,
             "scenario": _list_scenarios(),
         },
-        orders=ORDERS,
+        orders=SORTED_BY,
         tabs=TABS,
         reasons=REASONS,
         most_days=MOST_DAYS,
