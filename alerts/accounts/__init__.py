@@ -110,6 +110,18 @@ ROLES: Mapping[str, frozenset[str]] = {
     "auditor": frozenset("incident.read audit.read account.read evidence.read".split()) | _STATE,
 }
 """The permissions of each role."""
+ROLE_PURPOSES: Mapping[str, str] = {
+    "operator": mark_for_translation("runs the machine: accounts, tokens, rules; no incidents"),
+    "agent": mark_for_translation("checks whether a caller is affected; sees no incidents"),
+    "fraud": mark_for_translation("works incidents, exports pseudonyms, reports fraud cases"),
+    "analyst": mark_for_translation("works and closes incidents, explains coverage gaps"),
+    "lead": mark_for_translation("as analyst; also waives reports and confirms others' acts"),
+    "dpo": mark_for_translation("decides on reports and on notifying customers; reads the audit"),
+    "resolver": mark_for_translation("approves requests for customer references"),
+    "evidence": mark_for_translation("opens encrypted originals, together with a second officer"),
+    "auditor": mark_for_translation("reads incidents, accounts and the audit log; changes nothing"),
+}
+"""What each role is for, in a few words; `ROLES` has its permissions."""
 APART = frozenset({"operator", "resolver", "auditor"})
 """Roles of which nobody may have two."""
 PEOPLE_ALONE = frozenset(

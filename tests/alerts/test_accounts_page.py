@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from alerts.accounts import ROLE_PURPOSES, ROLES
 from alerts.accounts.accounts import UNUSED_HOURS
 from tests.alerts.browser import ASKER, Browser, add_account
 from ullage import audit
@@ -238,3 +239,20 @@ def test_operators_of_other_tenants_do_not_count_for_a_tenant_operator(log_in, a
     answers += [operator.post("/accounts/close", {"name": "operator of bank"})]
     assert [answer.status_code for answer in answers] == [400, 400]
     assert answers[0].content == answers[1].content
+
+
+def test_roles_are_explained_where_they_are_chosen(log_in):
+    assert ROLE_PURPOSES.keys() == ROLES.keys()
+    page = log_in("operator").get("/accounts").text
+    choice = page[page.index('value="resolver"') :][:200]
+    assert "approves requests for customer references" in choice
+
+
+def test_tenants_and_single_sign_on_are_shown_with_the_file_that_sets_them(log_in):
+    page = log_in("operator").get("/accounts").text
+    assert "<code>[tenants.NAME]</code>" in page
+    assert '<td data-label="Time zone">Asia/Shanghai</td>' in page
+    assert "<code>[search.oidc]</code>" in page
+    assert "Not configured: people log in with passwords." in page
+    limited = log_in("operator", tenants=["bank"]).get("/accounts").text
+    assert "<code>[search.oidc]</code>" not in limited

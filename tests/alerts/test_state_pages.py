@@ -3,6 +3,7 @@ is well where it does not.
 """
 
 import re
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import get_args
@@ -16,10 +17,12 @@ from alerts.notify.metrics import NotifyMetrics
 from alerts.records import CollectorHeartbeat, Notification
 from alerts.records.document import Act
 from alerts.web.pages.audit import DID
+from alerts.web.pages.sites import REMEDIES
 from tests.alerts.browser import ASKER
 from tests.alerts.coverage.heartbeats import HOUR, NINE, Alert
 from ullage import audit
 from ullage.audit.trail import FOLDER
+from ullage.records.heartbeat import WHY
 
 PATHS = ["/sites", "/channels", "/watchlists", "/audit", "/audit?verify=1"]
 ROOT = Path(__file__).parents[2]
@@ -180,3 +183,48 @@ def test_navigation_marks_the_current_page_after_a_form(browser):
         answer.status_code,
         re.findall(r'<a href="(/\w+)" aria-current="page">', answer.text),
     ) == (400, ["/coverage"])
+
+
+def test_unread_site_has_its_cause_its_start_and_a_remedy(browser, store, clock):
+    alert = Alert(store, clock)
+    alert.hears(NINE, NINE + HOUR, "board pastes")
+    alert.hears(NINE + HOUR, NINE + 3 * HOUR, "pastes")
+    alert.hears(NINE + HOUR, NINE + 3 * HOUR, "board", "b")
+    alert.at(NINE + 3.25 * HOUR)
+    page = browser.get("/sites").text
+    repairs = page[page.index("What needs to be done") : page.index("Sites and channels")]
+    assert "blocked" in repairs
+    assert "2026-09-21 18:00" in repairs
+    assert "raise <code>delay_seconds</code>" in repairs
+    assert "<code>ullage sites try SITE</code>" in repairs
+    assert "<code>enabled = false</code>" in repairs
+    assert "pastes" not in repairs
+
+
+def test_every_reason_of_an_unread_site_has_a_remedy():
+    assert REMEDIES.keys() == WHY.keys()
+
+
+def test_sent_notifications_are_listed_before_scheduled_ones(browser, store, clock):
+    now = clock.as_clock().now()
+    common = {
+        "tenant": "bank", "at": now, "channel": "duty", "what": "high", "why": "new",
+        "severity": "high",
+    }  # fmt: skip
+    store.put(
+        [
+            Notification(
+                id=f"N-{number}",
+                incident=f"INC-{outcome}-{number}",
+                due=now + timedelta(minutes=number),
+                outcome=outcome,
+                sent_at=now if outcome == "sent" else None,
+                **common,
+            )
+            for number, outcome in enumerate(["pending", "suppressed", "sent", "pending"])
+        ]
+    )
+    page = browser.get("/channels").text
+    order = re.findall(r">(INC-\w+-\d)<", page)
+    assert order == ["INC-sent-2", "INC-suppressed-1", "INC-pending-0", "INC-pending-3"]
+    assert page.index("INC-suppressed-1") < page.index("Scheduled notifications")

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Query
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from alerts.accounts import ALL, ROLES, TOKEN_PERMISSIONS
+from alerts.accounts import ALL, ROLE_PURPOSES, TOKEN_PERMISSIONS
 from alerts.accounts.accounts import LONGEST_DAYS, MAX_PURPOSE, UNUSED_HOURS, User
 from alerts.accounts.management import AccountDesk
 from alerts.accounts.sessions import PasswordError, generate_password
@@ -201,6 +201,8 @@ def _show_list(
         "typed": redact_form(typed or {}), "longest": LONGEST_DAYS, "most": MAX_PURPOSE,
         "unused": UNUSED_HOURS,
         "by_provider": site.sign_on is not None, **_choices(site),
+        "settings": site.context.settings, "shown_tenants": site.tenants,
+        "tenant_of": site.duties.tenant,
     }  # fmt: skip
     return site.page("accounts.html", 400 if refused else 200, **values)
 
@@ -228,7 +230,7 @@ def _show_account(
 
 
 def _choices(site: Console) -> dict[str, Any]:
-    return {"roles": list(ROLES), "givable": site.tenants, "everyone": site.principal.sees_all}
+    return {"roles": ROLE_PURPOSES, "givable": site.tenants, "everyone": site.principal.sees_all}
 
 
 def _describe_state(user: User, now: float) -> tuple[Phrase, str]:

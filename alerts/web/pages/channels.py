@@ -5,7 +5,7 @@ The latest notifications are listed too. Only those of tenants that the reader m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 from fastapi import APIRouter
@@ -50,7 +50,12 @@ def routes() -> APIRouter:
         )
         sheet = StatePage(
             MENU.name,
-            (_build_channel_table(lines), _build_route_table(site, routes), _build_log_table(site)),
+            (
+                _build_channel_table(lines),
+                _build_log_table(site),
+                _build_schedule_table(site),
+                _build_route_table(site, routes),
+            ),
             verdict,
             "bad" if bad or not lines else "good",
         )
@@ -156,10 +161,53 @@ def _build_route_table(site: Console, routes: Mapping[str, RouteSettings]) -> Ta
 
 
 def _build_log_table(site: Console) -> TableSection:
-    notifications = site.store.search(Notification, DocumentFilter(), SHOWN).items
-    rows = [
+    """Return the latest notifications that are no longer waiting, latest first."""
+    ended = DocumentFilter({"outcome": tuple(OUTCOMES.keys() - {"pending"})})
+    notifications = site.store.search(Notification, ended, SHOWN).items
+    latest = sorted(
+        notifications, key=lambda sent: (sent.outcome != "suppressed", sent.sent_at or sent.due)
+    )
+    heads = (
+        Phrase("Sent, or given up"),
+        Phrase("State"),
+        Phrase("Channel"),
+        Phrase("Incident"),
+        Phrase("Attempts"),
+    )
+    return TableSection(
+        Phrase("Latest notifications"),
+        heads,
+        _build_notification_rows(site, latest[::-1]),
+        Phrase("No notifications yet."),
+    )
+
+
+def _build_schedule_table(site: Console) -> TableSection:
+    """Return the notifications that are still to be sent, soonest first."""
+    waiting = site.store.search(
+        Notification, DocumentFilter({"outcome": ("pending",)}), SHOWN, order="time"
+    ).items
+    heads = (
+        Phrase("Due"),
+        Phrase("State"),
+        Phrase("Channel"),
+        Phrase("Incident"),
+        Phrase("Attempts"),
+    )
+    return TableSection(
+        Phrase("Scheduled notifications"),
+        heads,
+        _build_notification_rows(site, waiting),
+        Phrase("None: nothing is waiting to be sent."),
+    )
+
+
+def _build_notification_rows(
+    site: Console, notifications: Iterable[Notification]
+) -> list[list[TableCell]]:
+    return [
         [
-            TableCell(notification.due),
+            TableCell(notification.sent_at or notification.due),
             TableCell(OUTCOMES[notification.outcome][0], tone=OUTCOMES[notification.outcome][1]),
             TableCell(notification.channel, code=True),
             TableCell(
@@ -172,13 +220,3 @@ def _build_log_table(site: Console) -> TableSection:
         ]
         for notification in notifications
     ]
-    heads = (
-        Phrase("Due"),
-        Phrase("State"),
-        Phrase("Channel"),
-        Phrase("Incident"),
-        Phrase("Attempts"),
-    )
-    return TableSection(
-        Phrase("Latest notifications"), heads, rows, Phrase("No notifications yet.")
-    )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Annotated
 from urllib.parse import quote_plus
 
@@ -18,10 +19,29 @@ from alerts.coverage.report import CoverageReader
 from alerts.web.dependencies import Console, require_permission
 from alerts.web.templating import MenuEntry, StatePage, TableCell, TableSection, Tone
 from ullage.phrase import Phrase
-from ullage.records.heartbeat import DAY_HOURS, FIRST_READING, SEEN, WHY
+from ullage.records.heartbeat import DAY_HOURS, FIRST_READING, SEEN, UNHEARD, WHY
 
 MENU = MenuEntry("/sites", Phrase("Sites"), "coverage.read", "proof", 2)
 WEEK = timedelta(days=7)
+REMEDIES: Mapping[str, Phrase] = {
+    UNHEARD: Phrase("check that crawl runs on its host: `ullage status`"),
+    "f": Phrase("correct its file in `sites.d`; `ullage check` names the fault"),
+    "n": Phrase("wait for its first visit; `ullage sites` says when"),
+    "e": Phrase("restore the network of crawl's host, or its proxy"),
+    "p": Phrase("raise `revisit_seconds` in its file; `ullage sites` says what waits"),
+    "u": Phrase("wait a day; if it moved, correct `start`; if it is gone, pause it"),
+    "b": Phrase(
+        "raise `delay_seconds` and `revisit_seconds` in its file, or ask the owner named there"
+    ),
+    "r": Phrase("robots.txt is obeyed; ask the owner named in its file"),
+    "l": Phrase("a person logs in again and stores the session in `keys/session/NAME`"),
+    "y": Phrase("`ullage sites try SITE`, then correct `start` or `[options]`"),
+    "m": Phrase("`ullage sites` names what was skipped or waits"),
+    "a": Phrase("wait; `ullage sites` says how many pages are left"),
+    "x": Phrase("the owner named in its file sets `expires` again"),
+    "w": Phrase("load the customer list: `ullage watchlist load`"),
+}
+"""What to do about each reason of `WHY`."""
 
 
 def routes() -> APIRouter:
@@ -48,9 +68,11 @@ def routes() -> APIRouter:
             ),
             note=Phrase("as reported by crawl each hour; select a name to see its week"),
         )
+        unread = [row for row in rows if has_gap(row.level_now)]
+        sections = (_build_repair_table(unread), section) if unread else (section,)
         verdict, tone = _verdict(rows, monitoring_status(site.store, now))
         return site.page(
-            "state.html", sheet=StatePage(MENU.name, (section,), verdict if rows else None, tone)
+            "state.html", sheet=StatePage(MENU.name, sections, verdict if rows else None, tone)
         )
 
     return router
@@ -99,17 +121,56 @@ def _verdict(rows: Sequence[SiteCoverage], status: MonitoringStatus) -> tuple[Ph
     return text, tone
 
 
+def _build_repair_table(rows: Sequence[SiteCoverage]) -> TableSection:
+    """Return the sites that are not read, with the cause, since when, and what to do."""
+    heads = (Phrase("Site"), Phrase("Cause"), Phrase("Not read since"), Phrase("What to do"))
+    return TableSection(
+        Phrase("What needs to be done"),
+        heads,
+        [
+            [
+                TableCell(row.site),
+                _state(row),
+                TableCell(_find_gap_start(row)),
+                TableCell(tuple(REMEDIES[letter] for letter in _find_causes(row))),
+            ]
+            for row in rows
+        ],
+        Phrase("Nothing."),
+        note=Phrase("the console cannot change what crawl reads; run commands on crawl's host"),
+        more=Phrase(
+            "Try a site now: `ullage sites try SITE`. Pause it: set `enabled = false` in"
+            " `sites.d/SITE.toml`; crawl follows at its next round, and the coverage report says"
+            " that the site was switched off."
+        ),
+    )
+
+
+def _find_causes(row: SiteCoverage) -> str:
+    """Return the letters of the reasons why a site is not read at present."""
+    last = row.last_assessed
+    letters = row.pending[-1:] if row.is_blind_now else "".join(last.why) if last else ""
+    return letters or UNHEARD
+
+
+def _find_gap_start(row: SiteCoverage) -> datetime | Phrase:
+    """Return since when a site has not been read without a break, as far as the week shows."""
+    unread = list(takewhile(lambda cell: not cell.seen or cell.has_gap, reversed(row.cells)))
+    blind = [cell.at for cell in unread if cell.has_gap]
+    return blind[-1] if blind else Phrase("in the last minutes")
+
+
 def _state(row: SiteCoverage) -> TableCell:
     """Return how a site stands at present, with the reason where it is not read.
 
     A site that is not watched shows why. Without hours to judge it says "not assessed yet" or "not
     scheduled".
     """
-    level, last = row.level_now, row.last_assessed
+    level = row.level_now
     if row.unwatched:
         return TableCell(Phrase(row.unwatched), tone="unsure")
     if has_gap(level):
-        letters = row.pending[-1:] if row.is_blind_now else last.why if last else ""
+        letters = _find_causes(row)
         return TableCell(
             tuple(Phrase(WHY[letter]) for letter in letters),
             tone="unsure" if letters == FIRST_READING else "bad",
