@@ -485,9 +485,10 @@ class Contents:
     def _classify_by_bytes(
         self, data: Bytes, start: Places, end: Places, content: Numbers, separator: bytes
     ) -> Flags:
-        """Set the `content` of cells that their bytes alone classify, also inside quotes.
+        """Set in place the `content` of cells that their bytes alone classify, also inside quotes.
 
-        Returns which of them are names: bool[n].
+        Of names in quotes, `start` and `end` are moved inside these, in place too. Returns which
+        cells are names: bool[n].
         """
         first, last = data.take(start), data.take(end - 1)
         is_quoted = (

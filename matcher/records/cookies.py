@@ -202,9 +202,11 @@ class CookieFinder:
         self.tenants = sites.tenants
 
     def find(self, hosts: Hosts) -> list[Cookie]:
-        """Return every session cookie that is written beside one of `hosts`, in order of place.
+        """Return every cookie that is written beside one of `hosts`, in order of place.
 
-        `hosts` are a tenant's own. Text that was used for one host is not used for another.
+        `hosts` are a tenant's own. Text that was used for one host is not used for another. `opens`
+        of a cookie says whether it signs somebody in. Returns [] at once for a text without a word
+        such as "cookie".
         """
         raw = hosts.raw
         if not any(sign in raw for sign in SIGNS):

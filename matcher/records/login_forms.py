@@ -477,7 +477,10 @@ def find_object_starts(raw: bytes, low: int, place: int) -> Iterator[int]:
 
 
 def find_object_ends(raw: bytes, place: int, high: int) -> Iterator[int]:
-    """Yield the ends of the objects that are open at `place`, the innermost first."""
+    """Yield the ends of the objects that are open at `place`, the innermost first.
+
+    Searches on to `high`, over at most MOST_BRACES (256) braces.
+    """
     depth = 0
     for brace in islice(BRACE.finditer(raw, place, high), MOST_BRACES):
         depth += 1 if brace[0] == b"{" else -1

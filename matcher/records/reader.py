@@ -431,9 +431,9 @@ class ShapeReader:
         )
 
     def read(self, shape: RowShape, *, offer: bool = False) -> ShapeDescription:
-        """Return the field label of each cell in rows of this shape.
+        """Return what rows of this shape hold: the field label of each cell, and the skeleton.
 
-        If the text is an `offer`, words in cells do not name a field.
+        Computed one time per shape. If the text is an `offer`, words in cells do not name a field.
         """
         description = self._read.get((shape, offer))
         if description is None:

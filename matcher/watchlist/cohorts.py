@@ -387,9 +387,10 @@ def _refuse(path: Path, lines: Sequence[int], column: str, faults: dict[int, str
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write the recorded file, durably, for its owner alone.
+    """Write the recorded file, durably, for its owner alone (mode 0600).
 
-    Raises `ConfigError` if a file of that name exists.
+    Raises `ConfigError` if a file of that name exists, which stays as it is, or if it cannot be
+    written.
     """
     try:
         write_new(content, path)

@@ -173,9 +173,10 @@ def erasure_path(list_path: Path) -> Path:
 
 
 def read_erased(list_path: Path, key: bytes, list_sha256: str) -> Amended:
-    """Return the new digests of a list's chunks.
+    """Return the new digests of a list's chunks that an erasure changed, by chunk number.
 
-    They are empty if the file belongs to a former list. Raises `CorruptError` if it is damaged.
+    The result is empty if nothing was erased, or if the file belongs to a former list. Raises
+    `CorruptError` if it is damaged.
     """
     path = erasure_path(list_path)
     try:

@@ -184,7 +184,9 @@ class Source:
     def _choose_columns(self, path: Path, header: Sequence[str]) -> list[int]:
         """Return the numbers of the columns to read.
 
-        Raises `ConfigError` if the reference or every identifier is missing.
+        The names of the others are stored in `suggestions` or `unread`. Raises `ConfigError` if a
+        mapped column, the reference or every identifier is missing, or a column of --witness is
+        missing or ambiguous.
         """
         if self.long:
             return [self._place(path, header, name) for name in self.long]

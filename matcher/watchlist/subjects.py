@@ -110,9 +110,10 @@ def _lines(handles: Tags, references: Texts) -> bytes:
 
 
 def resolve(path: Path, keys: KeyStore, tenant: str, wanted: Iterable[str]) -> dict[str, str]:
-    """Return the references of the `wanted` pseudonyms (hex) that are in `path`.
+    """Return the references of the `wanted` pseudonyms (hex); those that `path` lacks are missing.
 
-    Raises `CorruptError` unless the file is complete.
+    The whole file is decrypted. Raises `CorruptError` unless it is complete, and `ConfigError` if
+    it cannot be read here.
     """
     handles, references = set(wanted), {}
     for _, plain in _decrypt(path, keys, tenant):

@@ -187,10 +187,11 @@ def key_id(name: str, public: X25519PublicKey) -> str:
 
 
 def make_officer(folder: Path, name: str, passphrase: str) -> tuple[Path, Path]:
-    """Create a key pair in `folder`: NAME.pem for the officer, NAME.pub for match.
+    """Create a key pair in `folder`, NAME.pem for the officer and NAME.pub for match; return both.
 
     NAME.pub includes its check value. Raises ConfigError if the passphrase is shorter than 12
-    characters, or if a file exists; nothing is overwritten.
+    characters, or if a file exists; nothing is overwritten. If only NAME.pub exists, a new NAME.pem
+    remains.
     """
     if len(passphrase) < SHORTEST_PASSPHRASE:
         raise ConfigError(f"the passphrase must have at least {SHORTEST_PASSPHRASE} characters")

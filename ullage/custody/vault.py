@@ -136,7 +136,10 @@ class Vault:
         return sum(path.stat().st_size for path in self.root.glob(f"*/*{SUFFIX}"))
 
     def find(self, finding: str) -> VaultItem:
-        """Return the stored evidence of `finding`. Raises ConfigError if there is none."""
+        """Return the stored evidence of `finding`; only its header line is read.
+
+        Raises ConfigError if there is none, and CorruptError if it is damaged.
+        """
         paths = list(self.root.glob(f"*/{finding}{SUFFIX}")) if NAME.fullmatch(finding) else []
         if not paths:
             raise ConfigError("no evidence of that finding: see `ullage evidence list`")

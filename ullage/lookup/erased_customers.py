@@ -73,7 +73,8 @@ class Tombstones:
     def add(self, mark: str, now: datetime) -> None:
         """Store durably that the customer or tenant with this keyed `mark` was erased at `now`.
 
-        If the mark exists already, its time is replaced.
+        If the mark exists already, the later of the two times stays. Raises CorruptError if the
+        file is damaged; nothing is written then.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with wait_for_lock(self.path.parent):

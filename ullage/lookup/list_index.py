@@ -178,7 +178,7 @@ class VerifiedList:
         return bool(self.find_pseudonyms(tag))
 
     def find_pseudonyms(self, tag: bytes) -> frozenset[bytes]:
-        """Return the pseudonyms (16 bytes) of a value's index tag.
+        """Return the pseudonyms (16 bytes) of a value's index tag; empty if it is not enrolled.
 
         Raises CorruptError if the list is damaged there.
         """

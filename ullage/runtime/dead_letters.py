@@ -157,8 +157,9 @@ class ReplayReport:
 def replay(bus: Bus, opener: SealOpener) -> ReplayReport:
     """Append the original record of each waiting dead letter to its topic; return the counts.
 
-    A letter that cannot be opened, or was replayed too often, is counted by reason. Each letter is
-    replayed at most one time; letters that arrive meanwhile wait for the next call.
+    A letter that cannot be opened, or was replayed too often, is counted by reason; no later call
+    tries it again. Each letter is replayed and then committed, so after a crash the last one may be
+    replayed twice. Letters that arrive meanwhile wait for the next call.
     """
     subscription = bus.subscribe(DEAD_LETTERS, REPLAY_GROUP)
     publishers: dict[str, Publisher] = {}

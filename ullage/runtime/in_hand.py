@@ -260,7 +260,10 @@ class InHand:
         self._say()
 
     def forget(self, record: Record) -> None:
-        """Remove all suspicion of a handled record and of the earlier records of its partition."""
+        """Remove all suspicion of a handled record, on disk too.
+
+        Suspect spans that end with it or earlier in its partition are removed as well.
+        """
         with wait_for_lock(self._lock):
             self._reread()
             self._suspects = [

@@ -96,7 +96,10 @@ class Verifier:
         self._reload_at = self.monotonic() + RELOAD_SECONDS
 
     def refresh(self, *, now: bool = False) -> None:
-        """Read the public keys again if that is due, or at once with `now`."""
+        """Read the public keys again if RELOAD_SECONDS have passed, or at once with `now`.
+
+        `known` is replaced only if other signers are there than before.
+        """
         if now or self.monotonic() >= self._reload_at:
             self._reload_at = self.monotonic() + RELOAD_SECONDS
             if (loaded := self.load()).keys() != self.known.keys():

@@ -89,7 +89,11 @@ class KafkaBus:
             self._readers.clear()
 
     def _ensure_topic(self, topic: str) -> None:
-        """Create a missing topic if the URL allows it; raises ConfigError otherwise."""
+        """Create a missing topic if the URL allows it; raises ConfigError otherwise.
+
+        The brokers are asked one time per topic and process. Raises ConfigError too if they refuse
+        this user, UnavailableError if none answers.
+        """
         name = self._address.topic(topic)
         with self._lock, kafka_errors(f"topic {name}"):
             if topic in self._there:
