@@ -29,7 +29,7 @@ FIELDS = frozenset(
     event level timestamp role site tenant topic group offset partition reason error wait seconds
     count captures edited gone findings incidents matches pages pid port host version path line
     column kind kinds key_id epoch action status attempts exit_code bytes repeated platform severity
-    state lag records part parts signal year request _dropped
+    state lag records part parts signal day year origin request _dropped
     """.split()
 )
 EVENT = re.compile(r"[a-z][a-z0-9_]{0,63}")

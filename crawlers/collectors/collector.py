@@ -239,7 +239,7 @@ class Runner:
 
     def _refuse(self, channel: str, reason: str, count: int = 1) -> None:
         self.metrics.refused.labels(reason).inc(count)
-        log.get("collect").warning("message_refused", site=channel, reason=reason, messages=count)
+        log.get("collect").warning("message_refused", site=channel, reason=reason, count=count)
 
     def _count_files(self, messages: Iterable[ChatMessage]) -> None:
         for message in messages:

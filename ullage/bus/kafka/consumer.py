@@ -232,7 +232,7 @@ class KafkaSubscription:
                 "commit_void",
                 topic=self._topic,
                 partition=record.partition,
-                reason="another has it now",
+                reason="another process reads it",
             )
             return
         if position <= self._committed[partition]:
