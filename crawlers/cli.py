@@ -400,9 +400,11 @@ def _reached(word: str | None) -> str:
     not visited.
     """
     if word is None:
-        raise UnavailableError("was not visited: the time limit for all sites was reached")
+        raise UnavailableError(
+            "was not visited, because the time for all sites was over: run `ullage check` again"
+        )
     if word:
-        raise UnavailableError(f"{word}: {MEANING[word]}")
+        raise UnavailableError(f"{word}: {MEANING[word]}; look with `ullage sites try NAME`")
     return "answers"
 
 

@@ -40,6 +40,7 @@ DISK_BYTES = 64 << 20
 """Of its profile, which is in memory."""
 SHARED_BYTES = 256 << 20
 LONGEST_MESSAGE = 64 << 20
+EXITED = "crawl.browser: it has exited: give this host more memory if that comes again"
 CAGE = "bwrap"
 HOME = "/tmp"  # noqa: S108 - in the cage, in memory
 READS = ("/usr/lib", "/usr/lib64", "/usr/share/fonts", "/usr/share/fontconfig", "/etc/fonts")
@@ -88,7 +89,7 @@ class Browser:
         rejects the call.
         """
         if self._reading.done() or self._process.stdin is None:
-            raise BrowserError("crawl.browser: the browser has exited")
+            raise BrowserError(EXITED)
         number = next(self._numbers)
         message = {
             "id": number,
@@ -102,11 +103,13 @@ class Browser:
             await self._process.stdin.drain()
             reply = await answer
         except ConnectionError:
-            raise BrowserError("crawl.browser: the browser has exited") from None
+            raise BrowserError(EXITED) from None
         finally:
             del self._answers[number]
         if "error" in reply:
-            raise BrowserError(f"the browser rejects {method}")
+            raise BrowserError(
+                f"crawl.browser: it rejects {method}: install another version of chromium"
+            )
         result: dict[str, Any] = reply["result"]
         return result
 
@@ -131,7 +134,7 @@ class Browser:
                     )
         for answer in self._answers.values():
             if not answer.done():
-                answer.set_exception(BrowserError("crawl.browser: the browser has exited"))
+                answer.set_exception(BrowserError(EXITED))
         self.on_event("Inspector.detached", "", {})
 
     async def close(self) -> None:
@@ -169,8 +172,8 @@ async def start_browser(program: Path) -> AsyncIterator[Browser]:
                 await browser.call("Browser.getVersion")
         except (TimeoutError, BrowserError):
             raise BrowserError(
-                f"crawl.browser: {program} does not start in its sandbox: is this user"
-                " allowed to create user namespaces?"
+                f"crawl.browser: {program} does not start in its sandbox: allow this user to"
+                " create user namespaces"
             ) from None
         yield browser
     finally:

@@ -253,7 +253,9 @@ class _Pieces:
         """
         got = self.connection.recv(min(most, PIECE))
         if not got:
-            raise UnavailableError("the other side disconnected before its request was complete")
+            raise UnavailableError(
+                "the other side disconnected before its request was complete: send it again"
+            )
         self.size += len(got)
         if self.size < SLOWEST * (self.clock.monotonic() - self.began - GRACE_SECONDS):
             raise RecordError(

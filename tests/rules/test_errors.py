@@ -24,6 +24,8 @@ MAX_LENGTH = 250
 CODED = {"RecordError", "BlindError", "MatrixError", "Halt", "ProblemError"}
 """Errors whose message may be a word of a closed list, which other text explains."""
 CODE = re.compile(r"[a-z]+(_[a-z]+)*")
+CURED = ("crawlers/", "matcher/", "ullage/")
+"""Packages whose errors say what to do even if the work is tried again."""
 UNSEEN: Mapping[str, str] = {
     "DamagedFileError": "the spool sets the file aside and goes on",
     "FullError": "the client is told when to come again",
@@ -62,7 +64,7 @@ VERBS = (
     "link load log look make map mark merge move name narrow open pass pick propose put "
     "raise read rebuild record refuse reload remove rename renew repeat replace report "
     "request resend resolve restart restore review revoke rotate run save search see select "
-    "send set shorten sign sort split start stop store sync take try turn undo unpack unset "
+    "send set shorten sign sort split start stop store sync take try turn type undo unpack unset "
     "upgrade upload use wait withdraw work write "
 ).split()
 CURE = re.compile(
@@ -118,7 +120,7 @@ def find_faults(error: Raised) -> Iterator[str]:
     if not PLACE.search(text) and not error.members and error.kind.__name__ not in PLACED_BY_CALLER:
         yield "names neither value nor place"
     if (
-        error.kind.action is not Action.RETRY
+        (error.kind.action is not Action.RETRY or error.place.startswith(CURED))
         and error.kind.__name__ not in UNSEEN
         and not CURE.search(FIELD.sub("it", text))
         and not PASSED_ON.fullmatch(text)

@@ -90,14 +90,18 @@ def test_bytes_go_to_standard_output_without_a_file(monkeypatch, tmp_path, file)
         (
             OSError(28, "No space left on device", "/a/b"),
             "",
-            "/a/b cannot be read or written (No space left on device)",
+            "/a/b cannot be read or written (No space left on device): check the disk and its room",
         ),
         (
             OSError(28, "No space left on device", "/a/b"),
-            "the spool",
-            "the spool cannot be read or written (No space left on device)",
+            "bus",
+            "bus cannot be read or written (No space left on device): check the disk and its room",
         ),
-        (TimeoutError(), "", "the disk cannot be read or written (TimeoutError)"),
+        (
+            TimeoutError(),
+            "",
+            "the disk cannot be read or written (TimeoutError): check the disk and its room",
+        ),
     ],
 )
 def test_disk_error_names_place_and_reason_in_one_line(error, what, says):

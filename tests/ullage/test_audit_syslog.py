@@ -271,6 +271,7 @@ def test_check_status_and_readyz_name_an_unresponsive_receiver(receiver, data, m
             " entries" in read_check(context)
         )
     refused = f"audit log receiver 127.0.0.1:{receiver.port} does not respond (Connection refused)"
+    refused += ": check that it runs"
     assert f"FAULT  audit log receiver: {refused}" in read_check(context)
     monkeypatch.setattr(service, "stop_on_signals", lambda _stop: None)
     with service.running("match", CollectorRegistry(), port, context) as stop:

@@ -275,7 +275,8 @@ def test_each_tls_rejection_is_one_line_and_a_renewed_file_is_used(
 
 def test_other_tls_errors_are_transient(folder: Path) -> None:
     with pytest.raises(
-        UnavailableError, match=r"is it ready, and does that port speak TLS, as bus\.url says"
+        UnavailableError,
+        match=r"that it is ready, and that the port speaks TLS, as bus\.url says",
     ):
         trust(folder).reject("server", ssl.SSLEOFError(), "h")
 

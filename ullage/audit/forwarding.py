@@ -76,7 +76,11 @@ def find_chains(root: Path) -> list[str]:
 
 
 def count_waiting(root: Path) -> int:
-    """Count undelivered entries, over all chains that this user may read."""
+    """Count undelivered entries, over all chains that this user may read.
+
+    A chain whose head is missing or damaged counts as 0. Raises CorruptError if another version
+    wrote the file of what was delivered.
+    """
     delivered, waiting = read_state(root).delivered, 0
     for chain in find_chains(root):
         with contextlib.suppress(OSError):
@@ -217,7 +221,9 @@ class AuditForwarder:
         is_acknowledged = self._connection.is_acknowledged()
         if self._in_flight and not is_acknowledged:
             if self.clock.monotonic() - self._sent_at > ACKNOWLEDGE_SECONDS:
-                raise UnavailableError(f"{self.receiver.where} accepts nothing")
+                raise UnavailableError(
+                    f"{self.receiver.where} accepts nothing: check that it runs and has room"
+                )
             return
         state = read_state(self.root)
         delivered, self._in_flight = {**state.delivered, **self._in_flight}, {}

@@ -75,7 +75,7 @@ class Receiver:
             self.trust.reject(self.where, error, self.host)
         except OSError as error:
             raise UnavailableError(
-                f"{self.where} does not respond ({error.strerror or error})"
+                f"{self.where} does not respond ({error.strerror or error}): check that it runs"
             ) from None
 
 

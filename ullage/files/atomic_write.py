@@ -80,7 +80,8 @@ def disk_errors(what: str = "", only: Collection[int] = ()) -> Iterator[None]:
             raise
         named = what or error.filename or "the disk"
         raise UnavailableError(
-            f"{named} cannot be read or written ({error.strerror or type(error).__name__})"
+            f"{named} cannot be read or written ({error.strerror or type(error).__name__}):"
+            " check the disk and its room"
         ) from error
 
 

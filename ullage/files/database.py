@@ -86,6 +86,7 @@ IS_IT_HERE = (
     "see what `ullage check` says of it; if it says ok, the backup's disk is at fault: use"
     " another one"
 )
+CHECK_DISK = "check the disk and its room"
 GO_ON = (
     "restore it from a copy with all files beside it, or remove {name}.commits to go on"
     " without them"
@@ -111,12 +112,14 @@ def sqlite_errors(path: Path) -> Iterator[None]:
         if getattr(error, "extendedresult", 0) in BAD_PAGES:
             raise damage_error(path) from error
         raise UnavailableError(
-            f"{path} cannot be read or written ({type(error).__name__})"
+            f"{path} cannot be read or written ({type(error).__name__}): {CHECK_DISK}"
         ) from error
     except OSError as error:
         if isinstance(error, PermissionError):  # no wait mends that
             raise
-        raise UnavailableError(f"{path} cannot be read or written ({error.strerror})") from error
+        raise UnavailableError(
+            f"{path} cannot be read or written ({error.strerror}): {CHECK_DISK}"
+        ) from error
 
 
 def damage_error(
@@ -190,7 +193,9 @@ def open_database(
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
-        raise UnavailableError(f"{path.parent} cannot be created ({error.strerror})") from error
+        raise UnavailableError(
+            f"{path.parent} cannot be created ({error.strerror}): {CHECK_DISK}"
+        ) from error
     _register_checksum_vfs()
     # One at a time: SQLite does not wait for whoever else is switching to WAL.
     with sqlite_errors(path), wait_for_lock(path.parent), contextlib.ExitStack() as undo:
@@ -285,7 +290,7 @@ def _copy_pages(source: apsw.Connection, copy: apsw.Connection) -> None:
             raise
         why = "its disk is full" if isinstance(error, apsw.FullError) else type(error).__name__
         raise UnavailableError(
-            f"{source.filename} cannot be copied to {copy.filename} ({why})"
+            f"{source.filename} cannot be copied to {copy.filename} ({why}): {CHECK_DISK}"
         ) from error
 
 

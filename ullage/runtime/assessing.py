@@ -126,7 +126,9 @@ def _read_bytes(file: RawIOBase, size: int) -> bytes:
     while view:
         got = file.readinto(view)
         if not got:
-            raise UnavailableError(f"{NAME}: the other side closed the connection")
+            raise UnavailableError(
+                f"{NAME}: the other side closed the connection: send the file again"
+            )
         view = view[got:]
     return bytes(content)
 

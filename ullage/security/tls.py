@@ -239,7 +239,8 @@ class Trust:
                 raise ConfigError(str(cause)) from None
         why = f"it aborts the TLS handshake ({type(error).__name__})"
         raise UnavailableError(
-            f"{where}: {why}: is it ready, and does that port speak TLS, as {self.knob} says?"
+            f"{where}: {why}: check that it is ready, and that the port speaks TLS,"
+            f" as {self.knob} says"
         ) from None
 
     def _explain_distrust(self, code: int, host: str) -> str:

@@ -45,6 +45,7 @@ service returns. A dead member is noticed by its heartbeat.
 """
 LOGIN_REFUSED = "Kafka rejects user or password: see the file that credentials= in bus.url names"
 NO_BROKER = "this is not a Kafka broker: see host and port in bus.url"
+SEE_BROKERS = "check that its brokers run, and that bus.url names them"
 SEE_PLAN = "`ullage check --plan` prints the rules that it needs"
 
 
@@ -74,7 +75,9 @@ def kafka_errors(what: str) -> Iterator[None]:
     except errors.KafkaConfigurationError as error:
         raise ConfigError(f"bus.url: the Kafka client cannot use it: {error}") from None
     except (errors.KafkaError, OSError) as error:
-        raise UnavailableError(f"{what}: Kafka does not respond ({type(error).__name__})") from None
+        raise UnavailableError(
+            f"{what}: Kafka does not respond ({type(error).__name__}): {SEE_BROKERS}"
+        ) from None
 
 
 def client_settings(address: KafkaAddress) -> dict[str, Any]:
@@ -158,18 +161,20 @@ def _greet(server: str, client: dict[str, Any], trust: Trust | None) -> None:
         raise ConfigError(f"{what}: {NO_BROKER}") from None
     except TimeoutError:
         raise UnavailableError(
-            f"{what}: Kafka does not respond within {REACH_SECONDS:.0f} s"
+            f"{what}: Kafka does not respond within {REACH_SECONDS:.0f} s: {SEE_BROKERS}"
         ) from None
     except ssl.SSLError as error:
         assert trust is not None
         trust.reject(what, error, host)
     except socket.gaierror:
         raise UnavailableError(
-            f"{what}: Kafka does not respond (this machine cannot resolve the host's name)"
+            f"{what}: Kafka does not respond (this machine cannot resolve the host's name):"
+            " correct it in bus.url, or see the name server"
         ) from None
     except OSError as error:
         raise UnavailableError(
-            f"{what}: Kafka does not respond ({error.strerror or type(error).__name__})"
+            f"{what}: Kafka does not respond ({error.strerror or type(error).__name__}):"
+            f" {SEE_BROKERS}"
         ) from None
 
 
@@ -207,7 +212,8 @@ def _start_tls(
 def _ask(connection: socket.socket, number: int, words: bytes, what: str) -> bytes:
     """Send request `number` with the body `words`, and return the answer without its header.
 
-    Raises ConfigError if the port speaks TLS or no Kafka.
+    Raises ConfigError if the port speaks TLS or no Kafka, and UnavailableError or OSError if the
+    connection ends.
     """
     head = struct.pack(">hhih", number, int(number == SASL_HANDSHAKE), 1, -1)
     connection.sendall(struct.pack(">i", len(head) + len(words)) + head + words)
