@@ -330,7 +330,9 @@ class ElasticsearchStore:
     ) -> DocumentPage[D]:
         """Return a page of documents; see `IncidentStore.search`.
 
-        The page mark is the position of the last item, so the server needs no state to continue.
+        A page has 1 to MAX_PAGE documents, whatever `limit` says. The page mark is the position of
+        the last item, so the server needs no state to continue. Raises QueryError for an invalid
+        mark.
         """
         size = max(1, min(limit, MAX_PAGE))
         request: dict[str, Any] = {

@@ -120,7 +120,10 @@ def parse_literal(host: str) -> list[Address]:
 
 
 async def is_external(host: str, seconds: float) -> bool:
-    """Return whether a name or address is outside of the organization, as far as can be told."""
+    """Return whether a name or address is outside of the organization, as far as can be told.
+
+    A name that cannot be resolved within `seconds` counts as outside, unless it looks internal.
+    """
     if is_internal_name(host):
         return False
     try:

@@ -282,13 +282,15 @@ def count_entries(parsed: PageContent) -> int:
 
 
 def classify_page(leased: PageLease, response: Response, parsed: PageContent, site: Site) -> str:
-    """Return the outcome of a parsed page: `ok`, `blocked`, `login`, or that of an empty list.
+    """Return the outcome of a parsed page: `ok`, or why it could not be read.
 
-    An empty list is `layout` if it had entries before, and `empty` if it never had: a site whose
-    file is wrong, or that shows guests an empty list, is unreadable from the first day. Only a
-    site's own file can say that an empty list is valid. A blank response is what a broken program
-    leaves, and counts as empty. A page that redirects by a meta refresh is `redirects` and not
-    followed, since anybody may write one in a paste.
+    It is `gone` if the page says so, that of `classify_file` for a file, and `empty` for a blank
+    item. A list is `login` if it lacks the mark of the session. A page without entries and links
+    may be a gate (`blocked`, `login`, `redirects`) or need scripts. A thread without posts is
+    `layout` on its first page and `ok` on a later one. An empty list is `layout` if it had entries
+    before, and `empty` if it never had: a site whose file is wrong, or that shows guests an empty
+    list, is unreadable from the first day. Only a site's own file can say that an empty list is
+    valid. A redirect by a meta refresh is not followed, since anybody may write one in a paste.
     """
     role, is_blank = leased.page.role, not response.body.strip()
     if parsed.gone or PARENT in leased.page.facts:
