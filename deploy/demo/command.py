@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from deploy.demo import backend, check, drive, plant, security_team
+from deploy.demo import backend, check, drive, plant, security_team, victims
 from deploy.demo.backend import Backend
 from deploy.local import programs
 from deploy.local.matrix_room import matrix_room
@@ -121,6 +121,11 @@ def _whole_product(context: Context, console: Console, on: Backend, *, once: boo
         )
         for role in ROLES:
             _step(progress, role, partial(ullage, role, "--once"))
+        statement = _step(
+            progress,
+            "state a source from the victims of fraud alone",
+            partial(victims.state_source, ullage, plan.customers, context.clock.now().date()),
+        )
         incidents = [
             json.loads(line)
             for line in ullage("incidents", "list", "--json", "--limit", "500").splitlines()
@@ -136,6 +141,7 @@ def _whole_product(context: Context, console: Console, on: Backend, *, once: boo
         console.print(f"         on {parts.name}")
         _complain(security_team.faults(team.received, key, incidents, page), console)
         security_team.show(team.received, console)
+        _show_source(statement, ullage, console)
         if not once:
             _serve(ullage, console)
 
@@ -210,6 +216,14 @@ def _complain(faults: Iterable[str], console: Console) -> None:
         raise UllageError(
             "`ullage demo` found something other than it planted: see the lines above"
         )
+
+
+def _show_source(statement: dict[str, Any], ullage: drive.Ullage, console: Console) -> None:
+    """Print whose leak the victims show; raise UllageError if it is not the planted one."""
+    _complain(victims.faults(statement), console)
+    stated, shown_by = victims.describe(statement, ullage.data)
+    console.print(f"[green]source:[/] {stated}", highlight=False)
+    console.print(f"         {shown_by}", highlight=False, soft_wrap=True)
 
 
 def _serve(ullage: drive.Ullage, console: Console) -> None:

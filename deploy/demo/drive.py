@@ -82,6 +82,8 @@ owner = "the demo"
 expires = 2099-12-31
 """
 ACCOUNT = "reader"
+PERSON = "demo"
+"""The account of the person who looks at the console."""
 CHAT_SECONDS = 120.0
 """The time limit for reading the whole chat, even on a busy machine."""
 SECONDS_APART = 2
@@ -191,7 +193,7 @@ def configure(ullage: Ullage, plan: Plan, parts: Parts, port: int, more: str = "
 
 def add_account(ullage: Ullage) -> tuple[str, str]:
     """Create an account with every role that one person may have; return name and password."""
-    name, password = "demo", "-".join(secrets.token_hex(3) for _ in range(3))
+    name, password = PERSON, "-".join(secrets.token_hex(3) for _ in range(3))
     roles = [word for role in ("lead", "dpo", "operator") for word in ("--role", role)]
     ullage(
         "user",

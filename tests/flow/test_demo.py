@@ -42,11 +42,19 @@ def demo(tmp_path: Path, site_programs: Path, *words: str) -> str:
 
 
 def check_output(printed: str) -> None:
-    """Check that everything that was planted was found, once, and that somebody was notified."""
+    """Check that everything that was planted was found, once, that somebody was notified, and that
+    a source was stated from victims alone.
+    """
     assert printed.startswith("This takes about half a minute."), printed
     assert "none lost, none double, none false" in printed, printed
     assert re.search(
         r"notified: +\d signed messages? to a webhook on loopback about [1-9]\d* incidents", printed
+    ), printed
+    assert re.search(
+        r"source: from 60 victims of fraud alone, without any post: (named|indication):"
+        r" partner-1 \(Demo Loan Partner\), probability 0\.9\d\d\n"
+        r" +`ullage --data \S+ source --tenant spruce-bank --purpose .+ --names --by demo`\n",
+        printed,
     ), printed
     assert "Traceback" not in printed, printed
 
