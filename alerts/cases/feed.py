@@ -330,7 +330,7 @@ def event_of(fact: Document) -> IncidentEvent:
             "grew",
             fact.tenant,
             fact.incident,
-            fact.folded_at,
+            fact.grouped_at,
             "",
             "first finding" if is_first else "",
         )

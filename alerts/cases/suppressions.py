@@ -333,7 +333,7 @@ def find_covering(
 
     None if a sighting is not covered or contains a honeytoken, or if there are no sightings.
     """
-    if not sightings or any(sighting.canaries for sighting in sightings):
+    if not sightings or any(sighting.honeytokens for sighting in sightings):
         return None
     covered = [
         next((suppression for suppression in fitting if _covers(suppression, sighting)), None)

@@ -38,7 +38,7 @@ from alerts.records.sighting import Traits
 from alerts.store import IncidentStore
 from alerts.store.queries import UNDECIDED, statuses
 from ullage.guard import DetectorFault, FaultGuard
-from ullage.records import Bait, Claims, Finding
+from ullage.records import Claims, Finding, Honeytoken
 from ullage.records.counts import combine_copies
 from ullage.settings import Tenant
 from ullage.verdict import Crowd, Reason, StepConditions, VerdictFacts, VerdictRules, judge
@@ -178,7 +178,7 @@ class Counts:
 
 
 def build_sighting(
-    finding: Finding, where: Placement, replay: Replay, traits: Traits | None, folded_at: datetime
+    finding: Finding, where: Placement, replay: Replay, traits: Traits | None, grouped_at: datetime
 ) -> Sighting:
     """Return the sighting that records where `finding` was grouped and how much was known."""
     capture, statistics = finding.capture, finding.statistics
@@ -186,7 +186,7 @@ def build_sighting(
         id=finding.id,
         tenant=finding.tenant,
         incident=where.incident,
-        folded_at=folded_at,
+        grouped_at=grouped_at,
         linked=where.linked,
         site=capture.site,
         platform=capture.platform,
@@ -219,11 +219,11 @@ def build_sighting(
         minors=finding.minors,
         cohorts=finding.cohorts,
         cohort_labels=finding.cohort_labels,
-        canaries=finding.canaries,
-        canaries_enrolled=finding.canaries_enrolled,
+        honeytokens=finding.honeytokens,
+        honeytokens_enrolled=finding.honeytokens_enrolled,
         cards_enrolled=finding.cards_enrolled,
-        witnesses_comparable=finding.witnesses_comparable,
-        witnesses_agreeing=finding.witnesses_agreeing,
+        private_attributes_comparable=finding.private_attributes_comparable,
+        private_attributes_agreeing=finding.private_attributes_agreeing,
         matched_rows=sum(group.matched for group in statistics.groups),
         corroborated_rows=sum(group.corroborated for group in statistics.groups),
         terms={term.id: term.count for term in statistics.terms},
@@ -304,17 +304,17 @@ def build_facts(
         corroborated_rows=base.corroborated_rows,
         watchlist=base.watchlist,
         cards_enrolled=base.cards_enrolled,
-        witnesses_comparable=base.witnesses_comparable,
-        witnesses_agreeing=base.witnesses_agreeing,
+        private_attributes_comparable=base.private_attributes_comparable,
+        private_attributes_agreeing=base.private_attributes_agreeing,
         cohorts=base.cohorts,
         cohort_labels=base.cohort_labels,
-        canaries_enrolled=base.canaries_enrolled,
+        honeytokens_enrolled=base.honeytokens_enrolled,
         replayed=base.replayed,
         replay_of=base.replay_of,
         agreeing=people.agreeing.to_crowd(),
         matched=people.matched,
         matched_kinds=dict(people.matched_kinds),
-        canaries=_select_honeytokens(sightings),
+        honeytokens=_select_honeytokens(sightings),
         circulation=setting.tenant.circulation,
         own_fields=frozenset(setting.tenant.own_fields),
         sites=len({s.site for s in sightings}),
@@ -429,11 +429,12 @@ def _collect_wordings(sightings: Iterable[Sighting]) -> dict[str, str]:
     return wordings
 
 
-def _select_honeytokens(sightings: Iterable[Sighting]) -> tuple[Bait, ...]:
+def _select_honeytokens(sightings: Iterable[Sighting]) -> tuple[Honeytoken, ...]:
     """Return one honeytoken per label, the one with the strongest evidence."""
-    by_label: dict[str, Bait] = {}
+    by_label: dict[str, Honeytoken] = {}
     for bait in sorted(
-        (b for s in sightings for b in s.canaries), key=lambda b: (b.label, b.verified, b.customers)
+        (b for s in sightings for b in s.honeytokens),
+        key=lambda b: (b.label, b.verified, b.customers),
     ):
         by_label[bait.label] = bait
     return tuple(by_label.values())
@@ -454,7 +455,7 @@ def project(
     finding fits.
     """
     family = set(parts)
-    ordered = sorted(sightings, key=lambda s: (s.incident in family, s.folded_at, s.id))
+    ordered = sorted(sightings, key=lambda s: (s.incident in family, s.grouped_at, s.id))
     first, family = ordered[0], {*family, ordered[0].incident}
     ordered = [_drop_own_replay(sighting, family) for sighting in ordered]
     counts = Counts.from_facts(ordered, merge_by_customer(exposures) if parts else exposures)
@@ -465,15 +466,15 @@ def project(
         id=first.incident,
         tenant=first.tenant,
         opened_by=first.id,
-        opened_at=first.folded_at,
-        updated_at=max(s.folded_at for s in ordered),
+        opened_at=first.grouped_at,
+        updated_at=max(s.grouped_at for s in ordered),
         first_seen=min(s.fetched_at for s in ordered),
         last_seen=max(s.fetched_at for s in ordered),
         published_at=published,
         publish_seconds=_publish_seconds(first),
         severity=exposure.severity,
         row=exposure.row,
-        told=exposure.told,
+        notify=exposure.notify,
         clock=exposure.clock,
         minutes=exposure.minutes,
         exposure=exposure.score,
@@ -569,7 +570,7 @@ def _publish_seconds(first: Sighting) -> float | None:
     Only the post that opened it counts: older copies found later do not make the service slower.
     """
     return (
-        max(0.0, (first.folded_at - first.published_at).total_seconds())
+        max(0.0, (first.grouped_at - first.published_at).total_seconds())
         if first.published_at
         else None
     )

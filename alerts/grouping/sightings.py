@@ -259,10 +259,10 @@ LARGEST_APART, OFFERS_APART = 4, 2
 Judging each of a thousand would take too long, and the small ones are almost never worse.
 """
 SUMMED = (
-    "matched_rows corroborated_rows minors customers matches witnesses_comparable"
-    " witnesses_agreeing bytes".split()
+    "matched_rows corroborated_rows minors customers matches private_attributes_comparable"
+    " private_attributes_agreeing bytes".split()
 )
-LARGEST = "watchlist cards_enrolled cohort_labels canaries_enrolled".split()
+LARGEST = "watchlist cards_enrolled cohort_labels honeytokens_enrolled".split()
 """Fields of which the maximum is taken, besides the counts."""
 
 
@@ -289,7 +289,7 @@ def select_posts_to_judge_alone(posts: Sequence[Sighting]) -> list[Sighting]:
     They are the first `LARGEST_APART`, then at most `OFFERS_APART` others that offer data or
     contain a honeytoken.
     """
-    offers = [post for post in posts[LARGEST_APART:] if post.alarm or post.canaries]
+    offers = [post for post in posts[LARGEST_APART:] if post.alarm or post.honeytokens]
     return [*posts[:LARGEST_APART], *offers[:OFFERS_APART]]
 
 

@@ -491,7 +491,7 @@ class FindingBatch:
             replay = exposures.measure_replay(
                 finding, self._family(target), self.earlier.get(finding.tenant, {}), frozen
             )
-            at = earlier.folded_at if earlier else clock.now()
+            at = earlier.grouped_at if earlier else clock.now()
             sighting = projection.build_sighting(finding, target, replay, traits, at)
             self.new_sightings.append(sighting)
             self.sightings[finding.id] = sighting
@@ -509,7 +509,7 @@ class FindingBatch:
                     id=finding.id,
                     tenant=finding.tenant,
                     incident=sighting.incident,
-                    at=sighting.folded_at,
+                    at=sighting.grouped_at,
                     sealed=finding.original,
                     key_id=finding.original_key,
                 )
@@ -561,7 +561,7 @@ class FindingBatch:
             self.opened.append(sighting)
             statistics = finding.statistics
             self.incidents[id_] = KnownIncident(
-                id_, finding.tenant, sighting.folded_at, (), statistics.sketch_of
+                id_, finding.tenant, sighting.grouped_at, (), statistics.sketch_of
             )
         for id_to_grow in {id_, placement.find_head(id_, self.incidents)}:
             self.incidents[id_to_grow] = self.incidents[id_to_grow].with_finding(finding)
@@ -589,7 +589,7 @@ class FindingBatch:
                 if claim in self.holders
             }
             holding = build_holding(
-                finding.tenant, id_, new_claims, sighting.folded_at, before.values()
+                finding.tenant, id_, new_claims, sighting.grouped_at, before.values()
             )
             self.holdings.append(holding)
             self.holders.update(dict.fromkeys(new_claims, holding))

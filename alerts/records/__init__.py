@@ -82,7 +82,7 @@ from alerts.records.sighting import (
     presence_id,
 )
 from ullage.files.database import SCHEMAS
-from ullage.verdict.rules import ClockWord, Origin, Severity, Told
+from ullage.verdict.rules import ClockWord, Origin, Recipient, Severity
 
 __all__ = [
     "CLASSES",
@@ -117,6 +117,7 @@ __all__ = [
     "PendingDecision",
     "PostRemoval",
     "Presence",
+    "Recipient",
     "Severity",
     "ShiftHandover",
     "Sighting",
@@ -124,7 +125,6 @@ __all__ = [
     "Sketched",
     "Status",
     "Suppression",
-    "Told",
     "WorkItem",
     "build_holding",
     "claim_id",

@@ -14,7 +14,7 @@ from alerts.records.document import SEVERITIES, Document, Frozen, Sketched, Stat
 from ullage.records import Claims
 from ullage.records.base import MaybeMoment
 from ullage.verdict.next_step import NextStep, StepConditions, next_step
-from ullage.verdict.rules import ClockWord, Origin, Severity, Told
+from ullage.verdict.rules import ClockWord, Origin, Recipient, Severity
 from ullage.verdict.severity import decide_minutes
 
 PART = "part"
@@ -56,10 +56,10 @@ class Incident(Document):
     severity: Severity
     row: int
     """The row of the severity table that applied."""
-    told: Told
+    notify: Recipient
     clock: ClockWord
     minutes: int
-    """The consequences in that row: `told`, `clock` and `minutes`.
+    """The consequences in that row: `notify`, `clock` and `minutes`.
 
     They say who is notified, which deadline starts, and within how many minutes a person must
     decide, if the deadline depends on a confirmation.

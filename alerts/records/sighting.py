@@ -20,7 +20,7 @@ from pydantic import Field
 
 from alerts.records.document import Document, Frozen, Sketched
 from ullage.identifiers import field_by_kind
-from ullage.records import Bait, CaptureCounts, Claims, Cohort, Finding, Statistics
+from ullage.records import CaptureCounts, Claims, Cohort, Finding, Honeytoken, Statistics
 from ullage.records.base import MaybeMoment
 from ullage.vocabulary.known_words import GAP
 
@@ -91,7 +91,7 @@ def _find_signs(finding: Finding, statistics: Statistics) -> Iterator[str]:
     yield from (name for name, is_so in {
         "offer": finding.alarm,
         "a record": bool(RECORD.search(statistics.skeleton)),
-        "canaries": bool(finding.canaries),
+        "honeytokens": bool(finding.honeytokens),
         "logins": statistics.logins > 0,
         "own cards": statistics.own_cards > 0,
         "checksum failures": any(statistics.failures.values()),
@@ -114,12 +114,12 @@ class Sighting(Document, CaptureCounts):
 
     columns = ("tenant", "incident", "site")
     sets = ("linked", "seller")
-    time = "folded_at"
+    time = "grouped_at"
     brief = ("incident", "fetched_at", "site", "url", "author")
 
     tenant: str
     incident: str
-    folded_at: datetime
+    grouped_at: datetime
     linked: tuple[str, ...] = ()
     site: str
     platform: str
@@ -160,12 +160,12 @@ class Sighting(Document, CaptureCounts):
     minors: int = 0
     cohorts: tuple[Cohort, ...] = ()
     cohort_labels: int = 0
-    canaries: tuple[Bait, ...] = ()
-    canaries_enrolled: int = 0
+    honeytokens: tuple[Honeytoken, ...] = ()
+    honeytokens_enrolled: int = 0
     cards_enrolled: int = 0
-    witnesses_comparable: int = 0
+    private_attributes_comparable: int = 0
     """Number of customers whose loan could be compared with our records."""
-    witnesses_agreeing: int = 0
+    private_attributes_agreeing: int = 0
     replayed: float = 0.0
     """Share of its customers who were in earlier incidents with the same fields.
 

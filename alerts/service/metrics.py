@@ -135,7 +135,7 @@ class AlertMetrics:
             self._findings.labels(self._label(finding.tenant)).inc()
         for first in opened:
             if first.published_at is not None:
-                delay = (first.folded_at - first.published_at).total_seconds()
+                delay = (first.grouped_at - first.published_at).total_seconds()
                 self._delay.labels(self._label(first.tenant)).observe(max(0.0, delay))
         self._success.set(self._clock.wall())
 

@@ -238,7 +238,7 @@ def _seconds(
         when[sighting.incident] - pastes.published[post] for post, sighting in sightings.items()
     )
     to_incident = (
-        sighting.folded_at.timestamp() - pastes.published[post]
+        sighting.grouped_at.timestamp() - pastes.published[post]
         for post, sighting in sightings.items()
     )
     return sorted(to_message), sorted(to_incident)

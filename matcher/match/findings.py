@@ -29,11 +29,11 @@ from ullage.monitoring.canary import TENANT as CANARY_TENANT
 from ullage.records import (
     ELSEWHERE,
     MAX_MATCHES,
-    Bait,
     Capture,
     CaptureFacts,
     Cohort,
     Finding,
+    Honeytoken,
     Statistics,
 )
 from ullage.security import keys
@@ -272,8 +272,8 @@ class LabelCounts(NamedTuple):
 
     cohorts: tuple[Cohort, ...] = ()
     cohort_labels: int = 0
-    canaries: tuple[Bait, ...] = ()
-    canaries_enrolled: int = 0
+    honeytokens: tuple[Honeytoken, ...] = ()
+    honeytokens_enrolled: int = 0
 
 
 def count_labels(lists: TenantLists, matches: EpochMatches) -> LabelCounts:
@@ -296,14 +296,14 @@ def count_labels(lists: TenantLists, matches: EpochMatches) -> LabelCounts:
         if dimension != CANARY and number >= FEW
     ]
     cohorts.sort(key=lambda c: (-c.matched / c.enrolled, c.dimension, c.label))
-    canaries = [
-        Bait(label=label, customers=number, verified=sure.get((dimension, label), 0))
+    honeytokens = [
+        Honeytoken(label=label, customers=number, verified=sure.get((dimension, label), 0))
         for (dimension, label), number in sorted(matched.items())
         if dimension == CANARY
     ]
     bait = [number for (dimension, _), number in enrolled.items() if dimension == CANARY]
     return LabelCounts(
-        tuple(cohorts[:MOST_COHORTS]), len(enrolled) - len(bait), tuple(canaries), sum(bait)
+        tuple(cohorts[:MOST_COHORTS]), len(enrolled) - len(bait), tuple(honeytokens), sum(bait)
     )
 
 
@@ -337,8 +337,8 @@ def _build_parts(
             verified=len(result.verified),
             minors=len(result.minors),
             cards_enrolled=lists.cards,
-            witnesses_comparable=result.witnesses.comparable,
-            witnesses_agreeing=result.witnesses.agreeing,
+            private_attributes_comparable=result.witnesses.comparable,
+            private_attributes_agreeing=result.witnesses.agreeing,
             **facts.labels._asdict(),
             capture=facts.capture,
             statistics=facts.statistics,

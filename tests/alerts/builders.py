@@ -108,7 +108,7 @@ def incident(id_: str = "INC-A", when: datetime = factories.WHEN, **changes: Any
     by_origin: dict[str, ClockWord] = {"ours": "run", "partner": "run", "unknown": "if confirmed"}
     verdict = {
         "row": 9,
-        "told": "nobody",
+        "notify": "nobody",
         "clock": by_origin.get(fields["origin"], "none"),
         "minutes": 0,
     }

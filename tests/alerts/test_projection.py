@@ -16,7 +16,7 @@ from alerts.grouping.exposures import (
 )
 from alerts.records import Incident, Sighting, incident_id
 from tests.alerts.builders import finding, fold_all, handle
-from ullage.records import Bait, Cohort, Statistics, Term
+from ullage.records import Cohort, Honeytoken, Statistics, Term
 
 
 def incident_of(store, name="f"):
@@ -95,11 +95,13 @@ def test_sighting_has_every_number_of_its_finding(store, clock):
 
 
 def test_honeytoken_in_any_sighting_names_the_partner(store, clock):
-    first = finding("f", range(40), range(40), kinds=("phone", "resident_id"), canaries_enrolled=3)
-    bait = (Bait(label="sms A", customers=1, verified=1),)
-    weaker = (Bait(label="sms A", customers=1),)
+    first = finding(
+        "f", range(40), range(40), kinds=("phone", "resident_id"), honeytokens_enrolled=3
+    )
+    bait = (Honeytoken(label="sms A", customers=1, verified=1),)
+    weaker = (Honeytoken(label="sms A", customers=1),)
     plain_findings = [
-        finding(name, range(38), range(30), canaries=c, canaries_enrolled=3)
+        finding(name, range(38), range(30), honeytokens=c, honeytokens_enrolled=3)
         for name, c in (("g", bait), ("h", weaker))
     ]
     fold_all(store, clock, [first])
@@ -204,7 +206,11 @@ def test_cohorts_are_those_of_the_largest_sighting(store, clock):
 @pytest.mark.parametrize(("agreeing", "origin"), [(20, "ours"), (1, "elsewhere")])
 def test_private_attributes_decide_the_origin(store, clock, agreeing, origin):
     folded = finding(
-        "f", range(40), range(40), witnesses_comparable=20, witnesses_agreeing=agreeing
+        "f",
+        range(40),
+        range(40),
+        private_attributes_comparable=20,
+        private_attributes_agreeing=agreeing,
     )
     fold_all(store, clock, [folded])
     incident = incident_of(store)
@@ -222,8 +228,8 @@ def test_documents_of_the_previous_version_are_read(store, clock):
         Sighting: (
             "f",
             (
-                "groups minors cohorts cohort_labels canaries cards_enrolled replayed replay_of"
-                " witnesses_comparable"
+                "groups minors cohorts cohort_labels honeytokens cards_enrolled replayed replay_of"
+                " private_attributes_comparable"
             ),
         ),
     }
@@ -234,8 +240,10 @@ def test_documents_of_the_previous_version_are_read(store, clock):
 
 
 def test_terminal_names_the_partner_as_origin(store, clock):
-    bait = (Bait(label="sms A", customers=1, verified=1),)
-    fold_all(store, clock, [finding("f", range(40), "ab", canaries=bait, canaries_enrolled=3)])
+    bait = (Honeytoken(label="sms A", customers=1, verified=1),)
+    fold_all(
+        store, clock, [finding("f", range(40), "ab", honeytokens=bait, honeytokens_enrolled=3)]
+    )
     incident = incident_of(store)
     assert incident.whose == "partner:sms A"
     console = Console(width=100, file=io.StringIO())

@@ -38,7 +38,7 @@ from tests.factories import WHEN
 from ullage import audit
 from ullage.audit.bait import record
 from ullage.cli import app
-from ullage.records import Bait
+from ullage.records import Honeytoken
 from ullage.settings import Context, Entity, Tenant
 from ullage.verdict.rules import load_verdict_rules
 from ullage.vocabulary.fields import FieldLabel
@@ -450,8 +450,10 @@ def test_all_sightings_are_listed(store, clock, context):
 
 
 def test_honeytoken_list_is_stated_with_digest_and_date(store, clock, data):
-    bait = (Bait(label="sms A", customers=1, verified=1),)
-    fold_all(store, clock, [finding("f", range(40), "ab", canaries=bait, canaries_enrolled=3)])
+    bait = (Honeytoken(label="sms A", customers=1, verified=1),)
+    fold_all(
+        store, clock, [finding("f", range(40), "ab", honeytokens=bait, honeytokens_enrolled=3)]
+    )
     context = Context(data, clock.as_clock())
     without = "\n".join(
         line.en for line in values(case_of(context, store, A))["scene_preservation"]

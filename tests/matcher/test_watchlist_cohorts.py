@@ -81,7 +81,7 @@ def count_labels(context: Context, numbers: range | list[int]) -> dict[str, int]
     """Return the number of matched customers per label, honeytokens included."""
     finding = finding_of(context, numbers)
     cohorts = {f"{c.dimension}={c.label}": c.matched for c in finding.cohorts}
-    return cohorts | {f"canary={c.label}": c.customers for c in finding.canaries}
+    return cohorts | {f"canary={c.label}": c.customers for c in finding.honeytokens}
 
 
 def test_finding_counts_cohorts_of_its_customers_and_of_the_list(
@@ -92,7 +92,7 @@ def test_finding_counts_cohorts_of_its_customers_and_of_the_list(
     assert counted == {"product=loan": (40, 66), "product=card": (20, 34), "branch=B0": (30, 45),
         "branch=B1": (30, 45),
                        "export=E1": (40, 40)}  # fmt: skip
-    assert (finding.cohort_labels, finding.canaries_enrolled, finding.canaries) == (5, 2, ())
+    assert (finding.cohort_labels, finding.honeytokens_enrolled, finding.honeytokens) == (5, 2, ())
     assert (finding.total_subjects, finding.verified) == (60, 60)
 
 
@@ -101,7 +101,7 @@ def test_cohorts_need_twenty_customers_but_honeytokens_do_not(
 ) -> None:
     assert count_labels(bank_with_list, [*range(19), 97]) == {"canary=sms A": 1}
     assert count_labels(bank_with_list, [*range(19)]) == {}
-    [bait] = finding_of(bank_with_list, [98]).canaries
+    [bait] = finding_of(bank_with_list, [98]).honeytokens
     assert (bait.label, bait.customers, bait.verified) == ("短信通道乙", 1, 1)
 
 

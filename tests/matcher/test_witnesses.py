@@ -85,7 +85,7 @@ def find(matcher: Matcher, context: Context, text: str) -> Finding:
 
 def count_agreeing(context: Context, text: str) -> tuple[int, int]:
     finding = find(matcher_of(context), context, text)
-    return finding.witnesses_comparable, finding.witnesses_agreeing
+    return finding.private_attributes_comparable, finding.private_attributes_agreeing
 
 
 def add_header(head: str, row: Callable[[int], str], numbers: Iterable[int] = range(PEOPLE)) -> str:
@@ -364,7 +364,7 @@ def test_erased_customer_has_no_private_attributes(ullage, bank_with_list: Conte
         bank_with_list,
         add_header(LOAN_HEAD, ours, [min(chosen(bank_with_list))]),
     )
-    assert finding.witnesses_comparable == 1
+    assert finding.private_attributes_comparable == 1
     assert (
         ullage(
             "erase",

@@ -115,7 +115,7 @@ class Cohort(_FindingRecord):
     enrolled: int
 
 
-class Bait(_FindingRecord):
+class Honeytoken(_FindingRecord):
     """Matched honeytokens: customers that exist only in the data given to one party, `label`.
 
     `verified` are those that chance cannot have matched.
@@ -225,12 +225,12 @@ class Finding(_FindingRecord):
     cohorts: tuple[Cohort, ...] = ()
     cohort_labels: int = 0
     """Labels of the list over all dimensions: the number of comparisons made."""
-    canaries: tuple[Bait, ...] = ()
-    canaries_enrolled: int = 0
+    honeytokens: tuple[Honeytoken, ...] = ()
+    honeytokens_enrolled: int = 0
     cards_enrolled: int = 0
-    witnesses_comparable: int = Field(default=0, ge=0)
+    private_attributes_comparable: int = Field(default=0, ge=0)
     """Customers with private attributes (keyed loan amount and date) whose row can be compared."""
-    witnesses_agreeing: int = Field(default=0, ge=0)
+    private_attributes_agreeing: int = Field(default=0, ge=0)
     """Comparable customers whose private attributes are in the row."""
     capture: CaptureFacts
     statistics: Statistics

@@ -24,10 +24,10 @@ from ullage.verdict.origin import Origin
 from ullage.verdict.rules import (
     ClockWord,
     Modifier,
+    Recipient,
     Scenario,
     ScenarioConditions,
     Severity,
-    Told,
     VerdictRules,
 )
 from ullage.verdict.severity import DECIDE_MINUTES, judge_severity, select_counting
@@ -40,8 +40,8 @@ class ExposureScore:
     """The exposure of an incident, with its reasons.
 
     It has a `score` of 0–100, a `severity`, the worst `scenario` ("" if none), and `unit` U. `row`
-    of the severity table applied. It says who is `told`, which `clock` starts, and within how many
-    `minutes` a person decides if that is "if confirmed". The last reason explains it.
+    of the severity table applied. It says whom to `notify`, which `clock` starts, and within how
+    many `minutes` a person decides if that is "if confirmed". The last reason explains it.
     """
 
     score: int
@@ -52,7 +52,7 @@ class ExposureScore:
     unit: float
     reasons: tuple[Reason, ...]
     row: int
-    told: Told
+    notify: Recipient
     clock: ClockWord
     minutes: int
 
@@ -73,7 +73,7 @@ UNJUDGED_EXPOSURE = ExposureScore(
         ),
     ),
     row=0,
-    told="desk_now",
+    notify="desk_now",
     clock="if confirmed",
     minutes=DECIDE_MINUTES,
 )
@@ -134,7 +134,7 @@ def judge_exposure(
         unit=round(unit, 3),
         reasons=(*reasons, *bounds, Reason("S", 0, judged.why, judged.why_zh)),
         row=judged.row,
-        told=judged.told,
+        notify=judged.notify,
         clock=judged.clock,
         minutes=judged.minutes,
     )

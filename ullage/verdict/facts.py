@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from pydantic import Field
 
-from ullage.records import Bait, CaptureCounts, Cohort
+from ullage.records import CaptureCounts, Cohort, Honeytoken
 from ullage.verdict.next_step import StepConditions
 from ullage.verdict.rules import ClockWord
 from ullage.vocabulary.fields import FieldLabel, Shows
@@ -55,8 +55,8 @@ class Crowd:
 class VerdictFacts(CaptureCounts):
     """Facts of one incident or one file, for one tenant.
 
-    Rows, cohorts and canaries are of one capture. `people` are all matched customers, M; `verified`
-    those that chance cannot have matched; `agreeing` those who agree in two or more fields of a
+    Rows, cohorts and honeytokens are of one capture. `people` are all matched customers, M;
+    `verified` those that chance cannot have matched; `agreeing` those who agree in two or more fields of a
     row, V. `circulation` is how many numbers are in use in the tenant's market, `watchlist` how
     many customers are enrolled. `own_fields` are fields that only this tenant has, as its settings
     say.
@@ -92,10 +92,10 @@ class VerdictFacts(CaptureCounts):
     """The post mentions reports on suspicious transactions."""
     minors: int = 0
     cards_enrolled: int = 0
-    witnesses_comparable: int = 0
+    private_attributes_comparable: int = 0
     """Customers whose private attributes (amount, date) are enrolled, and whose row shows a pair.
     """
-    witnesses_agreeing: int = 0
+    private_attributes_agreeing: int = 0
     """Comparable customers whose pair is the same."""
     overlap: float = 0.0
     """Measured share of other platforms' customers that are the tenant's too; 0 if not measured."""
@@ -103,8 +103,8 @@ class VerdictFacts(CaptureCounts):
     """The tenant's share of the market's borrowers; 0 if not configured."""
     cohorts: tuple[Cohort, ...] = ()
     cohort_labels: int = 0
-    canaries: tuple[Bait, ...] = ()
-    canaries_enrolled: int = 0
+    honeytokens: tuple[Honeytoken, ...] = ()
+    honeytokens_enrolled: int = 0
     replayed: float = 0.0
     replay_of: str = ""
     replay_told: bool = False

@@ -112,7 +112,7 @@ def judge_origin(facts: VerdictFacts, rules: OriginRules) -> Origin:
     A pure function: the result follows from the counted facts and the rules alone.
     """
     base = _compute_base(facts)
-    canaries = tuple(sorted(c.label for c in facts.canaries if c.verified))
+    canaries = tuple(sorted(c.label for c in facts.honeytokens if c.verified))
     cohorts = [cohort for cohort in facts.cohorts if _tail(cohort, facts) < rules.certain]
     beneath = verdict = _judge_verdict(facts, base, canaries, cohorts, rules)
     if verdict != "fabricated" and facts.people.customers and facts.replayed >= rules.replayed:
@@ -205,9 +205,9 @@ def _judge_by_attributes(facts: VerdictFacts, rules: OriginRules) -> Verdict | N
 
     None if too few can be compared, or as many agree as differ.
     """
-    if facts.witnesses_comparable < rules.witnesses:
+    if facts.private_attributes_comparable < rules.witnesses:
         return None
-    agreeing = facts.witnesses_agreeing / facts.witnesses_comparable
+    agreeing = facts.private_attributes_agreeing / facts.private_attributes_comparable
     if agreeing >= rules.witnesses_agree:
         return "ours"
     return "elsewhere" if agreeing <= rules.witnesses_differ else None
@@ -411,7 +411,7 @@ def _explain_known(
             f"{english} {whole}" + ": nobody else can know it" * is_own,
             chinese + "，外部无从知晓" * is_own,
         )
-    for canary in facts.canaries:
+    for canary in facts.honeytokens:
         english, chinese = "a honeytoken that only one party received", "仅提供给一方的诱饵数据"
         if canary.label in canaries:
             yield Reason(
@@ -478,14 +478,14 @@ def _explain_rows(facts: VerdictFacts) -> Iterator[Reason]:
         yield Reason(
             "O12", 0, english, f"{facts.rows}行中{facts.rows_of_others}行（或其标题）提及其他平台"
         )
-    if facts.witnesses_comparable:
+    if facts.private_attributes_comparable:
         english = (
-            f"amount and date agree with our records for {facts.witnesses_agreeing} of"
-            f" {facts.witnesses_comparable}"
+            f"amount and date agree with our records for {facts.private_attributes_agreeing} of"
+            f" {facts.private_attributes_comparable}"
         )
         chinese = (
-            f"可比对金额与日期的{facts.witnesses_comparable}人中"
-            f"{facts.witnesses_agreeing}人与我方记录相符"
+            f"可比对金额与日期的{facts.private_attributes_comparable}人中"
+            f"{facts.private_attributes_agreeing}人与我方记录相符"
         )
         yield Reason("O13", 0, f"{english} whose pair could be compared", chinese)
     if facts.logins:

@@ -25,7 +25,7 @@ Severity = Literal["noise", "notice", "low", "medium", "high", "statutory"]
 ORDER: tuple[Severity, ...] = get_args(Severity)
 """Severities, least first."""
 Origin = Literal["ours", "partner", "devices", "elsewhere", "recycled", "fabricated", "unknown"]
-Told = Literal[
+Recipient = Literal[
     "nobody",
     "lead_dpo_counsel",
     "lead",
@@ -183,7 +183,7 @@ class SeverityRow(_Rules):
     number: int = Field(ge=1)
     when: tuple[SeverityConditions, ...] = (SeverityConditions(),)
     severity: Severity
-    told: Told
+    notify: Recipient
     clock: ClockWord
     minutes: int = Field(0, ge=0)
     """Time for a person to decide if the deadline is "if confirmed"."""

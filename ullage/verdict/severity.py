@@ -27,11 +27,11 @@ from ullage.verdict.origin import Origin
 from ullage.verdict.rules import (
     ORDER,
     ClockWord,
+    Recipient,
     Severity,
     SeverityConditions,
     SeverityRow,
     SeverityRules,
-    Told,
 )
 from ullage.verdict.words import describe_fields, format_count
 from ullage.vocabulary.fields import FieldLabel, Shows, shows
@@ -44,7 +44,7 @@ IN_CHINESE: dict[Severity, str] = {
     "high": "高",
     "statutory": "法定上报",
 }
-RAISED_TOLD: dict[Severity, dict[Told, Told]] = {
+RAISED_RECIPIENT: dict[Severity, dict[Recipient, Recipient]] = {
     "notice": {"nobody": "digest"},
     "low": {"nobody": "digest", "digest": "desk"},
     "medium": {"nobody": "desk", "digest": "desk"},
@@ -77,7 +77,7 @@ class SeverityVerdict:
 
     severity: Severity
     row: int
-    told: Told
+    notify: Recipient
     clock: ClockWord
     minutes: int
     why: str
@@ -105,9 +105,9 @@ def judge_severity(
         why += f", raised to {severity} by its next step"
         why_zh += f"，按下一步处置上调为{IN_CHINESE[severity]}"
     recipients = (
-        row.told
+        row.notify
         if severity == row.severity
-        else RAISED_TOLD.get(severity, {}).get(row.told, row.told)
+        else RAISED_RECIPIENT.get(severity, {}).get(row.notify, row.notify)
     )
     english_text, chinese_text = _describe(row, facts, origin)
     english = f"{severity}: {english_text}{why}; row {row.number}"

@@ -209,7 +209,7 @@ class StoreFiller:
             changes = {
                 "id": names[sighting.id],
                 "incident": id_,
-                "folded_at": when,
+                "grouped_at": when,
                 "fetched_at": when,
                 "linked": (),
                 "replay_of": "",

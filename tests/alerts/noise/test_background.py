@@ -18,7 +18,7 @@ from tests.alerts.builders import finding
 from tests.alerts.noise.posts import post, term
 from tests.factories import match
 from ullage.errors import ConfigError
-from ullage.records import Bait, Finding
+from ullage.records import Finding, Honeytoken
 from ullage.vocabulary.fields import FieldLabel
 
 RULES = load_shipped_rules()
@@ -92,7 +92,7 @@ LEAKS = {
     "a login": post(**NEWS, skeleton="<PHONE>:<…>"),
     "a row": post(**NEWS, skeleton="<PHONE>----<…>"),
     "a honeytoken": post(**NEWS).model_copy(
-        update={"canaries": (Bait(label="sms-a", customers=1),)}
+        update={"honeytokens": (Honeytoken(label="sms-a", customers=1),)}
     ),
     "the customer's name": post(**NEWS).model_copy(
         update={"matches": (match(own_fields=("NAME", "PHONE")),)}

@@ -20,7 +20,7 @@ from alerts.store import DocumentFilter
 from tests.alerts.builders import finding, fold_all
 from ullage import audit
 from ullage.errors import CorruptError
-from ullage.records import Bait
+from ullage.records import Honeytoken
 from ullage.settings import Tenant
 
 A = incident_id("f")
@@ -196,7 +196,7 @@ def test_incident_with_a_honeytoken_is_never_suppressed(store, clock, desk):
     store.put(
         [
             store.get(Sighting, "f").model_copy(
-                update={"canaries": (Bait(label="sms-a", customers=1),)}
+                update={"honeytokens": (Honeytoken(label="sms-a", customers=1),)}
             )
         ]
     )

@@ -8,13 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.ullage.verdict.cases import GROUP, TODAY, crowd, facts, judge, make_facts
-from ullage.records import Bait
+from ullage.records import Honeytoken
 from ullage.verdict import Crowd, VerdictFacts, expect_by_chance, load_verdict_rules, severity_unit
 from ullage.verdict.rules import Scenario, ScenarioConditions
 from ullage.vocabulary.fields import FieldLabel
 
 RULES = load_verdict_rules()
-BAIT = {"canaries": (Bait(label="sms", customers=1, verified=1),), "canaries_enrolled": 3}
+BAIT = {
+    "honeytokens": (Honeytoken(label="sms", customers=1, verified=1),),
+    "honeytokens_enrolled": 3,
+}
 FIELD_CODE = re.compile(rf"\b(?:{'|'.join(set(FieldLabel) - {'QQ'})})\b", re.ASCII)
 """Field labels as the code has them; QQ is called so in Chinese as well."""
 EXPOSED = ("X9", "X10", "X11", "X12", "X14")
@@ -278,7 +281,7 @@ def test_exposure_does_not_depend_on_chance_or_earlier_leaks(
     any_facts: VerdictFacts, watchlist: int, replayed: float
 ) -> None:
     """Bait counts or not by chance, so it is left out."""
-    any_facts = any_facts.model_copy(update={"canaries": ()})
+    any_facts = any_facts.model_copy(update={"honeytokens": ()})
     changed = any_facts.model_copy(
         update={"watchlist": watchlist, "replayed": replayed, "replay_of": "INC-1"}
     )

@@ -15,7 +15,7 @@ from tests.ullage.verdict.cases import TODAY, facts, judge
 from tests.ullage.verdict.cases import crowd as crowd_of
 from ullage.errors import ConfigError
 from ullage.files.rule_files import toml_reader
-from ullage.records import Bait, RowGroup
+from ullage.records import Honeytoken, RowGroup
 from ullage.verdict import VerdictFacts
 from ullage.verdict.next_step import StepConditions, _Steps, next_step, raise_to_step, steps
 from ullage.verdict.rules import ORDER as SEVERITIES
@@ -229,7 +229,7 @@ class Setting:
 
 WHOSE = (
     Setting("ours", {"known_cards": 3, "candidates": {"card": 3}}),
-    Setting("partner", {"canaries": (Bait(label="sms", customers=1, verified=1),)}),
+    Setting("partner", {"honeytokens": (Honeytoken(label="sms", customers=1, verified=1),)}),
     Setting("devices", {"logins": 20_000, "staff_logins": 0}),
     Setting("staff's devices", {"logins": 20_000, "staff_logins": 1}),
     Setting("expired cookies", {"cookies": 20_000}),
@@ -330,8 +330,8 @@ def test_no_combination_of_rules_is_below_its_next_step():
             shown.text,
         )
         assert SEVERITIES.index(exposure.severity) >= SEVERITIES.index(shown.least), name
-        assert exposure.told != "nobody" or exposure.severity == "noise", name
-        assert exposure.told != "digest" or exposure.severity not in ("high", "statutory"), name
+        assert exposure.notify != "nobody" or exposure.severity == "noise", name
+        assert exposure.notify != "digest" or exposure.severity not in ("high", "statutory"), name
         is_new_sale = (
             case_facts.is_offered and case_facts.claimed >= 1000 and origin.verdict != "recycled"
         )

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.ullage.verdict.cases import crowd, facts, judge, make_facts, make_list_facts
-from ullage.records import Bait, Cohort, RowGroup
+from ullage.records import Cohort, Honeytoken, RowGroup
 from ullage.verdict import VerdictFacts
 from ullage.verdict.origin import SHOWN_COHORTS
 from ullage.vocabulary.fields import FieldLabel
@@ -186,11 +186,11 @@ def test_list_of_a_rival_lender_with_shared_customers_is_never_ours(
     ("changes", "expected"),
     [
         ({}, "unknown"),
-        ({"witnesses_comparable": 9, "witnesses_agreeing": 9}, "unknown"),
-        ({"witnesses_comparable": 10, "witnesses_agreeing": 5}, "ours"),
-        ({"witnesses_comparable": 10, "witnesses_agreeing": 4}, "unknown"),
-        ({"witnesses_comparable": 20, "witnesses_agreeing": 1}, "elsewhere"),
-        ({"witnesses_comparable": 19, "witnesses_agreeing": 1}, "unknown"),
+        ({"private_attributes_comparable": 9, "private_attributes_agreeing": 9}, "unknown"),
+        ({"private_attributes_comparable": 10, "private_attributes_agreeing": 5}, "ours"),
+        ({"private_attributes_comparable": 10, "private_attributes_agreeing": 4}, "unknown"),
+        ({"private_attributes_comparable": 20, "private_attributes_agreeing": 1}, "elsewhere"),
+        ({"private_attributes_comparable": 19, "private_attributes_agreeing": 1}, "unknown"),
         ({"rows_of_others": 50}, "elsewhere"),
         ({"rows_of_others": 49}, "unknown"),
         ({"rows_of_others": 50, "known_cards": 3}, "ours"),
@@ -238,7 +238,7 @@ NOBODYS = (RowGroup(fields=("PASSWORD", "PHONE"), rows=100),)
         ({"corroborated_rows": 7}, "ours"),
         ({"matched_rows": 121}, "ours"),
         ({"groups": ()}, "ours"),
-        ({"canaries": (Bait(label="sms A", customers=1, verified=1),)}, "partner"),
+        ({"honeytokens": (Honeytoken(label="sms A", customers=1, verified=1),)}, "partner"),
         ({"rows_of_others": 200}, "devices"),  # the addresses name them
         ({"longest_run": 20, "corroborated_rows": 0}, "fabricated"),
         (
@@ -319,8 +319,8 @@ def test_origin_reasons_show_their_counts_without_points() -> None:
 
 
 def bait(*labels: str, verified: int = 1, enrolled: int = 30, **changes: object) -> VerdictFacts:
-    canaries = tuple(Bait(label=label, customers=1, verified=verified) for label in labels)
-    return make_facts(*NAMED, canaries=canaries, canaries_enrolled=enrolled, **changes)
+    honeytokens = tuple(Honeytoken(label=label, customers=1, verified=verified) for label in labels)
+    return make_facts(*NAMED, honeytokens=honeytokens, honeytokens_enrolled=enrolled, **changes)
 
 
 def test_honeytoken_names_its_partner() -> None:

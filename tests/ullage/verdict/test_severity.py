@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.ullage.verdict.cases import TODAY, judge, make_facts
 from tests.ullage.verdict.test_exposure import ANY_FACTS
-from ullage.records import Bait, RowGroup
+from ullage.records import Honeytoken, RowGroup
 from ullage.verdict import Crowd, VerdictFacts, load_verdict_rules
 from ullage.verdict.rules import ORDER
 from ullage.vocabulary.fields import FieldLabel
@@ -21,7 +21,10 @@ CODES = (FieldLabel.CARD, FieldLabel.CVV)
 PASSWORDS = (FieldLabel.EMAIL, FieldLabel.PASSWORD)
 UNKNOWN = {"rows": 10_000, "matched_rows": 2_000}
 ELSEWHERE = {"rows_of_others": 10_000, **UNKNOWN}
-BAIT = {"canaries": (Bait(label="sms", customers=1, verified=1),), "canaries_enrolled": 3}
+BAIT = {
+    "honeytokens": (Honeytoken(label="sms", customers=1, verified=1),),
+    "honeytokens_enrolled": 3,
+}
 ALL_OURS = {"rows": 60, "matched_rows": 60}
 MADE_UP = {"longest_run": 500, "rows": 1000}
 OFFER = {"alarm": True, "brand": True}
@@ -265,7 +268,7 @@ def test_first_matching_row_decides_severity_recipient_and_deadline(
 ) -> None:
     verdict, _ = judge(given_facts)
     minutes = f" {verdict.minutes}" if verdict.minutes else ""
-    assert (verdict.row, f"{verdict.severity} {verdict.told} {verdict.clock}{minutes}") == (
+    assert (verdict.row, f"{verdict.severity} {verdict.notify} {verdict.clock}{minutes}") == (
         row,
         expected,
     )
@@ -284,7 +287,7 @@ def test_tenant_decides_the_deadline_of_a_medium_incident(
     minutes = f" {verdict.minutes}" if verdict.minutes else ""
     is_run = tenants == "run" and verdict.severity == "medium" and not expected.endswith(" none")
     adjusted = f"{expected.partition(' if confirmed')[0]} run" if is_run else expected
-    assert (verdict.row, f"{verdict.severity} {verdict.told} {verdict.clock}{minutes}") == (
+    assert (verdict.row, f"{verdict.severity} {verdict.notify} {verdict.clock}{minutes}") == (
         row,
         adjusted,
     )
@@ -344,7 +347,7 @@ def test_exposure_index_and_minors_raise_severity_by_one(
     changes: dict, expected: tuple[str, str]
 ) -> None:
     judged, _ = judge(some(*NAMED, customers=60, **changes))
-    assert (judged.severity, judged.told) == expected
+    assert (judged.severity, judged.notify) == expected
     assert ("raised by one" in judged.reasons[-1].evidence) == bool(
         changes and expected[0] == "medium"
     )
@@ -412,7 +415,7 @@ def test_content_without_customers_logins_or_offer_is_noise(any_facts: VerdictFa
         "matched_rows": 0,
         "matched_kinds": {},
         "corroborated_rows": 0,
-        "canaries": (),
+        "honeytokens": (),
     }
     assert judge(any_facts.model_copy(update=none))[0].severity == "noise"
     assert judge(any_facts)[0].severity in ORDER
@@ -427,7 +430,7 @@ def test_offer_with_a_large_claim_is_not_lowered_by_its_sample(
             shown.model_copy(update={"alarm": True, "brand": True, "claimed": 100_000})
         )
         assert ORDER.index(judged.severity) >= ORDER.index("medium")
-        assert judged.told not in ("nobody", "digest")
+        assert judged.notify not in ("nobody", "digest")
 
 
 @pytest.mark.parametrize(
