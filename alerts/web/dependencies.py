@@ -7,8 +7,8 @@
 
 `Console` holds the store, the settings and the page templates. FastAPI calls the declared
 dependency before the route: it raises ForbiddenError unless the *principal*, the person or program
-behind the request, has the permission, and QueryError for a query parameter that the route does not
-know; then it passes the console with only the principal's tenants. Every route declares what it
+behind the request, has the permission, and ProblemError for a query parameter that the route does
+not know; then it passes the console with only the principal's tenants. Every route declares what it
 needs in this way; `require_declared` refuses an application with a route that does not.
 `allow_anybody()` is for routes without a login, `require_login()` for those of everybody who has
 one. If the permission depends on the request, a route declares the least here and checks the rest
@@ -23,9 +23,10 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
+from difflib import get_close_matches
 from functools import cache
 from typing import Annotated, Any, Generic, TypeVar, get_origin
 from urllib.parse import unquote
@@ -62,6 +63,7 @@ from alerts.store.tenant_view import StoreWithin
 from alerts.translation import TAGS, named
 from alerts.web.auth import Authenticator
 from alerts.web.dropped_files import AssessmentCache
+from alerts.web.problems import MemberProblem, ProblemError
 from alerts.web.static_files import find_static_path
 from alerts.web.templating import READER, MenuEntry, build_menu, speak
 from ullage.audit import Trail
@@ -190,15 +192,19 @@ def mask_typed(text: str) -> str:
     return mask_identifiers(text, lambda kind: named(kind, "kind", language))
 
 
+MOST_NAME = 32
+"""Characters of an unknown parameter's name that are compared with the known names."""
+
+
 def allow_any_query() -> None:
     """Mark a route, as its dependency, that ignores unknown query parameters."""
 
 
 def require_known_query(request: Request) -> None:
-    """Raise QueryError for a query parameter that is unknown, or given twice, to the route.
+    """Raise an error for a query parameter that is unknown, or given twice, to the route.
 
-    Ignoring it would make the answer wrong. The message does not repeat unknown names, which may
-    contain anything.
+    Ignoring it would make the answer wrong. Neither ProblemError nor QueryError repeats unknown
+    names, which may contain anything.
     """
     if any(
         dependency.call is allow_any_query
@@ -213,17 +219,34 @@ def require_known_query(request: Request) -> None:
             if repeatable
             else Phrase("remove them")
         )
-        raise QueryError(
+        raise ProblemError(
+            "invalid_request",
             Phrase(
                 "unknown parameters in the address (%(count)s): %(taken)s",
                 count=len(unknown),
                 taken=accepted,
-            )
+            ),
+            [
+                _locate_unknown(place, name, repeatable)
+                for place, name in enumerate(names, 1)
+                if name not in repeatable
+            ],
         )
     if twice := sorted({name for name in names if names.count(name) > 1 and not repeatable[name]}):
         raise QueryError(
             Phrase("%(names)s: given more than once: give it once", names=", ".join(twice)), *twice
         )
+
+
+def _locate_unknown(place: int, name: str, known: Collection[str]) -> MemberProblem:
+    """Return the problem of an unknown parameter: its place, and the known name nearest to it."""
+    nearest = get_close_matches(name[:MOST_NAME], known, 1)
+    advice = f"did you mean {nearest[0]}?" if nearest else "remove it"
+    return MemberProblem(
+        member="",
+        code="unknown",
+        detail=f"parameter {place} of the address is unknown: {advice}",
+    )
 
 
 def _list_parameters(dependant: Any) -> Iterator[tuple[str, bool]]:
@@ -502,7 +525,7 @@ class Needs:
     async def __call__(self, request: Request) -> Console:
         """Return the console restricted to the principal of the request.
 
-        Raises ForbiddenError without the permission, QueryError for an unknown query parameter.
+        Raises ForbiddenError without the permission, ProblemError for an unknown query parameter.
         That somebody is logged in has been checked before (`alerts.web.middleware`).
         """
         principal = request.state.principal

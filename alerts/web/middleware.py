@@ -310,6 +310,7 @@ class Guard:
                 else _check_body_length(scope, headers, body)
             )
         if refusal:
+            refusal = _restate_for_method(scope, headers, refusal)
             text = PlainTextResponse(f"{refusal}\n", refusal.status, refusal.headers)
             return refusal.response() if is_api_path(scope["path"]) else text, receive
         try:
@@ -415,6 +416,19 @@ def _check_size(scope: Scope, headers: Mapping[str, str], most: int) -> ProblemE
         ProblemError("body_too_large")
         if len(length) > len(str(most)) or int(length) > most
         else None
+    )
+
+
+def _restate_for_method(
+    scope: Scope, headers: Mapping[str, str], refusal: ProblemError
+) -> ProblemError:
+    """Return `refusal`, or that the method takes no body if it is about a body's length."""
+    if scope["method"] == "POST" or refusal.code not in ("length_required", "body_too_large"):
+        return refusal
+    header = "transfer-encoding" if "transfer-encoding" in headers else "content-length"
+    why = "this method takes no body: send none"
+    return ProblemError(
+        "invalid_request", why, [MemberProblem(member=header, code="invalid", detail=why)]
     )
 
 

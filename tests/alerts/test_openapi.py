@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from alerts.notify import WORDS, IncidentSummary, Message, MessageEntry
 from alerts.web.api.openapi import EXAMPLES, PARAMETERS
 from alerts.web.problems import CODES, MEDIA_TYPE
 from tests.alerts.browser import HOST
@@ -70,7 +71,7 @@ def test_server_is_the_requested_address(browser, document) -> None:
 
 
 def test_every_problem_is_documented_where_it_can_occur(document) -> None:
-    for _, _, operation in operations(document):
+    for _, method, operation in operations(document):
         errors_by_status = {
             status: answer for status, answer in operation["responses"].items() if status != "200"
         }
@@ -81,6 +82,7 @@ def test_every_problem_is_documented_where_it_can_occur(document) -> None:
         statuses = {str(kind.status) for kind in CODES.values()} - (
             set() if changes else {"412", "428"}
         )
+        statuses -= set() if method == "post" else {"411", "413"}
         assert set(errors_by_status) == statuses
         assert all(answer["content"].keys() == {MEDIA_TYPE} for answer in errors_by_status.values())
         assert ("assessment_busy" in errors_by_status["503"]["description"]) == files
@@ -121,6 +123,23 @@ def test_every_parameter_has_a_description_and_valid_example(document) -> None:
         for parameter in operation.get("parameters", ()):
             assert parameter["description"], parameter["name"]
             validator(document, parameter["schema"]).validate(parameter["example"])
+
+
+def test_webhook_is_described_as_it_is_sent(document) -> None:
+    (operation,) = document["webhooks"]["incidents"].values()
+    content = operation["requestBody"]["content"]["application/json"]
+    body = validator(document, content["schema"])
+    body.validate(content["example"])
+    facts = IncidentSummary(
+        "bank", 3, ("Calls", "电话"), ("paste",), ("Wait.", "等待。"), at_least=True
+    )
+    for why in WORDS:
+        for shown in (None, facts):
+            entry = MessageEntry("INC-A", "high", why, "https://page/INC-A", shown, series="s")
+            body.validate(Message("msg_1", (entry,), "https://page").payload())
+    reasons = document["components"]["schemas"]["NotifiedIncident"]["properties"]["why"]
+    assert set(WORDS) == set(reasons["enum"])
+    assert all(f"`{why}`" in reasons["description"] for why in WORDS)
 
 
 def test_every_component_is_referenced(document) -> None:

@@ -104,7 +104,8 @@ def test_every_rejection_is_a_problem_document(phone_incident, program, asked, c
         ("limit=0", [("limit", "out_of_range")]),
         (f"limit={SENT}", [("limit", "invalid")]),
         (f"q={'a' * 1_001}", [("q", "too_long")]),
-        (f"{SENT}=1", []),
+        (f"{SENT}=1", [("", "unknown")]),
+        (f"limt=1&{SENT}=1", [("", "unknown"), ("", "unknown")]),
         ("tab=open&tab=all", [("tab", "invalid")]),
         (f"tab={SENT}", [("tab", "invalid")]),
         (f"order={SENT}", [("order", "invalid")]),
@@ -125,6 +126,18 @@ def test_invalid_parameter_is_named(phone_incident, program, query, wrong) -> No
     assert (
         members(check_problem(program("GET", f"/v1/incidents?{query}"), "invalid_request")) == wrong
     )
+
+
+def test_unknown_parameter_is_named_by_place_and_nearest_name(program) -> None:
+    answer = program("GET", "/v1/incidents?tab=open&limt=1")
+    (wrong,) = check_problem(answer, "invalid_request")["errors"]
+    assert wrong["detail"] == "parameter 2 of the address is unknown: did you mean limit?"
+
+
+@pytest.mark.parametrize("framing", [{"transfer-encoding": "chunked"}, {"content-length": "99999"}])
+def test_method_without_a_body_is_never_about_its_length(program, framing) -> None:
+    problem = check_problem(program("GET", "/v1/incidents", framing), "invalid_request")
+    assert [member for member, _ in members(problem)] == [*framing]
 
 
 @pytest.mark.parametrize(

@@ -56,10 +56,10 @@ class VerdictFacts(CaptureCounts):
     """Facts of one incident or one file, for one tenant.
 
     Rows, cohorts and honeytokens are of one capture. `people` are all matched customers, M;
-    `verified` those that chance cannot have matched; `agreeing` those who agree in two or more fields of a
-    row, V. `circulation` is how many numbers are in use in the tenant's market, `watchlist` how
-    many customers are enrolled. `own_fields` are fields that only this tenant has, as its settings
-    say.
+    `verified` those that chance cannot have matched; `agreeing` those who agree in two or more
+    fields of a row, V. `circulation` is how many numbers are in use in the tenant's market,
+    `watchlist` how many customers are enrolled. `own_fields` are fields that only this tenant has,
+    as its settings say.
     """
 
     today: date

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from alerts.accounts import PERMISSIONS
 from alerts.cases import incident_view
 from alerts.cases.queue import ORDERS, ORIGINS, TABS
+from alerts.notify.payload import WebhookMessage
 from alerts.records import SEVERITIES, STATUSES, Decision, Exposure, Incident, Sighting
 from alerts.web.api import PREFIX
 from alerts.web.dependencies import ANYBODY, list_permissions, list_routes, require_login
@@ -494,6 +495,20 @@ PROBLEM_EXAMPLE = {
 }
 
 
+WEBHOOK = {
+    "type": "ullage.incidents",
+    "id": "msg_5d1e7a90c3b24f68c81e5b07",
+    "page": "https://ullage.bank.example/",
+    "language": "en",
+    "incidents": [
+        {
+            "id": INCIDENT,
+            "severity": "high",
+            "why": "new",
+            "url": f"https://ullage.bank.example/incidents/{INCIDENT}",
+        }
+    ],
+}
 TAGS: Mapping[str, str] = {
     "incidents": "List incidents with their customers and sightings, decide on them, export them.",
     "events": "Follow what becomes of incidents, as signed events.",
@@ -502,6 +517,8 @@ TAGS: Mapping[str, str] = {
 }
 ON_CHANGES: frozenset[Code] = frozenset({"version_mismatch", "version_required"})
 """Problems of routes that take `If-Match` alone."""
+ON_BODIES: frozenset[Code] = frozenset({"length_required", "body_too_large"})
+"""Problems of routes that take a body alone."""
 ON_FILES: frozenset[Code] = frozenset({"assessment_unavailable", "assessment_busy"})
 REF = "#/components/schemas/{model}"
 PROBLEM = {"schema": {"$ref": REF.format(model="Problem")}}
@@ -547,7 +564,7 @@ def build_document(app: FastAPI, server: str) -> dict[str, Any]:
     schemas = schema.setdefault("components", {}).setdefault("schemas", {})
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    schemas |= _build_problem_schemas() | _build_schemas()
+    schemas |= _build_models(Problem) | _build_schemas()
     for page, item in (
         ("IncidentList", "IncidentSummary"),
         ("CustomerList", "Customer"),
@@ -558,6 +575,8 @@ def build_document(app: FastAPI, server: str) -> dict[str, Any]:
         "application/json"
     ]
     whole["schema"] = {"$ref": REF.format(model="IncidentDetails")}
+    schema["webhooks"] = _build_webhooks()
+    schemas |= _build_models(WebhookMessage)
     schema["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     schema["security"] = [{"token": []}]
     needs = {
@@ -571,9 +590,36 @@ def build_document(app: FastAPI, server: str) -> dict[str, Any]:
     return schema
 
 
-def _build_problem_schemas() -> dict[str, Any]:
-    described = Problem.model_json_schema(ref_template=REF, mode="serialization")
-    return {**described.pop("$defs"), "Problem": described}
+def _build_models(model: type[BaseModel]) -> dict[str, Any]:
+    """Build the schemas of a model and of those that it refers to."""
+    described = model.model_json_schema(ref_template=REF, mode="validation")
+    return {**described.pop("$defs"), model.__name__: described}
+
+
+def _build_webhooks() -> dict[str, Any]:
+    """Describe the request that a channel of kind `webhook` receives."""
+    body = {"schema": {"$ref": REF.format(model="WebhookMessage")}, "example": WEBHOOK}
+    headers = {
+        "webhook-id": "The id of the message, the same at every attempt",
+        "webhook-timestamp": "Unix seconds of the attempt: refuse what is older than 5 minutes",
+        "webhook-signature": "`v1,` and the base64 of HMAC-SHA256 over `ID.TIMESTAMP.BODY`",
+    }
+    operation = {
+        "summary": "Notify about incidents",
+        "description": "Sent to each channel of kind `webhook` (Standard Webhooks 1.0).",
+        "security": [],
+        "parameters": [
+            {"name": name, "in": "header", "required": True, "description": text, "schema": TEXT}
+            for name, text in headers.items()
+        ],
+        "requestBody": {"required": True, "content": {"application/json": body}},
+        "responses": {
+            "200": {
+                "description": 'Any 2xx is delivered, unless the body is JSON with `"ok": false`'
+            }
+        },
+    }
+    return {"incidents": {"post": operation}}
 
 
 def _build_schemas() -> dict[str, Any]:
@@ -670,8 +716,10 @@ def _complete_operation(operation: dict[str, Any], needs: frozenset[str]) -> Non
     answers.pop("422", None)  # what is not as declared is answered 400
     changes = any(item["name"] == "If-Match" for item in operation.get("parameters", ()))
     for code, kind in CODES.items():
-        if (changes or code not in ON_CHANGES) and (
-            "files" in operation["tags"] or code not in ON_FILES
+        if (
+            (changes or code not in ON_CHANGES)
+            and ("requestBody" in operation or code not in ON_BODIES)
+            and ("files" in operation["tags"] or code not in ON_FILES)
         ):
             answer_object = answers.setdefault(
                 str(kind.status), {"description": "", "content": {MEDIA_TYPE: PROBLEM}}
