@@ -1,5 +1,8 @@
 """The examples of docs/api.md, as they stand there, against the application behind a real
 server.
+
+They run in an empty shell: only variables that the page sets are known. The address and the tokens
+that the page's commands print are put in their place.
 """
 
 import os
@@ -14,7 +17,6 @@ from prometheus_client import CollectorRegistry, Counter
 
 from alerts.web.dependencies import list_routes
 from matcher.cli.assess_service import listening
-from tests.alerts.builders import handle
 from tests.alerts.test_table_of_roles import application
 from tests.matcher.bank import customer, enrol
 from ullage.settings import Context
@@ -29,7 +31,7 @@ def blocks(language: str) -> list[str]:
 def token(accounts, line: str) -> str:
     """Create the token for a command line of the document and return it."""
     permissions = re.findall(r"--may (\S+)", line)
-    purpose = re.findall(r'--purpose (?:"([^"]+)"|(\S+))', line)[0]
+    purpose = re.findall(r'--purpose (?:"([^"]+)"|(\w+))', line)[0]
     name = re.findall(r"token add (\S+)", line)[0]
     return accounts.add_token(
         name, permissions, ["bank"], purpose="".join(purpose), days=1, by="test"
@@ -50,17 +52,16 @@ def environment(address, accounts, context, tmp_path: Path) -> Iterator[dict[str
         *(",".join((person["name"], person["phone"], person["resident_id"])) for person in people),
     ]
     (tmp_path / "leak.csv").write_text("\n".join(rows), encoding="utf-8")
-    soar, engine, cases = (
-        token(accounts, line) for line in TEXT.splitlines() if " token add " in line
-    )
+    made = {
+        line.partition("=")[0].removeprefix("export "): token(accounts, line)
+        for line in TEXT.splitlines()
+        if " token add " in line
+    }
     with listening(
         real,
         Counter("outcomes", "What became of files.", ["outcome"], registry=CollectorRegistry()),
     ):
-        yield {
-            "PATH": os.environ["PATH"], "DESK": address, "SOAR": soar, "ENGINE": engine,
-            "CASES": cases, "PSEUDONYM": handle("a"),
-        }  # fmt: skip
+        yield {"DESK": address, **made}
 
 
 def run(words: list[str], environment: dict[str, str], folder: Path) -> str:
@@ -73,9 +74,14 @@ def run(words: list[str], environment: dict[str, str], folder: Path) -> str:
 
 
 def test_every_documented_example_runs(environment, tmp_path: Path) -> None:
-    shown = run(
-        ["bash", "-c", "set -euo pipefail\n" + "\n".join(blocks("sh"))], environment, tmp_path
+    script = re.sub(
+        r"^export (\w+)=.*$",
+        lambda line: f"export {line[1]}={environment[line[1]]}",
+        "\n".join(blocks("sh")),
+        flags=re.MULTILINE,
     )
+    empty = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    shown = run(["bash", "-c", f"set -euo pipefail\n{script}"], empty, tmp_path)
     for expected in (
         '"acknowledged"',
         '"exposed"',
@@ -88,7 +94,8 @@ def test_every_documented_example_runs(environment, tmp_path: Path) -> None:
         '"member": "tab"',
     ):
         assert expected in shown, expected
-    shown = run([sys.executable, "-c", "\n".join(blocks("python"))], environment, tmp_path)
+    exported = {**empty, **environment}
+    shown = run([sys.executable, "-c", "\n".join(blocks("python"))], exported, tmp_path)
     for expected in (
         "run-18 invalid_request [('limit', 'out_of_range')]",
         "confirmed version_mismatch True",

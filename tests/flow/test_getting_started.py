@@ -1,6 +1,5 @@
 """The ten minutes of `docs/getting-started.md`, as they stand there, with real processes."""
 
-import os
 import re
 import signal
 import subprocess
@@ -11,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local.server import free_ports
-from deploy.local.services import write_secret
-from deploy.local.webhook import new_key, receiving
+from deploy.local.webhook import receiving
 from tests.flow.daemon import until
 
 pytestmark = pytest.mark.flow
@@ -25,29 +23,31 @@ BLOCKS = re.findall(
 )
 NOT_RUN = {
     "make env": "this runs in what it made",
-    "export PATH": "the same; the path is set for all commands",
+    "export PATH": "the same; the path is that of all commands",
     "ullage --data first sites try": (
         "its site is an example; tests/crawlers/test_trial.py tries real ones"
     ),
 }
+SYSTEM_PATH = "/usr/bin:/bin"
+HOOK = "https://hooks.bank.example/ullage"
 PORTS = ("SEARCH__PORT", "METRICS_PORTS__CRAWL", "METRICS_PORTS__MATCH", "METRICS_PORTS__ALERT")
 
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Mapping[str, str]:
-    """Return the environment of a clone in which `make env` was run.
+    """Return the environment of an empty shell in a clone in which `make env` was run.
 
     Its ports are free here; the sample is where it is there.
     """
     (tmp_path / "deploy").symlink_to(ROOT / "deploy")
+    (tmp_path / ".venv").symlink_to(Path(sys.executable).parents[1])
     ports = {
         f"ULLAGE_{name}": str(port)
         for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True)
     }
     return {
-        **os.environ,
         **ports,
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PATH": f"{tmp_path / '.venv' / 'bin'}:{SYSTEM_PATH}",
         "HOME": str(tmp_path),
     }
 
@@ -74,7 +74,8 @@ def list_commands(block: str) -> list[str]:
 def read_shown_verdict(page: str) -> list[str]:
     """Return the verdict on the sample that a page shows."""
     block = re.compile(
-        r"^\$ ullage assess deploy/demo/sample/leak.txt\n(.*?)^```$", re.MULTILINE | re.DOTALL
+        r"^\$ ullage --data first assess deploy/demo/sample/leak.txt\n(.*?)^```$",
+        re.MULTILINE | re.DOTALL,
     )
     match = block.search((ROOT / page).read_text("utf-8"))
     return match[1].splitlines() if match else []
@@ -138,15 +139,13 @@ def test_every_shown_command_works(
             elif language == "toml":
                 with (tmp_path / "first" / "ullage.toml").open("a", encoding="utf-8") as file:
                     file.write(block)
-                (tmp_path / "first" / "keys" / "notify").mkdir(exist_ok=True)
-                write_secret(
-                    tmp_path / "first" / "keys" / "notify" / "soc", f"{team.url}\n{new_key()}\n"
-                )
-                assert interrupt(running[-1]) == 0
-                start("ullage --data first run")
             for line in list_commands(block) if language == "console" else ():
                 if line == "ullage --data first run":
                     start(line)
+                elif HOOK in line:
+                    run(line.replace(HOOK, team.url))
+                    assert interrupt(running[-1]) == 0
+                    start("ullage --data first run")
                 elif line == "ullage --data first status":
                     until(is_ready, "all roles are ready")
                     outputs[line] = run(line)
@@ -162,6 +161,26 @@ def test_every_shown_command_works(
         assert is_shortened(read_shown_verdict(page), verdict), page
     assert re.search(r"INC-\w+\t\S+\thigh", outputs["ullage --data first incidents list"])
     assert "password" in (tmp_path / "run.log").read_text()
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.zh.md"])
+def test_readme_assesses_the_sample_in_an_empty_shell(
+    tmp_path: Path, machine: Mapping[str, str], page: str
+) -> None:
+    section = (ROOT / page).read_text("utf-8").split("\n## ")[2]
+    commands = list_commands(section)
+    assert any(" assess " in line for line in commands)
+    result = subprocess.run(
+        ["bash", "-c", "set -e\n" + "\n".join(commands)],
+        cwd=tmp_path,
+        env={"PATH": SYSTEM_PATH, "HOME": machine["HOME"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    verdict = [line.rstrip() for line in result.stdout.splitlines()]
+    assert is_shortened(read_shown_verdict(page), verdict)
 
 
 def test_commands_that_are_not_run_are_shown_and_have_a_reason() -> None:
