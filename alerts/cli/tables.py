@@ -213,13 +213,18 @@ def _facts(incident: Incident, zone: tzinfo) -> Table:
             "published",
             (
                 f"{moment(incident.published_at, zone)}, an incident after"
-                f" {duration(incident.publish_seconds)}"
+                f" {_lag(incident.publish_seconds)}"
             ),
         ),
         ("linked", " ".join(incident.linked) or "–"),
     ):
         grid.add_row(f"  {name}", Text(value))
     return grid
+
+
+def _lag(seconds: float | None) -> str:
+    """Return the time from publication, at best to the minute: many sites show no seconds."""
+    return "under a minute" if seconds is not None and seconds < 60 else str(duration(seconds))
 
 
 def _reasons(reasons: Iterable[IncidentReason]) -> Table:

@@ -52,7 +52,7 @@ def environment(address, accounts, context, tmp_path: Path) -> Iterator[dict[str
         *(",".join((person["name"], person["phone"], person["resident_id"])) for person in people),
     ]
     (tmp_path / "leak.csv").write_text("\n".join(rows), encoding="utf-8")
-    made = {
+    tokens = {
         line.partition("=")[0].removeprefix("export "): token(accounts, line)
         for line in TEXT.splitlines()
         if " token add " in line
@@ -61,7 +61,7 @@ def environment(address, accounts, context, tmp_path: Path) -> Iterator[dict[str
         real,
         Counter("outcomes", "What became of files.", ["outcome"], registry=CollectorRegistry()),
     ):
-        yield {"DESK": address, **made}
+        yield {"DESK": address, **tokens}
 
 
 def run(words: list[str], environment: dict[str, str], folder: Path) -> str:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from deploy.local.certificates import make_certificates
-from tests.deploy.units import need
+from tests.deploy.units import UNITS, need
 from ullage.runtime.service import ROLES, port_of
 from ullage.settings import Settings, load
 
@@ -30,6 +30,13 @@ GIVEN = {
 }  # fmt: skip
 """What lies in ULLAGE_HOME, as docs/deploy.md has it made."""
 OURS = {name for name, service in SERVICES.items() if service.get("command", [None])[0] in ROLES}
+
+
+def test_units_have_the_memory_limits_of_the_containers() -> None:
+    for role in sorted(OURS):
+        unit = (UNITS / f"ullage-{role}.service").read_text("utf-8")
+        limit = str(SERVICES[role]["mem_limit"]).upper()
+        assert f"MemoryMax={limit}\n" in unit, role
 
 
 def faults(service: dict[str, Any]) -> list[str]:
