@@ -117,14 +117,14 @@ def _read_choice(name: str, value: str, who: str) -> str:
 def _read_span(name: str, value: str) -> timedelta:
     span = SPAN.fullmatch(value)
     if span is None:
-        raise QueryError(Phrase("after %(name)s: type a time such as <12h or <3d", name=name), "q")
+        raise QueryError(Phrase("after %(name)s: enter a time such as <12h or <3d", name=name), "q")
     return timedelta(**{"hours" if span[2] == "h" else "days": int(span[1])})
 
 
 def _read_day(value: str) -> str:
     day = DAY.fullmatch(value)
     if day is None:
-        raise QueryError("type a day such as 2026-09-22, or a month such as 2026-09", "q")
+        raise QueryError("enter a day such as 2026-09-22, or a month such as 2026-09", "q")
     return "".join(filter(None, day.groups()))
 
 

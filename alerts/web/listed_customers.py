@@ -53,7 +53,7 @@ def list_customers(
     incident = details.incident
     pseudonym = listed.customer.strip().casefold()
     if pseudonym and not HEX.fullmatch(pseudonym):
-        raise QueryError("type the beginning of a customer pseudonym (hex digits)", "customer")
+        raise QueryError("enter the beginning of a customer pseudonym (hex digits)", "customer")
     require_no_identifier(pseudonym, "customer")
     is_narrowed = bool(listed.kind or pseudonym)
     page = (
