@@ -397,10 +397,8 @@ class PageReading:
         """
         if self.is_own and not self.layout.counted:
             return str(find_post_count(row.root.itertext(), title) or "") if is_element(row) else ""
-        match = COUNT.search(self.layout.counted.text(row))
-        if not match or match["about"]:
-            return ""
-        return str(int(re.sub(r"\D", "", match["count"])) + self.layout.counts_replies)
+        posts = _read_count(self.layout.counted.text(row))
+        return "" if posts is None else str(posts + self.layout.counts_replies)
 
     def _find_lists(self, root: Node, *, is_barren: bool) -> Iterator[PageAddress]:
         """Yield links to other lists, each one time.
@@ -565,8 +563,9 @@ class PageReading:
         """Return the next page of the list or thread in a list of one; [] if there is none.
 
         `held` is the number of entries or posts on this page. The address comes from a link, a
-        template or the number of the page; a stated count of entries ends the list. [] also for an
-        empty later page of a list without rows, a page of another thread, and this page itself.
+        template or the number of the page; a stated count of entries ends the list, and if it is no
+        number or a rounded one, the first page without entries does. [] also for an empty later
+        page of a list without rows, a page of another thread, and this page itself.
         """
         layout, page = self.layout, self.page
         if of_thread and (layout.thread_next or layout.thread_next_page or layout.thread_count):
@@ -586,9 +585,10 @@ class PageReading:
             links = layout.next or layout.links
         if links and not url and not any(node is True for node in nodes):
             return []
-        if count and page.number * per_page >= int(count.text(self.document.root) or 0):
+        total = _read_count(count.text(self.document.root) or "0") if count else None
+        if total is not None and page.number * per_page >= total:
             return []
-        if not links and not (template and (count or held)):
+        if not links and not (template and (total is not None or held)):
             return []
         if not of_thread and layout.leads_on and page.number > 1 and not (held or self._rows.total):
             return []  # an empty page of a list may be followed by empty pages without end
@@ -652,6 +652,12 @@ def _order_by_time(rows: Sequence[Node], pages: list[PageAddress]) -> list[PageA
     if any(isinstance(row, dict) and "$key" in row for row in rows):
         pages.sort(key=lambda page: -float(page.facts.get("time", "0")))
     return pages
+
+
+def _read_count(text: str) -> int | None:
+    """Return the first number in a text; None if there is none or it is rounded (`1.2K`)."""
+    match = COUNT.search(text)
+    return int(re.sub(r"\D", "", match["count"])) if match and not match["about"] else None
 
 
 def _shorten_stamp(stamp: str) -> str:

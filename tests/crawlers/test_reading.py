@@ -192,6 +192,32 @@ def test_json_thread_has_as_many_pages_as_its_count() -> None:
 
 
 @pytest.mark.parametrize(
+    ("count", "leads_on"),
+    [
+        ("1,234", True),
+        ("2 posts", False),
+        ("", False),
+        ("many", True),
+        ("1.2K", True),
+        (30.0, True),
+    ],
+)
+def test_odd_count_of_a_thread_costs_no_post(count: str | float, leads_on: bool) -> None:
+    options = {
+        "post": "p",
+        "id": "id",
+        "body": "b",
+        "thread_next_page": "/t/{thread}?page={page}",
+        "thread_count": "n",
+        "thread_per_page": 2,
+    }
+    thread = PageAddress(f"{BOARD}t/7", "thread", facts={"thread": "7"})
+    parsed = read(options, {"n": count, "p": [{"id": 1, "b": "x"}]}, thread, "feed")
+    assert [post.post_id for post in parsed.posts] == ["1"]
+    assert bool(parsed.pages) == leads_on
+
+
+@pytest.mark.parametrize(
     "body",
     ["{", "[" * 100_000, '{"t": 1}', '{"t": [[], 1, null, "x", {"id": {}}]}', "null", "", "[]"],
 )
