@@ -101,7 +101,8 @@ def find_listings() -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield where each listing is made, and the arguments of `Listing` there."""
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            text = path.read_text(encoding="utf-8")
+            for node in ast.walk(ast.parse(text)) if "Listing(" in text else ():
                 if isinstance(node, ast.Call) and ast.unparse(node.func) == "Listing":
                     named = {word.arg: ast.literal_eval(word.value) for word in node.keywords}
                     columns = ast.literal_eval(node.args[0])
