@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,7 @@ import pytest
 from matcher.detect import search
 from matcher.detect.search import Detector
 from matcher.match.findings import build_findings
+from tests.conftest import HeldClock
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of, phone, resident_id
 from tests.matcher.test_stage import MatchProcess, match  # noqa: F401  the fixture
@@ -114,8 +116,13 @@ class _FailingStep:
 @pytest.fixture
 def customers(bank: Context) -> Context:
     """Return a tenant with the eight people of `POST`, and one card."""
-    enrol(bank, "bank", [customer(n, card=CARD) if n == 1 else customer(n) for n in range(10)])
+    enrol_people(bank)
     return bank
+
+
+def enrol_people(context: Context) -> None:
+    people = [customer(n, card=CARD) if n == 1 else customer(n) for n in range(10)]
+    enrol(context, "bank", people)
 
 
 def read_matches(context: Context) -> tuple[set[tuple[str, str]], set[str], set[str]]:
@@ -140,23 +147,42 @@ def read_matches(context: Context) -> tuple[set[tuple[str, str]], set[str], set[
     return subjects[0][0], {kind for kind, _ in subjects[1][0]}, subjects[0][1] | subjects[1][1]
 
 
-@pytest.mark.parametrize("error", [FaultError, MemoryError])
-@pytest.mark.parametrize("part", MATCHING)
-def test_fault_in_one_part_keeps_all_other_matches(
-    customers: Context, monkeypatch: pytest.MonkeyPatch, part: str, error: type[BaseException]
-) -> None:
-    whole, _, no_faults = read_matches(customers)
-    assert (no_faults, {kind for kind, _ in whole}) == (
+@pytest.fixture(scope="module")
+def customers_folder(tmp_path_factory: pytest.TempPathFactory, enrolment_folder: Path) -> Context:
+    """Return a data folder with the people of `POST` for what is read before any fault."""
+    folder = shutil.copytree(enrolment_folder, tmp_path_factory.mktemp("customers") / "data")
+    context = Context(folder, HeldClock().as_clock())
+    enrol_people(context)
+    return context
+
+
+@pytest.fixture(scope="module")
+def whole_matches(customers_folder: Context) -> set[tuple[str, str]]:
+    """Return the matches of `POST` where no part fails."""
+    whole, _, faults = read_matches(customers_folder)
+    assert (faults, {kind for kind, _ in whole}) == (
         set(),
         {"phone", "resident_id", "card", "email"},
     )
+    return whole
+
+
+@pytest.mark.parametrize("error", [FaultError, MemoryError])
+@pytest.mark.parametrize("part", MATCHING)
+def test_fault_in_one_part_keeps_all_other_matches(
+    customers: Context,
+    whole_matches: set[tuple[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    part: str,
+    error: type[BaseException],
+) -> None:
     ran = fail_in(monkeypatch, part, error)
     remaining, _, failed = read_matches(customers)
     if part in ran:
         assert part in failed
     if part not in EVERYTHING:
-        assert {kind for kind, _ in whole - remaining} <= KINDS_OF.get(part, set())
-        assert remaining <= whole
+        assert {kind for kind, _ in whole_matches - remaining} <= KINDS_OF.get(part, set())
+        assert remaining <= whole_matches
 
 
 def fail_at(
@@ -205,20 +231,33 @@ def read_each(
     ]
 
 
+THREE_POSTS = [
+    f"{POST}91350100M000100Y43 {'0123456789abcdef' * 2}\n{number}" for number in range(3)
+]
+
+
+@pytest.fixture(scope="module")
+def whole_posts(customers_folder: Context) -> list[tuple[set[tuple[str, str]], tuple[str, ...]]]:
+    """Return what `read_each` returns of `THREE_POSTS` where no detector fails."""
+    return read_each(customers_folder, THREE_POSTS, together=False)
+
+
 @pytest.mark.parametrize("call", [1, 2, 3])
 @pytest.mark.parametrize("name", ALL_DETECTORS)
 def test_failing_detector_loses_only_its_candidates_of_one_post(
-    customers: Context, monkeypatch: pytest.MonkeyPatch, name: str, call: int
+    customers: Context,
+    whole_posts: list[tuple[set[tuple[str, str]], tuple[str, ...]]],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    call: int,
 ) -> None:
-    bodies = [f"{POST}91350100M000100Y43 {'0123456789abcdef' * 2}\n{number}" for number in range(3)]
-    whole = read_each(customers, bodies, together=False)
     calls = fail_at(monkeypatch, name, lambda _view, number: number == call)
-    subjects = read_each(customers, bodies, together=False)
+    subjects = read_each(customers, THREE_POSTS, together=False)
     assert calls == [1, 2, 3]
     assert [reasons for _, reasons in subjects] == [
         (name,) if number == call else () for number in (1, 2, 3)
     ]
-    for number, ((before, _), (after, _)) in enumerate(zip(whole, subjects, strict=True), 1):
+    for number, ((before, _), (after, _)) in enumerate(zip(whole_posts, subjects, strict=True), 1):
         assert after <= before
         assert {kind for kind, _ in before - after} <= (
             KINDS_OF.get(name, set()) if number == call else set()
