@@ -1,7 +1,8 @@
 """Bytes to text, by the first that fits.
 
 Byte order mark, declared charset, UTF-32 and UTF-16 by their NULs, strict UTF-8, EBCDIC by its
-digits, strict GB18030 or Big5, Latin-1.
+digits, the encoding of a language whose phone label is in it (`home_encodings`), strict GB18030 or
+Big5, Latin-1.
 
 Identifiers are ASCII, so a wrong 8-bit guess still finds them; labels and names need the right one.
 GBK is never searched as bytes: 126 of its characters end in `|`, and GB18030's four-byte sequences
@@ -25,6 +26,8 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
+
+from matcher.text.home_encodings import find_home_encoding
 
 MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -232,6 +235,8 @@ def _list_encodings(body: bytes, declared: str) -> Iterator[str]:
         yield EBCDIC
     if chinese := _detect_chinese_utf16(body):
         yield chinese
+    if home := find_home_encoding(body):
+        yield home
     yield from ("gb18030", "big5")
     # a label that servers give by default: strict UTF-8 and GB18030 prove themselves first
     if named == "cp1252":

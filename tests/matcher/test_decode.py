@@ -245,3 +245,29 @@ def test_only_unchanged_utf_8_is_searched_without_copying(body: bytes, is_its: b
     text, encoding = decode_as(body)
     assert (utf8_of(body, text, encoding) is body) is is_its
     assert utf8_of(body, text, encoding) == text.encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("ФИО;Телефон;Почта\r\nИванов;8 916 123-45-67\r\n", "cp1251"),
+        ("имя, тел. 8 916 123-45-67", "koi8-r"),
+        ("ФИО|МОБ|город", "cp866"),
+        ("ลำดับ,ชื่อ,เบอร์โทร\r\n1,สมชาย,081-234-5678", "cp874"),
+        ("氏名：佐藤\r\n携帯：090-1234-5678\r\n", "cp932"),
+        ("氏名,電話番号\n佐藤,090-1234-5678", "euc-jp"),
+        ("번호,이름,휴대폰번호\r\n1,김민준,010-2345-6789", "cp949"),
+        ("الاسم,رقم الجوال\r\nأحمد,0501234567", "cp1256"),
+    ],
+)
+@pytest.mark.parametrize("declared", ["", "iso-8859-1"])
+def test_phone_label_tells_the_encoding_of_its_language(
+    text: str, encoding: str, declared: str
+) -> None:
+    assert decode_as(text.encode(encoding), declared) == (text, encoding)
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "big5", "cp1252"])
+def test_other_text_keeps_its_encoding_beside_home_encodings(encoding: str) -> None:
+    text = "Données téléphone déjà là\n" if encoding == "cp1252" else TRADITIONAL * 20
+    assert decode(text.encode(encoding), "cp1252" if encoding == "cp1252" else "") == text
