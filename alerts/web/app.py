@@ -29,6 +29,7 @@ from alerts.cases.lookups.limits import Lookups, Occasions, Sweeps
 from alerts.cases.lookups.lookup import Lookup
 from alerts.cases.lookups.screening import MOST, screen_customers
 from alerts.cases.queue import Shifts
+from alerts.cases.two_officers import OpeningRequests
 from alerts.deadlines.schedule import duties_of
 from alerts.grouping.benign import BACKGROUND
 from alerts.notify.plan import find_channels
@@ -160,6 +161,7 @@ def _create_console(
         sweeps=Sweeps(context.clock),
         occasions=Occasions(),
         shifts=Shifts(context.clock),
+        openings=OpeningRequests(),
         feed=EventFeed(context.data, store, context.keys, context.clock),
         screenings=Turns(
             partial(screen_customers, trail=trail, life_days=context.settings.store.exposures_days),

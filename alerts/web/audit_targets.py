@@ -163,6 +163,8 @@ TARGETS = (
     mark_for_translation("%(count)s found"),
     mark_for_translation("%(handles)s pseudonyms, %(hashes)s keyed hashes: %(result)s"),
     mark_for_translation("finding %(finding)s"),
+    mark_for_translation("incident %(incident)s: 1 finding"),
+    mark_for_translation("incident %(incident)s: %(count)s findings"),
     mark_for_translation("finding %(finding)s, keys of %(officer)s and %(colleague)s"),
     mark_for_translation("%(field)s of %(incident)s: 1 sighting"),
     mark_for_translation("%(field)s of %(incident)s: %(count)s sightings"),

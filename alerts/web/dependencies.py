@@ -51,6 +51,7 @@ from alerts.cases.lookups.lookup import PURPOSES, Lookup, LookupRequest
 from alerts.cases.lookups.screening import ExposureQuery, ExposureResult
 from alerts.cases.lookups.typed_value import selectable_kinds
 from alerts.cases.queue import Shifts
+from alerts.cases.two_officers import OpeningRequests
 from alerts.deadlines import render
 from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.render import name_report
@@ -333,6 +334,7 @@ class Console:
     sweeps: Sweeps
     occasions: Occasions
     shifts: Shifts
+    openings: OpeningRequests
     feed: EventFeed
     screenings: Turns[ExposureQuery, ExposureResult]
     tenants: tuple[str, ...] = ()

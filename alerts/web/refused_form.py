@@ -29,6 +29,7 @@ FIELD_OF: Mapping[str, str] = {
 PART_OF: Mapping[str, str] = {
     "reported": "clocks",
     "reveal": "seen",
+    "evidence": "seen",
     "references": "customers",
     "answer": "customers",
     "take": "customers",

@@ -177,6 +177,8 @@ def decode(data: bytes) -> tuple[Manifest, bytes]:
 PURPOSE, FOLDER = "evidence", "evidence"
 NEEDED = 2
 SHORTEST_PASSPHRASE = 12
+ENCRYPTED = b"ENCRYPTED"
+"""What marks a PEM file that has a passphrase."""
 Ask = Callable[[str], str]
 """A function that asks a person for the passphrase of the file with that name."""
 
@@ -262,14 +264,22 @@ def private_key(path: Path, ask: Ask) -> X25519PrivateKey:
         data = read_trusted(path, secret=True)
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist: name an officer's key file") from None
+    return parse_private_key(data, ask(path.name) if ENCRYPTED in data else "", str(path))
+
+
+def parse_private_key(pem: bytes, passphrase: str, name: str) -> X25519PrivateKey:
+    """Return the private key in the contents of an officer's file; messages call it `name`.
+
+    Raises ConfigError if it is no such key, or the passphrase is wrong.
+    """
     try:
-        key = load_pem_private_key(data, ask(path.name).encode() if b"ENCRYPTED" in data else None)
+        key = load_pem_private_key(pem, passphrase.encode() if ENCRYPTED in pem else None)
     except (ValueError, TypeError):
         raise ConfigError(
-            f"{path} cannot be decrypted: check the passphrase, and that it is an officer's key"
+            f"{name} cannot be decrypted: check the passphrase, and that it is an officer's key"
         ) from None
     if not isinstance(key, X25519PrivateKey):
-        raise ConfigError(f"{path} is not an officer's key: `ullage evidence keygen` creates one")
+        raise ConfigError(f"{name} is not an officer's key: `ullage evidence keygen` creates one")
     return key
 
 

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
@@ -83,7 +83,23 @@ def open_all(
         raise ConfigError("two officers open evidence together: give --key twice, one each")
     if not items:
         raise ConfigError("no evidence of that finding: see `ullage evidence list`")
-    keys = [private_key(file, ask) for file in files]
+    yield from open_with_keys(
+        vault, items, [private_key(file, ask) for file in files], trail, request
+    )
+
+
+def open_with_keys(
+    vault: Vault,
+    items: Sequence[VaultItem],
+    keys: Sequence[X25519PrivateKey],
+    trail: Trail,
+    request: EvidenceRequest,
+) -> Iterator[OpenedEvidence]:
+    """Decrypt `items` one by one with two officers' keys, and yield each.
+
+    All items are entered in the audit log, with the reason, before the first is yielded. An item
+    that these keys cannot open is logged as refused and raises ConfigError or CorruptError.
+    """
     first = _open_item(vault, items[0], keys, trail, request)
     for item in items:
         officers = " and ".join(id_.rpartition(".")[0] for id_ in item.head.officers)
@@ -156,11 +172,19 @@ def write_pack(out: Path, opened: Iterable[OpenedEvidence], data: Path) -> int:
         handle = os.open(out, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except FileExistsError:
         raise ConfigError(f"{out} exists: name another file") from None
-    sums, count = list[str](), 0
     with contextlib.ExitStack() as undo:
         undo.callback(out.unlink)
         file = undo.enter_context(os.fdopen(handle, "wb"))
-        tar = undo.enter_context(tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT))
+        count = write_tar(file, opened)
+        file.close()
+        undo.pop_all()
+    return count
+
+
+def write_tar(file: IO[bytes], opened: Iterable[OpenedEvidence]) -> int:
+    """Write a tar of bodies, manifests and SHA256SUMS into `file`; return how many findings."""
+    sums, count = list[str](), 0
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for evidence in opened:
             count += 1
             for name, content in (
@@ -171,9 +195,6 @@ def write_pack(out: Path, opened: Iterable[OpenedEvidence], data: Path) -> int:
                 _add(tar, path, content)
                 sums.append(f"{digest(content)}  {path}\n")
         _add(tar, "SHA256SUMS", "".join(sums).encode())
-        tar.close()
-        file.close()
-        undo.pop_all()
     return count
 
 

@@ -44,6 +44,8 @@ DID: Mapping[str, Phrase] = {
     "coverage.explain": Phrase("gap explained"),
     "customers.export": Phrase("customer pseudonyms exported"),
     "data.backup": Phrase("data backed up"),
+    "evidence.approve": Phrase("opening of evidence approved"),
+    "evidence.ask": Phrase("opening of evidence requested"),
     "evidence.keep": Phrase("evidence on hold"),
     "evidence.let_go": Phrase("evidence hold ended"),
     "evidence.open": Phrase("evidence opened"),

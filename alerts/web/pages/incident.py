@@ -41,6 +41,7 @@ from alerts.cases.report import ReportLanguage, case_of, page, render_draft
 from alerts.cases.second_person import ends_of
 from alerts.cases.suppressions import find_suppressed
 from alerts.cases.takedown_letter import LANGUAGES, notice_of, render_letter
+from alerts.cases.two_officers import TwoOfficers
 from alerts.deadlines import CHANNELS, get_sent_at, get_tenant_regimes
 from alerts.deadlines.outstanding import Duty, IncidentDeadlines
 from alerts.deadlines.render import clock_words, duration, name_report
@@ -449,6 +450,24 @@ def _load_references(
     return _References(needed, tenant.reference_help, can_resolve, requests, approvers)
 
 
+def _load_evidence(site: Console, incident: Incident, now: datetime) -> dict[str, Any] | None:
+    """Return what to show of the incident's evidence, None without the permission.
+
+    These are the number of findings that are here, the current requests, and who may approve one.
+    """
+    if not site.principal.can("evidence.open"):
+        return None
+    officers = TwoOfficers(site.store, vault_of(site.context), site.trail, site.openings)
+    allowed = site.door.accounts.list_names_with("evidence.open", incident.tenant)
+    requests = site.openings.list_current(incident.id, now)
+    return {
+        "count": len(officers.find_items(incident)),
+        "requests": requests,
+        "has_own": any(request.by == site.principal.name for request in requests),
+        "approvers": [name for name in allowed if name != site.principal.name],
+    }
+
+
 CHOICES: Mapping[str, Any] = {
     "decisions": DECISIONS,
     "reasons": REASONS,
@@ -563,6 +582,7 @@ def show_incident(
             )
         ),
         "owners": _list_owners(site, incident, find_assignee(owed.decisions)),
+        "evidence": _load_evidence(site, incident, now),
         "due_typed": _format_input(task, zone) if task else "",
         "references": _load_references(site, incident, details.decisions, now),
         "sent": sent,
