@@ -18,7 +18,14 @@ from datetime import datetime, timedelta
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from alerts.accounts.accounts import normalize_name
-from alerts.cases.evidence import EvidenceRequest, find_findings, open_with_keys, write_tar
+from alerts.cases.evidence import (
+    EvidenceRequest,
+    find_findings,
+    find_last_holds,
+    open_with_keys,
+    write_tar,
+)
+from alerts.cases.incident_view import heading
 from alerts.records import Incident
 from alerts.records.decision import validate_case, validate_grounds
 from alerts.records.document import QueryError
@@ -27,7 +34,9 @@ from ullage.audit import Trail
 from ullage.custody import PACK, key_id, parse_private_key
 from ullage.custody.vault import Vault, VaultItem
 from ullage.errors import ConfigError, CorruptError
+from ullage.lookup.values import identifier_in
 from ullage.phrase import Phrase
+from ullage.settings import Language
 
 WAITS, LASTS = timedelta(hours=24), timedelta(minutes=15)
 """How long a request waits for approval, and how long the approval lasts."""
@@ -154,6 +163,20 @@ class TwoOfficers:
             for item in self.vault.scan()[0]
             if item.head.finding in findings and item.head.tenant == incident.tenant
         ]
+
+    def suggest_grounds(self, incident: Incident, language: Language) -> tuple[str, str]:
+        """Return the case and reason of the incident's hold; without one, its id and heading.
+
+        Each is "" if it contains what looks like an identifier, which a form refuses.
+        """
+        hold = find_last_holds(self.store).get(incident.id)
+        if hold is not None and not hold.released:
+            return hold.case, hold.reason
+        case, reason = (
+            "" if identifier_in(text) else text
+            for text in (incident.id, heading(incident, language))
+        )
+        return case, reason
 
     def ask(self, incident: Incident, *, by: str, case: str, reason: str) -> None:
         """Keep a request for the evidence of an incident, after an entry in the audit log.

@@ -453,18 +453,24 @@ def _load_references(
 def _load_evidence(site: Console, incident: Incident, now: datetime) -> dict[str, Any] | None:
     """Return what to show of the incident's evidence, None without the permission.
 
-    These are the number of findings that are here, the current requests, and who may approve one.
+    These are the number of findings that are here, the current requests, who may approve one, what
+    a new request says if nothing else is typed, and whether one of them is this person's to answer.
     """
     if not site.principal.can("evidence.open"):
         return None
     officers = TwoOfficers(site.store, vault_of(site.context), site.trail, site.openings)
     allowed = site.door.accounts.list_names_with("evidence.open", incident.tenant)
     requests = site.openings.list_current(incident.id, now)
+    name = site.principal.name
+    case, reason = officers.suggest_grounds(incident, READER.get().language)
     return {
         "count": len(officers.find_items(incident)),
         "requests": requests,
-        "has_own": any(request.by == site.principal.name for request in requests),
-        "approvers": [name for name in allowed if name != site.principal.name],
+        "has_own": any(request.by == name for request in requests),
+        "approvers": [other for other in allowed if other != name],
+        "case": case,
+        "reason": reason,
+        "is_asked": any(request.by == name or not request.approved_by for request in requests),
     }
 
 
@@ -545,6 +551,7 @@ def show_incident(
     incident, now = details.incident, site.clock.now()
     cases, zone = open_cases(site), ZoneInfo(site.duties.tenant(details.incident.tenant).zone)
     owed = cases.find_deadlines(incident)
+    evidence = _load_evidence(site, incident, now)
     item, task = build_item(incident, owed, zone), find_task_date(owed.decisions)
     starts = cases.preview_started(incident, owed) if owed.status == "open" else ()
     shown: dict[str, Any] = {
@@ -576,13 +583,13 @@ def show_incident(
         "parts_here": _list_tabs(details, owed),
         "first": (
             "seen"
-            if revealed
+            if revealed or (evidence and evidence["is_asked"] and not sent.refused)
             else PART_OF.get(
                 sent.typed["status"].partition(" ")[0], "clocks" if owed.running else "assessment"
             )
         ),
         "owners": _list_owners(site, incident, find_assignee(owed.decisions)),
-        "evidence": _load_evidence(site, incident, now),
+        "evidence": evidence,
         "due_typed": _format_input(task, zone) if task else "",
         "references": _load_references(site, incident, details.decisions, now),
         "sent": sent,

@@ -49,6 +49,10 @@
     event.preventDefault();
     keys.close();
   });
+  document.addEventListener("change", ({ target }) => {
+    const { form } = target;
+    if (form?.dataset.sends && form.dataset.sends === target.name && form.checkValidity()) form.requestSubmit();
+  });
   document.querySelector(".menu [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   const every = document.getElementById("every");
   if (every) {

@@ -131,24 +131,29 @@ def log_in_page(
     """
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
-        page: Any = browser.new_page(
-            locale=LOCALES[language], viewport={"width": 1440, "height": 900}, **more
-        )
-        page.faults = []
-        page.on(
-            "console",
-            lambda said: (
-                page.faults.append(said.text) if said.type in ("error", "warning") else None
-            ),
-        )
-        page.on("pageerror", lambda error: page.faults.append(str(error)))
-        page.goto(f"{url}/login")
-        page.fill("input[name=name]", name)
-        page.fill("input[name=password]", password)
-        with page.expect_navigation():
-            page.click("main button")
-        page.wait_for_selector("h1")
         try:
-            yield page
+            yield log_in_beside(browser, url, name, password, language, **more)
         finally:
             browser.close()
+
+
+def log_in_beside(
+    browser: Any, url: str, name: str, password: str, language: str = "en", **more: Any
+) -> Any:
+    """Return the start page of one more person, with cookies of their own, in a running browser."""
+    page: Any = browser.new_page(
+        locale=LOCALES[language], viewport={"width": 1440, "height": 900}, **more
+    )
+    page.faults = []
+    page.on(
+        "console",
+        lambda said: page.faults.append(said.text) if said.type in ("error", "warning") else None,
+    )
+    page.on("pageerror", lambda error: page.faults.append(str(error)))
+    page.goto(f"{url}/login")
+    page.fill("input[name=name]", name)
+    page.fill("input[name=password]", password)
+    with page.expect_navigation():
+        page.click("main button")
+    page.wait_for_selector("h1")
+    return page

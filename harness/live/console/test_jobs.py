@@ -2,6 +2,7 @@
 mouse and by keyboard alone.
 """
 
+import contextlib
 import csv
 import io
 import os
@@ -9,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 from collections.abc import Iterator
@@ -16,27 +18,32 @@ from pathlib import Path
 
 import pytest
 
-from alerts.records import Incident
+from alerts.accounts.accounts import Accounts
+from alerts.records import Incident, ShiftHandover, incident_id
 from alerts.store import DocumentFilter
 from deploy.local.server import free_ports
-from harness.live.console.desk import CHROMIUM, Desk, assessing_desk, desk
-from tests.alerts.browser import PHONE
+from harness.live.console.desk import CHROMIUM, SECOND, Desk, assessing_desk, desk
+from tests.alerts.browser import PHONE, add_account
+from tests.alerts.builders import finding, fold_all
 from tests.alerts.test_person import leak
 from tests.flow.test_getting_started import PORTS
 from tests.matcher.bank import customer
+from tests.ullage.custody.support import BODY, PASSPHRASES, officers, seal
 from ullage import audit
+from ullage.custody.vault import Vault
 from ullage.security import keys
 from ullage.security.signing import TOPIC, verify_report
 
 pytest.importorskip(
     "playwright.sync_api", reason="pip install playwright; its browser is Debian's chromium"
 )
-from harness.live.console.hand import Hand, log_in_page
+from harness.live.console.hand import Hand, log_in_beside, log_in_page
 
 ROOT = Path(__file__).parents[3]
 CUSTOMERS = [customer(n) for n in range(400)]
 NEWCOMER_SECONDS = 600
 CALL_SECONDS = 15
+APPROVE, OPEN = "form[action$='/evidence/approve']", "form[action$='/evidence.tar']"
 FIRST_PASSWORD = re.compile(r"with the password (\S+),")
 NEW_PASSWORD = "another sentence of many words"
 READMES = {"en": "README.md", "zh": "README.zh.md"}
@@ -106,20 +113,22 @@ def test_coverage_of_last_night_is_shown_in_one_action(
 
 @LANGUAGES
 @HANDS
-def test_caller_is_answered_in_four_actions(
+def test_caller_is_answered_in_three_actions(
     tmp_path: Path, language: str, keys_alone: bool
 ) -> None:
+    """The clerk takes calls alone, so logging in leads to the form, as does each answer."""
     with desk(tmp_path / "data", incidents=5, nights=False) as console:
         leak(console.store, console.clock, console.context, "call")
-        with log_in_page(console.url, console.name, console.password, language) as page:
+        add_people(console, "Chen Agent", role="agent")
+        with log_in_page(console.url, "Chen Agent", console.password, language) as page:
             hand, since = Hand(page, keys_alone=keys_alone), time.monotonic()
-            hand.press("nav.menu a[href='/exposed']")
             hand.fill("input[name=value]", PHONE)
             hand.fill("input[name=case]", "C-2026-7")
             hand.press("main form button")
             seconds = hand.count("caller", since)
             script, recorded = page.inner_text("blockquote.script"), page.inner_text("#recorded")
             assert page.locator(".result.found").is_visible(), "whether they are affected"
+            assert page.locator("input[name=value]").is_visible(), "for the next caller"
             assert page.faults == []
         noted = [
             entry.reason
@@ -130,8 +139,81 @@ def test_caller_is_answered_in_four_actions(
     assert bool(re.search("[\u4e00-\u9fff]{10}", script)) == (language == "zh")
     assert "C-2026-7" in recorded
     assert noted == ["customer_enquiry, case C-2026-7"]
-    assert hand.actions <= 4
+    assert hand.actions <= 3
     assert seconds <= CALL_SECONDS
+
+
+@LANGUAGES
+@HANDS
+def test_handover_is_written_and_accepted_in_three_actions(
+    tmp_path: Path, language: str, keys_alone: bool
+) -> None:
+    """One other person may take over, and no note is written: it is one action more."""
+    with desk(tmp_path / "data", incidents=5, nights=False) as console:
+        with log_in_page(console.url, console.name, console.password, language) as page:
+            hand, since = Hand(page, keys_alone=keys_alone), time.monotonic()
+            hand.press("nav.menu a[href='/handover']")
+            hand.press("#write button")
+            actions, faults = hand.actions, page.faults
+        with log_in_page(console.url, SECOND, console.password, language) as page:
+            hand = Hand(page, keys_alone=keys_alone)
+            hand.press("#waiting button")
+            hand.count("handover", since)
+            actions, faults = actions + hand.actions, faults + page.faults
+        accepted = [
+            handover
+            for handover in console.store.scroll(ShiftHandover, DocumentFilter())
+            if handover.accepts
+        ]
+    assert [(handover.by, handover.receiver) for handover in accepted] == [(console.name, SECOND)]
+    assert faults == []
+    assert actions <= 3
+
+
+@LANGUAGES
+@HANDS
+def test_encrypted_post_is_opened_by_two_people_in_six_actions(
+    tmp_path: Path, language: str, keys_alone: bool
+) -> None:
+    """Both have followed a link to the incident; the first keeps the page while they wait."""
+    with desk(tmp_path / "data", incidents=5, nights=False) as console:
+        fold_all(console.store, console.clock, [finding("f1d0", range(500, 540), people="ab")])
+        pair = officers(tmp_path, console.context.keys)
+        seal(Vault(console.context.data / "evidence"), pair, "f1d0")
+        add_people(console, "Li Officer", "Wang Officer", role="evidence")
+        place = f"{console.url}/incidents/{incident_id('f1d0')}"
+        with log_in_page(console.url, "Li Officer", console.password, language) as first:
+            second = log_in_beside(
+                first.context.browser, console.url, "Wang Officer", console.password, language
+            )
+            hands = [Hand(page, keys_alone=keys_alone) for page in (first, second)]
+            li, wang = hands
+            first.goto(place)
+            since = time.monotonic()
+            li.press("nav.parts a[href='#seen']", leaves=False)
+            li.press("form[action$='/evidence'] button")
+            second.goto(place)
+            wang.fill(f"{APPROVE} input[name=passphrase]", PASSPHRASES["wang.pem"])
+            with second.expect_navigation():
+                wang.give(f"{APPROVE} input[name=key]", tmp_path / "wang.pem")
+            li.fill(f"{OPEN} input[name=passphrase]", PASSPHRASES["li.pem"])
+            with first.expect_download() as coming:
+                li.give(f"{OPEN} input[name=key]", tmp_path / "li.pem")
+            for hand in hands:
+                hand.count("encrypted post", since)
+            with tarfile.open(coming.value.path()) as tar:
+                body = tar.extractfile("f1d0/body")
+                assert body is not None
+                assert body.read() == BODY
+            assert first.faults == second.faults == []
+    assert sum(hand.actions for hand in hands) <= 6
+
+
+def add_people(console: Desk, *names: str, role: str) -> None:
+    """Add people with the password of the first and one role."""
+    with contextlib.closing(Accounts(console.context.data, console.context.clock)) as accounts:
+        for name in names:
+            add_account(accounts, name, [role])
 
 
 def commands(readme: str, data: Path, *words: str) -> list[list[str]]:

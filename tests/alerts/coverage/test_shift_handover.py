@@ -53,6 +53,7 @@ def accept(browser: Browser, page: str):
 def test_handover_is_written_and_accepted_with_one_press_each(browser, taker, context):
     assert hand_over(browser).status_code == 303
     assert 'href="/handover"' in waiting(taker.get("/").text), "the queue leads to it"
+    assert 'action="/handover/accept"' in waiting(taker.get("/").text), "and accepts it"
     card = waiting(taker.get("/handover").text)
     assert (NOTE in card, ASKER in card, "INC-NEW" in card) == (True, True, True)
     assert "1 undecided" in card

@@ -8,6 +8,7 @@ import tarfile
 import pytest
 
 from alerts.records import incident_id
+from alerts.records.decision import Hold
 from tests.alerts.browser import OURS, Browser, add_account
 from tests.alerts.builders import finding, fold_all
 from tests.ullage.custody.support import BODY, PASSPHRASES, officers, seal
@@ -152,6 +153,35 @@ def test_request_needs_case_reason_and_permission(people, folder, log_in):
     assert ask(log_in("lead")).status_code == 403
     assert ask(first).status_code == 303
     assert ask(first).status_code == 400, "one request of a person at a time"
+
+
+def test_form_proposes_case_and_reason_of_the_hold_else_the_incident(people, store, clock):
+    def proposed() -> list[str]:
+        form = people[0].get(f"/incidents/{A}").text.partition('action="/incidents/')[2]
+        form = form[form.index('/evidence"') :]
+        texts = re.findall(r'name="(?:case|note)"[^>]* value="([^"]*)"', form)
+        return [html.unescape(text) for text in texts[:2]]
+
+    case, reason = proposed()
+    assert case == A
+    assert reason.startswith("2 customers")
+    hold = Hold(
+        id="hold-1", tenant="bank", incident=A, at=clock.as_clock().now(), by=LI, case="P-7",
+        reason=REASON,
+    )  # fmt: skip
+    store.put([hold])
+    assert proposed() == ["P-7", REASON]
+
+
+def test_own_request_has_its_form_before_the_approval(people, folder):
+    """So the first person need not load the page again."""
+    first, second = people
+    ask(first)
+    entry = entry_of(first)
+    answer = send(first, "evidence.tar", entry, folder, "li")
+    assert "wait for another officer" in html.unescape(answer.text)
+    assert approve(second, folder, "wang").status_code == 303
+    assert send(first, "evidence.tar", entry, folder, "li").status_code == 200
 
 
 def test_incident_without_evidence_names_the_command(people, folder, context):
