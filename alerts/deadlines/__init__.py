@@ -322,11 +322,11 @@ def validate_channel(channel: str) -> str:
     return channel
 
 
-def validate_reference(reference: str) -> str:
+def validate_reference(reference: str, field: str = "reference") -> str:
     """Return the authority's reference of a report without surrounding spaces; it may be empty.
 
     Raises QueryError if it has more than 64 characters, the surrounding spaces included, or looks
-    like a personal identifier. A long number alone is allowed.
+    like a personal identifier. A long number alone is allowed. `field` is named by the error.
     """
     if len(reference) > MAX_REFERENCE or identifier_in(reference, numbers=False):
         raise QueryError(
@@ -335,7 +335,7 @@ def validate_reference(reference: str) -> str:
                 " ID or card",
                 most=MAX_REFERENCE,
             ),
-            "reference",
+            field,
         )
     return reference.strip()
 

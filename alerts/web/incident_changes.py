@@ -18,7 +18,8 @@ from alerts.accounts.second_person import CONFIRM, Actor
 from alerts.cases.actions import ActionResult, Cases, require_owner
 from alerts.cases.decisions import TOKEN_BYTES, permission_for
 from alerts.cases.undoing import UNDOABLE
-from alerts.deadlines import parse_sent_at, regimes
+from alerts.deadlines import parse_sent_at, validate_reference
+from alerts.deadlines.outstanding import Duty
 from alerts.deadlines.schedule import Work, format_duty
 from alerts.records import Incident
 from alerts.records.document import QueryError
@@ -157,48 +158,60 @@ def carry_out(site: Console, id_: str, typed: Mapping[str, str], by: str) -> Non
 
 
 def record_reports(
-    site: Console, id_: str, typed: Mapping[str, str], by: str, joint_reports: Iterable[str]
+    site: Console,
+    id_: str,
+    typed: Mapping[str, str],
+    by: str,
+    names: Iterable[str],
 ) -> None:
-    """Record a report on the incident `id_` that also counts for `joint_reports`.
+    """Record several reports on the incident `id_` that were sent at one time by one channel.
 
-    Each of these is a `REGIME STAGE` and gets a record of its own, after that of the report in
-    `typed`. Raises QueryError, and records nothing, if the incident does not require one of them
-    under the same rule and from the same moment.
+    `names` are the reports, as `REGIME STAGE`; `typed` has the authority's reference of each
+    rule as `reference REGIME`. A rule without one takes the reason in `typed`. Raises QueryError,
+    and records nothing, if there are no names, the incident does not require one of them, or
+    reports of one rule count from different moments.
     """
-    cases, joint_reports = open_cases(site), dict.fromkeys(joint_reports)
+    validate_token(typed["token"])
+    cases, names = open_cases(site), list(dict.fromkeys(names))
     duties = cases.find_deadlines(cases.incident(id_)).duties
-    if not joint_reports.keys() <= {
-        *list_joint_reports(typed["status"].removeprefix("reported "), map(format_duty, duties))
-    }:
+    required = {format_duty(duty): duty for duty in duties if duty.state != "waived"}
+    if not names or not required.keys() >= {*names}:
+        raise QueryError("choose the reports that were sent, of those that are required", "report")
+    moments = {(required[name].regime.id, required[name].stage.since) for name in names}
+    if len(moments) > len({regime for regime, _ in moments}):
         raise QueryError(
             "one report counts only for reports of the same rule that are due from the"
             " same moment: choose only those",
-            "also",
+            "report",
         )
-    carry_out(site, id_, typed, by)
-    for name in joint_reports:
-        name_token = hashlib.sha256(f"{typed['token']} {name}".encode()).hexdigest()[
-            : 2 * TOKEN_BYTES
-        ]
-        carry_out(site, id_, {**typed, "status": f"reported {name}", "token": name_token}, by)
-
-
-def list_joint_reports(name: str, names: Iterable[str]) -> list[str]:
-    """Return those of `names` for which a report of `name` may count too, in the same order.
-
-    Names are `REGIME STAGE`. Both must follow from the same rule and count from the same moment.
-    `name` itself and names that no rule has are left out.
-    """
-    stages = {
-        f"{regime.id} {stage.id}": (regime.id, stage.since)
-        for regime in regimes().values()
-        for stage in regime.stages
+    forms = {
+        name: _fill_report(typed, name, required[name].regime.id)
+        # what may still be refused comes first: then nothing is recorded
+        for name in sorted(names, key=lambda name: _may_be_recorded(required[name]))
     }
-    return [
-        candidate
-        for candidate in names
-        if candidate != name and name in stages and stages.get(candidate) == stages[name]
-    ]
+    for form in forms.values():
+        carry_out(site, id_, form, by)
+
+
+def _fill_report(typed: Mapping[str, str], name: str, regime: str) -> dict[str, str]:
+    """Return the form of one of several reports, with the reference of its rule and its own token.
+
+    Raises QueryError if the reference is invalid, or there is neither one nor a reason.
+    """
+    field = f"reference {regime}"
+    reference = validate_reference(typed.get(field, ""), field)
+    if not reference and not typed["no_reference"].strip():
+        raise QueryError(
+            "give the authority's reference, or the reason why there is none", "no_reference"
+        )
+    token = hashlib.sha256(f"{typed['token']} {name}".encode()).hexdigest()[: 2 * TOKEN_BYTES]
+    changed = {"status": f"reported {name}", "token": token, "reference": reference}
+    return {**typed, **changed}
+
+
+def _may_be_recorded(duty: Duty) -> bool:
+    """Return whether a report is unsent and of a moment that certainly has come."""
+    return duty.state != "met" and duty.stage.since not in ("determined", "resolved")
 
 
 def _read_report(site: Console, tenant: str, typed: Mapping[str, str]) -> Said:

@@ -323,7 +323,7 @@ def test_page_shows_deadlines_and_records_a_report(ours, browser):
         "Reporting deadlines",
         "not verified",
         ">09-21 22:43</time>",
-        'value="reported nfra-2024 first"',
+        'name="report" value="nfra-2024 first" checked',
     ):
         assert part in text
     assert "未核对原文" in browser.get(f"/incidents/{A}", headers=CHINESE).text
@@ -334,7 +334,7 @@ def test_page_shows_deadlines_and_records_a_report(ours, browser):
     assert answer.status_code == 303
     after = browser.get(f"/incidents/{A}").text
     assert after.count("Correct this report") == 1
-    assert 'value="reported nfra-2024 written"' in after
+    assert 'name="report" value="nfra-2024 written"' in after
     shown = browser.get(f"/v1/incidents/{A}").json()["deadlines"]
     assert [c["state"] for c in shown if c["regime"] == "nfra-2024"] == [
         "met",

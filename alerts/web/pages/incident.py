@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Depends, Form
+from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from alerts.cases.actions import (
@@ -42,9 +42,9 @@ from alerts.cases.second_person import ends_of
 from alerts.cases.suppressions import find_suppressed
 from alerts.cases.takedown_letter import LANGUAGES, notice_of, render_letter
 from alerts.cases.two_officers import TwoOfficers
-from alerts.deadlines import CHANNELS, get_sent_at, get_tenant_regimes
+from alerts.deadlines import CHANNELS, Regime, get_sent_at, get_tenant_regimes
 from alerts.deadlines.outstanding import Duty, IncidentDeadlines
-from alerts.deadlines.render import clock_words, duration, name_report
+from alerts.deadlines.render import STAGES, clock_words, duration, name_report
 from alerts.deadlines.schedule import (
     build_item,
     find_assignee,
@@ -59,7 +59,6 @@ from alerts.web.dropped_files import Judge
 from alerts.web.incident_changes import (
     carry_out,
     find_actor,
-    list_joint_reports,
     open_cases,
     record_reports,
 )
@@ -88,12 +87,24 @@ PART_AFTER: Mapping[str, str] = {
 ANSWERS = ("second_confirmed", "second_refused")
 FAULT = b'id="fault"'
 """What marks the error on the page of a refused form."""
+MOST_TYPED = 5_000
 MOST_REPORTS = 32
 """Of an incident, that one form may record."""
 GONE = Phrase("This incident does not exist; it may have passed its retention.")
-Typed = Annotated[str, Form(max_length=5_000)]
+Typed = Annotated[str, Form(max_length=MOST_TYPED)]
+Several = Annotated[list[str] | None, Form(max_length=MOST_REPORTS)]
 Reader = Annotated[Console, require_permission("incident.read")]
 Decider = Annotated[Console, require_permission("incident.decide")]
+
+
+async def _read_references(request: Request) -> dict[str, str]:
+    """Return the authorities' references of the form, by `reference REGIME`."""
+    fields = (await request.form()).multi_items()
+    return {
+        name: text[:MOST_TYPED]
+        for name, text in fields
+        if name.startswith("reference ") and isinstance(text, str)
+    }
 
 
 def routes() -> APIRouter:
@@ -113,6 +124,7 @@ def routes() -> APIRouter:
     def decide(  # noqa: PLR0917  the fields of the page's forms
         site: Decider,
         id_: str,
+        references: Annotated[dict[str, str], Depends(_read_references)],
         status: Typed = "",
         note: Typed = "",
         token: Typed = "",
@@ -123,12 +135,12 @@ def routes() -> APIRouter:
         state: Typed = "",
         other: Typed = "",
         sighting: Typed = "",
-        entry: Annotated[list[str] | None, Form(max_length=MOST_REPORTS)] = None,
+        entry: Several = None,
         sent_at: Typed = "",
         channel: Typed = "",
         reference: Typed = "",
         no_reference: Typed = "",
-        also: Annotated[list[str] | None, Form(max_length=MOST_REPORTS)] = None,
+        report: Several = None,
         seen: Typed = "",
     ) -> Response:
         typed = {
@@ -152,20 +164,23 @@ def routes() -> APIRouter:
             "reference": reference,
             "no_reference": no_reference,
         }
+        typed |= {"report": ",".join(report or ()), **references}
         if site.store.get(Incident, id_) is None:
             return site.missing(GONE)
         try:
-            if status.startswith("reported ") and not (sent_at and channel):
+            if status.partition(" ")[0] == "reported" and not (sent_at and channel):
                 raise QueryError(
                     "enter when the report was sent, and by which channel",
                     "channel" if sent_at else "sent_at",
                 )
             if newer := _find_newer(site, id_, status, seen):
-                return show_incident(site, id_, _refuse_older(newer, typed, entry, also))
+                return show_incident(
+                    site, id_, _refuse_older(newer, typed, {"entry": entry, "report": report})
+                )
             if status == "due":
                 typed["due"] = due.strip() or "-"
-            if also:
-                record_reports(site, id_, typed, site.actor(), also)
+            if status == "reported":
+                record_reports(site, id_, typed, site.actor(), report or ())
             else:
                 # several at once are what waits for a second person
                 for pending_id in dict.fromkeys(entry or ("",)):
@@ -305,14 +320,15 @@ def _find_newer(site: Console, id_: str, status: str, seen: str) -> list[CaseAct
 def _refuse_older(
     newer: Sequence[CaseAct],
     typed: Mapping[str, str],
-    entries: Sequence[str] | None,
-    also: Sequence[str] | None,
+    lists: Mapping[str, Sequence[str] | None],
 ) -> RefusedForm:
-    """Return a form that waits until its sender has read what others did meanwhile."""
-    fields = [(name, text) for name, text in typed.items() if name != "entry" and text]
-    fields += [("entry", entry) for entry in entries or ()] + [
-        ("also", name) for name in also or ()
-    ]
+    """Return a form that waits until its sender has read what others did meanwhile.
+
+    `lists` are the fields that a form may have several times.
+    """
+    single = {name: text for name, text in typed.items() if name not in lists}
+    fields = [(name, text) for name, text in single.items() if text]
+    fields += [(name, text) for name, texts in lists.items() for text in texts or ()]
     shown = redact_form(typed)
     return RefusedForm(
         QueryError("somebody else acted on this incident meanwhile: read what was done, then act"),
@@ -358,19 +374,14 @@ def _list_tabs(
     ]
 
 
-def _find_joint_reports(duties: Sequence[Duty]) -> dict[str, list[tuple[str, Phrase | str]]]:
-    """Return, by report name, the other reports that one message may cover.
-
-    They follow from the same rule and are due from the same moment.
-    """
-    unsent = [format_duty(duty) for duty in duties if duty.state in ("running", "waiting")]
-    return {
-        name: [
-            (name_of_other, name_report(name_of_other))
-            for name_of_other in list_joint_reports(name, unsent)
-        ]
-        for name in map(format_duty, duties)
-    }
+def _list_unsent(duties: Sequence[Duty]) -> list[tuple[Regime, list[tuple[str, Duty]]]]:
+    """Return the reports that were not recorded yet, by rule, each with its name."""
+    unsent = [duty for duty in duties if duty.state in ("running", "waiting")]
+    regimes = {duty.regime.id: duty.regime for duty in unsent}
+    return [
+        (regime, [(format_duty(duty), duty) for duty in unsent if duty.regime.id == id_])
+        for id_, regime in regimes.items()
+    ]
 
 
 def _describe_pending(
@@ -481,6 +492,7 @@ CHOICES: Mapping[str, Any] = {
     "takedowns": TAKEDOWN,
     "languages_of": LANGUAGES,
     "channels": CHANNELS,
+    "stages": STAGES,
 }
 """What the page's forms offer."""
 
@@ -497,7 +509,7 @@ def _describe_reports(owed: IncidentDeadlines, now: datetime, zone: ZoneInfo) ->
             for decision in owed.decisions
             if decision.regime
         },
-        "also": _find_joint_reports(owed.duties),
+        "unsent": _list_unsent(owed.duties),
         "running": [name_report(format_duty(duty)) for duty in owed.running],
         "decide": owed.decide.words(now, zone) if owed.decide else None,
     }

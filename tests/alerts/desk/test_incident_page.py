@@ -163,13 +163,19 @@ def test_report_needs_a_time_and_a_channel(browser, store, typed, said):
     browser.post("/incidents/INC-A/decisions", {"status": "confirmed", **TOKEN})
     answer = browser.post(
         "/incidents/INC-A/decisions",
-        {"status": "reported pipl-57 first", "token": "1" * 16, **typed},
+        {
+            "status": "reported",
+            "report": "pipl-57 first",
+            "reference pipl-57": typed.get("reference", ""),
+            "no_reference": "" if typed.get("reference") else "none given",
+            "token": "1" * 16,
+            **typed,
+        },
     )
     assert answer.status_code == 400
     assert said in answer.text
-    assert "<details open><summary>Record this report as sent" in answer.text, (
-        "at the form that was refused"
-    )
+    checked = re.findall(r'name="report" value="([^"]+)" checked', answer.text)
+    assert checked == ["pipl-57 first"], "what was ticked stays so"
 
 
 def test_correction_of_a_report_is_a_second_entry_with_a_reason(alone, browser, store):
@@ -201,40 +207,53 @@ def test_correction_of_a_report_is_a_second_entry_with_a_reason(alone, browser, 
     )
 
 
-def test_one_letter_may_record_several_reports(alone, browser, store):
+def test_one_form_records_the_ticked_reports_each_under_the_reference_of_its_rule(
+    alone, browser, store
+):
     store.put([incident("INC-A", **CLOCKED)])
     browser.post("/incidents/INC-A/decisions", {"status": "confirmed", **TOKEN})
     text = browser.get("/incidents/INC-A").text
-    offered = set(re.findall(r'name="also" value="([^"]+)"', text))
-    assert offered == {
-        "pboc-2025 brief",
-        "pboc-2025 first",
-        "nfra-2024 first",
-        "nfra-2024 written",
-    }, "final is of another moment"
-    letter = {"status": "reported pboc-2025 first", "token": "1" * 16, **SENT, "reference": "R-1"}
-    for stages in (["pboc-2025 brief", "gdpr first"], ["pipl-57 first"], ["nfra-2024 first"]):
-        wrong = browser.post("/incidents/INC-A/decisions", {**letter, "also": stages})
-        assert (wrong.status_code, "of the same rule" in wrong.text) == (400, True)
+    offered = re.findall(r'name="report" value="([^"]+)"( checked)?', text)
+    ticked = {name for name, is_ticked in offered if is_ticked}
+    assert text.count('value="reported"') == 1, "one form for all"
+    assert {name for name, _ in offered} - ticked == {"nfra-2024 final"}, "its moment has not come"
+    form = {"status": "reported", "token": "1" * 16, **SENT, "no_reference": "none given"}
+    form |= {"reference pboc-2025": "R-1", "reference nfra-2024": "R-2"}
     of_incident = {"incident": ("INC-A",)}
-    assert not [
-        report for report in store.scroll(Decision, DocumentFilter(of_incident)) if report.regime
-    ], "none, as one of them is wrong"
-    for _ in range(2):  # the same form sent twice records nothing twice
-        assert (
-            browser.post(
-                "/incidents/INC-A/decisions", {**letter, "also": ["pboc-2025 brief"]}
-            ).status_code
-            == 303
+
+    def recorded() -> list[tuple[str, str, str, str]]:
+        return sorted(
+            (report.regime, report.stage, report.reference, report.no_reference)
+            for report in store.scroll(Decision, DocumentFilter(of_incident))
+            if report.regime
         )
-    sent = [
-        report for report in store.scroll(Decision, DocumentFilter(of_incident)) if report.regime
+
+    for changed in (
+        {"report": []},
+        {"report": ["pboc-2025 brief", "gdpr first"]},
+        {"report": ["nfra-2024 first", "nfra-2024 final"]},
+        {"report": ["pboc-2025 brief", "nfra-2024 final"]},
+        {"report": sorted(ticked), "reference pipl-57": "13800138000"},
+        {"report": sorted(ticked), "no_reference": ""},
+    ):
+        assert browser.post("/incidents/INC-A/decisions", {**form, **changed}).status_code == 400
+        assert recorded() == [], "none, as one of them is wrong"
+    wrong = {**form, "report": sorted(ticked), "reference pipl-57": "13800138000"}
+    shown = browser.post("/incidents/INC-A/decisions", wrong).text
+    assert re.search(r'name="reference pipl-57"[^>]* aria-invalid="true"', shown), "at its field"
+    for _ in range(2):  # the same form sent twice records nothing twice
+        sent = {**form, "report": sorted(ticked)}
+        assert browser.post("/incidents/INC-A/decisions", sent).status_code == 303
+    assert recorded() == [
+        ("nfra-2024", "first", "R-2", ""),
+        ("nfra-2024", "written", "R-2", ""),
+        ("pboc-2025", "brief", "R-1", ""),
+        ("pboc-2025", "first", "R-1", ""),
+        ("pipl-57", "first", "", "none given"),
     ]
-    assert sorted((report.regime, report.stage, report.reference) for report in sent) == [
-        ("pboc-2025", "brief", "R-1"),
-        ("pboc-2025", "first", "R-1"),
-    ]
-    assert 'name="also" value="pboc-2025 brief"' not in browser.get("/incidents/INC-A").text
+    after = browser.get("/incidents/INC-A").text
+    assert re.findall(r'name="report" value="([^"]+)"', after) == ["nfra-2024 final"]
+    assert after.count("Correct this report") == 5
 
 
 def test_rules_are_shown_by_name_not_id(alone, browser, store):
