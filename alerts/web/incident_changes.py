@@ -187,7 +187,7 @@ def record_reports(
     forms = {
         name: _fill_report(typed, name, required[name].regime.id)
         # what may still be refused comes first: then nothing is recorded
-        for name in sorted(names, key=lambda name: _may_be_recorded(required[name]))
+        for name in sorted(names, key=lambda name: _is_recordable(required[name]))
     }
     for form in forms.values():
         carry_out(site, id_, form, by)
@@ -209,7 +209,7 @@ def _fill_report(typed: Mapping[str, str], name: str, regime: str) -> dict[str, 
     return {**typed, **changed}
 
 
-def _may_be_recorded(duty: Duty) -> bool:
+def _is_recordable(duty: Duty) -> bool:
     """Return whether a report is unsent and of a moment that certainly has come."""
     return duty.state != "met" and duty.stage.since not in ("determined", "resolved")
 

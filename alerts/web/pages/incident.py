@@ -478,7 +478,7 @@ def _load_evidence(site: Console, incident: Incident, now: datetime) -> dict[str
         "count": len(officers.find_items(incident)),
         "requests": requests,
         "has_own": any(request.by == name for request in requests),
-        "approvers": [other for other in allowed if other != name],
+        "approvers": [officer for officer in allowed if officer != name],
         "case": case,
         "reason": reason,
         "is_asked": any(request.by == name or not request.approved_by for request in requests),

@@ -156,13 +156,13 @@ def test_request_needs_case_reason_and_permission(people, folder, log_in):
 
 
 def test_form_proposes_case_and_reason_of_the_hold_else_the_incident(people, store, clock):
-    def proposed() -> list[str]:
+    def read_proposal() -> list[str]:
         form = people[0].get(f"/incidents/{A}").text.partition('action="/incidents/')[2]
         form = form[form.index('/evidence"') :]
         texts = re.findall(r'name="(?:case|note)"[^>]* value="([^"]*)"', form)
         return [html.unescape(text) for text in texts[:2]]
 
-    case, reason = proposed()
+    case, reason = read_proposal()
     assert case == A
     assert reason.startswith("2 customers")
     hold = Hold(
@@ -170,7 +170,7 @@ def test_form_proposes_case_and_reason_of_the_hold_else_the_incident(people, sto
         reason=REASON,
     )  # fmt: skip
     store.put([hold])
-    assert proposed() == ["P-7", REASON]
+    assert read_proposal() == ["P-7", REASON]
 
 
 def test_own_request_has_its_form_before_the_approval(people, folder):
@@ -182,6 +182,10 @@ def test_own_request_has_its_form_before_the_approval(people, folder):
     assert "wait for another officer" in html.unescape(answer.text)
     assert approve(second, folder, "wang").status_code == 303
     assert send(first, "evidence.tar", entry, folder, "li").status_code == 200
+
+
+def test_no_export_is_offered_to_who_may_export_nothing(people):
+    assert "<h2>Export</h2>" not in people[0].get(f"/incidents/{A}").text
 
 
 def test_incident_without_evidence_names_the_command(people, folder, context):

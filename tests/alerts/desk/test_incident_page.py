@@ -221,7 +221,7 @@ def test_one_form_records_the_ticked_reports_each_under_the_reference_of_its_rul
     form |= {"reference pboc-2025": "R-1", "reference nfra-2024": "R-2"}
     of_incident = {"incident": ("INC-A",)}
 
-    def recorded() -> list[tuple[str, str, str, str]]:
+    def list_recorded() -> list[tuple[str, str, str, str]]:
         return sorted(
             (report.regime, report.stage, report.reference, report.no_reference)
             for report in store.scroll(Decision, DocumentFilter(of_incident))
@@ -237,14 +237,14 @@ def test_one_form_records_the_ticked_reports_each_under_the_reference_of_its_rul
         {"report": sorted(ticked), "no_reference": ""},
     ):
         assert browser.post("/incidents/INC-A/decisions", {**form, **changed}).status_code == 400
-        assert recorded() == [], "none, as one of them is wrong"
+        assert list_recorded() == [], "none, as one of them is wrong"
     wrong = {**form, "report": sorted(ticked), "reference pipl-57": "13800138000"}
     shown = browser.post("/incidents/INC-A/decisions", wrong).text
     assert re.search(r'name="reference pipl-57"[^>]* aria-invalid="true"', shown), "at its field"
     for _ in range(2):  # the same form sent twice records nothing twice
         sent = {**form, "report": sorted(ticked)}
         assert browser.post("/incidents/INC-A/decisions", sent).status_code == 303
-    assert recorded() == [
+    assert list_recorded() == [
         ("nfra-2024", "first", "R-2", ""),
         ("nfra-2024", "written", "R-2", ""),
         ("pboc-2025", "brief", "R-1", ""),
