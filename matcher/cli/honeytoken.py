@@ -13,7 +13,7 @@ import typer
 from matcher.cli.watchlist_options import confirmed, source_of, valid_name
 from matcher.watchlist.cohorts import bait_of, write
 from matcher.watchlist.honeytokens import (
-    Honeytoken,
+    InventedCustomer,
     count_needed,
     format_rows,
     make_honeytokens,
@@ -105,7 +105,7 @@ def _read_phones(path: Path) -> list[str]:
 
 
 def _write_folder(
-    context: Context, folder: Path, tenant: str, partner: str, honeytokens: list[Honeytoken]
+    context: Context, folder: Path, tenant: str, partner: str, honeytokens: list[InventedCustomer]
 ) -> None:
     """Write the three files and record the list; a failure leaves no folder to hand out.
 

@@ -38,7 +38,7 @@ LETTERS = "abcdefghijkmnpqrstuvwxyz"
 DIGIT = "#"
 
 
-class Honeytoken(NamedTuple):
+class InventedCustomer(NamedTuple):
     """One invented customer; `email` is "" without a domain."""
 
     reference: str
@@ -80,7 +80,7 @@ def count_needed(confidence: float, sample: float, surviving: float = 1.0) -> in
 
 def make_honeytokens(
     number: int, random: Random, reference: str, domain: str = "", phones: Sequence[str] = ()
-) -> list[Honeytoken]:
+) -> list[InventedCustomer]:
     """Return `number` distinct honeytokens, drawn from `random`.
 
     Each `#` of `reference` becomes a digit. `domain` is one of the bank, "" for no addresses.
@@ -104,7 +104,7 @@ def make_honeytokens(
     )
     width = reference.count(DIGIT)
     return [
-        Honeytoken(
+        InventedCustomer(
             _fill(reference, f"{counter:0{width}d}"),
             random.choice(SURNAMES) + "".join(random.choices(GIVEN, k=random.choice((1, 2)))),
             phone,
@@ -131,7 +131,7 @@ def _make_resident_id(random: Random) -> str:
     return first17 + check_character(first17)
 
 
-def format_rows(honeytokens: Sequence[Honeytoken], partner: str = "") -> bytes:
+def format_rows(honeytokens: Sequence[InventedCustomer], partner: str = "") -> bytes:
     """Return the honeytokens as CSV; with `partner`, a last column has that label for the list."""
     has_email = any(token.email for token in honeytokens)
     text = io.StringIO()
@@ -141,7 +141,7 @@ def format_rows(honeytokens: Sequence[Honeytoken], partner: str = "") -> bytes:
 
 
 def _iterate_rows(
-    honeytokens: Sequence[Honeytoken], partner: str, *, has_email: bool
+    honeytokens: Sequence[InventedCustomer], partner: str, *, has_email: bool
 ) -> Iterator[list[str]]:
     """Yield the header and a row for each honeytoken."""
     ends = [CANARY] if partner else []

@@ -209,7 +209,11 @@ class Worker:
         return records
 
     def _process(self, records: Sequence[Record]) -> int:
-        """Handle `records`; each alone if the process died on one of them."""
+        """Handle `records` and return how many are done: handled or set aside.
+
+        Each is handled alone if the process died on one of them. Fewer than all are done only if it
+        was told to stop.
+        """
         if self.in_hand is None or not self.in_hand.suspects(records):
             return self._handle(records)
         processed = 0
@@ -226,9 +230,10 @@ class Worker:
         return processed
 
     def _handle(self, records: Sequence[Record]) -> int:
-        """Handle `records` and commit them; halve on a bad one.
+        """Handle `records`, commit them and return how many were committed; fewer if told to stop.
 
-        Raises ExhaustedError if memory runs out.
+        If one is bad, they are halved until it is alone, and it becomes a dead letter, which counts
+        as committed. Raises ExhaustedError if memory runs out.
         """
         asides: list[DeadRecord] = []
         holding = self.in_hand.holding if self.in_hand else nullcontext
@@ -270,7 +275,7 @@ class Worker:
         )
 
     def _isolate(self, records: Sequence[Record], reason: str) -> int:
-        """Split a batch that failed; a lone record goes to the dead letters."""
+        """Split a batch that failed, and set a lone record aside; return how many are committed."""
         if len(records) > 1:
             middle = len(records) // 2
             first = self._handle(records[:middle])
@@ -278,7 +283,7 @@ class Worker:
         return self._set_aside(records[0], reason)
 
     def _set_aside(self, record: Record, reason: str) -> int:
-        """Write a dead letter for a record, and commit it."""
+        """Write a dead letter for a record and commit it; return 1, or 0 if told to stop before."""
         put = self._retry(lambda: self.dead_letters.put(record, reason))
         if not put or not self._retry(lambda: self.subscription.commit(record)):
             return 0
