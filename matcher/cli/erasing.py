@@ -57,45 +57,50 @@ def _erase(context: Context, order: Order) -> Iterator[ErasureReport]:
 
 
 def warn_of_erased_customers(context: Context, tenant: str, epoch: int) -> None:
-    """Print how many customers of the installed list were erased before, and when.
+    """Print how many customers of the installed list were erased before, and the last time.
 
     The list brings them back. Also says if the whole tenant was erased. Prints to standard error,
-    and nothing if nobody was.
+    and nothing if nobody was. Raises ConfigError or CorruptError if the list or the erasure marks
+    cannot be read.
     """
     known = Tombstones(context.data, tenant).all()
     if not known:
         return
-    found = [
-        at
+    erased = {
+        handle: at
         for handle in _read_pseudonyms(context, tenant, epoch)
         if (at := known.get(tombstone(tenant, handle)))
-    ]
+    }
     if whole := known.get(tombstone(tenant, EVERYBODY)):
         typer.echo(
             f"{tenant}: the tenant was erased on {whole:%Y-%m-%d}; with this list, match"
             " searches for its customers again",
             err=True,
         )
-    if found:
+    if erased:
+        last = max(erased.values())
         typer.echo(
-            f"{tenant}: {len(found)} customers of this list were erased, the last on"
-            f" {max(found):%Y-%m-%d}: match searches for them again, and findings in posts"
-            f" collected from {max(found) + SETTLED:%Y-%m-%d %H:%M} UTC on are stored; if that is"
+            f"{tenant}: {len(erased)} customers of this list were erased, the last on"
+            f" {last:%Y-%m-%d}: match searches for them again, and findings in posts"
+            f" collected from {last + SETTLED:%Y-%m-%d %H:%M} UTC on are stored; if that is"
             " not intended, remove them from the list and run `ullage erase` again",
             err=True,
         )
 
 
 def _read_pseudonyms(context: Context, tenant: str, epoch: int) -> Iterator[str]:
-    """Yield the pseudonyms (hex) of a list and its delta.
+    """Yield the pseudonyms (hex) of a list and its delta, without those that the delta removes.
 
-    Some of them may have been removed.
+    A customer whom the delta changes is in both and comes twice.
     """
     opened = installation.open_installed(context.data, context.keys, tenant, epoch).list
+    removed = {row.tobytes() for row in opened.delta.arrays["gone"]} if opened.delta else set()
     for index in filter(None, (opened.main, opened.delta)):
+        left_out = removed if index is opened.main else set[bytes]()
         table = index.arrays["handle"]
         for start in range(0, len(table), AT_ONCE):
-            yield from (row.tobytes().hex() for row in table[start : start + AT_ONCE])
+            pseudonyms = (row.tobytes() for row in table[start : start + AT_ONCE])
+            yield from (each.hex() for each in pseudonyms if each not in left_out)
 
 
 def _customer(context: Context, order: Order) -> Iterator[ErasureReport]:

@@ -13,7 +13,7 @@ import pytest
 from alerts.records import CLASSES, Audit, Claim, Exposure, Incident
 from alerts.store import DocumentFilter, open_configured_store
 from tests.keylife.conftest import BANK, POSTS, House
-from tests.matcher.bank import phone
+from tests.matcher.bank import phone, to_csv
 from tests.stores import on_server_too
 from ullage.audit import read_entries, walk_all
 from ullage.bus import CAPTURES, FINDINGS, Outgoing, Record, Subscription
@@ -231,6 +231,22 @@ def test_later_list_containing_an_erased_customer_gives_a_warning(house_with_lea
     output = house_with_leak.load()
     assert "bank: 1 customers of this list were erased, the last on" in output
     assert BANK[3]["customer_ref"] not in output
+
+
+def test_warning_counts_each_erased_customer_of_the_changed_list_once(
+    house_with_leak: House, tmp_path: Path
+) -> None:
+    for number in (3, 4):
+        erase(house_with_leak, house_with_leak.handle(number))
+    house_with_leak.load()
+    changes, removed = tmp_path / "changes.csv", tmp_path / "removed.csv"
+    changed = {**BANK[4], "phone": "13800138000"}
+    changes.write_text(to_csv([changed]), encoding="utf-8")
+    removed.write_text(f"customer_ref\n{BANK[3]['customer_ref']}\n", encoding="utf-8")
+    output = house_with_leak.done(
+        "watchlist", "update", str(changes), "--remove", str(removed), "--tenant", "bank"
+    )
+    assert "bank: 1 customers of this list were erased, the last on" in output
 
 
 def test_hold_prevents_an_erasure_and_nothing_is_touched(house_with_leak: House) -> None:
