@@ -66,8 +66,8 @@ class Fetching:
 
         `form` is the body, `basic` a user name and password, and `token` a bearer token. An answer
         of status 200 or in `refusals` counts; redirects are not followed. Raises UnavailableError
-        for any other answer, one that is too long or slow, or if eight requests are in progress
-        already.
+        for any other answer, one that is too long or slow, or if eight other requests stay in
+        progress for half a second.
         """
         client = httpx.Client(
             transport=self.transport, timeout=self.seconds, follow_redirects=False, trust_env=False

@@ -433,7 +433,8 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
                 metadata = sign_on.provider.get_metadata()
             except UnavailableError as error:
                 raise ConfigError(
-                    f"{error}; until then people can log in only with a local password"
+                    f"{error}; until the provider answers, people can log in only with a local"
+                    " password"
                 ) from None
             grants = len(sign_on.vouched.settings.grants)
             ends = (

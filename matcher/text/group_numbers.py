@@ -96,10 +96,12 @@ class GroupNumbers(NamedTuple):
 
 
 def find_numbers(classes: Classes, labelled: Places) -> tuple[GroupNumbers, Places]:
-    """Return the numbers in folded texts, and where the remaining chains of single digits begin.
+    """Return the numbers that stand in groups or digit by digit, and where other chains begin.
 
-    The texts are UTF-8 with ROOM around. `labelled` are places behind the first sign of chains that
-    stand behind a label.
+    A chain is a run of digits and separators in a folded text (UTF-8 with ROOM around). Numbers
+    that the ordinary search finds are left out: those in one piece, and in groups as usual. The
+    second result are the starts of the chains of single digits from which no number was chosen.
+    `labelled` are places behind the first sign of chains that stand behind a label.
     """
     chains = find_groups(classes, labelled, find_group_starts(classes))
     chosen, end, with_x = _select_numbers(chains)

@@ -56,8 +56,8 @@ def isolate(libc: ctypes.CDLL) -> bool:
     """Cut this process and its future children off the network; return whether that succeeded.
 
     It needs CAP_SYS_ADMIN, or user namespaces open to all, which some systems and container
-    runtimes refuse; `seal` forbids sockets everywhere. From now on no other process can inspect
-    this one.
+    runtimes refuse; `seal` then still forbids sockets on x86-64 and ARM64. From now on no
+    process without CAP_SYS_PTRACE can inspect this one, and it leaves no core dump.
     """
     has_namespace = any(
         libc.unshare(flags) == 0 for flags in (CLONE_NEWNET, CLONE_NEWUSER | CLONE_NEWNET)

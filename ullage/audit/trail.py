@@ -457,9 +457,9 @@ def _list_reported_ends(chain: str, others: Mapping[str, ChainHead]) -> Iterator
 def _make_entries(
     head: ChainHead, noted: Iterable[PendingEntry], news: Seen, now: datetime, key: bytes
 ) -> list[AuditEntry]:
-    """Make the entries after `head`, signed under `key`.
+    """Return one entry for each of `noted`, in order, chained after `head` and signed under `key`.
 
-    Nothing is written. The first one says how far other chains have reached (`news`), if that has
+    Nothing is written. The first entry says how far other chains have reached (`news`), if that has
     changed. Reasons are cut to MAX_TEXT (500) characters.
     """
     entries, seq, last = list[AuditEntry](), head.seq, head.last

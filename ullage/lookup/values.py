@@ -172,8 +172,9 @@ def is_domestic(kind: str, normal: str) -> bool:
 def list_written_forms(kind: str, normal: str) -> Iterator[tuple[str, str]]:
     """Yield every way in which a value may be written, as (form, text), the normal form first.
 
-    `form` is `plain` or the name of a digest; `text` is the value or its digest. Each identifies
-    this value alone.
+    `form` is `plain` or the name of a digest; `text` is the value or a digest (hex) of one of its
+    spellings, of MD5 also its middle half. Kinds that are never digested, such as cards, have
+    `plain` alone. An e-mail address with a plus tag also comes without it.
 
     >>> len(list(list_written_forms("phone", "13800138000")))
     19

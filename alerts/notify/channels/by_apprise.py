@@ -70,7 +70,10 @@ def _create_service(opening: Opening, schemes: Collection[str]) -> Any:
         else None
     )
     if service is None or not _list_schemes(service) & set(schemes):
-        raise ConfigError("the first line must be an address of this kind")
+        raise ConfigError(
+            f"the first line of the address file must begin with {min(schemes)}://, as the address"
+            " of this service does"
+        )
     service.socket_connect_timeout = service.socket_read_timeout = opening.timeout
     return service
 
