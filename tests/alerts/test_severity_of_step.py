@@ -153,4 +153,4 @@ def test_cards_with_tracks_and_suspicion_reports_have_their_next_step(
     )
     assert incident.next_step.text.startswith(first)
     assert incident.severity == severity
-    assert incident.told != "digest"
+    assert incident.notify != "digest"

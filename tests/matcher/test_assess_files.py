@@ -139,7 +139,7 @@ def test_customer_logins_at_other_sites_point_to_infected_devices(
     assert (
         tenant["exposure"]["severity"],
         tenant["exposure"]["row"],
-        tenant["exposure"]["told"],
+        tenant["exposure"]["notify"],
     ) == (
         "medium",
         6,

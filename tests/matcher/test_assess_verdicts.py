@@ -161,7 +161,7 @@ def test_unverified_sale_offer_naming_us_reaches_the_console(judge: Callable, te
     assert (
         tenant["exposure"]["severity"],
         tenant["exposure"]["row"],
-        tenant["exposure"]["told"],
+        tenant["exposure"]["notify"],
     ) == (
         "medium",
         15,
