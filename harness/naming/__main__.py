@@ -13,7 +13,7 @@ from pathlib import Path
 from harness.naming.count import DOCSTRING, ERRORS, FUNCTION, VARIABLE, Fault, find_faults
 
 LIMITS = {
-    "product": {FUNCTION: 69, DOCSTRING: 0, VARIABLE: 223, ERRORS: 0},
+    "product": {FUNCTION: 69, DOCSTRING: 0, VARIABLE: 222, ERRORS: 0},
     "tests": {FUNCTION: 69, DOCSTRING: 0, VARIABLE: 206},
 }
 """Faults that are still there; only ever lowered."""
