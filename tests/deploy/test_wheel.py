@@ -34,15 +34,14 @@ NOT_RELEASED = re.compile(
 )
 BY_SETUPTOOLS = re.compile(r"PKG-INFO$|setup\.cfg$|ullage\.egg-info/")
 SAMPLE = ROOT / "deploy" / "demo" / "sample"
-ALONE = {
-    *OWN,
-    *("alert", "audit", "evidence", "fraud-cases", "honeytoken", "incidents", "notify", "report"),
-    *("rules", "source"),
-}
+ALONE = {*OWN, "alert", "audit", "evidence", "incidents", "notify", "report", "rules"}
 """Commands that need no extra."""
 WITH: Mapping[str, set[str]] = {
     "crawl": {"collect", "crawl", "frontier", "ingest", "sites"},
-    "match": {"assess", "match", "scan", "subjects", "watchlist"},
+    "match": {
+        *("assess", "fraud-cases", "honeytoken", "match", "scan", "source", "subjects"),
+        "watchlist",
+    },
     "alert": {"coverage"},
     "search": {"search", "token", "user", "coverage"},
     "intake": {"ingest", "intake"},
