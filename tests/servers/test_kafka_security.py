@@ -320,7 +320,7 @@ UNREACHABLE = {
     ),
     "TLS on a plain port": (
         {"server": "127.0.0.1:{plain}"},
-        "does that port speak TLS, as bus.url says?",
+        "check that it is ready, and that the port speaks TLS, as bus.url says",
     ),
     "login on a port without login": (
         {"server": "127.0.0.1:{plain}", "security": "SASL_PLAINTEXT"},
