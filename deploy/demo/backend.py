@@ -128,7 +128,8 @@ def delete_indexes(found: services.Services, prefix: str) -> None:
                 client.indices.delete_index_template(name=template["name"])
     except (ApiError, TransportError) as error:
         raise UnavailableError(
-            f"{address} does not delete the indexes {prefix}* ({type(error).__name__})"
+            f"{address} does not delete the indexes {prefix}* ({type(error).__name__}): start it"
+            " with `make services`, and delete them by hand"
         ) from None
 
 
@@ -145,5 +146,6 @@ def delete_topics(found: services.Services, names: Sequence[str]) -> None:
             client.delete_topics(sorted({*names} & {*client.list_topics()}))
     except (OSError, KafkaError) as error:
         raise UnavailableError(
-            f"Kafka at {where} does not delete the topics {names[0]} … ({type(error).__name__})"
+            f"Kafka at {where} does not delete the topics {names[0]} … ({type(error).__name__}):"
+            " start it with `make services`, and delete them by hand"
         ) from None

@@ -302,7 +302,8 @@ def run(words: Sequence[str], folder: Path) -> str:
         )
     except subprocess.TimeoutExpired:
         raise UnavailableError(
-            f"{Path(words[0]).name} did not end within {TOOL_SECONDS:.0f} s"
+            f"{Path(words[0]).name} did not end within {TOOL_SECONDS:.0f} s in {folder}: run it"
+            " there by hand to see why"
         ) from None
     if process.returncode:
         last = (process.stderr.strip() or process.stdout.strip()).rpartition("\n")[2]

@@ -110,11 +110,11 @@ class Browser:
             if error.code in (HTTPStatus.FOUND, HTTPStatus.SEE_OTHER):
                 return Page(urllib.parse.urljoin(request.full_url, error.headers["location"]), "")
             raise UnavailableError(
-                f"{self.base} answered {error.code} {HTTPStatus(error.code).phrase}"
+                f"{self.base} answered {error.code} {HTTPStatus(error.code).phrase}: see its log"
             ) from None
         except OSError as error:
             raise UnavailableError(
-                f"{self.base} cannot be reached ({type(error).__name__})"
+                f"{self.base} cannot be reached ({type(error).__name__}): check that it runs there"
             ) from None
 
 
@@ -162,7 +162,10 @@ class Spirit:
         )
         match = TOPIC.search(urllib.parse.urlsplit(page.url).path)
         if not match:
-            raise UnavailableError("the forum took no topic: it showed its form again")
+            raise UnavailableError(
+                f"{self._browser.base} took no topic: check that category {category} exists and"
+                " that this user may post there"
+            )
         return int(match[1])
 
     def reply(self, topic: int, body: str) -> None:
@@ -172,7 +175,9 @@ class Spirit:
         """
         page = self._form(f"/comment/{topic}/publish/", {"comment": body})
         if "/publish/" in page.url:
-            raise UnavailableError("the forum took no reply: it showed its form again")
+            raise UnavailableError(
+                f"{self._browser.base} took no reply: check that topic {topic} exists and is open"
+            )
 
     def _form(self, path: str, fields: dict[str, str]) -> Page:
         """Send a form with the token that the site has given to this browser.

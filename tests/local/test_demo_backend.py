@@ -53,7 +53,7 @@ def test_embedded_backend_changes_no_configuration(tmp_path: Path) -> None:
 def test_unreachable_broker_is_a_one_line_error(tmp_path: Path) -> None:
     with pytest.raises(
         UnavailableError,
-        match=r"does not delete the topics t\.captures … \(ConnectionRefusedError\)$",
+        match=r"the topics t\.captures … \(ConnectionRefusedError\): start it with `make services`",
     ):
         backend.delete_topics(not_there(tmp_path), ["t.captures"])
 

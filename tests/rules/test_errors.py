@@ -24,7 +24,7 @@ MAX_LENGTH = 250
 CODED = {"RecordError", "BlindError", "MatrixError", "Halt", "ProblemError"}
 """Errors whose message may be a word of a closed list, which other text explains."""
 CODE = re.compile(r"[a-z]+(_[a-z]+)*")
-CURED = ("crawlers/", "matcher/", "ullage/")
+CURED = ("crawlers/", "deploy/", "matcher/", "ullage/")
 """Packages whose errors say what to do even if the work is tried again."""
 UNSEEN: Mapping[str, str] = {
     "DamagedFileError": "the spool sets the file aside and goes on",
