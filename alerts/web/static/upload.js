@@ -23,6 +23,7 @@
     listen(next);
     (next.querySelector("[aria-invalid]") ?? next.elements.file).focus();
   };
+  const progress = (loaded, total) => `${mebibytes(loaded)} / ${mebibytes(total)}`;
   const send = (form) => {
     const request = new XMLHttpRequest();
     const bar = shown(form).querySelector("progress");
@@ -30,7 +31,7 @@
     const wait = (is) => form.querySelectorAll(".buttons button").forEach((one) => (one.disabled = is));
     request.upload.addEventListener("progress", (event) => {
       bar.value = event.loaded / event.total;
-      tell(form, event.loaded < event.total ? `${mebibytes(event.loaded)} / ${mebibytes(event.total)}` : form.dataset.wait);
+      tell(form, event.loaded < event.total ? progress(event.loaded, event.total) : form.dataset.wait);
     });
     request.addEventListener("load", () => answered(request, form));
     request.addEventListener("error", () => tell(form, form.dataset.lost));
@@ -41,7 +42,8 @@
     });
     stop.onclick = () => request.abort();
     bar.hidden = stop.hidden = false;
-    tell(form, "");
+    bar.value = 0;
+    tell(form, progress(0, form.elements.file.files[0].size)); // a fast upload may report no other step
     request.open("POST", form.getAttribute("action"));
     request.send(new FormData(form));
     wait(true);
