@@ -185,7 +185,10 @@ class Inventory:
             raise ConfigError(_describe_lost_part(name, self.data))
 
     def enter(self, part: str | Path, check_value: str = "") -> None:
-        """List a part that was just created, durably."""
+        """List a part that was just created, durably.
+
+        Raises ConfigError as `enter_all` does.
+        """
         self.enter_all({self.name_of(part) if isinstance(part, Path) else part: check_value})
 
     def enter_all(self, parts: Mapping[str, str]) -> None:

@@ -341,7 +341,11 @@ def _look_at_kafka(
 
 
 def own_certificate(context: Context, trust: Trust | None) -> str:
-    """Describe until when our client certificate is valid."""
+    """Describe until when our client certificate is valid.
+
+    Returns `none is shown` without one. Raises ConfigError if it cannot be read, has expired or is
+    not valid yet.
+    """
     life = trust.read_life() if trust else None
     if trust is None or trust.certificate is None or life is None:
         return "none is shown"

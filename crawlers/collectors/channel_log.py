@@ -113,7 +113,10 @@ class ChannelLedger:
         return cls(context.data / FILE, cipher, service, context.inventory)
 
     def names(self) -> set[str]:
-        """Return the names of all channels in the log that belong to this ledger's service."""
+        """Return the names of all channels in the log that belong to this ledger's service.
+
+        Raises CorruptError if the log is damaged, UnavailableError if it cannot be read.
+        """
         with sqlite_errors(self._path):
             rows = self._connection.execute(
                 "select name from channels where service = ?", (self._service,)
@@ -129,7 +132,10 @@ class ChannelLedger:
         check_database(self._connection, self._path)
 
     def cursor(self, name: str) -> str:
-        """Return the value stored for the cursor `name`; "" where there is none."""
+        """Return the value stored for the cursor `name`; "" where there is none.
+
+        Raises CorruptError if the log is damaged, UnavailableError if it cannot be read.
+        """
         with sqlite_errors(self._path):
             return str(
                 self._connection.execute("select value from cursors where name = ?", (name,)).get
@@ -139,7 +145,8 @@ class ChannelLedger:
     def unseen(self, channel: str, messages: Iterable[ChatMessage]) -> list[ChatMessage]:
         """Return the messages of `channel` that are not recorded yet, in order.
 
-        Of messages with the same `event`, only the first is returned. Records nothing.
+        Of messages with the same `event`, only the first is returned. Records nothing. Raises
+        CorruptError if the log is damaged, UnavailableError if it cannot be read.
         """
         unlogged = dict[bytes, ChatMessage]()
         for message in messages:
@@ -203,7 +210,8 @@ class ChannelLedger:
     def standing(self, channel: str) -> ChannelState:
         """Return the stored state of `channel`; default values if it is not in the log.
 
-        A stored state or reason that this version does not know is returned as None.
+        A stored state or reason that this version does not know is returned as None. Raises
+        CorruptError if the log is damaged, UnavailableError if it cannot be read.
         """
         with sqlite_errors(self._path):
             row = self._connection.execute(
@@ -220,7 +228,8 @@ class ChannelLedger:
         """Store the state of a channel durably, and enter the channel in the log if it is new.
 
         The counts of messages and of unread files, and the time of the last new message, are not
-        stored here: `note` maintains them.
+        stored here: `note` maintains them. Raises CorruptError if the log is damaged,
+        UnavailableError if it cannot be written.
         """
         s = standing
         values = (

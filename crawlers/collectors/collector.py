@@ -381,7 +381,8 @@ class Runner:
         """Return a sealed heartbeat: the state of the channels, and their coverage by hour.
 
         `told` are the hours to report, and `gone` the names of channels that were removed. Channels
-        without a state and faulty channel files count as `unseen`. Sends nothing.
+        without a state and faulty channel files count as `unseen`. Sends nothing. Raises
+        ConfigError if no sealing key is here.
         """
         states = Counter(standing.state for standing in standings if standing.state)
         coverage = Coverage(

@@ -216,7 +216,8 @@ class _Box:
     def select(self, mailbox: str) -> MailboxPosition | None:
         """Open a mailbox read-only and return its current position.
 
-        Returns None where the server refuses it, or where its name is not ASCII.
+        Returns None where the server refuses it, or where its name is not ASCII. Raises BlindError
+        if no connection is open, or if the answer has no number.
         """
         client = self._opened()
         if not mailbox.isascii():  # such names need the server's own encoding
@@ -230,7 +231,11 @@ class _Box:
         return MailboxPosition(validity, following - 1)
 
     def sizes(self, first: int, last: int) -> list[tuple[int, int]]:
-        """Return the existing message numbers from `first` to `last`, each with its size."""
+        """Return the existing message numbers from `first` to `last`, each with its size in bytes.
+
+        They are in ascending order. Returns [] if `first` is above `last`. Raises BlindError if no
+        connection is open or the server refuses.
+        """
         if first > last:
             return []
         lines = self._answer(self._opened().uid("FETCH", f"{first}:{last}", "(UID RFC822.SIZE)"))
@@ -243,7 +248,8 @@ class _Box:
     def fetch(self, uids: Sequence[int]) -> list[tuple[int, bytes]]:
         """Return the messages with these numbers that still exist.
 
-        Each is truncated at the size limit of a file.
+        Each is truncated at the size limit of a file. They come in the order of the server's
+        answer. Raises BlindError if no connection is open or the server refuses.
         """
         numbers = ",".join(map(str, uids))
         parts = self._answer(

@@ -256,7 +256,8 @@ class Frontier:
 
         First pages of lists go first, then threads and items, then later pages of lists; of equals,
         the one that became due last goes first. The lease is in memory only. It ends with `finish`,
-        `finish_unchanged`, `postpone`, `postpone_missing`, `park` or `recover`.
+        `finish_unchanged`, `postpone`, `postpone_missing`, `park` or `recover`. Raises CorruptError
+        if the frontier is damaged, UnavailableError if it cannot be read.
         """
         leased, pages = self._held.setdefault(site, set()), self._next.setdefault(site, NextPages())
         if not pages.rows:
@@ -282,7 +283,8 @@ class Frontier:
         """Return, in order, the posts of which this version was not recorded yet.
 
         A post of which an earlier version is recorded is returned as a copy with `edited` set to
-        True. Nothing is stored: `finish` records posts.
+        True. Nothing is stored: `finish` records posts. Raises CorruptError if the frontier is
+        damaged, UnavailableError if it cannot be read.
         """
         with sqlite_errors(self._path):
             return self._posts.unseen(site, posts)

@@ -82,7 +82,10 @@ class FrontierFile:
 
     @contextlib.contextmanager
     def changing(self, *, durable: bool = True) -> Iterator[apsw.Connection]:
-        """Run one transaction that first writes the waiting pages; translate SQLite's errors."""
+        """Run one transaction that first writes the waiting pages; translate SQLite's errors.
+
+        If the block or the disk fails, nothing of it is stored, and the pages still wait.
+        """
         with sqlite_errors(self.path), transaction(self.database, durable=durable):
             self._write(self._waiting)
             yield self.database

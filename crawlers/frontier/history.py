@@ -120,7 +120,8 @@ class History:
     def add_counts(self, site: str, counts: Mapping[str, int]) -> None:
         """Add `counts`, by word, to the permanent counts of a site; zeros are not stored.
 
-        Each word is stored alone.
+        Each word is stored alone. Raises CorruptError if the frontier is damaged, UnavailableError
+        if it cannot be written.
         """
         with sqlite_errors(self._file.path):
             self._database.executemany(

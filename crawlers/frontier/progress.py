@@ -54,7 +54,8 @@ class Progress:
         """Store durably how far match has read, by partition number.
 
         A stored value of the same partition is overwritten; partitions that are not in `places`
-        keep theirs.
+        keep theirs. Raises CorruptError if the frontier is damaged, UnavailableError if it cannot
+        be written.
         """
         rows = [
             (str(partition), place.position, place.until) for partition, place in places.items()

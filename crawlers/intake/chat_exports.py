@@ -425,7 +425,8 @@ def _file_name(name: str) -> str:
 def check_samples(form: ExportForm) -> list[str]:
     """Return the differences between a form's samples and what it reads in them, a line each.
 
-    The list is empty where all samples are read as expected.
+    The list is empty where all samples are read as expected. Raises ConfigError if a sample cannot
+    be parsed at all, such as incomplete JSON.
     """
     faults = [
         f"has no {kind}"

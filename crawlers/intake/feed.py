@@ -107,7 +107,10 @@ class IntakeWriter:
         return made
 
     def outbox(self) -> CaptureOutbox:
-        """Return an outbox with the current sealing key, which is replaced once a day."""
+        """Return an outbox with the current sealing key, which is replaced once a day.
+
+        Raises ConfigError if no sealing key is here.
+        """
         return CaptureOutbox(
             self.publisher, keys.load_sealer(self.context.keys), self.signer, self.clock.wall
         )

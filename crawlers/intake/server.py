@@ -137,7 +137,10 @@ class IntakeService:
     def of(
         cls, context: Context, captures: Captures, metrics: IntakeMetrics, stop: threading.Event
     ) -> IntakeService:
-        """Create the application; the token is made where there is none."""
+        """Create the application; the token is made where there is none.
+
+        Raises ConfigError if the token that exists is not valid.
+        """
         attempts = Allowance(ATTEMPTS, ATTEMPT_SECONDS, context.clock, "too many attempts")
         door = TokenCheck(_token(context.keys), attempts)
         return cls(context.settings.intake, captures, door, metrics, stop)

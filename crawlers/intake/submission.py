@@ -199,7 +199,8 @@ def captures_of(
 ) -> Iterator[Capture]:
     """Yield the captures of one line: the post, then each file attached to it.
 
-    `sites` holds the configured sites by name.
+    `sites` holds the configured sites by name. Raises RecordError `malformed` at a file whose data
+    is not base64, after the captures before it.
     """
     post = _post(line, sites.get(line.site), cipher, now)
     yield post

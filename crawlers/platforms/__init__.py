@@ -89,7 +89,10 @@ def find_platform(site: Site, presets: Presets | None = None) -> Platform:
 
 
 def resolve_site(site: Site, presets: Presets | None = None) -> Site:
-    """Return `site` with all settings by which its pages are read, those of its preset included."""
+    """Return `site` with all settings by which its pages are read, those of its preset included.
+
+    Raises ConfigError if its platform is unknown or refuses its options.
+    """
     return with_preset_options(site, find_platform(site, presets))
 
 

@@ -57,8 +57,9 @@ class Board:
     ) -> page_reader.PageReading:
         """Return a page for reading.
 
-        If the site's own file describes the layout, what is read is compared with what the
-        page shows.
+        If the site's own file describes the layout, what is read is compared with what the page
+        shows. Raises RecordError `not_a_list` if the layout expects JSON inside the page and there
+        is none.
         """
         layout, document = self._layout(site), self.document(response)
         if layout.embedded:

@@ -122,7 +122,7 @@ def find_container_doubts(site: Site, roots: Sequence[HtmlElement]) -> Iterator[
     dated parts counts as several posts. A post is the page if over half of the threads have a post
     with nine tenths of the page's text. Such a guess passes each comparison of texts, but a visit
     would take the whole thread for one post, which changes with each reply, and see no author and
-    date of a reply.
+    date of a reply. Raises FaultsError if the options of `site` are invalid.
     """
     options = load_layout(site.name, dict(site.options), "css")
     whole = 0

@@ -484,7 +484,10 @@ def _guess_body(
 
 
 def find_numbering(nodes: Sequence[HtmlElement]) -> str:
-    """Return the attribute that numbers the elements, preferably `id`; "" for none."""
+    """Return the attribute that numbers the elements, preferably `id`; "" for none.
+
+    Its values all differ and end in a digit. Raises IndexError if `nodes` is empty.
+    """
     for name in ("id", *(name for name in nodes[0].attrib if name.startswith("data-"))):
         values = [str(node.get(name, "")) for node in nodes]
         if len(set(values)) == len(values) and all(re.search(r"\d$", value) for value in values):

@@ -177,7 +177,8 @@ class Visit:
 
         Waits while `concurrency` pages are in progress, or while no page is due but one in progress
         may link to more. Also waits for one of `permits`, which the page returns when it ends or
-        after `SLOW_SECONDS`.
+        after `SLOW_SECONDS`. Raises UnavailableError if `may_lease` does, or if the frontier cannot
+        be read.
         """
         while self.wants_more():
             if len(self._held) < self.site.concurrency:

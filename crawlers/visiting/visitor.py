@@ -84,7 +84,8 @@ class Visitor:
         """Return a visit to `site` that has not begun.
 
         Loads the sealing key again, because keys are rotated, and sets the metric of the session's
-        end. A missing session is logged and does not raise.
+        end. A missing session is logged and does not raise. Raises ConfigError if the platform is
+        unknown or refuses the site's options, or if no sealing key is here.
         """
         session = self._session(site)
         self._metrics.set_session_end(site.name, session.ends_at if session else 0.0)

@@ -136,7 +136,7 @@ def delete_indexes(found: services.Services, prefix: str) -> None:
 def delete_topics(found: services.Services, names: Sequence[str]) -> None:
     """Delete these topics; some of them may not exist.
 
-    UnavailableError where the broker does not delete them.
+    Raises UnavailableError if the broker cannot be reached or does not delete them.
     """
     where = f"{HOST}:{found.kafka_port}"
     try:

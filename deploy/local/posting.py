@@ -74,7 +74,8 @@ class Browser:
     def post(self, path: str, fields: dict[str, str]) -> Page:
         """Send a form and return the page that follows.
 
-        Its text is empty where the site redirects.
+        Its text is empty where the site redirects. Raises UnavailableError if the site cannot be
+        reached or answers with an error status.
         """
         body = urllib.parse.urlencode(fields).encode()
         url = self.base + path
@@ -85,7 +86,7 @@ class Browser:
     ) -> Page:
         """Send a form with one file in the field `file`, as multipart, and return the page.
 
-        Raises the errors of `_open`.
+        Raises UnavailableError if the site cannot be reached or answers with an error status.
         """
         mark = secrets.token_hex(16)
         parts = [
@@ -127,7 +128,8 @@ class Bepasty:
     def paste(self, text: str | bytes, title: str, media_type: str = "text/plain") -> str:
         """Add a paste, or a file if `text` is bytes, under the file name `title`.
 
-        Returns its id, such as `RditHhxz`.
+        Returns its id, such as `RditHhxz`. Raises UnavailableError if the site cannot be reached or
+        answers with an error status.
         """
         fields = {
             "contenttype": media_type,
@@ -154,7 +156,8 @@ class Spirit:
     def topic(self, category: int, title: str, body: str) -> int:
         """Open a topic in `category` and return its number.
 
-        Raises UnavailableError if the forum took none.
+        Raises UnavailableError if the forum took none, cannot be reached or answers with an error
+        status.
         """
         page = self._form(
             f"/topic/publish/{category}/",
@@ -171,7 +174,8 @@ class Spirit:
     def reply(self, topic: int, body: str) -> None:
         """Add a comment to `topic`.
 
-        Raises UnavailableError if the forum took none.
+        Raises UnavailableError if the forum took none, cannot be reached or answers with an error
+        status.
         """
         page = self._form(f"/comment/{topic}/publish/", {"comment": body})
         if "/publish/" in page.url:

@@ -137,7 +137,11 @@ def _write_passwords(services: Services, server: Server) -> None:
 
 
 def write_secret(path: Path, text: str) -> None:
-    """Write a file with one line that only this user may read."""
+    """Write a file with one line that only this user may read.
+
+    The text gets a line feed. An existing file is overwritten, and a missing folder is created with
+    mode 0700.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with open(
         path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)

@@ -108,7 +108,8 @@ class Examination:
         """Return the findings from which alert makes an incident, signed by `assess`.
 
         With them are their tenants, by id; both are empty if nothing was found. Their originals are
-        encrypted for the tenant's console. Publishes nothing.
+        encrypted for the tenant's console. Publishes nothing. Raises ConfigError if there is a
+        finding, and a key command or credentials should have the signing key but do not.
         """
         findings = list(build_findings(self.matcher, self.reading, self.context.clock.now()))
         if not findings:

@@ -92,7 +92,8 @@ def build_matcher(
 ) -> Matcher:
     """Return a matcher over everything installed now, over one tenant's, or over `known`.
 
-    Without `detailed` it only counts matches.
+    Without `detailed` it only counts matches. Raises ConfigError if a lexicon or a customer list is
+    invalid.
     """
     # half of all modules, and a scan needs none of them
     from matcher.match.pipeline import Matcher, Own  # noqa: PLC0415

@@ -144,7 +144,11 @@ class SyslogConnection:
         self._receiver, self._socket = receiver, connected
 
     def send(self, messages: Iterable[bytes]) -> None:
-        """Write messages, each after its length in octets."""
+        """Write messages, each after its length in octets.
+
+        Raises UnavailableError if the connection fails or stalls, ConfigError for a fault of TLS
+        that waiting does not mend.
+        """
         with self._receiver.errors():
             self._socket.settimeout(SECONDS)
             self._socket.sendall(

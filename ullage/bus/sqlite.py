@@ -106,7 +106,10 @@ class _Topic:
         return self.database.execute("select next from positions where name=?", (group,)).get or 1
 
     def place(self, group: str) -> PartitionPosition:
-        """Return the position of `group`."""
+        """Return the position of `group`.
+
+        Raises CorruptError if the file is damaged, UnavailableError if it cannot be read.
+        """
         with sqlite_errors(self.path):
             first, end = self.bounds()
             position = self.position(group)
@@ -121,7 +124,10 @@ class SqlitePublisher:
         self._topic, self._clock, self._running = topic, clock, running
 
     def append(self, records: Sequence[Outgoing]) -> None:
-        """Append all of `records` or none; durable on return (WAL, synchronous=FULL)."""
+        """Append all of `records` or none; durable on return (WAL, synchronous=FULL).
+
+        Raises CorruptError if the file is damaged, UnavailableError if it cannot be written.
+        """
         self._running.turn()
         now = self._clock.wall()
         rows = [(now, r.key, json.dumps(dict(r.headers)), r.value) for r in records]

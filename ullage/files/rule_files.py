@@ -157,6 +157,7 @@ class RuleKind(Generic[R]):
 
         Replaces an existing file atomically and durably, and creates the folder if it is missing.
         Everybody may read the file (mode 0644), because services that run as other users need it.
+        Raises OSError if it cannot be written; rules that were there then stay.
         """
         path = self.own_path(data)
         if not path.parent.is_dir():

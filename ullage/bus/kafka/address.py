@@ -82,7 +82,11 @@ def parse(rest: str, data: Path) -> KafkaAddress:
 
 
 def trust_of(rest: str, data: Path) -> Trust | None:
-    """Return the TLS certificates that a client trusts and shows; None without TLS."""
+    """Return the TLS certificates that a client trusts and shows; None without TLS.
+
+    Raises ConfigError if `rest`, the part of bus.url after the scheme, is invalid, or names a
+    client certificate without TLS.
+    """
     return _trust(_read(rest)[1], data)
 
 

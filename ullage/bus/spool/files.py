@@ -269,7 +269,8 @@ def write_durably(path: Path, content: bytes) -> None:
 def replace_state(path: Path, state: Mapping[str, Any]) -> None:
     """Replace the content of the state file `path` by `state` and a checksum; durable on return.
 
-    `state` must be JSON. After a crash either the old or the new file exists.
+    `state` must be JSON. After a crash either the old or the new file exists. Raises OSError if it
+    cannot be written; the old content then stays.
     """
     write_whole(json.dumps({"state": state, "crc32": _sum(state)}).encode(), path)
 

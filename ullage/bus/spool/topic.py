@@ -163,7 +163,8 @@ class Topic:
 
         The partition is the stream's hexadecimal id as a number. All streams are included that have
         a file, an expired or committed position, or are published here. On the outer side nobody
-        commits: files that the carrier took count as processed there.
+        commits: files that the carrier took count as processed there. Raises CorruptError if the
+        file of expired positions is damaged, or if a newer version wrote a state file.
         """
         expired, present, published = self.read_expired(), self.files()[0], self.read_stream()
         ends = {published[0]: published[1].offset} if published else {}
